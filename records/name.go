@@ -1,0 +1,106 @@
+package records
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Name is a module's name, as npm spells it: "left-pad" or "@acme/left-pad".
+// A Name made by ParseName is lower-case ASCII and at most MaxName bytes long.
+type Name string
+
+// ParseName checks s against SPEC.md section 3.1.
+func ParseName(s string) (Name, error) {
+	if err := checkName(s); err != nil {
+		return "", fmt.Errorf("module name %q: %w", clip(s), err)
+	}
+	return Name(s), nil
+}
+
+// Scope returns "@acme" for "@acme/left-pad", and "" for a name without scope.
+func (n Name) Scope() string {
+	if i := strings.IndexByte(string(n), '/'); i > 0 {
+		return string(n[:i])
+	}
+	return ""
+}
+
+// Base returns the name without its scope.
+func (n Name) Base() string {
+	return string(n[strings.IndexByte(string(n), '/')+1:])
+}
+
+func checkName(s string) error {
+	if s == "" {
+		return fmt.Errorf("is empty")
+	}
+	if len(s) > MaxName {
+		return fmt.Errorf("has %d bytes, the limit is %d", len(s), MaxName)
+	}
+	base := s
+	if s[0] == '@' {
+		scope, rest, ok := strings.Cut(s[1:], "/")
+		if !ok {
+			return fmt.Errorf("has a scope and nothing after it")
+		}
+		if err := checkNamePart(scope); err != nil {
+			return fmt.Errorf("scope %w", err)
+		}
+		base = rest
+	}
+	return checkNamePart(base)
+}
+
+func checkNamePart(s string) error {
+	if s == "" {
+		return fmt.Errorf("has an empty part")
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		case i > 0 && (c == '-' || c == '_' || c == '.'):
+		case i == 0 && (c == '-' || c == '_' || c == '.'):
+			return fmt.Errorf("starts with %q; it must start with a-z or 0-9", rune(c))
+		case 'A' <= c && c <= 'Z':
+			return fmt.Errorf("has the upper-case letter %q; names are lower-case", rune(c))
+		default:
+			return fmt.Errorf("has the byte %q; only a-z, 0-9, '-', '_' and '.' are allowed", c)
+		}
+	}
+	if s[len(s)-1] == '.' {
+		return fmt.Errorf("ends with a dot, which some file systems drop")
+	}
+	if s == "node_modules" || s == "favicon.ico" {
+		return fmt.Errorf("is reserved by npm")
+	}
+	if isWindowsDevice(s) {
+		return fmt.Errorf("is a device name on Windows")
+	}
+	return nil
+}
+
+// isWindowsDevice reports whether Windows opens a device when asked for the
+// file s, whatever its extension.
+func isWindowsDevice(s string) bool {
+	stem, _, _ := strings.Cut(s, ".")
+	switch strings.ToLower(stem) {
+	case "con", "prn", "aux", "nul", "conin$", "conout$":
+		return true
+	}
+	if len(stem) == 4 && '0' <= stem[3] && stem[3] <= '9' {
+		switch strings.ToLower(stem[:3]) {
+		case "com", "lpt":
+			return true
+		}
+	}
+	return false
+}
+
+// clip shortens s for an error message.
+func clip(s string) string {
+	if len(s) > 140 {
+		return s[:140] + "..."
+	}
+	return s
+}
