@@ -1,0 +1,102 @@
+package gossip
+
+import (
+	"context"
+	"time"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// join starts pubsub and enters the topics. Everything it starts ends with ctx.
+func (g *Gossip) join(ctx context.Context) error {
+	ps, err := pubsub.NewGossipSub(ctx, g.wire, g.options()...)
+	if err != nil {
+		return err
+	}
+	g.pubsub = ps
+	g.joined = make(map[string]*pubsub.Topic)
+	for _, name := range topics {
+		if err := ps.RegisterTopicValidator(name, g.validate,
+			pubsub.WithValidatorConcurrency(1024), pubsub.WithValidatorTimeout(judgeTimeout)); err != nil {
+			return err
+		}
+		t, err := ps.Join(name)
+		if err != nil {
+			return err
+		}
+		// Accept has seen each message already. The subscription is there to
+		// be in the topic, and its filter to know when pubsub sends.
+		if _, err := t.Subscribe(pubsub.WithMessageFilter(g.sending)); err != nil {
+			return err
+		}
+		g.joined[name] = t
+	}
+	return nil
+}
+
+// sending is called in pubsub's loop, right before it sends m to peers.
+func (g *Gossip) sending(m *pubsub.Message) bool {
+	g.outbox.sending(messageID(m.Message))
+	return false
+}
+
+var results = map[Outcome]pubsub.ValidationResult{
+	Accept: pubsub.ValidationAccept,
+	Ignore: pubsub.ValidationIgnore,
+	Reject: pubsub.ValidationReject,
+}
+
+func (g *Gossip) validate(ctx context.Context, from peer.ID, pm *pubsub.Message) pubsub.ValidationResult {
+	if !g.enter() {
+		return pubsub.ValidationIgnore
+	}
+	defer g.judging.Done()
+	m := Message{From: from, Local: from == g.wire.ID(), Topic: pm.GetTopic(), Data: pm.GetData()}
+	if m.Local {
+		g.outbox.judged(messageID(pm.Message))
+		return results[g.judge(ctx, m)]
+	}
+	outcome := g.judgeForeign(ctx, m)
+	if outcome == Reject {
+		g.peers.rejected(from, m.Topic, time.Now())
+	}
+	return results[outcome]
+}
+
+// enter counts a running judgement, unless Run is about to return.
+func (g *Gossip) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closing {
+		return false
+	}
+	g.judging.Add(1)
+	return true
+}
+
+// judgeForeign waits for a worker. pubsub judges many messages at once, and
+// would drop those it has no place for; here they queue.
+func (g *Gossip) judgeForeign(ctx context.Context, m Message) Outcome {
+	select {
+	case g.workers <- struct{}{}:
+		defer func() { <-g.workers }()
+	case <-ctx.Done():
+		g.drops.add(func(d *Drops) { d.Slow++ })
+		return Ignore
+	}
+	// pubsub looks at a peer's score before a message enters the queue, so
+	// thousands can be in it when the first is found to be invalid.
+	if g.peers.shunned(m.From, time.Now()) {
+		g.drops.add(func(d *Drops) { d.Shunned++ })
+		return Ignore
+	}
+	return g.judge(ctx, m)
+}
+
+func (g *Gossip) judge(ctx context.Context, m Message) Outcome {
+	if len(m.Data) == 0 || len(m.Data) > maxData(m.Topic) {
+		return Reject
+	}
+	return g.cfg.Accept(ctx, m)
+}

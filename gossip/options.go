@@ -1,0 +1,160 @@
+package gossip
+
+import (
+	"crypto/sha256"
+	"net"
+	"time"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// Limits of the protocol (SPEC.md, Gossip).
+const (
+	maxRPC           = 64 << 10 // bytes of one message between peers
+	maxSubscriptions = 16       // subscriptions in one message between peers
+	seenTTL          = 10 * time.Minute
+
+	recordRate, recordBurst = 50, 500 // records that one peer may forward, per second and at once
+	keyRate, keyBurst       = 10, 500 // key blocks, likewise
+
+	judgeTimeout = 2 * time.Second
+
+	graylist      = -2500.0
+	invalidWeight = -100.0 // times the square of the number of invalid messages
+	invalidMemory = time.Hour
+)
+
+// topicWeight scales what a topic adds to a peer's score.
+func topicWeight(topic string) float64 {
+	if topic == TopicKeys {
+		return 0.5
+	}
+	return 1
+}
+
+// messageID hashes every byte, so that a bad copy of a record is another
+// message: were the id that of the record, a copy with a broken signature that
+// comes first would keep the good one out.
+func messageID(m *pb.Message) string {
+	h := sha256.New()
+	h.Write([]byte(m.GetTopic()))
+	h.Write([]byte{0})
+	h.Write(m.GetData())
+	return string(h.Sum(nil)[:20])
+}
+
+func (g *Gossip) options() []pubsub.Option {
+	return []pubsub.Option{
+		pubsub.WithGossipSubParams(meshParams()),
+		pubsub.WithGossipSubProtocols(
+			[]protocol.ID{pubsub.GossipSubID_v12, pubsub.GossipSubID_v11}, pubsub.GossipSubDefaultFeatures),
+		// Records sign themselves. Without author and sequence number a
+		// message does not say which node published it first.
+		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
+		pubsub.WithNoAuthor(),
+		pubsub.WithMessageIdFn(messageID),
+		pubsub.WithMaxMessageSize(maxRPC),
+		pubsub.WithMaxControlMessageSize(maxRPC),
+		pubsub.WithSubscriptionFilter(
+			pubsub.WrapLimitSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(topics...), maxSubscriptions)),
+		pubsub.WithValidateQueueSize(4096),
+		pubsub.WithValidateThrottle(2048),
+		pubsub.WithPeerOutboundQueueSize(outboundQueue),
+		pubsub.WithSeenMessagesTTL(seenTTL),
+		pubsub.WithFloodPublish(true),
+		pubsub.WithPeerExchange(g.cfg.PeerExchange),
+		pubsub.WithDirectPeers(g.cfg.DirectPeers),
+		pubsub.WithPeerGater(pubsub.NewPeerGaterParams(0.33,
+			pubsub.ScoreParameterDecay(2*time.Minute), pubsub.ScoreParameterDecay(10*time.Minute))),
+		pubsub.WithPeerScore(g.scoreParams(), scoreThresholds()),
+		pubsub.WithRawTracer(tracer{g}),
+		pubsub.WithAppSpecificRpcInspector(g.inspect),
+		pubsub.WithLogger(g.cfg.Log),
+	}
+}
+
+func meshParams() pubsub.GossipSubParams {
+	p := pubsub.DefaultGossipSubParams()
+	p.D, p.Dlo, p.Dhi, p.Dscore, p.Dout, p.Dlazy = 8, 6, 12, 6, 3, 12
+	// Records are few: advertise them for longer, and believe fewer
+	// advertisements.
+	p.HistoryLength, p.HistoryGossip = 12, 6
+	p.MaxIHaveLength, p.MaxIHaveMessages = 1000, 10
+	p.IDontWantMessageThreshold = 1024
+	return p
+}
+
+func scoreThresholds() *pubsub.PeerScoreThresholds {
+	return &pubsub.PeerScoreThresholds{
+		GossipThreshold:             -500,
+		PublishThreshold:            -1000,
+		GraylistThreshold:           graylist,
+		AcceptPXThreshold:           1000,
+		OpportunisticGraftThreshold: 3.5,
+	}
+}
+
+func (g *Gossip) scoreParams() *pubsub.PeerScoreParams {
+	score := g.cfg.Score
+	if score == nil {
+		score = func(peer.ID) float64 { return 0 }
+	}
+	topicParams := make(map[string]*pubsub.TopicScoreParams)
+	for _, t := range topics {
+		topicParams[t] = topicScore(topicWeight(t))
+	}
+	return &pubsub.PeerScoreParams{
+		Topics:                      topicParams,
+		TopicScoreCap:               100,
+		AppSpecificScore:            score,
+		AppSpecificWeight:           1,
+		IPColocationFactorThreshold: 5,
+		IPColocationFactorWeight:    -100,
+		IPColocationFactorWhitelist: g.cfg.SharedAddresses,
+		BehaviourPenaltyThreshold:   6,
+		BehaviourPenaltyWeight:      -10,
+		BehaviourPenaltyDecay:       pubsub.ScoreParameterDecay(time.Hour),
+		DecayInterval:               time.Second,
+		DecayToZero:                 0.01,
+		RetainScore:                 6 * time.Hour,
+		SeenMsgTTL:                  seenTTL,
+	}
+}
+
+// topicScore leaves the deficit penalties (P3, P3b) off: traffic is low and
+// uneven, so a quiet peer is no bad peer.
+func topicScore(weight float64) *pubsub.TopicScoreParams {
+	return &pubsub.TopicScoreParams{
+		TopicWeight:                    weight,
+		TimeInMeshWeight:               0.0027,
+		TimeInMeshQuantum:              time.Second,
+		TimeInMeshCap:                  3600,
+		FirstMessageDeliveriesWeight:   0.5,
+		FirstMessageDeliveriesDecay:    pubsub.ScoreParameterDecay(10 * time.Minute),
+		FirstMessageDeliveriesCap:      80,
+		InvalidMessageDeliveriesWeight: invalidWeight,
+		InvalidMessageDeliveriesDecay:  pubsub.ScoreParameterDecay(invalidMemory),
+	}
+}
+
+// localNetworks returns the networks where one address says little about how
+// many people are behind it: several nodes on a machine, a LAN behind one
+// container bridge. Whoever can be there in numbers is on the LAN already.
+func localNetworks() []*net.IPNet {
+	var nets []*net.IPNet
+	for _, s := range []string{
+		"127.0.0.0/8", "::1/128",
+		"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7",
+		"169.254.0.0/16", "fe80::/10",
+	} {
+		_, n, err := net.ParseCIDR(s)
+		if err != nil {
+			panic(err)
+		}
+		nets = append(nets, n)
+	}
+	return nets
+}

@@ -1,0 +1,258 @@
+package gossip
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	outboundQueue = 256               // messages that pubsub holds for a peer
+	ownBacklog    = outboundQueue / 2 // of these, what this node publishes itself
+)
+
+func (g *Gossip) publish(ctx context.Context, topic string, data []byte) (int, error) {
+	if len(data) == 0 || len(data) > maxData(topic) {
+		return 0, fmt.Errorf("it has %d bytes, it must have 1 to %d", len(data), maxData(topic))
+	}
+	if err := g.await(ctx, g.started); err != nil {
+		return 0, err
+	}
+	if ok, err := g.room(ctx, topic); !ok {
+		return 0, err
+	}
+	id := messageID(&pb.Message{Topic: &topic, Data: data})
+	p, ok := g.outbox.begin(id)
+	if !ok {
+		return 0, ErrAnnounced
+	}
+	defer g.outbox.end(id)
+	if err := g.joined[topic].Publish(ctx, data); err != nil {
+		if v := (pubsub.ValidationError{}); errors.As(err, &v) {
+			return 0, fmt.Errorf("this node does not accept it: %v", v.Reason)
+		}
+		return 0, err
+	}
+	if !g.outbox.wasJudged(p) {
+		// pubsub says nothing about a message that it passed on before.
+		return 0, ErrAnnounced
+	}
+	if err := g.await(ctx, p.reached); err != nil {
+		return 0, err
+	}
+	// Sending began in pubsub's loop before p.reached was closed, and has ended
+	// when the loop answers the next question.
+	g.pubsub.GetTopics()
+	return g.outbox.audience(p), nil
+}
+
+// room waits until the queue of a peer in the topic has room. It returns false
+// when there is no peer.
+func (g *Gossip) room(ctx context.Context, topic string) (bool, error) {
+	for {
+		change := g.changed.wait()
+		peers := g.Peers(topic)
+		if len(peers) == 0 || g.outbox.room(peers) {
+			return len(peers) > 0, nil
+		}
+		if err := g.await(ctx, change); err != nil {
+			return false, err
+		}
+	}
+}
+
+// flush waits until all that was published here has been written to the
+// streams of the peers it was queued for, or those are closed.
+func (g *Gossip) flush(ctx context.Context) error {
+	for {
+		change := g.changed.wait()
+		if g.outbox.empty() {
+			return nil
+		}
+		if err := g.await(ctx, change); err != nil {
+			return err
+		}
+	}
+}
+
+// An outbox follows what this node publishes until it is written out.
+type outbox struct {
+	changed *signal
+
+	mu       sync.Mutex
+	parcels  map[string]*parcel // by message id
+	informed map[peer.ID]bool   // peers that something was written to
+}
+
+// A parcel is one message on its way to the streams of some peers.
+type parcel struct {
+	judged  bool
+	reached chan struct{} // closed when pubsub begins to send it
+	isOut   bool          // reached is closed
+	ended   bool          // publish has returned: nobody is added any more
+	// A stream can be faster than the trace that says it was queued.
+	queued, written map[peer.ID]bool
+}
+
+func newOutbox(changed *signal) *outbox {
+	return &outbox{changed: changed, parcels: make(map[string]*parcel), informed: make(map[peer.ID]bool)}
+}
+
+// begin follows a message. It returns false when that one is on its way.
+func (o *outbox) begin(id string) (*parcel, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, ok := o.parcels[id]; ok {
+		return nil, false
+	}
+	p := &parcel{
+		reached: make(chan struct{}),
+		queued:  make(map[peer.ID]bool),
+		written: make(map[peer.ID]bool),
+	}
+	o.parcels[id] = p
+	return p, true
+}
+
+func (o *outbox) judged(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if p, ok := o.parcels[id]; ok {
+		p.judged = true
+	}
+}
+
+func (o *outbox) wasJudged(p *parcel) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return p.judged
+}
+
+func (o *outbox) sending(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if p, ok := o.parcels[id]; ok && !p.isOut {
+		p.isOut = true
+		close(p.reached)
+	}
+}
+
+func (o *outbox) queued(to peer.ID, messages []*pb.Message) {
+	o.mark(to, messages, func(p *parcel) {
+		if !p.ended {
+			p.queued[to] = true
+		}
+	})
+}
+
+func (o *outbox) mark(to peer.ID, messages []*pb.Message, mark func(*parcel)) {
+	if len(messages) == 0 || o.empty() {
+		return
+	}
+	o.mu.Lock()
+	for _, m := range messages {
+		id := messageID(m)
+		if p, ok := o.parcels[id]; ok {
+			mark(p)
+			o.settle(id, p)
+		}
+	}
+	o.mu.Unlock()
+	o.changed.notify()
+}
+
+// wrote is told the bytes of one message between peers after they were written.
+func (o *outbox) wrote(to peer.ID, b []byte) {
+	if o.empty() {
+		return
+	}
+	_, n := binary.Uvarint(b)
+	var rpc pb.RPC
+	if n <= 0 || proto.Unmarshal(b[n:], &rpc) != nil {
+		return
+	}
+	o.mark(to, rpc.GetPublish(), func(p *parcel) {
+		p.written[to] = true
+		o.informed[to] = true
+	})
+}
+
+// gone gives up on a peer whose stream was closed.
+func (o *outbox) gone(to peer.ID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.informed, to)
+	for id, p := range o.parcels {
+		if p.queued[to] {
+			p.written[to] = true
+			o.settle(id, p)
+		}
+	}
+}
+
+// audience returns how many peers a message was queued for.
+func (o *outbox) audience(p *parcel) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(p.queued)
+}
+
+func (o *outbox) end(id string) {
+	o.mu.Lock()
+	if p, ok := o.parcels[id]; ok {
+		p.ended = true
+		o.settle(id, p)
+	}
+	o.mu.Unlock()
+	o.changed.notify()
+}
+
+// settle stops following a message that has been written everywhere.
+func (o *outbox) settle(id string, p *parcel) {
+	if !p.ended {
+		return
+	}
+	for to := range p.queued {
+		if !p.written[to] {
+			return
+		}
+	}
+	delete(o.parcels, id)
+}
+
+func (o *outbox) empty() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.parcels) == 0
+}
+
+// room reports whether one of the peers has few of our messages before it.
+func (o *outbox) room(peers []peer.ID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, to := range peers {
+		n := 0
+		for _, p := range o.parcels {
+			if p.queued[to] && !p.written[to] {
+				n++
+			}
+		}
+		if n < ownBacklog {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *outbox) wasInformed(p peer.ID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.informed[p]
+}

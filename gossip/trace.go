@@ -1,0 +1,116 @@
+package gossip
+
+import (
+	"context"
+	"sync"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// tracer hears of everything that pubsub does, mostly inside pubsub's loop. It
+// must not block.
+type tracer struct{ g *Gossip }
+
+func (t tracer) RejectMessage(_ *pubsub.Message, reason string) {
+	switch reason {
+	case pubsub.RejectValidationQueueFull:
+		t.g.drops.add(func(d *Drops) { d.Queue++ })
+	case pubsub.RejectValidationThrottled:
+		t.g.drops.add(func(d *Drops) { d.Throttled++ })
+	}
+}
+
+func (t tracer) DropRPC(rpc *pubsub.RPC, _ peer.ID) {
+	if n := len(rpc.GetPublish()); n > 0 {
+		t.g.drops.add(func(d *Drops) { d.Outbound += uint64(n) })
+	}
+}
+
+func (t tracer) SendRPC(rpc *pubsub.RPC, p peer.ID) { t.g.outbox.queued(p, rpc.GetPublish()) }
+
+func (t tracer) OnNewOutboundStream(peer.ID, protocol.ID) { t.g.changed.notify() }
+
+func (t tracer) OnClosedOutboundStream(p peer.ID) {
+	t.g.outbox.gone(p)
+	t.g.changed.notify()
+}
+
+func (t tracer) RecvRPC(rpc *pubsub.RPC) {
+	if len(rpc.GetSubscriptions()) > 0 {
+		t.g.changed.notify()
+	}
+}
+
+func (tracer) Join(string)                          {}
+func (tracer) Leave(string)                         {}
+func (tracer) Graft(peer.ID, string)                {}
+func (tracer) Prune(peer.ID, string)                {}
+func (tracer) ValidateMessage(*pubsub.Message)      {}
+func (tracer) DeliverMessage(*pubsub.Message)       {}
+func (tracer) DuplicateMessage(*pubsub.Message)     {}
+func (tracer) ThrottlePeer(peer.ID)                 {}
+func (tracer) UndeliverableMessage(*pubsub.Message) {}
+
+// dropCounter collects drops until they are reported.
+type dropCounter struct {
+	mu    sync.Mutex
+	drops Drops
+	some  chan struct{}
+}
+
+func newDropCounter() *dropCounter { return &dropCounter{some: make(chan struct{}, 1)} }
+
+func (c *dropCounter) add(count func(*Drops)) {
+	c.mu.Lock()
+	count(&c.drops)
+	c.mu.Unlock()
+	select {
+	case c.some <- struct{}{}:
+	default:
+	}
+}
+
+// report calls f with what was dropped until ctx ends.
+func (c *dropCounter) report(ctx context.Context, f func(Drops)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.some:
+		}
+		c.mu.Lock()
+		drops := c.drops
+		c.drops = Drops{}
+		c.mu.Unlock()
+		if f != nil && drops.total() > 0 {
+			f(drops)
+		}
+	}
+}
+
+// A signal tells everybody who waits for it that something changed.
+type signal struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// wait returns a channel that is closed at the next change.
+func (s *signal) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch == nil {
+		s.ch = make(chan struct{})
+	}
+	return s.ch
+}
+
+func (s *signal) notify() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch != nil {
+		close(s.ch)
+		s.ch = nil
+	}
+}

@@ -1,0 +1,210 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// A wire is the host as pubsub sees it. pubsub neither says when a message was
+// written nor ends what it started, so its streams are watched here.
+type wire struct {
+	host.Host
+	outbox *outbox
+
+	mu        sync.Mutex
+	leaving   bool
+	closed    bool
+	protocols []protocol.ID
+	out       map[*outStream]struct{}
+	in        map[network.Stream]struct{}
+	reading   sync.WaitGroup // one for each stream in in
+}
+
+var errLeaving = errors.New("gossip is ending")
+
+func newWire(h host.Host, o *outbox) *wire {
+	return &wire{Host: h, outbox: o, out: make(map[*outStream]struct{}), in: make(map[network.Stream]struct{})}
+}
+
+// NewStream opens a stream that pubsub only writes to.
+func (w *wire) NewStream(ctx context.Context, p peer.ID, protocols ...protocol.ID) (network.Stream, error) {
+	s, err := w.Host.NewStream(ctx, p, protocols...)
+	if err != nil {
+		return nil, err
+	}
+	o := &outStream{Stream: s, wire: w, read: make(chan struct{}), over: make(chan struct{})}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.leaving || w.closed {
+		_ = s.Reset()
+		return nil, errLeaving
+	}
+	w.out[o] = struct{}{}
+	return o, nil
+}
+
+func (w *wire) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
+	w.mu.Lock()
+	w.protocols = append(w.protocols, id)
+	w.mu.Unlock()
+	w.Host.SetStreamHandler(id, func(s network.Stream) {
+		w.mu.Lock()
+		if w.closed {
+			w.mu.Unlock()
+			_ = s.Reset()
+			return
+		}
+		w.in[s] = struct{}{}
+		w.reading.Add(1)
+		w.mu.Unlock()
+		defer func() {
+			w.mu.Lock()
+			delete(w.in, s)
+			w.mu.Unlock()
+			w.reading.Done()
+		}()
+		handle(s)
+	})
+}
+
+// close resets all streams and returns when nobody reads from one.
+func (w *wire) close() {
+	w.mu.Lock()
+	w.closed = true
+	for _, id := range w.protocols {
+		w.Host.RemoveStreamHandler(id)
+	}
+	for s := range w.in {
+		_ = s.Reset()
+	}
+	var out []*outStream
+	for s := range w.out {
+		out = append(out, s)
+	}
+	w.mu.Unlock()
+	for _, s := range out {
+		_ = s.Reset()
+	}
+	w.reading.Wait()
+}
+
+// leave ends all streams and returns how many of the peers that were sent
+// something had read theirs to the end. A peer shows that by ending its side.
+func (w *wire) leave(ctx context.Context) (int, error) {
+	w.mu.Lock()
+	w.leaving = true
+	var out []*outStream
+	for s := range w.out {
+		if w.outbox.wasInformed(s.Conn().RemotePeer()) {
+			out = append(out, s)
+		}
+	}
+	w.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() {
+		for _, s := range out {
+			_ = s.SetDeadline(time.Unix(1, 0)) // a write that is stuck holds closeWrite up
+		}
+	})
+	defer stop()
+	for _, s := range out {
+		s.closeWrite()
+	}
+	confirmed := 0
+	for _, s := range out {
+		select {
+		case <-s.read:
+			confirmed++
+		case <-s.over:
+		case <-ctx.Done():
+			return confirmed, ctx.Err()
+		}
+	}
+	return confirmed, nil
+}
+
+// An outStream is a stream that pubsub writes to. pubsub also reads from it,
+// to learn when the peer closes it.
+type outStream struct {
+	network.Stream
+	wire *wire
+	read chan struct{} // closed when the peer has read everything
+	over chan struct{} // closed when the stream has ended in any other way
+	once sync.Once
+
+	mu   sync.Mutex
+	left bool // nothing is written any more
+}
+
+// Write is called by pubsub with exactly one message.
+func (s *outStream) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	if s.left {
+		s.mu.Unlock()
+		// An error would make pubsub reset the stream, and with it what
+		// the peer has not read yet.
+		return len(b), nil
+	}
+	n, err := s.Stream.Write(b)
+	s.mu.Unlock()
+	if err == nil {
+		s.wire.outbox.wrote(s.Conn().RemotePeer(), b)
+	}
+	return n, err
+}
+
+func (s *outStream) closeWrite() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = true
+	if err := s.Stream.CloseWrite(); err != nil {
+		s.end(s.over)
+	}
+}
+
+func (s *outStream) Read(b []byte) (int, error) {
+	n, err := s.Stream.Read(b)
+	if errors.Is(err, io.EOF) && s.hasLeft() {
+		s.end(s.read)
+	} else if err != nil {
+		s.end(s.over)
+	}
+	return n, err
+}
+
+func (s *outStream) hasLeft() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.left
+}
+
+func (s *outStream) Close() error {
+	s.end(s.over)
+	return s.Stream.Close()
+}
+
+func (s *outStream) Reset() error {
+	s.end(s.over)
+	return s.Stream.Reset()
+}
+
+func (s *outStream) ResetWithError(code network.StreamErrorCode) error {
+	s.end(s.over)
+	return s.Stream.ResetWithError(code)
+}
+
+func (s *outStream) end(how chan struct{}) {
+	s.once.Do(func() {
+		close(how)
+		s.wire.mu.Lock()
+		delete(s.wire.out, s)
+		s.wire.mu.Unlock()
+	})
+}
