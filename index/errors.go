@@ -1,0 +1,83 @@
+package index
+
+import (
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// A NotFoundError says that nothing in the index answers the question.
+type NotFoundError struct {
+	Name       records.Name
+	Constraint string            // empty for any version
+	Record     cid.Cid           // when a record was asked for
+	Have       []records.Version // what trust lets in of the name, newest first
+}
+
+func (e *NotFoundError) Error() string {
+	switch {
+	case e.Record.Defined():
+		return fmt.Sprintf("record %s is not in the index", e.Record)
+	case len(e.Have) > 0:
+		return fmt.Sprintf("no version of %s matches %q; the newest is %s", e.Name, e.Constraint, e.Have[0])
+	case e.Constraint != "":
+		return fmt.Sprintf("nobody released %s@%s", e.Name, clip(e.Constraint))
+	}
+	return fmt.Sprintf("nobody released %s", e.Name)
+}
+
+// An UntrustedError says that what was asked for exists, but that trust lets none
+// of it in.
+type UntrustedError struct {
+	Name       records.Name
+	Constraint string
+	Version    records.Version // the newest that matches
+	Decision   trust.Decision  // about that version
+	Signers    []Signer        // who released a matching version, sorted by key
+}
+
+// A Signer is a key that released something.
+type Signer struct {
+	Key      records.Fingerprint
+	UserID   string // as the key itself says: anybody can write anything there
+	Releases int    // matching versions that it released
+}
+
+func (e *UntrustedError) Error() string {
+	return fmt.Sprintf("%s@%s is not trusted: %s", e.Name, e.Version, e.Decision.Reason)
+}
+
+// A ConflictError says that keys which decide about the version disagree.
+type ConflictError struct {
+	Name     records.Name
+	Version  records.Version
+	Decision trust.Decision
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%s@%s is in conflict: %s", e.Name, e.Version, e.Decision.Reason)
+}
+
+// An EquivocationError says that a version is frozen because its author signed
+// two modules as that version.
+type EquivocationError struct {
+	Name     records.Name
+	Version  records.Version
+	Author   records.Fingerprint
+	Decision trust.Decision // zero when Add refused a record of our own
+}
+
+func (e *EquivocationError) Error() string {
+	return fmt.Sprintf("%s@%s is frozen: key %s signed different modules as this version", e.Name, e.Version, e.Author)
+}
+
+// clip shortens untrusted text for a message and makes it safe to show.
+func clip(s string) string {
+	if records.CheckText(s, 80) != nil {
+		return fmt.Sprintf("%.80q", s)
+	}
+	return s
+}

@@ -1,0 +1,207 @@
+package trust
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
+)
+
+// AddKey adds a "key" line for those of e's scopes that the key does not have yet
+// under the same label, depth, until and follow, after the key's other lines or
+// at the end of the file. It reports whether there was anything to add.
+func (f *File) AddKey(e Entry) (bool, error) {
+	scopes := slices.Clone(e.Scopes)
+	last := -1
+	for i, l := range f.lines {
+		have, ok := l.stmt.(Entry)
+		if !ok || have.Fingerprint != e.Fingerprint {
+			continue
+		}
+		last = i
+		if have.Depth == e.Depth && have.Until.Equal(e.Until) && have.Follow == e.Follow && (e.Label == "" || have.Label == e.Label) {
+			scopes = slices.DeleteFunc(scopes, func(s records.Scope) bool { return slices.Contains(have.Scopes, s) })
+		}
+	}
+	if len(scopes) == 0 && len(e.Scopes) > 0 {
+		return false, nil
+	}
+	e.Scopes = scopes
+	return true, f.insert(last+1, last < 0, formatEntry(e))
+}
+
+func formatEntry(e Entry) string {
+	var b strings.Builder
+	b.WriteString("key " + e.Fingerprint.String())
+	for i, s := range e.Scopes {
+		if !slices.Contains(e.Scopes[:i], s) {
+			b.WriteString(" " + string(s))
+		}
+	}
+	if e.Label != "" {
+		b.WriteString(" label=" + formatLabel(e.Label))
+	}
+	if e.Depth != 0 {
+		b.WriteString(" depth=" + strconv.Itoa(e.Depth))
+	}
+	if !e.Until.IsZero() {
+		b.WriteString(" until=" + e.Until.UTC().Format(time.DateOnly))
+	}
+	if e.Follow {
+		b.WriteString(" follow=yes")
+	}
+	return b.String()
+}
+
+// RemoveKey takes the scopes off the key's lines, and removes lines that are left
+// with none; without scopes it removes all "key" lines of the key. It returns
+// how many scopes were taken off. The rest of a line, comment included, stays.
+func (f *File) RemoveKey(key records.Fingerprint, scopes ...records.Scope) int {
+	removed := 0
+	f.lines = slices.DeleteFunc(f.lines, func(l line) bool {
+		e, ok := l.stmt.(Entry)
+		if ok && e.Fingerprint == key && (len(scopes) == 0 || containsAll(scopes, e.Scopes)) {
+			removed += len(e.Scopes)
+			return true
+		}
+		return false
+	})
+	for i, l := range f.lines {
+		if e, ok := l.stmt.(Entry); ok && e.Fingerprint == key {
+			removed += f.cutScopes(i, scopes)
+		}
+	}
+	return removed
+}
+
+func containsAll(set, all []records.Scope) bool {
+	return !slices.ContainsFunc(all, func(s records.Scope) bool { return !slices.Contains(set, s) })
+}
+
+// cutScopes removes the tokens of the scopes, each with the space before it.
+func (f *File) cutScopes(i int, scopes []records.Scope) int {
+	l := f.lines[i]
+	raw, cut := l.raw, 0
+	for k := len(l.tokens) - 1; k >= 2; k-- {
+		if slices.Contains(scopes, records.Scope(l.tokens[k].text)) {
+			raw = raw[:l.tokens[k-1].end] + raw[l.tokens[k].end:]
+			cut++
+		}
+	}
+	if cut == 0 {
+		return 0
+	}
+	changed, err := parseLine(raw)
+	if err != nil {
+		panic("trust: a line without one of its scopes does not parse: " + err.Text)
+	}
+	f.lines[i] = changed
+	return cut
+}
+
+// Deny adds a "deny" line for the key and reports whether there was none. The
+// key's "key" lines stay: they go on to end the search for broader scopes.
+func (f *File) Deny(key records.Fingerprint, label string) (bool, error) {
+	if f.Denied(key) {
+		return false, nil
+	}
+	text := "deny " + key.String()
+	if label != "" {
+		text += " label=" + formatLabel(label)
+	}
+	return true, f.insert(len(f.lines), true, text)
+}
+
+// Allow removes the "deny" lines of the key and reports whether there were any.
+func (f *File) Allow(key records.Fingerprint) bool {
+	return f.remove(func(stmt any) bool {
+		d, ok := stmt.(Denial)
+		return ok && d.Fingerprint == key
+	})
+}
+
+// SetThreshold makes keys the number of keys that must agree in the scope, in
+// place of what the file says of that scope. A threshold of one is what counts
+// without a line; it is written all the same, since a broader line may ask more.
+func (f *File) SetThreshold(keys int, scope records.Scope) error {
+	return f.replace(fmt.Sprintf("threshold %d %s", keys, scope), func(stmt any) bool {
+		t, ok := stmt.(Threshold)
+		return ok && t.Scope == scope
+	})
+}
+
+// RemoveThreshold removes the "threshold" line of exactly this scope and reports
+// whether there was one.
+func (f *File) RemoveThreshold(scope records.Scope) bool {
+	return f.remove(func(stmt any) bool {
+		t, ok := stmt.(Threshold)
+		return ok && t.Scope == scope
+	})
+}
+
+// SetPin decides what name@version is, in place of an earlier decision.
+func (f *File) SetPin(name records.Name, version records.Version, module cid.Cid) error {
+	return f.replace(fmt.Sprintf("pin %s %s %s", name, version, module), func(stmt any) bool {
+		p, ok := stmt.(Pin)
+		return ok && p.Name == name && p.Version == version
+	})
+}
+
+// RemovePin removes the pin of name@version and reports whether there was one.
+func (f *File) RemovePin(name records.Name, version records.Version) bool {
+	return f.remove(func(stmt any) bool {
+		p, ok := stmt.(Pin)
+		return ok && p.Name == name && p.Version == version
+	})
+}
+
+func (f *File) remove(match func(stmt any) bool) bool {
+	n := len(f.lines)
+	f.lines = slices.DeleteFunc(f.lines, func(l line) bool { return match(l.stmt) })
+	return len(f.lines) < n
+}
+
+// replace puts text where the first match is, keeping the comment behind it, or
+// at the end of the file.
+func (f *File) replace(text string, match func(stmt any) bool) error {
+	i := slices.IndexFunc(f.lines, func(l line) bool { return match(l.stmt) })
+	if i < 0 {
+		return f.insert(len(f.lines), true, text)
+	}
+	l := f.lines[i]
+	tail := l.raw[l.tokens[len(l.tokens)-1].end:]
+	changed, err := parseLine(text + tail)
+	if err != nil {
+		return fmt.Errorf("edit trust file: %w", err)
+	}
+	f.lines[i] = changed
+	return nil
+}
+
+// insert adds a line before line i, or at the end of the file.
+func (f *File) insert(i int, atEnd bool, text string) error {
+	if f.eol == "" {
+		f.eol = "\n"
+	}
+	l, err := parseLine(text + f.eol)
+	if err == nil && (l.stmt == nil || strings.Contains(text, "\n")) {
+		err = &SyntaxError{Text: fmt.Sprintf("%.80q is not one line", text)}
+	}
+	if err != nil {
+		return fmt.Errorf("edit trust file: %w", err)
+	}
+	if atEnd {
+		i = len(f.lines)
+	}
+	// The last line of a file that was written by hand may have no end.
+	if i > 0 && !strings.HasSuffix(f.lines[i-1].raw, "\n") {
+		f.lines[i-1].raw += f.eol
+	}
+	f.lines = slices.Insert(f.lines, i, l)
+	return nil
+}

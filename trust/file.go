@@ -1,0 +1,278 @@
+package trust
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
+)
+
+// Limits of a trust file.
+const (
+	MaxFile      = 1 << 20 // bytes
+	MaxLine      = 4 << 10 // bytes, without its end
+	MaxLabel     = 64      // bytes of a label
+	MaxThreshold = 32
+)
+
+// A File is a parsed trust file. It remembers every byte: Bytes returns what was
+// parsed, except for the lines that a method changed. The zero value is an empty
+// file. A File must not be changed while something else reads it.
+type File struct {
+	lines []line
+	eol   string // for added lines
+}
+
+// A line is one physical line, whatever it says.
+type line struct {
+	raw    string // with its end
+	tokens []token
+	word   string // the first token; "" when blank or a comment
+	stmt   any    // Entry, Denial, Threshold, Pin, MinAge; nil for anything else
+}
+
+// Entry is a "key" line: the key may speak for the names in the scopes.
+type Entry struct {
+	Fingerprint records.Fingerprint
+	Scopes      []records.Scope
+	Label       string
+	Depth       int       // how many delegations may follow; no effect yet
+	Until       time.Time // midnight UTC at the start of the last day; zero for ever
+	Follow      bool      // a successor inherits; no effect yet
+	Line        int       // 1 is the first; ignored by AddKey
+}
+
+// Expired reports whether the entry's last day is over at now.
+func (e Entry) Expired(now time.Time) bool {
+	return !e.Until.IsZero() && !now.Before(e.Until.AddDate(0, 0, 1))
+}
+
+// Denial is a "deny" line: the key never counts, whatever else is said of it.
+type Denial struct {
+	Fingerprint records.Fingerprint
+	Label       string
+	Line        int
+}
+
+// Threshold is a "threshold" line: in Scope, Keys different keys must agree.
+type Threshold struct {
+	Keys  int
+	Scope records.Scope
+	Line  int
+}
+
+// Pin is a "pin" line: the user has decided what this name and version is.
+type Pin struct {
+	Name    records.Name
+	Version records.Version
+	Module  cid.Cid
+	Line    int
+}
+
+// MinAge is a "min-age" line. It has no effect yet.
+type MinAge struct {
+	Age  time.Duration
+	Line int
+}
+
+// SyntaxError says which line of a trust file cannot be read, and what to write
+// instead.
+type SyntaxError struct {
+	Line int
+	Word string // the line's first word
+	Text string
+}
+
+func (e *SyntaxError) Error() string {
+	if e.Word == "" {
+		return fmt.Sprintf("trust file: line %d: %s", e.Line, e.Text)
+	}
+	return fmt.Sprintf("trust file: line %d: %s: %s", e.Line, e.Word, e.Text)
+}
+
+// Parse reads a trust file. A line that starts with a known word and cannot be
+// understood is a *SyntaxError, since a trust line that is silently passed over
+// is a hole; a line that starts with an unknown word is kept and reported by
+// Warnings.
+func Parse(b []byte) (*File, error) {
+	if len(b) > MaxFile {
+		return nil, &SyntaxError{Line: 1, Text: fmt.Sprintf("the file has %d bytes, the limit is %d", len(b), MaxFile)}
+	}
+	f := &File{eol: "\n"}
+	n := 0
+	for raw := range strings.Lines(string(b)) {
+		n++
+		if n == 1 && strings.HasSuffix(raw, "\r\n") {
+			f.eol = "\r\n"
+		}
+		l, err := parseLine(raw)
+		if err != nil {
+			err.Line = n
+			return nil, err
+		}
+		f.lines = append(f.lines, l)
+	}
+	if err := f.checkWhole(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// checkWhole finds lines that contradict one another.
+func (f *File) checkWhole() error {
+	thresholds := map[records.Scope]int{}
+	pins := map[string]Pin{}
+	age := 0
+	for i, l := range f.lines {
+		n := i + 1
+		switch s := l.stmt.(type) {
+		case Threshold:
+			if first := thresholds[s.Scope]; first != 0 {
+				return &SyntaxError{n, l.word, fmt.Sprintf("scope %s has a threshold on line %d already; keep one of the two", s.Scope, first)}
+			}
+			thresholds[s.Scope] = n
+		case Pin:
+			at := string(s.Name) + "@" + string(s.Version)
+			if first, ok := pins[at]; ok {
+				return &SyntaxError{n, l.word, fmt.Sprintf("%s is pinned on line %d already; keep one of the two", at, first.Line)}
+			}
+			s.Line = n
+			pins[at] = s
+		case MinAge:
+			if age != 0 {
+				return &SyntaxError{n, l.word, fmt.Sprintf("line %d says min-age already; keep one of the two", age)}
+			}
+			age = n
+		}
+	}
+	return nil
+}
+
+// Bytes returns the file.
+func (f *File) Bytes() []byte {
+	var b strings.Builder
+	for _, l := range f.lines {
+		b.WriteString(l.raw)
+	}
+	return []byte(b.String())
+}
+
+// Entries returns the "key" lines in the order of the file.
+func (f *File) Entries() []Entry {
+	var es []Entry
+	for i, l := range f.lines {
+		if e, ok := l.stmt.(Entry); ok {
+			e.Line = i + 1
+			es = append(es, e)
+		}
+	}
+	return es
+}
+
+// Denials returns the "deny" lines in the order of the file.
+func (f *File) Denials() []Denial {
+	var ds []Denial
+	for i, l := range f.lines {
+		if d, ok := l.stmt.(Denial); ok {
+			d.Line = i + 1
+			ds = append(ds, d)
+		}
+	}
+	return ds
+}
+
+// Thresholds returns the "threshold" lines in the order of the file.
+func (f *File) Thresholds() []Threshold {
+	var ts []Threshold
+	for i, l := range f.lines {
+		if t, ok := l.stmt.(Threshold); ok {
+			t.Line = i + 1
+			ts = append(ts, t)
+		}
+	}
+	return ts
+}
+
+// Pins returns the "pin" lines in the order of the file.
+func (f *File) Pins() []Pin {
+	var ps []Pin
+	for i, l := range f.lines {
+		if p, ok := l.stmt.(Pin); ok {
+			p.Line = i + 1
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// MinAge returns the "min-age" line, if there is one.
+func (f *File) MinAge() (MinAge, bool) {
+	for i, l := range f.lines {
+		if a, ok := l.stmt.(MinAge); ok {
+			a.Line = i + 1
+			return a, true
+		}
+	}
+	return MinAge{}, false
+}
+
+// Denied reports whether a "deny" line names the key.
+func (f *File) Denied(key records.Fingerprint) bool {
+	for _, l := range f.lines {
+		if d, ok := l.stmt.(Denial); ok && d.Fingerprint == key {
+			return true
+		}
+	}
+	return false
+}
+
+// Label returns the first label that the file gives the key, and "" without one.
+func (f *File) Label(key records.Fingerprint) string {
+	for _, l := range f.lines {
+		switch s := l.stmt.(type) {
+		case Entry:
+			if s.Fingerprint == key && s.Label != "" {
+				return s.Label
+			}
+		case Denial:
+			if s.Fingerprint == key && s.Label != "" {
+				return s.Label
+			}
+		}
+	}
+	return ""
+}
+
+// Warnings describes, in the order of the file, the lines that have less effect
+// than a reader may think: unknown words, what this version of es does not act
+// on yet, and keys that are denied as well.
+func (f *File) Warnings() []string {
+	var ws []string
+	warn := func(i int, format string, args ...any) {
+		ws = append(ws, fmt.Sprintf("line %d: ", i+1)+fmt.Sprintf(format, args...))
+	}
+	for i, l := range f.lines {
+		switch s := l.stmt.(type) {
+		case Entry:
+			if s.Depth > 0 {
+				warn(i, "depth has no effect yet: delegations are not followed")
+			}
+			if s.Follow {
+				warn(i, "follow has no effect yet: successors are not followed")
+			}
+			if f.Denied(s.Fingerprint) {
+				warn(i, "the key is denied as well, and deny decides")
+			}
+		case MinAge:
+			warn(i, "min-age has no effect yet")
+		case nil:
+			if l.word != "" {
+				warn(i, "%.40q is not a word this version of es knows; the line is kept and has no effect", l.word)
+			}
+		}
+	}
+	return ws
+}
