@@ -1,0 +1,99 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+)
+
+// Network is what commands need of other peers. *Node is one inside this
+// process, *Client is a running daemon, and Join returns whichever there is.
+type Network interface {
+	// Announce sends records of the index, by record id, to the peers that are
+	// there. Having nobody to tell is no error: own records wait in the outbox
+	// until a peer is met.
+	Announce(ctx context.Context, ids []cid.Cid) (Announced, error)
+	// Fetch brings the whole tree w.Root into the block store of the home. It
+	// calls progress, which may be nil, at most ten times a second and once at
+	// the end; calls do not overlap. The error is an *UnreachableError when
+	// nobody has sent what is missing, and a *modules.RuleError when the tree
+	// breaks the limits of the format or of w.
+	Fetch(ctx context.Context, w Want, progress func(Progress)) error
+	// Connect dials a multiaddr that ends in /p2p/PEER and remembers it.
+	Connect(ctx context.Context, addr string) (PeerInfo, error)
+	// Peers lists the connected peers.
+	Peers(ctx context.Context) ([]PeerInfo, error)
+	Status(ctx context.Context) (Status, error)
+	// Close leaves the network. It does not stop a daemon.
+	Close() error
+}
+
+// Announced says what became of an announcement.
+type Announced struct {
+	// Peers is how many peers were sent the records; with several records, the
+	// smallest number.
+	Peers int `json:"peers"`
+}
+
+// Want says which tree to fetch and how large it may be.
+type Want struct {
+	Root  cid.Cid
+	Size  int64 // bytes of all files, exact when a release states it; -1 unknown
+	Files int64 // likewise
+	// Record, if defined, is the id of the record that names Root: the peers
+	// that sent it are asked first.
+	Record cid.Cid
+}
+
+// Progress is how far a fetch is.
+type Progress struct {
+	Bytes  int64 `json:"bytes"`  // of the blocks that are here, also those that were before
+	Blocks int64 `json:"blocks"` // likewise
+	Peers  int   `json:"peers"`  // connected
+}
+
+// PeerInfo describes a connected peer.
+type PeerInfo struct {
+	Peer     string   `json:"peer"`
+	Addrs    []string `json:"addrs"` // of the connections, each ending in /p2p/PEER
+	Agent    string   `json:"agent"` // what it calls itself, cleaned for display
+	Outbound bool     `json:"outbound"`
+	Gossip   bool     `json:"gossip"` // takes records
+}
+
+// Status describes a node and its home.
+type Status struct {
+	Peer     string   `json:"peer"`
+	Addrs    []string `json:"addrs"` // each ending in /p2p/PEER
+	Peers    int      `json:"peers"` // connected
+	Authors  int64    `json:"authors"`
+	Records  int64    `json:"records"`
+	Releases int64    `json:"releases"`
+	Pending  int64    `json:"pending"` // own records that no peer has taken yet
+	Daemon   bool     `json:"daemon"`  // a node that stays, not one for this command
+	Version  string   `json:"version"`
+}
+
+// UnreachableError says that nobody who can be reached sent what is missing of a
+// tree.
+type UnreachableError struct {
+	Root    cid.Cid
+	Missing cid.Cid // the first block that did not come
+	Peers   int     // connected when it was given up
+	Tried   int     // remembered addresses that were dialled in vain
+}
+
+func (e *UnreachableError) Error() string {
+	if e.Peers == 0 && e.Tried == 0 {
+		return fmt.Sprintf("fetch %s: no peer is known", e.Root)
+	}
+	if e.Peers == 0 {
+		return fmt.Sprintf("fetch %s: none of %d known peers answers", e.Root, e.Tried)
+	}
+	return fmt.Sprintf("fetch %s: none of %d connected peers sent block %s", e.Root, e.Peers, e.Missing)
+}
+
+// ErrNoDaemon is returned by Dial when no daemon answers for the home.
+var ErrNoDaemon = errors.New("no es node is running for this home")
