@@ -1,0 +1,77 @@
+package install
+
+import (
+	"context"
+	"errors"
+
+	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/records"
+	"github.com/ipfs/go-cid"
+)
+
+// A Project is a directory with a package.json. Any number of processes may
+// work on one: those that change it wait for each other.
+type Project struct {
+	dir string
+}
+
+// Open finds the project that dir belongs to, as npm does: dir or the nearest
+// directory above it that has a package.json or a node_modules, and otherwise
+// dir itself. It writes nothing; package.json is made when something is added.
+func Open(dir string) (*Project, error) {
+	return nil, errors.New("open project: not built yet")
+}
+
+// Dir returns the project's directory.
+func (p *Project) Dir() string { return p.dir }
+
+// A Dependency is one entry of package.json's esDependencies.
+type Dependency struct {
+	Name records.Name
+	Spec Spec
+}
+
+// Dependencies returns esDependencies, sorted by name.
+func (p *Project) Dependencies() ([]Dependency, error) {
+	return nil, errors.New("read package.json: not built yet")
+}
+
+// Lockfile returns es-lock.json, or nil when there is none.
+func (p *Project) Lockfile() (*Lockfile, error) {
+	return nil, errors.New("read lockfile: not built yet")
+}
+
+// A Resolution is the release that a name and a spec mean to this user.
+type Resolution struct {
+	Name     records.Name
+	Version  records.Version
+	Module   cid.Cid
+	Record   cid.Cid
+	Signer   records.Fingerprint
+	Size     int64
+	Files    int64
+	Manifest records.Manifest
+	Pins     map[records.Name]cid.Cid
+	Origin   *records.Origin
+}
+
+// A Resolver decides which release a dependency means: the newest that the user
+// trusts among those that spec matches, where spec is never of kind CID and name
+// is never an alias. For a range, npm prefers the version tagged latest when it
+// matches. Errors reach the caller wrapped in a *DependencyError.
+type Resolver interface {
+	Resolve(ctx context.Context, name records.Name, spec Spec) (*Resolution, error)
+}
+
+// A Fetcher brings the whole tree want.CID into the Blocks beside it. It is
+// called only for trees that are not complete there, from several goroutines.
+type Fetcher interface {
+	Fetch(ctx context.Context, name records.Name, want modules.Bounds) error
+}
+
+// Sources is where an installation gets everything from.
+type Sources struct {
+	Resolver Resolver       // not used by a frozen install
+	Blocks   modules.Blocks // what is on this machine
+	Fetcher  Fetcher        // nil: only what is in Blocks
+}
