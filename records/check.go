@@ -38,7 +38,7 @@ func check(r *Record) error {
 	case *Endorse:
 		return checkEndorse(path, b)
 	case *Delegate:
-		return checkDelegate(path, b)
+		return checkDelegate(path, r, b)
 	case *Successor:
 		if b.To.IsZero() == b.From.IsZero() {
 			return broken("R32", path, "must have exactly one of \"to\" and \"from\"")
@@ -61,8 +61,7 @@ func checkPrev(r *Record) error {
 		return broken("R17", "prev", "has %d links, the limit is %d", len(r.Prev), MaxPrev)
 	}
 	for i, c := range r.Prev {
-		p := c.Prefix()
-		if p.Version != 1 || p.Codec != cid.DagCBOR || p.MhType != multihash.SHA2_256 || p.MhLength != 32 {
+		if !isRecordID(c) {
 			return broken("R17", fmt.Sprintf("prev/%d", i), "is not a record id (CIDv1, dag-cbor, sha2-256)")
 		}
 		if i > 0 && bytes.Compare(r.Prev[i-1].Bytes(), c.Bytes()) >= 0 {
@@ -110,43 +109,21 @@ func checkRelease(path string, r *Release) error {
 
 func checkNameVersion(path string, n Name, v Version) error {
 	if _, err := ParseName(string(n)); err != nil {
-		return brokenErr(nameRule(string(n)), path+"/name", err)
+		return within(path+"/name", err)
 	}
 	if _, err := ParseVersion(string(v)); err != nil {
-		return brokenErr(versionRule(string(v)), path+"/version", err)
+		return within(path+"/version", err)
 	}
 	return nil
 }
 
-// nameRule tells which of the name rules s breaks.
-func nameRule(s string) string {
-	switch {
-	case len(s) > MaxName:
-		return "R2"
-	case nameGrammar.MatchString(s):
-		return "R3"
-	}
-	return "R1"
-}
+func isModuleCID(c cid.Cid) bool { return isCID(c, cid.DagProtobuf) }
 
-var nameGrammar = regexp.MustCompile(`^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$`)
+func isRecordID(c cid.Cid) bool { return isCID(c, cid.DagCBOR) }
 
-func versionRule(s string) string {
-	switch {
-	case len(s) > MaxVersion:
-		return "R6"
-	case strings.Contains(s, "+"):
-		return "R5"
-	}
-	return "R4"
-}
-
-func isModuleCID(c cid.Cid) bool {
-	if !c.Defined() {
-		return false
-	}
-	p := c.Prefix()
-	return p.Version == 1 && p.Codec == cid.DagProtobuf && p.MhType == multihash.SHA2_256 && p.MhLength == 32
+// isCID reports whether c is a CIDv1 of one codec, by sha2-256.
+func isCID(c cid.Cid, codec uint64) bool {
+	return c.Defined() && c.Prefix() == cid.Prefix{Version: 1, Codec: codec, MhType: multihash.SHA2_256, MhLength: 32}
 }
 
 func checkModule(path string, c cid.Cid) error {
@@ -161,25 +138,36 @@ func checkManifest(path string, m *Manifest) error {
 		field, text string
 	}{{"description", m.Description}, {"license", m.License}, {"homepage", m.Homepage}, {"repository", m.Repository}} {
 		if err := CheckText(t.text, MaxText); err != nil {
-			return brokenErr("R9", path+"/"+t.field, err)
+			return within(path+"/"+t.field, err)
 		}
 	}
 	for _, l := range []struct {
-		field  string
-		items  []string
-		sorted bool
+		field string
+		items []string
+		names bool // a set of module names, and so sorted
 	}{
 		{"keywords", m.Keywords, false}, {"os", m.OS, false}, {"cpu", m.CPU, false}, {"libc", m.Libc, false},
 		{"optionalPeers", m.OptionalPeers, true}, {"bundled", m.Bundled, true},
 	} {
-		if err := checkList(path+"/"+l.field, l.items, l.sorted); err != nil {
+		if err := checkList(path+"/"+l.field, l.items); err != nil {
 			return err
+		}
+		if !l.names {
+			continue
+		}
+		for i, s := range l.items {
+			if err := checkDependencyName(path+"/"+l.field, s); err != nil {
+				return err
+			}
+			if i > 0 && l.items[i-1] >= s {
+				return broken("R22", path+"/"+l.field, "is not sorted by bytes without duplicates")
+			}
 		}
 	}
 	if err := checkBin(path+"/bin", m.Bin); err != nil {
 		return err
 	}
-	if err := checkTextMap(path+"/engines", m.Engines); err != nil {
+	if err := checkTextMap(path+"/engines", m.Engines, MaxText); err != nil {
 		return err
 	}
 	for _, d := range []struct {
@@ -188,24 +176,26 @@ func checkManifest(path string, m *Manifest) error {
 	}{
 		{"dependencies", m.Dependencies}, {"optionalDependencies", m.OptionalDependencies}, {"peerDependencies", m.PeerDependencies},
 	} {
-		if err := checkTextMap(path+"/"+d.field, d.deps); err != nil {
+		if err := checkTextMap(path+"/"+d.field, d.deps, MaxLongText); err != nil {
 			return err
 		}
 		for _, name := range sortedKeys(d.deps) {
-			if !IsDependencyName(name) {
-				return broken("R24", path+"/"+d.field, "%q cannot be the name of a dependency", clip(name))
+			if err := checkDependencyName(path+"/"+d.field, name); err != nil {
+				return err
 			}
-		}
-	}
-	for _, name := range m.OptionalPeers {
-		if _, ok := m.PeerDependencies[name]; !ok {
-			return broken("R24", path+"/optionalPeers", "%q is not in peerDependencies", clip(name))
 		}
 	}
 	return nil
 }
 
-func checkList(path string, items []string, sorted bool) error {
+func checkDependencyName(path, name string) error {
+	if !IsDependencyName(name) {
+		return broken("R24", path, "%q cannot be the name of a dependency", clip(name))
+	}
+	return nil
+}
+
+func checkList(path string, items []string) error {
 	if len(items) > MaxListItems {
 		return broken("R12", path, "has %d items, the limit is %d", len(items), MaxListItems)
 	}
@@ -214,16 +204,13 @@ func checkList(path string, items []string, sorted bool) error {
 			return broken("R22", path, "has an empty item")
 		}
 		if err := CheckText(s, MaxText); err != nil {
-			return brokenErr("R9", fmt.Sprintf("%s/%d", path, i), err)
-		}
-		if sorted && i > 0 && items[i-1] >= s {
-			return broken("R22", path, "is not sorted by bytes without duplicates")
+			return within(fmt.Sprintf("%s/%d", path, i), err)
 		}
 	}
 	return nil
 }
 
-func checkTextMap(path string, m map[string]string) error {
+func checkTextMap(path string, m map[string]string, max int) error {
 	if len(m) > MaxMapEntries {
 		return broken("R12", path, "has %d entries, the limit is %d", len(m), MaxMapEntries)
 	}
@@ -232,10 +219,10 @@ func checkTextMap(path string, m map[string]string) error {
 			return broken("R22", path, "has an empty key")
 		}
 		if err := CheckText(k, MaxText); err != nil {
-			return brokenErr("R9", path, fmt.Errorf("key %q: %w", clip(k), err))
+			return within(path, fmt.Errorf("key %q: %w", clip(k), err))
 		}
-		if err := CheckText(m[k], MaxText); err != nil {
-			return brokenErr("R9", path+"/"+k, err)
+		if err := CheckText(m[k], max); err != nil {
+			return within(path+"/"+k, err)
 		}
 	}
 	return nil
@@ -247,10 +234,10 @@ func checkBin(path string, bin map[string]string) error {
 	}
 	for _, command := range sortedKeys(bin) {
 		if err := CheckCommand(command); err != nil {
-			return brokenErr("R23", path, err)
+			return within(path, err)
 		}
 		if err := CheckPath(bin[command]); err != nil {
-			return brokenErr("R23", path+"/"+command, err)
+			return within(path+"/"+command, err)
 		}
 	}
 	return nil
@@ -261,15 +248,15 @@ func checkBin(path string, bin map[string]string) error {
 // else.
 func CheckCommand(s string) error {
 	if len(s) == 0 || len(s) > MaxName {
-		return fmt.Errorf("command has %d bytes, it must have 1 to %d", len(s), MaxName)
+		return against("R23", "command has %d bytes, it must have 1 to %d", len(s), MaxName)
 	}
 	for i := 0; i < len(s); i++ {
 		if !isNameByte(s[i]) {
-			return fmt.Errorf("command %q: only letters, digits, '.', '_' and '-' are allowed", s)
+			return against("R23", "command %q: only letters, digits, '.', '_' and '-' are allowed", s)
 		}
 	}
 	if strings.Trim(s, ".") == "" || s[0] == '.' || s[0] == '-' || s[len(s)-1] == '.' || isWindowsDevice(s) {
-		return fmt.Errorf("command %q: is not a file name on every system", s)
+		return against("R23", "command %q: is not a file name on every system", s)
 	}
 	return nil
 }
@@ -278,14 +265,14 @@ func CheckCommand(s string) error {
 // non-empty elements, and never leading out.
 func CheckPath(s string) error {
 	if len(s) == 0 || len(s) > MaxText {
-		return fmt.Errorf("path has %d bytes, it must have 1 to %d", len(s), MaxText)
+		return against("R23", "path has %d bytes, it must have 1 to %d", len(s), MaxText)
 	}
 	if err := CheckText(s, MaxText); err != nil {
-		return fmt.Errorf("path %q: %w", clip(s), err)
+		return against("R23", "path %q: %v", clip(s), err)
 	}
 	for _, e := range strings.Split(s, "/") {
 		if e == "" || e == "." || e == ".." || strings.ContainsAny(e, `\:`) || isWindowsDevice(e) {
-			return fmt.Errorf("path %q: is not a relative path on every system", clip(s))
+			return against("R23", "path %q: is not a relative path on every system", clip(s))
 		}
 	}
 	return nil
@@ -330,22 +317,21 @@ func checkOrigin(path string, o *Origin) error {
 		return broken("R26", path+"/registry", "is empty")
 	}
 	if err := CheckText(o.Registry, MaxText); err != nil {
-		return brokenErr("R9", path+"/registry", err)
+		return within(path+"/registry", err)
 	}
-	p := o.Tarball.Prefix()
-	if !o.Tarball.Defined() || p.Version != 1 || p.MhType != multihash.SHA2_256 || p.MhLength != 32 || p.Codec != cid.DagProtobuf && p.Codec != cid.Raw {
+	if !isCID(o.Tarball, cid.DagProtobuf) && !isCID(o.Tarball, cid.Raw) {
 		return broken("R26", path+"/tarball", "is not a file (CIDv1, dag-pb or raw, sha2-256)")
 	}
 	if len(o.SHA512) != 64 {
 		return broken("R26", path+"/sha512", "has %d bytes, it must have 64", len(o.SHA512))
 	}
-	if len(o.Signatures) > 8 {
-		return broken("R26", path+"/signatures", "has %d items, the limit is 8", len(o.Signatures))
+	if len(o.Signatures) > MaxOriginSigs {
+		return broken("R26", path+"/signatures", "has %d items, the limit is %d", len(o.Signatures), MaxOriginSigs)
 	}
 	for i, s := range o.Signatures {
 		at := fmt.Sprintf("%s/signatures/%d", path, i)
 		if err := CheckText(s.KeyID, MaxText); err != nil {
-			return brokenErr("R9", at+"/keyid", err)
+			return within(at+"/keyid", err)
 		}
 		if s.KeyID == "" || len(s.Signature) == 0 || len(s.Signature) > MaxSignature {
 			return broken("R26", at, "has an empty key id, or a signature that does not have 1 to %d bytes", MaxSignature)
@@ -355,28 +341,33 @@ func checkOrigin(path string, o *Origin) error {
 }
 
 func checkTag(path string, t *Tag) error {
-	if err := checkNameVersion(path, t.Name, t.Version); err != nil {
-		return err
+	if _, err := ParseName(string(t.Name)); err != nil {
+		return within(path+"/name", err)
 	}
-	return brokenErr("R27", path+"/tag", CheckTag(t.Tag))
+	if t.Version != "" {
+		if _, err := ParseVersion(string(t.Version)); err != nil {
+			return within(path+"/version", err)
+		}
+	}
+	return within(path+"/tag", CheckTag(t.Tag))
 }
 
 // CheckTag checks a distribution tag such as "latest": at most MaxTag letters,
 // digits, '.', '_' and '-', beginning with a letter, and not a version range.
 func CheckTag(s string) error {
 	if len(s) == 0 || len(s) > MaxTag {
-		return fmt.Errorf("tag has %d bytes, it must have 1 to %d", len(s), MaxTag)
+		return against("R27", "tag has %d bytes, it must have 1 to %d", len(s), MaxTag)
 	}
 	for i := 0; i < len(s); i++ {
 		if !isNameByte(s[i]) {
-			return fmt.Errorf("tag %q: only letters, digits, '.', '_' and '-' are allowed", clip(s))
+			return against("R27", "tag %q: only letters, digits, '.', '_' and '-' are allowed", clip(s))
 		}
 	}
 	if c := s[0] | 0x20; c < 'a' || c > 'z' {
-		return fmt.Errorf("tag %q: must begin with a letter", s)
+		return against("R27", "tag %q: must begin with a letter", s)
 	}
 	if looksLikeRange.MatchString(s) {
-		return fmt.Errorf("tag %q: is also a version range", s)
+		return against("R27", "tag %q: is also a version range", s)
 	}
 	return nil
 }
@@ -386,26 +377,26 @@ func CheckTag(s string) error {
 var looksLikeRange = regexp.MustCompile(`^(v[0-9xX.*-]*|[xX](\.[0-9xX]+)*)$`)
 
 func checkNotice(path string, n *Notice) error {
-	if err := checkName(string(n.Name)); err != nil {
-		return broken(nameRule(string(n.Name)), path+"/name", "module name %q: %v", clip(string(n.Name)), err)
+	if _, err := ParseName(string(n.Name)); err != nil {
+		return within(path+"/name", err)
 	}
 	if (n.Range == "") != n.Record.Defined() {
 		return broken("R28", path, "must have exactly one of \"range\" and \"record\"")
 	}
 	if n.Record.Defined() {
-		if p := n.Record.Prefix(); p.Version != 1 || p.Codec != cid.DagCBOR || p.MhType != multihash.SHA2_256 || p.MhLength != 32 {
+		if !isRecordID(n.Record) {
 			return broken("R28", path+"/record", "is not a record id (CIDv1, dag-cbor, sha2-256)")
 		}
 	}
 	for _, t := range []struct{ field, text string }{{"range", n.Range}, {"text", n.Text}, {"fixed", n.Fixed}} {
-		if err := CheckText(t.text, MaxText); err != nil {
-			return brokenErr("R9", path+"/"+t.field, err)
+		if err := CheckText(t.text, MaxLongText); err != nil {
+			return within(path+"/"+t.field, err)
 		}
 	}
 	switch n.NoticeOf {
 	case Deprecated, Yanked:
-		if n.Severity != "" || n.Fixed != "" {
-			return broken("R29", path, "has a severity or a fixed range, which only an advisory has")
+		if n.Severity != "" || n.Fixed != "" || len(n.Refs) > 0 {
+			return broken("R29", path, "has a severity, a fixed range or references, which only an advisory has")
 		}
 	case Advisory:
 		switch n.Severity {
@@ -413,6 +404,10 @@ func checkNotice(path string, n *Notice) error {
 		default:
 			return broken("R29", path+"/severity", "is %q, not low, moderate, high or critical", clip(n.Severity))
 		}
+		if len(n.Refs) > MaxRefs {
+			return broken("R29", path+"/refs", "has %d items, the limit is %d", len(n.Refs), MaxRefs)
+		}
+		return checkList(path+"/refs", n.Refs)
 	default:
 		return broken("R29", path+"/kind", "is %q, not deprecated, yanked or advisory", clip(n.NoticeOf))
 	}
@@ -431,19 +426,25 @@ func checkEndorse(path string, e *Endorse) error {
 	default:
 		return broken("R30", path+"/claim", "is %q, not reviewed, rebuilt or imported", clip(e.Claim))
 	}
-	return brokenErr("R9", path+"/text", CheckText(e.Text, MaxText))
+	return within(path+"/text", CheckText(e.Text, MaxLongText))
 }
 
-func checkDelegate(path string, d *Delegate) error {
+func checkDelegate(path string, r *Record, d *Delegate) error {
 	if d.To.IsZero() {
 		return broken("R7", path+"/to", "is missing")
+	}
+	if d.To == r.Author {
+		return broken("R31", path+"/to", "is the record's own author")
+	}
+	if len(d.Scopes) == 0 && (d.Depth != 0 || d.Until != 0) {
+		return broken("R31", path, "takes a delegation back, so its depth and until must be 0")
 	}
 	if len(d.Scopes) > MaxScopes {
 		return broken("R31", path+"/scopes", "has %d items, the limit is %d", len(d.Scopes), MaxScopes)
 	}
 	for i, s := range d.Scopes {
 		if err := checkScope(string(s)); err != nil {
-			return broken("R8", fmt.Sprintf("%s/scopes/%d", path, i), "scope %q: %v", clip(string(s)), err)
+			return within(fmt.Sprintf("%s/scopes/%d", path, i), fmt.Errorf("scope %q: %w", clip(string(s)), err))
 		}
 		if i > 0 && d.Scopes[i-1] >= s {
 			return broken("R31", path+"/scopes", "is not sorted by bytes without duplicates")
@@ -452,8 +453,8 @@ func checkDelegate(path string, d *Delegate) error {
 	if d.Depth < 0 || d.Depth > MaxDepthGrant {
 		return broken("R31", path+"/depth", "is %d, not between 0 and %d", d.Depth, MaxDepthGrant)
 	}
-	if d.Until < 0 || d.Until > MaxTime {
-		return broken("R31", path+"/until", "is %d, not between 0 and %d", d.Until, int64(MaxTime))
+	if len(d.Scopes) > 0 && (d.Until <= r.Time || d.Until > MaxTime) {
+		return broken("R31", path+"/until", "is %d, not after the record's time", d.Until)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package records
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/ipfs/go-cid"
 	"github.com/ipld/go-ipld-prime/codec/dagcbor"
@@ -52,14 +51,13 @@ func blockID(codec uint64, b []byte) cid.Cid {
 	return cid.NewCidV1(codec, mh)
 }
 
-func decodeCBOR(b []byte, depth int64) (datamodel.Node, error) {
+func decodeCBOR(b []byte, depth int) (datamodel.Node, error) {
+	if err := scan(b, depth); err != nil {
+		return nil, err
+	}
 	nb := basicnode.Prototype.Any.NewBuilder()
-	opts := dagcbor.DecodeOptions{AllowLinks: true, MaxDepth: depth, AllocationBudget: 64 * MaxFrame, MaxCollectionPrealloc: 16}
-	err := opts.Decode(nb, bytes.NewReader(b))
-	switch {
-	case errors.Is(err, dagcbor.ErrDecodeDepthExceeded):
-		return nil, broken("R12", "", "nests deeper than %d levels", depth)
-	case err != nil:
+	opts := dagcbor.DecodeOptions{AllowLinks: true, MaxCollectionPrealloc: 16}
+	if err := opts.Decode(nb, bytes.NewReader(b)); err != nil {
 		return nil, broken("R10", "", "not DAG-CBOR: %v", err)
 	}
 	return nb.Build(), nil
@@ -158,6 +156,7 @@ func readManifest(m *mapReader) Manifest {
 		OptionalPeers:        m.strings("optionalPeers"),
 		Bundled:              m.strings("bundled"),
 		Scripts:              m.flag("scripts"),
+		Shrinkwrap:           m.flag("shrinkwrap"),
 	}
 }
 
@@ -179,7 +178,7 @@ func readTag(m *mapReader) Body {
 	return &Tag{
 		Name:    Name(m.string("name", true)),
 		Tag:     m.string("tag", true),
-		Version: Version(m.string("version", true)),
+		Version: Version(m.string("version", false)),
 	}
 }
 
@@ -192,6 +191,7 @@ func readNotice(m *mapReader) Body {
 		Text:     m.string("text", true),
 		Severity: m.string("severity", false),
 		Fixed:    m.string("fixed", false),
+		Refs:     m.strings("refs"),
 	}
 }
 
@@ -211,6 +211,7 @@ func readDelegate(m *mapReader) Body {
 		s, err := v.AsString()
 		if err != nil {
 			m.fail("R14", path, "is a %v, not a string", v.Kind())
+			return
 		}
 		d.Scopes = append(d.Scopes, Scope(s))
 	})

@@ -62,7 +62,7 @@ func putBody(m datamodel.MapAssembler, b Body) {
 	case *Tag:
 		putString(m, "name", string(b.Name))
 		putString(m, "tag", b.Tag)
-		putString(m, "version", string(b.Version))
+		putOptional(m, "version", string(b.Version))
 	case *Notice:
 		putString(m, "name", string(b.Name))
 		putOptional(m, "range", b.Range)
@@ -71,10 +71,11 @@ func putBody(m datamodel.MapAssembler, b Body) {
 		putString(m, "text", b.Text)
 		putOptional(m, "severity", b.Severity)
 		putOptional(m, "fixed", b.Fixed)
+		putStrings(m, "refs", b.Refs)
 	case *Endorse:
 		putString(m, "name", string(b.Name))
 		putString(m, "version", string(b.Version))
-		putOptionalLink(m, "module", b.Module)
+		putLink(m, "module", b.Module)
 		putString(m, "claim", b.Claim)
 		putOptional(m, "text", b.Text)
 	case *Delegate:
@@ -101,14 +102,14 @@ func putBody(m datamodel.MapAssembler, b Body) {
 func putRelease(m datamodel.MapAssembler, r *Release) {
 	putString(m, "name", string(r.Name))
 	putString(m, "version", string(r.Version))
-	putOptionalLink(m, "module", r.Module)
+	putLink(m, "module", r.Module)
 	qp.MapEntry(m, "size", qp.Int(r.Size))
 	qp.MapEntry(m, "files", qp.Int(r.Files))
 	putMap(m, "manifest", func(f datamodel.MapAssembler) { putManifest(f, &r.Manifest) })
 	if len(r.Pins) > 0 {
 		putMap(m, "pins", func(p datamodel.MapAssembler) {
 			for name, c := range r.Pins {
-				putOptionalLink(p, string(name), c)
+				putLink(p, string(name), c)
 			}
 		})
 	}
@@ -133,14 +134,13 @@ func putManifest(m datamodel.MapAssembler, f *Manifest) {
 	putStringMap(m, "peerDependencies", f.PeerDependencies)
 	putStrings(m, "optionalPeers", f.OptionalPeers)
 	putStrings(m, "bundled", f.Bundled)
-	if f.Scripts {
-		qp.MapEntry(m, "scripts", qp.Bool(true))
-	}
+	putFlag(m, "scripts", f.Scripts)
+	putFlag(m, "shrinkwrap", f.Shrinkwrap)
 }
 
 func putOrigin(m datamodel.MapAssembler, o *Origin) {
 	putString(m, "registry", o.Registry)
-	putOptionalLink(m, "tarball", o.Tarball)
+	putLink(m, "tarball", o.Tarball)
 	putBytes(m, "sha512", o.SHA512)
 	if len(o.Signatures) == 0 {
 		return
@@ -165,10 +165,20 @@ func putOptional(m datamodel.MapAssembler, k, v string) {
 	}
 }
 
+func putFlag(m datamodel.MapAssembler, k string, v bool) {
+	if v {
+		qp.MapEntry(m, k, qp.Bool(true))
+	}
+}
+
 func putOptionalLink(m datamodel.MapAssembler, k string, c cid.Cid) {
 	if c.Defined() {
-		qp.MapEntry(m, k, qp.Link(cidlink.Link{Cid: c}))
+		putLink(m, k, c)
 	}
+}
+
+func putLink(m datamodel.MapAssembler, k string, c cid.Cid) {
+	qp.MapEntry(m, k, qp.Link(cidlink.Link{Cid: c}))
 }
 
 func putMap(m datamodel.MapAssembler, k string, f func(datamodel.MapAssembler)) {

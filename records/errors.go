@@ -1,6 +1,9 @@
 package records
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // A FormatError says which rule of SPEC.md some bytes break, and where. No key,
 // clock or trust file changes that verdict: peers that relay such bytes are at
@@ -20,13 +23,31 @@ func (e *FormatError) Error() string {
 
 func (e *FormatError) Unwrap() error { return e.Err }
 
+// A ruleError is why a name, version, scope or text is refused, before it is
+// known where in an object it stands.
+type ruleError struct {
+	rule    string
+	message string
+}
+
+func (e *ruleError) Error() string { return e.message }
+
+func against(rule, format string, args ...any) error {
+	return &ruleError{rule, fmt.Sprintf(format, args...)}
+}
+
 func broken(rule, path, format string, args ...any) error {
 	return &FormatError{Rule: rule, Path: path, Err: fmt.Errorf(format, args...)}
 }
 
-func brokenErr(rule, path string, err error) error {
+// within says where in an object err was found; a nil err stays nil.
+func within(path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &FormatError{Rule: rule, Path: path, Err: err}
+	var re *ruleError
+	if !errors.As(err, &re) {
+		return err
+	}
+	return &FormatError{Rule: re.rule, Path: path, Err: err}
 }

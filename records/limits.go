@@ -11,17 +11,20 @@ const (
 	MaxDepth     = 8        // nesting of maps and lists in a record
 
 	MaxPrev       = 4
-	MaxName       = 128 // bytes, scope included
-	MaxVersion    = 64  // bytes
-	MaxTag        = 64  // bytes
-	MaxText       = 256 // bytes of one free text
+	MaxName       = 128  // bytes, scope included
+	MaxVersion    = 128  // bytes
+	MaxTag        = 64   // bytes
+	MaxText       = 256  // bytes of one free text
+	MaxLongText   = 1024 // bytes of a version range, and of what a notice or an endorsement says
 	MaxMapEntries = 512
 	MaxListItems  = 256
+	MaxRefs       = 16 // references of one advisory
+	MaxOriginSigs = 8  // registry signatures of one import
 	MaxDepthGrant = 3  // delegation depth
 	MaxScopes     = 32 // scopes of one delegation
 
-	MaxFiles      = 50_000    // files in a module
-	MaxModuleSize = 512 << 20 // bytes of all files of a module
+	MaxFiles      = 150_000 // files in a module
+	MaxModuleSize = 2 << 30 // bytes of all files of a module
 
 	// MaxTime is the last second that a record may name: 9999-12-31T23:59:59Z.
 	MaxTime = 253402300799

@@ -32,19 +32,19 @@ func (n Name) Base() string {
 
 func checkName(s string) error {
 	if s == "" {
-		return fmt.Errorf("is empty")
+		return against("R1", "is empty")
 	}
 	if len(s) > MaxName {
-		return fmt.Errorf("has %d bytes, the limit is %d", len(s), MaxName)
+		return against("R2", "has %d bytes, the limit is %d", len(s), MaxName)
 	}
 	base := s
 	if s[0] == '@' {
 		scope, rest, ok := strings.Cut(s[1:], "/")
 		if !ok {
-			return fmt.Errorf("has a scope and nothing after it")
+			return against("R1", "has a scope and nothing after it")
 		}
 		if err := checkNamePart(scope); err != nil {
-			return fmt.Errorf("scope %w", err)
+			return err
 		}
 		base = rest
 	}
@@ -53,7 +53,7 @@ func checkName(s string) error {
 
 func checkNamePart(s string) error {
 	if s == "" {
-		return fmt.Errorf("has an empty part")
+		return against("R1", "has an empty part")
 	}
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -61,21 +61,21 @@ func checkNamePart(s string) error {
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
 		case i > 0 && (c == '-' || c == '_' || c == '.'):
 		case i == 0 && (c == '-' || c == '_' || c == '.'):
-			return fmt.Errorf("starts with %q; it must start with a-z or 0-9", rune(c))
+			return against("R1", "starts with %q; it must start with a-z or 0-9", rune(c))
 		case 'A' <= c && c <= 'Z':
-			return fmt.Errorf("has the upper-case letter %q; names are lower-case", rune(c))
+			return against("R1", "has the upper-case letter %q; names are lower-case", rune(c))
 		default:
-			return fmt.Errorf("has the byte %q; only a-z, 0-9, '-', '_' and '.' are allowed", c)
+			return against("R1", "has the byte %q; only a-z, 0-9, '-', '_' and '.' are allowed", c)
 		}
 	}
 	if s[len(s)-1] == '.' {
-		return fmt.Errorf("ends with a dot, which some file systems drop")
+		return against("R3", "ends with a dot, which some file systems drop")
 	}
 	if s == "node_modules" || s == "favicon.ico" {
-		return fmt.Errorf("is reserved by npm")
+		return against("R3", "is reserved by npm")
 	}
 	if isWindowsDevice(s) {
-		return fmt.Errorf("is a device name on Windows")
+		return against("R3", "is a device name on Windows")
 	}
 	return nil
 }

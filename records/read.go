@@ -91,11 +91,20 @@ func (m *mapReader) close() {
 }
 
 func (m *mapReader) string(field string, required bool) string {
-	if v := m.take(field, datamodel.Kind_String, required); v != nil {
-		s, _ := v.AsString()
-		return s
+	v := m.take(field, datamodel.Kind_String, required)
+	if v == nil {
+		return ""
 	}
-	return ""
+	s, _ := v.AsString()
+	if s == "" && !required {
+		m.empty(field)
+	}
+	return s
+}
+
+// empty refuses an optional field that says nothing: it must be absent.
+func (m *mapReader) empty(field string) {
+	m.fail("R15", field, "is empty; an optional field that says nothing is absent")
 }
 
 func (m *mapReader) bytes(field string, required bool) []byte {
@@ -117,13 +126,17 @@ func (m *mapReader) int(field string, required bool) int64 {
 	return 0
 }
 
-// true reads an optional flag, which is absent when false.
+// flag reads an optional flag, which is absent when false.
 func (m *mapReader) flag(field string) bool {
-	if v := m.take(field, datamodel.Kind_Bool, false); v != nil {
-		b, _ := v.AsBool()
-		return b
+	v := m.take(field, datamodel.Kind_Bool, false)
+	if v == nil {
+		return false
 	}
-	return false
+	b, _ := v.AsBool()
+	if !b {
+		m.empty(field)
+	}
+	return b
 }
 
 func (m *mapReader) link(field string, required bool) cid.Cid {
@@ -164,8 +177,8 @@ func (m *mapReader) list(field string, required bool, each func(path string, v d
 	if v == nil {
 		return
 	}
-	if v.Length() > MaxListItems {
-		m.fail("R12", field, "has %d items, the limit is %d", v.Length(), MaxListItems)
+	if v.Length() == 0 && !required {
+		m.empty(field)
 	}
 	for it := v.ListIterator(); !it.Done() && *m.err == nil; {
 		i, item, err := it.Next()
@@ -183,6 +196,7 @@ func (m *mapReader) strings(field string) []string {
 		s, err := v.AsString()
 		if err != nil {
 			m.fail("R14", path, "is a %v, not a string", v.Kind())
+			return
 		}
 		out = append(out, s)
 	})
@@ -201,9 +215,8 @@ func (m *mapReader) entries(field string, each func(path, key string, v datamode
 	if v == nil {
 		return
 	}
-	if v.Length() > MaxMapEntries {
-		m.fail("R12", field, "has %d entries, the limit is %d", v.Length(), MaxMapEntries)
-		return
+	if v.Length() == 0 {
+		m.empty(field)
 	}
 	inner := readMap(v, m.at(field), m.err)
 	for k, item := range inner.values {

@@ -48,9 +48,10 @@ type Manifest struct {
 	Dependencies         map[string]string // name -> range
 	OptionalDependencies map[string]string
 	PeerDependencies     map[string]string
-	OptionalPeers        []string // names among PeerDependencies
+	OptionalPeers        []string // names whose absence is fine; not all need be in PeerDependencies
 	Bundled              []string // names whose modules are inside this one
 	Scripts              bool     // has a script that npm would run at install
+	Shrinkwrap           bool     // has an npm-shrinkwrap.json, which decides its dependencies
 }
 
 // Origin says which registry package an imported module was made from.
@@ -68,10 +69,11 @@ type OriginSignature struct {
 }
 
 // Tag points a word such as "latest" at a version; the author's newest wins.
+// Without Version it removes the word.
 type Tag struct {
 	Name    Name
 	Tag     string
-	Version Version
+	Version Version // may be ""
 }
 
 // Notice kinds.
@@ -81,16 +83,18 @@ const (
 	Advisory   = "advisory"
 )
 
-// Notice says something about versions of a name, or takes back what an earlier
-// record said. Exactly one of Range and Record is set.
+// Notice says something about versions of a name or about one record. Exactly
+// one of Range and Record is set. Yanked with a Record of the same author takes
+// back what that record said, whatever its body.
 type Notice struct {
 	Name     Name
-	Range    string  // an npm version range
-	Record   cid.Cid // one record
-	NoticeOf string  // Deprecated, Yanked or Advisory
-	Text     string
-	Severity string // low, moderate, high or critical; advisories only
-	Fixed    string // a range that is no longer affected; advisories only
+	Range    string   // an npm version range
+	Record   cid.Cid  // one record
+	NoticeOf string   // Deprecated, Yanked or Advisory
+	Text     string   // for people; may be ""
+	Severity string   // low, moderate, high or critical; advisories only
+	Fixed    string   // a range that is no longer affected; advisories only
+	Refs     []string // identifiers and addresses: "CVE-2026-1234"; advisories only
 }
 
 // Endorse claims.
@@ -109,13 +113,13 @@ type Endorse struct {
 	Text    string
 }
 
-// Delegate lets another key speak for this one, within scopes. An empty scope
-// list takes an earlier delegation back.
+// Delegate lets another key speak for this one, within scopes. Without Scopes it
+// takes an earlier delegation back, and Depth and Until are 0.
 type Delegate struct {
 	To     Fingerprint
-	Scopes []Scope
-	Depth  int64 // how many further delegations To may chain
-	Until  int64 // Unix seconds
+	Scopes []Scope // sorted
+	Depth  int64   // how many further delegations To may chain
+	Until  int64   // Unix seconds, after the record's time
 }
 
 // Successor rotates a key: the old key names the new one in To, and the new key

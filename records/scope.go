@@ -22,28 +22,36 @@ func ParseScope(s string) (Scope, error) {
 func checkScope(s string) error {
 	prefix, star := strings.CutSuffix(s, "*")
 	if !star {
-		return checkName(s)
+		return scopeName(s)
 	}
 	switch {
 	case strings.Contains(prefix, "*"):
-		return fmt.Errorf("has more than one star")
+		return against("R8", "has more than one star")
 	case prefix == "":
 		return nil
 	case strings.HasSuffix(prefix, "/"):
-		return checkName(prefix + "x")
+		return scopeName(prefix + "x")
 	case len(prefix) < minPrefix:
-		return fmt.Errorf("has a prefix shorter than %d characters", minPrefix)
+		return against("R8", "has a prefix shorter than %d characters", minPrefix)
 	case prefix[0] == '@':
-		scope, base, ok := strings.Cut(prefix, "/")
+		_, base, ok := strings.Cut(prefix, "/")
 		if !ok {
-			return fmt.Errorf("would span several scopes; write %s/* for one", prefix)
+			return against("R8", "would span several scopes; write %s/* for one", prefix)
 		}
 		if len(base) < minPrefix {
-			return fmt.Errorf("has a prefix shorter than %d characters", minPrefix)
+			return against("R8", "has a prefix shorter than %d characters", minPrefix)
 		}
-		return checkName(scope + "/" + base + "x")
+		return scopeName(prefix + "x")
 	}
-	return checkName(prefix + "x")
+	return scopeName(prefix + "x")
+}
+
+// scopeName checks the name that a scope is, or that its prefix begins.
+func scopeName(s string) error {
+	if err := checkName(s); err != nil {
+		return against("R8", "%v", err)
+	}
+	return nil
 }
 
 // Contains reports whether n is in s.

@@ -1,7 +1,6 @@
 package records
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,16 +11,16 @@ import (
 // cursor or that change the direction of what stands beside them.
 func CheckText(s string, max int) error {
 	if len(s) > max {
-		return fmt.Errorf("has %d bytes, the limit is %d", len(s), max)
+		return against("R9", "has %d bytes, the limit is %d", len(s), max)
 	}
 	for i, r := range s {
 		if r == utf8.RuneError {
 			if _, n := utf8.DecodeRuneInString(s[i:]); n == 1 {
-				return fmt.Errorf("is not valid UTF-8 at byte %d", i)
+				return against("R9", "is not valid UTF-8 at byte %d", i)
 			}
 		}
 		if unsafeRune(r) {
-			return fmt.Errorf("has the character %U at byte %d", r, i)
+			return against("R9", "has the character %U at byte %d", r, i)
 		}
 	}
 	return nil

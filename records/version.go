@@ -96,13 +96,13 @@ func isDigits(s string) bool {
 
 func checkVersion(s string) error {
 	if s == "" {
-		return fmt.Errorf("is empty")
+		return against("R4", "is empty")
 	}
 	if len(s) > MaxVersion {
-		return fmt.Errorf("has %d bytes, the limit is %d", len(s), MaxVersion)
+		return against("R6", "has %d bytes, the limit is %d", len(s), MaxVersion)
 	}
 	if strings.IndexByte(s, '+') >= 0 {
-		return fmt.Errorf("has build metadata; versions that differ only there compare equal")
+		return against("R5", "has build metadata; versions that differ only there compare equal")
 	}
 	core, pre, hasPre := strings.Cut(s, "-")
 	rest := core
@@ -112,7 +112,7 @@ func checkVersion(s string) error {
 			return err
 		}
 		if more != (i < 2) {
-			return fmt.Errorf("does not have the form MAJOR.MINOR.PATCH")
+			return against("R4", "does not have the form MAJOR.MINOR.PATCH")
 		}
 		rest = after
 	}
@@ -133,16 +133,16 @@ func checkVersion(s string) error {
 
 func checkVersionNumber(s string) error {
 	if !isDigits(s) {
-		return fmt.Errorf("does not have the form MAJOR.MINOR.PATCH")
+		return against("R4", "does not have the form MAJOR.MINOR.PATCH")
 	}
 	if len(s) > 1 && s[0] == '0' {
-		return fmt.Errorf("has the number %s with a leading zero", clip(s))
+		return against("R4", "has the number %s with a leading zero", clip(s))
 	}
 	n := 0
 	for i := 0; i < len(s); i++ {
 		n = n*10 + int(s[i]-'0')
 		if n > maxVersionNumber {
-			return fmt.Errorf("has a number above 2^53-1")
+			return against("R4", "has a number above 2^53-1")
 		}
 	}
 	return nil
@@ -150,16 +150,16 @@ func checkVersionNumber(s string) error {
 
 func checkPrerelease(s string) error {
 	if s == "" {
-		return fmt.Errorf("has an empty pre-release identifier")
+		return against("R4", "has an empty pre-release identifier")
 	}
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if !(c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
-			return fmt.Errorf("has %q in its pre-release part", c)
+			return against("R4", "has %q in its pre-release part", c)
 		}
 	}
-	if isDigits(s) {
-		return checkVersionNumber(s)
+	if isDigits(s) && len(s) > 1 && s[0] == '0' {
+		return against("R4", "has the number %s with a leading zero", clip(s))
 	}
 	return nil
 }
