@@ -46,6 +46,7 @@ const (
 	Expired        Problem = "expired"         // before this time
 	NotForSigning  Problem = "not for signing" // its owner gave it other uses
 	MissingSubkey  Problem = "missing subkey"  // the key block lacks the key that signed
+	NoSecret       Problem = "no secret"       // its secret part is not at hand
 	DifferentOwner Problem = "different owner" // the key block is another author's
 )
 

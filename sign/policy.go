@@ -1,0 +1,131 @@
+package sign
+
+import (
+	"slices"
+
+	"github.com/everythingstays/es/records"
+)
+
+// check says whether the key named by signer could sign for this author at t, in
+// Unix seconds. The error is a *KeyError. It depends on the block alone.
+func (k *Key) check(signer records.Fingerprint, t int64) error {
+	if err := checkRevoked(k.primary.fpr, k.revocation(nil), t, "S21", "S22"); err != nil {
+		return err
+	}
+	if at, ok := k.primaryExpiry(); ok && t >= at {
+		return &KeyError{Fingerprint: k.primary.fpr, Problem: Expired, Since: unixTime(at), Rule: "S23"}
+	}
+	if signer == k.primary.fpr {
+		if !k.primarySigns(t) {
+			return &KeyError{Fingerprint: signer, Problem: NotForSigning, Rule: "S24"}
+		}
+		return nil
+	}
+	return k.checkSubkey(signer, t)
+}
+
+func (k *Key) checkSubkey(signer records.Fingerprint, t int64) error {
+	subkey := k.signingSubkey(signer)
+	if subkey == nil {
+		return &KeyError{Fingerprint: signer, Problem: MissingSubkey, Rule: "S25"}
+	}
+	if err := checkRevoked(signer, k.revocation(subkey), t, "S26", "S26"); err != nil {
+		return err
+	}
+	if at, ok := k.expiry(subkey, roleBinding); ok && t >= at {
+		return &KeyError{Fingerprint: signer, Problem: Expired, Since: unixTime(at), Rule: "S27"}
+	}
+	return nil
+}
+
+func checkRevoked(f records.Fingerprint, e *element, t int64, hardRule, softRule string) error {
+	switch {
+	case e == nil:
+		return nil
+	case e.hard():
+		return &KeyError{Fingerprint: f, Problem: Revoked, Since: unixTime(int64(e.sig.created)), Rule: hardRule}
+	case t >= int64(e.sig.created):
+		return &KeyError{Fingerprint: f, Problem: Revoked, Since: unixTime(int64(e.sig.created)), Rule: softRule}
+	}
+	return nil
+}
+
+// signingSubkey finds a subkey that the owner has bound for signing.
+func (k *Key) signingSubkey(f records.Fingerprint) *publicKey {
+	for _, e := range k.elements {
+		if e.role == roleBinding && e.subkey.fpr == f {
+			return e.subkey
+		}
+	}
+	return nil
+}
+
+// primaryExpiry returns the first second at which the primary key is expired:
+// by the newest certification or the newest direct-key signature, whichever is
+// earlier. In v6 only direct-key signatures speak of it.
+func (k *Key) primaryExpiry() (int64, bool) {
+	at, ok := k.expiry(k.primary, roleDirect)
+	if k.primary.version == 6 {
+		return at, ok
+	}
+	if cert, has := k.expiry(k.primary, roleCert); has && (!ok || cert < at) {
+		return cert, true
+	}
+	return at, ok
+}
+
+// expiry is what the newest element of a role says about when of expires. Of
+// several equally new ones, the earliest expiry counts.
+func (k *Key) expiry(of *publicKey, r role) (at int64, ok bool) {
+	newest := int64(-1)
+	for _, e := range k.elements {
+		if e.role != r || e.subkey != nil && e.subkey.fpr != of.fpr {
+			continue
+		}
+		t := int64(e.sig.created)
+		if t < newest {
+			continue
+		}
+		if t > newest {
+			newest, at, ok = t, 0, false
+		}
+		if l := int64(e.sig.keyLifetime); l != 0 && (!ok || int64(of.created)+l < at) {
+			at, ok = int64(of.created)+l, true
+		}
+	}
+	return at, ok
+}
+
+// primarySigns reports whether the primary key was meant for signing at t: the
+// newest self-signature of that time says so, or the oldest there is. A block
+// may have lost those before it, and must not lose the author's records by it.
+func (k *Key) primarySigns(t int64) bool {
+	main := mainRole(k.primary)
+	var times []int64
+	for _, e := range k.elements {
+		if e.role == main {
+			times = append(times, int64(e.sig.created))
+		}
+	}
+	slices.Sort(times)
+	at := times[0]
+	for _, c := range times {
+		if c <= t {
+			at = c
+		}
+	}
+	for _, e := range k.elements {
+		if e.role == main && int64(e.sig.created) == at && e.sig.flags&flagSign == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// byFingerprint finds the primary key or a signing subkey.
+func (k *Key) byFingerprint(f records.Fingerprint) *publicKey {
+	if f == k.primary.fpr {
+		return k.primary
+	}
+	return k.signingSubkey(f)
+}
