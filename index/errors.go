@@ -29,6 +29,14 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("nobody released %s", e.Name)
 }
 
+// A ConstraintError says that a constraint cannot be understood.
+type ConstraintError struct {
+	Constraint string
+	Err        error
+}
+
+func (e *ConstraintError) Error() string { return fmt.Sprintf("%.80q %v", e.Constraint, e.Err) }
+
 // An UntrustedError says that what was asked for exists, but that trust lets none
 // of it in.
 type UntrustedError struct {

@@ -121,14 +121,17 @@ type Hit struct {
 	// Authors are all who released any version under the name and whose
 	// signatures count, sorted.
 	Authors []records.Fingerprint
+
+	shown cid.Cid // the record of Release
 }
 
 // Info is everything that anybody says about one name.
 type Info struct {
 	Name         records.Name
-	Versions     []VersionInfo // newest first
-	Tags         []Tag         // each author's newest of each tag
-	Notices      []Notice      // each author's newest about the same thing
+	Versions     []VersionInfo   // newest first, pre-releases last
+	Latest       records.Version // what Resolve chooses without a constraint; "" when trust lets nothing in
+	Tags         []Tag           // each author's newest of each tag
+	Notices      []Notice        // each author's newest about the same thing
 	Endorsements []Endorsement
 }
 

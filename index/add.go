@@ -1,0 +1,280 @@
+package index
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+)
+
+// Has reports whether the record is stored. It is cheap: ask before verifying.
+func (x *Index) Has(ctx context.Context, id cid.Cid) (bool, error) {
+	var found bool
+	err := x.r.QueryRowContext(ctx, "SELECT EXISTS(SELECT 1 FROM records WHERE id = ?)", id.Bytes()).Scan(&found)
+	if err != nil {
+		return false, x.explain("find record", err)
+	}
+	return found, nil
+}
+
+// Add stores a record and its author's key block, which is merged with what is
+// known of the key. The error is a *sign.KeyError when the merged key says that
+// the signature does not count, and an *EquivocationError when a record of our
+// own would be the second module under one version, or about a frozen one.
+func (x *Index) Add(ctx context.Context, v sign.Verified, key *sign.Key, from Source) (Outcome, error) {
+	results, err := x.AddAll(ctx, []Item{{v, key, from}})
+	if err != nil {
+		return Refused, err
+	}
+	return results[0].Outcome, results[0].Err
+}
+
+// AddAll stores many records in one transaction: all that are not refused, or
+// none when err is set. Batches of 100 to 500 are fast. A key may be nil when a
+// block of it is stored already.
+func (x *Index) AddAll(ctx context.Context, items []Item) (results []Result, err error) {
+	full := false
+	for _, it := range items {
+		if it.Key != nil {
+			if it.Key.Fingerprint() != it.Verified.Record().Author {
+				return nil, fmt.Errorf("add record: key %s is not that of its author %s", it.Key.Fingerprint(), it.Verified.Record().Author)
+			}
+			_, revoked := it.Key.Revocation()
+			full = full || revoked
+		}
+		full = full || it.Source.Own
+	}
+	err = x.write(ctx, full, func(b *batch) error {
+		results = make([]Result, 0, len(items))
+		for _, it := range items {
+			r, err := b.add(ctx, it)
+			if err != nil {
+				return err
+			}
+			results = append(results, r)
+		}
+		return b.settleKeys(ctx)
+	})
+	if err != nil {
+		return nil, x.explain("add records", err)
+	}
+	return results, nil
+}
+
+// A batch is a write transaction.
+type batch struct {
+	x       *Index
+	tx      *sql.Tx
+	stmts   map[string]*sql.Stmt
+	keys    map[records.Fingerprint]*sign.Key // as stored by now
+	changed map[records.Fingerprint]bool      // keys that were known differently before
+}
+
+func newBatch(x *Index, tx *sql.Tx) *batch {
+	return &batch{
+		x: x, tx: tx,
+		stmts:   map[string]*sql.Stmt{},
+		keys:    map[records.Fingerprint]*sign.Key{},
+		changed: map[records.Fingerprint]bool{},
+	}
+}
+
+// stmt prepares a query once for the transaction, at whose end it is closed.
+func (b *batch) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s := b.stmts[query]; s != nil {
+		return s, nil
+	}
+	s, err := b.tx.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	b.stmts[query] = s
+	return s, nil
+}
+
+func (b *batch) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	s, err := b.stmt(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+// get scans the first row into the targets, and reports whether there was one.
+func (b *batch) get(ctx context.Context, query string, args []any, to ...any) (bool, error) {
+	s, err := b.stmt(ctx, query)
+	if err != nil {
+		return false, err
+	}
+	err = s.QueryRowContext(ctx, args...).Scan(to...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (b *batch) add(ctx context.Context, it Item) (Result, error) {
+	r := it.Verified.Record()
+	key, err := b.mergeKey(ctx, r.Author, it.Key, it.Source.arrival())
+	if err != nil {
+		return Result{}, err
+	}
+	id := it.Verified.ID().Bytes()
+	var one int
+	if known, err := b.get(ctx, "SELECT 1 FROM records WHERE id = ?", []any{id}, &one); err != nil || known {
+		return Result{Outcome: Known}, err
+	}
+	// The caller may have opened the envelope with an older key block.
+	if err := it.Verified.Check(key); err != nil {
+		return Result{Outcome: Refused, Err: err}, nil
+	}
+	outcome := Stored
+	release, isRelease := r.Body.(*records.Release)
+	if isRelease {
+		if outcome, err = b.weigh(ctx, r.Author, release); err != nil {
+			return Result{}, err
+		}
+		if it.Source.Own && outcome != Stored {
+			return Result{Refused, &EquivocationError{Name: release.Name, Version: release.Version, Author: r.Author}}, nil
+		}
+	}
+	num, err := b.insert(ctx, it)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := b.insertBody(ctx, num, r); err != nil {
+		return Result{}, err
+	}
+	if outcome == Equivocation {
+		_, err = b.exec(ctx, "INSERT INTO equivocations (author, name, version) VALUES (?, ?, ?)",
+			r.Author.Bytes(), string(release.Name), string(release.Version))
+	}
+	return Result{Outcome: outcome}, err
+}
+
+func (s Source) arrival() time.Time {
+	if s.At.IsZero() {
+		return time.Now()
+	}
+	return s.At
+}
+
+// weigh finds whether a release that is about to be stored is a second module
+// under one version by its author.
+func (b *batch) weigh(ctx context.Context, author records.Fingerprint, r *records.Release) (Outcome, error) {
+	args := []any{string(r.Name), string(r.Version), author.Bytes()}
+	var one int
+	frozen, err := b.get(ctx, "SELECT 1 FROM equivocations WHERE name = ? AND version = ? AND author = ?", args, &one)
+	if err != nil || frozen {
+		return Frozen, err
+	}
+	second, err := b.get(ctx, `SELECT 1 FROM releases JOIN records ON num = record
+		WHERE name = ? AND version = ? AND releases.author = ? AND module <> ? AND void = '' LIMIT 1`,
+		append(args, r.Module.Bytes()), &one)
+	if err != nil || !second {
+		return Stored, err
+	}
+	return Equivocation, nil
+}
+
+func (b *batch) insert(ctx context.Context, it Item) (num int64, err error) {
+	v, r := it.Verified, it.Verified.Record()
+	id, author := v.ID().Bytes(), r.Author.Bytes()
+	// A record that came late may be named already.
+	res, err := b.exec(ctx, `INSERT INTO records (id, author, kind, seq, time, signed, first_seen, own, named, peer, void, envelope)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
+			EXISTS (SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record WHERE prev.id = ?1 AND later.author = ?2),
+			?9, '', ?10)`,
+		id, author, r.Body.Kind(), r.Seq, r.Time, v.SignedAt().Unix(), it.Source.arrival().UnixMilli(), it.Source.Own, it.Source.Peer, v.Envelope())
+	if err != nil {
+		return 0, err
+	}
+	if num, err = res.LastInsertId(); err != nil {
+		return 0, err
+	}
+	for _, p := range r.Prev {
+		if _, err := b.exec(ctx, "INSERT INTO prev (id, record) VALUES (?, ?)", p.Bytes(), num); err != nil {
+			return 0, err
+		}
+		if _, err := b.exec(ctx, "UPDATE records SET named = 1 WHERE id = ? AND author = ?", p.Bytes(), author); err != nil {
+			return 0, err
+		}
+	}
+	if it.Source.Own {
+		_, err = b.exec(ctx, "INSERT INTO outbox (record) VALUES (?)", num)
+	}
+	return num, err
+}
+
+func (b *batch) insertBody(ctx context.Context, num int64, r *records.Record) error {
+	var err error
+	switch body := r.Body.(type) {
+	case *records.Release:
+		_, err = b.exec(ctx, "INSERT INTO releases (record, name, version, author, module) VALUES (?, ?, ?, ?, ?)",
+			num, string(body.Name), string(body.Version), r.Author.Bytes(), body.Module.Bytes())
+		if err == nil {
+			err = b.insertText(ctx, r.Author, body)
+		}
+	case *records.Tag:
+		_, err = b.exec(ctx, "INSERT INTO tags (record, name, tag, version, author) VALUES (?, ?, ?, ?, ?)",
+			num, string(body.Name), body.Tag, string(body.Version), r.Author.Bytes())
+	case *records.Notice:
+		_, err = b.exec(ctx, "INSERT INTO remarks (record, name, kind) VALUES (?, ?, ?)", num, string(body.Name), body.Kind())
+	case *records.Endorse:
+		_, err = b.exec(ctx, "INSERT INTO remarks (record, name, kind) VALUES (?, ?, ?)", num, string(body.Name), body.Kind())
+	}
+	return err
+}
+
+// insertText gives search the words of the release if it is its author's newest
+// under the name.
+func (b *batch) insertText(ctx context.Context, author records.Fingerprint, r *records.Release) error {
+	name, version := string(r.Name), string(r.Version)
+	var num int64
+	var old string
+	known, err := b.get(ctx, "SELECT num, version FROM texts WHERE name = ? AND author = ?", []any{name, author.Bytes()}, &num, &old)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !known:
+		if _, err := b.exec(ctx, "INSERT OR IGNORE INTO names (name, base) VALUES (?, ?)", name, r.Name.Base()); err != nil {
+			return err
+		}
+		res, err := b.exec(ctx, "INSERT INTO texts (name, author, version) VALUES (?, ?, ?)", name, author.Bytes(), version)
+		if err != nil {
+			return err
+		}
+		if num, err = res.LastInsertId(); err != nil {
+			return err
+		}
+	case compareNewest(r.Version, records.Version(old)) < 0:
+		return nil
+	default:
+		if _, err := b.exec(ctx, "UPDATE texts SET version = ? WHERE num = ?", version, num); err != nil {
+			return err
+		}
+		if _, err := b.exec(ctx, "DELETE FROM words WHERE rowid = ?", num); err != nil {
+			return err
+		}
+	}
+	_, err = b.exec(ctx, "INSERT INTO words (rowid, name, description, keywords) VALUES (?, ?, ?, ?)",
+		num, name, r.Manifest.Description, joinKeywords(r.Manifest.Keywords))
+	return err
+}
+
+func joinKeywords(words []string) string {
+	var b bytes.Buffer
+	for _, w := range words {
+		b.WriteString(w)
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

@@ -1,0 +1,239 @@
+package index
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+)
+
+// cachedKeys is how many parsed key blocks an Index keeps.
+const cachedKeys = 4096
+
+// AddKey merges a key block into what is known of the key and returns the union.
+// When that makes signatures of the key count no longer, or count again, every
+// later answer says so. It is on the disk before AddKey returns.
+func (x *Index) AddKey(ctx context.Context, key *sign.Key) (merged *sign.Key, changed bool, err error) {
+	f := key.Fingerprint()
+	err = x.write(ctx, true, func(b *batch) error {
+		old, err := b.storedBlock(ctx, f)
+		if err != nil {
+			return err
+		}
+		if merged, err = b.mergeKey(ctx, f, key, time.Now()); err != nil {
+			return err
+		}
+		changed = !bytes.Equal(old, merged.Block())
+		return b.settleKeys(ctx)
+	})
+	if err != nil {
+		return nil, false, x.explain("add key", err)
+	}
+	return merged, changed, nil
+}
+
+// Key returns what is known of the key, and nil when it is unknown.
+func (x *Index) Key(ctx context.Context, f records.Fingerprint) (*sign.Key, error) {
+	var block []byte
+	err := x.r.QueryRowContext(ctx, "SELECT block FROM keys WHERE fingerprint = ?", f.Bytes()).Scan(&block)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, x.explain("find key", err)
+	}
+	key, err := x.parseKey(f, block)
+	if err != nil {
+		return nil, fmt.Errorf("find key: %w", err)
+	}
+	return key, nil
+}
+
+// AllKeys returns the fingerprints of all known keys, sorted.
+func (x *Index) AllKeys(ctx context.Context) ([]records.Fingerprint, error) {
+	rows, err := x.r.QueryContext(ctx, "SELECT fingerprint FROM keys ORDER BY fingerprint")
+	if err != nil {
+		return nil, x.explain("list keys", err)
+	}
+	defer rows.Close()
+	var all []records.Fingerprint
+	for rows.Next() {
+		var f fingerprint
+		if err := rows.Scan(&f); err != nil {
+			return nil, x.explain("list keys", err)
+		}
+		all = append(all, f.Fingerprint)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, x.explain("list keys", err)
+	}
+	return all, nil
+}
+
+// parseKey parses a stored block, or finds it parsed.
+func (x *Index) parseKey(f records.Fingerprint, block []byte) (*sign.Key, error) {
+	x.keyMu.Lock()
+	key := x.keys[f]
+	x.keyMu.Unlock()
+	if key != nil && bytes.Equal(key.Block(), block) {
+		return key, nil
+	}
+	key, err := sign.ParseKey(block)
+	if err != nil {
+		return nil, fmt.Errorf("stored key %s: %w", f, err)
+	}
+	x.rememberKey(key)
+	return key, nil
+}
+
+func (x *Index) rememberKey(key *sign.Key) {
+	x.keyMu.Lock()
+	defer x.keyMu.Unlock()
+	if len(x.keys) >= cachedKeys {
+		clear(x.keys)
+	}
+	x.keys[key.Fingerprint()] = key
+}
+
+// Keys lets sign.Open find keys here. An error of the store is kept for Err, and
+// the key counts as unknown.
+func (x *Index) Keys(ctx context.Context) *Keys {
+	return &Keys{find: func(f records.Fingerprint) (*sign.Key, error) { return x.Key(ctx, f) }}
+}
+
+// Keys implements sign.Keys over an Index for one goroutine.
+type Keys struct {
+	find func(records.Fingerprint) (*sign.Key, error)
+	err  error
+}
+
+// Key returns what is known of the key.
+func (k *Keys) Key(f records.Fingerprint) (*sign.Key, bool) {
+	key, err := k.find(f)
+	if err != nil && k.err == nil {
+		k.err = err
+	}
+	return key, key != nil
+}
+
+// Err returns the first error of the store.
+func (k *Keys) Err() error { return k.err }
+
+func (b *batch) storedBlock(ctx context.Context, f records.Fingerprint) ([]byte, error) {
+	var block []byte
+	_, err := b.get(ctx, "SELECT block FROM keys WHERE fingerprint = ?", []any{f.Bytes()}, &block)
+	return block, err
+}
+
+// mergeKey stores the union of the known block and key, which may be nil, and
+// returns it. A revocation is never lost: no block is ever replaced by less.
+func (b *batch) mergeKey(ctx context.Context, f records.Fingerprint, key *sign.Key, at time.Time) (*sign.Key, error) {
+	known := b.keys[f]
+	if known == nil {
+		block, err := b.storedBlock(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if block == nil {
+			return b.firstKey(ctx, f, key, at)
+		}
+		if key != nil && bytes.Equal(block, key.Block()) {
+			known = key
+		} else if known, err = b.x.parseKey(f, block); err != nil {
+			return nil, err
+		}
+		b.keys[f] = known
+	}
+	if key == nil || key == known || bytes.Equal(key.Block(), known.Block()) {
+		return known, nil
+	}
+	merged, err := known.Merge(key)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Equal(merged.Block(), known.Block()) {
+		return known, nil
+	}
+	if _, err := b.exec(ctx, "UPDATE keys SET block = ? WHERE fingerprint = ?", merged.Block(), f.Bytes()); err != nil {
+		return nil, err
+	}
+	b.keys[f], b.changed[f] = merged, true
+	return merged, nil
+}
+
+func (b *batch) firstKey(ctx context.Context, f records.Fingerprint, key *sign.Key, at time.Time) (*sign.Key, error) {
+	if key == nil {
+		return nil, &sign.UnknownKeyError{Fingerprint: f}
+	}
+	_, err := b.exec(ctx, "INSERT INTO keys (fingerprint, block, first_seen) VALUES (?, ?, ?)", f.Bytes(), key.Block(), at.UnixMilli())
+	b.keys[f] = key
+	return key, err
+}
+
+// settleKeys looks again at all records of the keys that changed.
+func (b *batch) settleKeys(ctx context.Context) error {
+	for _, f := range slices.SortedFunc(maps.Keys(b.changed), func(a, b records.Fingerprint) int { return strings.Compare(a.String(), b.String()) }) {
+		if err := b.recheck(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recheck opens each of the author's envelopes with the key as it is known now,
+// so that what counts depends on the records and the key alone, and not on which
+// of them came first.
+func (b *batch) recheck(ctx context.Context, author records.Fingerprint) error {
+	ring := sign.KeyRing{author: b.keys[author]}
+	voids, err := b.reopen(ctx, author, ring)
+	if err != nil || len(voids) == 0 {
+		return err
+	}
+	for num, void := range voids {
+		if _, err := b.exec(ctx, "UPDATE records SET void = ? WHERE num = ?", void, num); err != nil {
+			return err
+		}
+	}
+	if _, err := b.exec(ctx, "DELETE FROM equivocations WHERE author = ?", author.Bytes()); err != nil {
+		return err
+	}
+	_, err = b.exec(ctx, `INSERT INTO equivocations (author, name, version)
+		SELECT releases.author, name, version FROM records JOIN releases ON record = num
+		WHERE records.author = ? AND kind = 'release' AND void = ''
+		GROUP BY name, version HAVING count(DISTINCT module) > 1`, author.Bytes())
+	return err
+}
+
+// reopen returns the records whose void column is out of date, with its new value.
+func (b *batch) reopen(ctx context.Context, author records.Fingerprint, ring sign.KeyRing) (map[int64]string, error) {
+	rows, err := b.tx.QueryContext(ctx, "SELECT num, void, envelope FROM records WHERE author = ?", author.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	voids := map[int64]string{}
+	for rows.Next() {
+		var num int64
+		var was string
+		var envelope []byte
+		if err := rows.Scan(&num, &was, &envelope); err != nil {
+			return nil, err
+		}
+		now := ""
+		if _, err := sign.Open(envelope, ring); err != nil {
+			now = err.Error()
+		}
+		if now != was {
+			voids[num] = now
+		}
+	}
+	return voids, rows.Err()
+}

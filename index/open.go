@@ -1,0 +1,161 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+)
+
+// busyWait is how long a call waits for other processes.
+const busyWait = 5 * time.Second
+
+// readers is how many queries run at once.
+const readers = 4
+
+// An Index is an open store. It may be used by several goroutines, and several
+// processes may have the same store open.
+type Index struct {
+	path string
+	r    *sql.DB // any number of readers; cannot write
+	w    *sql.DB // one connection, whose transactions are immediate
+
+	writeMu sync.Mutex
+	full    bool // the write connection's synchronous setting, under writeMu
+
+	keyMu sync.Mutex
+	keys  map[records.Fingerprint]*sign.Key // parsed blocks, under keyMu
+}
+
+// Open opens the index at path and makes it if there is none. The directory must
+// exist.
+func Open(ctx context.Context, path string) (*Index, error) {
+	x := &Index{path: path, keys: map[records.Fingerprint]*sign.Key{}}
+	if err := x.open(ctx); err != nil {
+		x.Close()
+		return nil, x.explain("open index", err)
+	}
+	return x, nil
+}
+
+func (x *Index) open(ctx context.Context) (err error) {
+	if x.w, err = sql.Open("sqlite", dsn(x.path, "&_txlock=immediate")); err != nil {
+		return err
+	}
+	x.w.SetMaxOpenConns(1)
+	if err := x.prepare(ctx); err != nil {
+		return err
+	}
+	if x.r, err = sql.Open("sqlite", dsn(x.path, "&_query_only=1")); err != nil {
+		return err
+	}
+	x.r.SetMaxOpenConns(readers)
+	x.r.SetMaxIdleConns(readers)
+	return x.r.PingContext(ctx)
+}
+
+// dsn spells path as a URI, since SQLite would take a '?' or '%' in it for more.
+func dsn(path, options string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	path = filepath.ToSlash(path)
+	if path[0] != '/' { // C:/...
+		path = "/" + path
+	}
+	u := url.URL{Scheme: "file", Path: path}
+	return fmt.Sprintf("%s?_busy_timeout=%d&_foreign_keys=1&_synchronous=NORMAL&_dqs=0&_defensive=1&_error_rc=1%s",
+		u.String(), busyWait.Milliseconds(), options)
+}
+
+// Close waits for running calls and closes the store.
+func (x *Index) Close() error {
+	x.writeMu.Lock()
+	defer x.writeMu.Unlock()
+	var errs []error
+	for _, db := range []*sql.DB{x.r, x.w} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return x.explain("close index", err)
+	}
+	return nil
+}
+
+// Check reads the whole store and reports damage.
+func (x *Index) Check(ctx context.Context) error {
+	var verdict string
+	if err := x.r.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil {
+		return x.explain("check index", err)
+	}
+	if verdict != "ok" {
+		return fmt.Errorf("check index: %s is damaged: %s", x.path, clip(verdict))
+	}
+	return nil
+}
+
+// write runs fn in a transaction. With full set, what it wrote is on the disk
+// before write returns; otherwise a power cut may take it, whole, but nothing else.
+func (x *Index) write(ctx context.Context, full bool, fn func(*batch) error) error {
+	x.writeMu.Lock()
+	defer x.writeMu.Unlock()
+	if full != x.full {
+		level := "NORMAL"
+		if full {
+			level = "FULL"
+		}
+		if _, err := x.w.ExecContext(ctx, "PRAGMA synchronous="+level); err != nil {
+			return err
+		}
+		x.full = full
+	}
+	tx, err := x.w.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := fn(newBatch(x, tx)); err != nil {
+		tx.Rollback()
+		return err
+	}
+	return tx.Commit()
+}
+
+// explain adds to an error of the database what a user can do about it.
+func (x *Index) explain(op string, err error) error {
+	var se *sqlite.Error
+	if !errors.As(err, &se) {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	text := ""
+	switch se.Code() & 0xff {
+	case sqlite3.SQLITE_NOTADB:
+		text = "is not an index of es; move it away"
+	case sqlite3.SQLITE_CORRUPT:
+		text = "is damaged; move it away, and es will fetch the records of others again"
+	case sqlite3.SQLITE_FULL:
+		text = "there is no space left on the disk; nothing was changed"
+	case sqlite3.SQLITE_READONLY:
+		text = "cannot be written; is the file or its file system read-only?"
+	case sqlite3.SQLITE_CANTOPEN:
+		text = "cannot be opened; does the directory exist, and may you write there?"
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		text = fmt.Sprintf("another process has kept it busy for more than %v; try again", busyWait)
+	case sqlite3.SQLITE_IOERR:
+		text = "cannot be read or written; is the disk full or failing?"
+	default:
+		return fmt.Errorf("%s: %s: %w", op, x.path, err)
+	}
+	return fmt.Errorf("%s: %s: %s (%w)", op, x.path, text, err)
+}

@@ -1,0 +1,373 @@
+package index
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
+)
+
+// fingerprint and link scan blobs.
+type fingerprint struct{ records.Fingerprint }
+
+func (f *fingerprint) Scan(v any) (err error) {
+	b, ok := v.([]byte)
+	if !ok {
+		return fmt.Errorf("fingerprint is a %T", v)
+	}
+	f.Fingerprint, err = records.FingerprintFromBytes(b)
+	return err
+}
+
+type link struct{ cid.Cid }
+
+func (l *link) Scan(v any) (err error) {
+	b, ok := v.([]byte)
+	if !ok {
+		return fmt.Errorf("link is a %T", v)
+	}
+	l.Cid, err = cid.Cast(b)
+	return err
+}
+
+const statementColumns = "num, id, records.author, signed, first_seen, own, peer, void, envelope"
+
+// statements runs a query for statementColumns and decodes the records.
+func (x *Index) statements(ctx context.Context, op, query string, args ...any) ([]Statement, error) {
+	rows, err := x.r.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, x.explain(op, err)
+	}
+	defer rows.Close()
+	var all []Statement
+	for rows.Next() {
+		s, err := scanStatement(rows)
+		if err != nil {
+			return nil, x.explain(op, err)
+		}
+		all = append(all, s)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, x.explain(op, err)
+	}
+	return all, nil
+}
+
+func scanStatement(rows *sql.Rows) (Statement, error) {
+	var s Statement
+	var id link
+	var author fingerprint
+	var signed, seen int64
+	var envelope []byte
+	err := rows.Scan(&s.Order, &id, &author, &signed, &seen, &s.Own, &s.Peer, &s.Void, &envelope)
+	if err != nil {
+		return s, err
+	}
+	e, err := records.DecodeEnvelope(envelope)
+	if err != nil {
+		return s, fmt.Errorf("stored record %s: %w", id, err)
+	}
+	s.ID, s.Author, s.Record = id.Cid, author.Fingerprint, e.Record
+	s.Seq, s.Time = e.Record.Seq, time.Unix(e.Record.Time, 0).UTC()
+	s.SignedAt, s.FirstSeen = time.Unix(signed, 0).UTC(), time.UnixMilli(seen).UTC()
+	return s, nil
+}
+
+// Releases returns every release of the name, void ones included, by arrival.
+func (x *Index) Releases(ctx context.Context, name records.Name) ([]Release, error) {
+	all, err := x.statements(ctx, "list releases", "SELECT "+statementColumns+
+		" FROM releases JOIN records ON num = record WHERE name = ? ORDER BY num", string(name))
+	var rs []Release
+	for _, s := range all {
+		if body, ok := s.Record.Body.(*records.Release); ok {
+			rs = append(rs, Release{s.Meta, body})
+		}
+	}
+	return rs, err
+}
+
+// Release returns a release by its record id, or a *NotFoundError.
+func (x *Index) Release(ctx context.Context, id cid.Cid) (Release, error) {
+	s, err := x.Statement(ctx, id)
+	if err != nil {
+		return Release{}, err
+	}
+	body, ok := s.Record.Body.(*records.Release)
+	if !ok {
+		return Release{}, &NotFoundError{Record: id}
+	}
+	return Release{s.Meta, body}, nil
+}
+
+// Statement returns any record by its id, or a *NotFoundError.
+func (x *Index) Statement(ctx context.Context, id cid.Cid) (Statement, error) {
+	all, err := x.statements(ctx, "find record", "SELECT "+statementColumns+" FROM records WHERE id = ?", id.Bytes())
+	if err != nil {
+		return Statement{}, err
+	}
+	if len(all) == 0 {
+		return Statement{}, &NotFoundError{Record: id}
+	}
+	return all[0], nil
+}
+
+// Tags returns each author's newest record about each tag of the name, by tag
+// and author. Void records take no part.
+func (x *Index) Tags(ctx context.Context, name records.Name) ([]Tag, error) {
+	all, err := x.statements(ctx, "list tags", "SELECT "+statementColumns+
+		" FROM tags JOIN records ON num = record WHERE name = ? AND void = '' ORDER BY num", string(name))
+	var ts []Tag
+	for _, s := range newest(all, func(s Statement) string {
+		body, _ := s.Record.Body.(*records.Tag)
+		return body.Tag + "\x00" + s.Author.String()
+	}) {
+		ts = append(ts, Tag{s.Meta, s.Record.Body.(*records.Tag)})
+	}
+	return ts, err
+}
+
+// Notices returns each author's newest notice of each kind about the same range
+// or record of the name. Void records take no part.
+func (x *Index) Notices(ctx context.Context, name records.Name) ([]Notice, error) {
+	all, err := x.remarks(ctx, name, "notice")
+	var ns []Notice
+	for _, s := range newest(all, func(s Statement) string {
+		body, _ := s.Record.Body.(*records.Notice)
+		return strings.Join([]string{body.NoticeOf, body.Range, body.Record.KeyString(), s.Author.String()}, "\x00")
+	}) {
+		ns = append(ns, Notice{s.Meta, s.Record.Body.(*records.Notice)})
+	}
+	return ns, err
+}
+
+// Endorsements returns every endorsement of the name, by arrival. Void records
+// take no part.
+func (x *Index) Endorsements(ctx context.Context, name records.Name) ([]Endorsement, error) {
+	all, err := x.remarks(ctx, name, "endorse")
+	var es []Endorsement
+	for _, s := range all {
+		if body, ok := s.Record.Body.(*records.Endorse); ok {
+			es = append(es, Endorsement{s.Meta, body})
+		}
+	}
+	return es, err
+}
+
+func (x *Index) remarks(ctx context.Context, name records.Name, kind string) ([]Statement, error) {
+	return x.statements(ctx, "list "+kind+" records", "SELECT "+statementColumns+
+		" FROM remarks JOIN records ON num = record WHERE name = ? AND remarks.kind = ? AND void = '' ORDER BY num", string(name), kind)
+}
+
+// newest keeps, of the statements with equal keys, the one that counts, in the
+// order of the keys (SPEC.md [X3]).
+func newest(all []Statement, key func(Statement) string) []Statement {
+	best := map[string]Statement{}
+	for _, s := range all {
+		k := key(s)
+		if old, ok := best[k]; !ok || compareAge(s.Meta, old.Meta) > 0 {
+			best[k] = s
+		}
+	}
+	keys := make([]string, 0, len(best))
+	for k := range best {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	kept := make([]Statement, 0, len(keys))
+	for _, k := range keys {
+		kept = append(kept, best[k])
+	}
+	return kept
+}
+
+// compareAge orders records of one author, the newest highest: by seq, which a
+// later record that knows the earlier one raises, then by time, then by id.
+func compareAge(a, b Meta) int {
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), a.Time.Compare(b.Time), bytes.Compare(a.ID.Bytes(), b.ID.Bytes()))
+}
+
+// Statements returns the author's records of the given kinds, or of all kinds
+// when none is given, by arrival.
+func (x *Index) Statements(ctx context.Context, author records.Fingerprint, kinds ...string) ([]Statement, error) {
+	query := "SELECT " + statementColumns + " FROM records WHERE author = ?"
+	args := []any{author.Bytes()}
+	if len(kinds) > 0 {
+		query += " AND kind IN (?" + strings.Repeat(", ?", len(kinds)-1) + ")"
+		for _, k := range kinds {
+			args = append(args, k)
+		}
+	}
+	return x.statements(ctx, "list records", query+" ORDER BY num", args...)
+}
+
+// Head returns seq and prev for the author's next record: prev names the records
+// that no other record of the author names, at most records.MaxPrev, sorted. When
+// there are more, those with the highest seq are named; the next record names the
+// rest. It is an error when the author's seq cannot rise any more.
+func (x *Index) Head(ctx context.Context, author records.Fingerprint) (seq int64, prev []cid.Cid, err error) {
+	rows, err := x.r.QueryContext(ctx, `SELECT id, seq FROM records
+		WHERE author = ? AND named = 0 AND void = '' ORDER BY seq DESC, id LIMIT ?`, author.Bytes(), records.MaxPrev)
+	if err != nil {
+		return 0, nil, x.explain("find head", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id link
+		var n int64
+		if err := rows.Scan(&id, &n); err != nil {
+			return 0, nil, x.explain("find head", err)
+		}
+		prev = append(prev, id.Cid)
+		seq = max(seq, n+1)
+	}
+	if err := rows.Err(); err != nil {
+		return 0, nil, x.explain("find head", err)
+	}
+	if seq > 1<<53-1 {
+		return 0, nil, fmt.Errorf("find head: key %s has used up its record numbers; rotate to a new key", author)
+	}
+	slices.SortFunc(prev, func(a, b cid.Cid) int { return bytes.Compare(a.Bytes(), b.Bytes()) })
+	return seq, prev, nil
+}
+
+// Missing returns ids that records of the author name in prev and that are not
+// stored: what somebody withholds or has not sent yet. Sorted, at most limit.
+func (x *Index) Missing(ctx context.Context, author records.Fingerprint, limit int) ([]cid.Cid, error) {
+	rows, err := x.r.QueryContext(ctx, `SELECT DISTINCT prev.id FROM records JOIN prev ON prev.record = num
+		WHERE author = ? AND NOT EXISTS (SELECT 1 FROM records AS had WHERE had.id = prev.id) ORDER BY prev.id LIMIT ?`, author.Bytes(), limit)
+	if err != nil {
+		return nil, x.explain("find missing records", err)
+	}
+	defer rows.Close()
+	var ids []cid.Cid
+	for rows.Next() {
+		var id link
+		if err := rows.Scan(&id); err != nil {
+			return nil, x.explain("find missing records", err)
+		}
+		ids = append(ids, id.Cid)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, x.explain("find missing records", err)
+	}
+	return ids, nil
+}
+
+const sealedColumns = "records.id, records.author, envelope, block"
+
+func (x *Index) sealed(ctx context.Context, op, query string, args ...any) ([]Sealed, error) {
+	rows, err := x.r.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, x.explain(op, err)
+	}
+	defer rows.Close()
+	var all []Sealed
+	for rows.Next() {
+		var s Sealed
+		var id link
+		var author fingerprint
+		if err := rows.Scan(&id, &author, &s.Envelope, &s.Key); err != nil {
+			return nil, x.explain(op, err)
+		}
+		s.ID, s.Author = id.Cid, author.Fingerprint
+		all = append(all, s)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, x.explain(op, err)
+	}
+	return all, nil
+}
+
+// Envelope returns the envelope of a record and its author's key block, or a
+// *NotFoundError.
+func (x *Index) Envelope(ctx context.Context, record cid.Cid) (envelope, key []byte, err error) {
+	all, err := x.sealed(ctx, "find envelope", "SELECT "+sealedColumns+
+		" FROM records JOIN keys ON fingerprint = author WHERE id = ?", record.Bytes())
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(all) == 0 {
+		return nil, nil, &NotFoundError{Record: record}
+	}
+	return all[0].Envelope, all[0].Key, nil
+}
+
+// Pending returns own records that nobody was told of yet, oldest first.
+func (x *Index) Pending(ctx context.Context) ([]Sealed, error) {
+	return x.sealed(ctx, "read outbox", "SELECT "+sealedColumns+
+		" FROM outbox JOIN records ON num = record JOIN keys ON fingerprint = author ORDER BY num")
+}
+
+// Announced takes records out of the outbox. Unknown ids are passed over.
+func (x *Index) Announced(ctx context.Context, ids ...cid.Cid) error {
+	err := x.write(ctx, false, func(b *batch) error {
+		for _, id := range ids {
+			if _, err := b.exec(ctx, "DELETE FROM outbox WHERE record = (SELECT num FROM records WHERE id = ?)", id.Bytes()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return x.explain("write outbox", err)
+	}
+	return nil
+}
+
+// Equivocations returns the proofs at hand, by author, name and version: of each
+// module that the author named, the release with the lowest record id.
+func (x *Index) Equivocations(ctx context.Context) ([]Proof, error) {
+	const op = "list equivocations"
+	rows, err := x.r.QueryContext(ctx, `SELECT e.author, e.name, e.version, min(records.id), envelope, block
+		FROM equivocations AS e
+		JOIN releases AS r ON r.name = e.name AND r.version = e.version AND r.author = e.author
+		JOIN records ON num = r.record AND void = ''
+		JOIN keys ON fingerprint = e.author
+		GROUP BY e.author, e.name, e.version, r.module
+		ORDER BY 1, 2, 3, 4`)
+	if err != nil {
+		return nil, x.explain(op, err)
+	}
+	defer rows.Close()
+	var proofs []Proof
+	for rows.Next() {
+		var p Proof
+		var s Sealed
+		var author fingerprint
+		var id link
+		if err := rows.Scan(&author, &p.Name, &p.Version, &id, &s.Envelope, &s.Key); err != nil {
+			return nil, x.explain(op, err)
+		}
+		p.Author, s.Author, s.ID = author.Fingerprint, author.Fingerprint, id.Cid
+		if n := len(proofs); n == 0 || proofs[n-1].Author != p.Author || proofs[n-1].Name != p.Name || proofs[n-1].Version != p.Version {
+			proofs = append(proofs, p)
+		}
+		last := &proofs[len(proofs)-1]
+		last.Records = append(last.Records, s)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, x.explain(op, err)
+	}
+	return proofs, nil
+}
+
+// Counts returns how much the index holds.
+func (x *Index) Counts(ctx context.Context) (Counts, error) {
+	var c Counts
+	err := x.r.QueryRowContext(ctx, `SELECT
+		(SELECT count(DISTINCT author) FROM records), (SELECT count(*) FROM keys), (SELECT count(*) FROM records),
+		(SELECT count(*) FROM releases), (SELECT count(*) FROM names), (SELECT count(*) FROM outbox)`).
+		Scan(&c.Authors, &c.Keys, &c.Records, &c.Releases, &c.Names, &c.Pending)
+	if err != nil {
+		return Counts{}, x.explain("count records", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,373 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"deps.dev/util/semver"
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// A name with its claims and tags is enough to choose a version.
+type claimed struct {
+	name     records.Name
+	versions []records.Version // newest first
+	claims   map[records.Version][]trust.Claim
+	tags     []tagged
+}
+
+// tagged is an author's newest record about a tag.
+type tagged struct {
+	Meta
+	tag     string
+	version records.Version
+}
+
+// compareNewest orders versions as someone who wants the newest does: a
+// pre-release comes before every final version.
+func compareNewest(v, w records.Version) int {
+	if vp, wp := v.Prerelease() != "", w.Prerelease() != ""; vp != wp {
+		if vp {
+			return -1
+		}
+		return 1
+	}
+	return v.Compare(w)
+}
+
+func (x *Index) claimed(ctx context.Context, name records.Name) (*claimed, error) {
+	c := &claimed{name: name, claims: map[records.Version][]trust.Claim{}}
+	rows, err := x.r.QueryContext(ctx, `SELECT version, releases.author, module, id, void
+		FROM releases JOIN records ON num = record WHERE name = ?`, string(name))
+	if err != nil {
+		return nil, x.explain("find releases", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var v records.Version
+		var author fingerprint
+		var module, id link
+		var void string
+		if err := rows.Scan(&v, &author, &module, &id, &void); err != nil {
+			return nil, x.explain("find releases", err)
+		}
+		if c.claims[v] == nil {
+			c.versions = append(c.versions, v)
+		}
+		c.claims[v] = append(c.claims[v], trust.Claim{Author: author.Fingerprint, Module: module.Cid, Record: id.Cid, Void: void})
+	}
+	if err := rows.Err(); err != nil {
+		return nil, x.explain("find releases", err)
+	}
+	slices.SortFunc(c.versions, func(v, w records.Version) int { return compareNewest(w, v) })
+	c.tags, err = x.tagged(ctx, name)
+	return c, err
+}
+
+func (x *Index) tagged(ctx context.Context, name records.Name) ([]tagged, error) {
+	rows, err := x.r.QueryContext(ctx, `SELECT tag, version, id, tags.author, seq, time
+		FROM tags JOIN records ON num = record WHERE name = ? AND void = ''`, string(name))
+	if err != nil {
+		return nil, x.explain("find tags", err)
+	}
+	defer rows.Close()
+	best := map[string]tagged{}
+	for rows.Next() {
+		var t tagged
+		var id link
+		var author fingerprint
+		var seconds int64
+		if err := rows.Scan(&t.tag, &t.version, &id, &author, &t.Seq, &seconds); err != nil {
+			return nil, x.explain("find tags", err)
+		}
+		t.ID, t.Author, t.Time = id.Cid, author.Fingerprint, unix(seconds)
+		k := t.tag + "\x00" + t.Author.String()
+		if old, ok := best[k]; !ok || compareAge(t.Meta, old.Meta) > 0 {
+			best[k] = t
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, x.explain("find tags", err)
+	}
+	ts := make([]tagged, 0, len(best))
+	for _, t := range best {
+		ts = append(ts, t)
+	}
+	return ts, nil
+}
+
+// tagVersion returns the version that the tag stands for: the newest one that an
+// author who decides about the name gave it.
+func (c *claimed) tagVersion(tag string, view *trust.View) (records.Version, bool) {
+	var best records.Version
+	for _, t := range c.tags {
+		if t.tag == tag && view.Decides(t.Author, c.name) && (best == "" || compareNewest(t.version, best) > 0) {
+			best = t.version
+		}
+	}
+	return best, best != ""
+}
+
+// Resolve chooses a version. The constraint is a version, a tag, an npm range, or
+// empty for the newest: what the tag "latest" says, else the highest version that
+// is not a pre-release. Only versions that trust lets in are chosen. The error is
+// a *ConstraintError, *NotFoundError, *UntrustedError, *ConflictError or
+// *EquivocationError when the question, and not the store, is the cause.
+func (x *Index) Resolve(ctx context.Context, name records.Name, constraint string, view *trust.View) (Resolution, error) {
+	c, err := x.claimed(ctx, name)
+	if err != nil {
+		return Resolution{}, err
+	}
+	candidates, err := c.candidates(strings.TrimSpace(constraint), view)
+	if err != nil {
+		return Resolution{}, err
+	}
+	choice := c.choose(candidates, view)
+	if choice.version == "" {
+		return Resolution{}, x.refusal(ctx, c, constraint, candidates, choice, view)
+	}
+	r := Resolution{Version: choice.version, Decision: choice.decision, Skipped: choice.skipped}
+	r.Release, err = x.Release(ctx, choice.decision.Record)
+	return r, err
+}
+
+// Decide says what name@version is for the view.
+func (x *Index) Decide(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, error) {
+	c, err := x.claimed(ctx, name)
+	if err != nil {
+		return trust.Decision{}, err
+	}
+	return view.Decide(name, version, c.claims[version]), nil
+}
+
+// candidates returns the versions that the constraint takes, the preferred first.
+func (c *claimed) candidates(constraint string, view *trust.View) ([]records.Version, error) {
+	if constraint == "" || constraint == "latest" {
+		return c.latest(view), nil
+	}
+	if v, err := records.ParseVersion(constraint); err == nil {
+		return c.only(v), nil
+	}
+	if records.CheckTag(constraint) == nil {
+		v, ok := c.tagVersion(constraint, view)
+		if !ok {
+			return nil, nil
+		}
+		return c.only(v), nil
+	}
+	takes, err := ParseRange(constraint)
+	if err != nil {
+		return nil, err
+	}
+	var vs []records.Version
+	for _, v := range c.versions {
+		if takes(v) {
+			vs = append(vs, v)
+		}
+	}
+	// npm prefers what "latest" says to anything newer in the range.
+	if v, ok := c.tagVersion("latest", view); ok {
+		if i := slices.Index(vs, v); i > 0 {
+			vs = slices.Insert(slices.Delete(vs, i, i+1), 0, v)
+		}
+	}
+	return vs, nil
+}
+
+func (c *claimed) only(v records.Version) []records.Version {
+	if c.claims[v] == nil {
+		return nil
+	}
+	return []records.Version{v}
+}
+
+// latest prefers what the tag says, then older versions, so that a tag whose
+// version is frozen or has not arrived yet never leads to a newer one.
+func (c *claimed) latest(view *trust.View) []records.Version {
+	v, ok := c.tagVersion("latest", view)
+	if !ok {
+		return c.versions
+	}
+	var vs []records.Version
+	for _, w := range c.versions {
+		if w.Compare(v) <= 0 {
+			vs = append(vs, w)
+		}
+	}
+	if i := slices.Index(vs, v); i > 0 {
+		vs = slices.Insert(slices.Delete(vs, i, i+1), 0, v)
+	}
+	return vs
+}
+
+// maxRange is the longest range that is looked at, in bytes.
+const maxRange = 256
+
+// ParseRange reads an npm version range and returns what it takes. The error is
+// a *ConstraintError.
+func ParseRange(s string) (func(records.Version) bool, error) {
+	if len(s) > maxRange {
+		return nil, &ConstraintError{s, fmt.Errorf("has %d bytes, the limit is %d", len(s), maxRange)}
+	}
+	r, err := semver.NPM.ParseConstraint(s)
+	if err != nil {
+		return nil, &ConstraintError{s, errors.New("is not a version, a tag or an npm range")}
+	}
+	return func(v records.Version) bool { return r.Match(string(v)) }, nil
+}
+
+// A choice is the outcome of looking at candidates in order.
+type choice struct {
+	version  records.Version // "" when none is trusted
+	decision trust.Decision
+	skipped  []Skipped // conflicts and equivocations before it
+}
+
+func (c *claimed) choose(candidates []records.Version, view *trust.View) choice {
+	var ch choice
+	for _, v := range candidates {
+		d := view.Decide(c.name, v, c.claims[v])
+		switch d.State {
+		case trust.Trusted:
+			ch.version, ch.decision = v, d
+			return ch
+		case trust.Conflict, trust.Equivocation:
+			ch.skipped = append(ch.skipped, Skipped{v, d})
+		}
+	}
+	return ch
+}
+
+// refusal says why none of the candidates was chosen.
+func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, candidates []records.Version, ch choice, view *trust.View) error {
+	if len(ch.skipped) > 0 {
+		s := ch.skipped[0]
+		if s.Decision.State == trust.Conflict {
+			return &ConflictError{Name: c.name, Version: s.Version, Decision: s.Decision}
+		}
+		e := &EquivocationError{Name: c.name, Version: s.Version, Decision: s.Decision}
+		for _, v := range s.Decision.Claims {
+			if v.Effect == trust.Equivocating {
+				e.Author = v.Author
+				break
+			}
+		}
+		return e
+	}
+	if len(candidates) == 0 && isTag(constraint) {
+		candidates = c.strangersTag(constraint)
+	}
+	if len(candidates) == 0 {
+		return &NotFoundError{Name: c.name, Constraint: constraint, Have: c.trusted(view)}
+	}
+	e := &UntrustedError{Name: c.name, Constraint: constraint, Version: candidates[0]}
+	e.Decision = view.Decide(c.name, e.Version, c.claims[e.Version])
+	var err error
+	e.Signers, err = x.signers(ctx, c, candidates)
+	if err != nil {
+		return err
+	}
+	return e
+}
+
+func isTag(constraint string) bool { return records.CheckTag(constraint) == nil }
+
+// strangersTag returns the versions that anybody gave the tag.
+func (c *claimed) strangersTag(tag string) []records.Version {
+	var vs []records.Version
+	for _, t := range c.tags {
+		if t.tag == tag && c.claims[t.version] != nil && !slices.Contains(vs, t.version) {
+			vs = append(vs, t.version)
+		}
+	}
+	slices.SortFunc(vs, func(v, w records.Version) int { return compareNewest(w, v) })
+	return vs
+}
+
+// trusted returns the versions that trust lets in, newest first.
+func (c *claimed) trusted(view *trust.View) []records.Version {
+	var vs []records.Version
+	for _, v := range c.versions {
+		if view.Decide(c.name, v, c.claims[v]).State == trust.Trusted {
+			vs = append(vs, v)
+		}
+	}
+	return vs
+}
+
+// maxSigners bounds the list of keys in an UntrustedError: keys cost nothing.
+const maxSigners = 100
+
+// signers lists who released the candidates, as far as their signatures count.
+func (x *Index) signers(ctx context.Context, c *claimed, candidates []records.Version) ([]Signer, error) {
+	n := map[records.Fingerprint]map[records.Version]cid.Cid{}
+	for _, v := range candidates {
+		for _, claim := range c.claims[v] {
+			if claim.Void != "" {
+				continue
+			}
+			if n[claim.Author] == nil {
+				n[claim.Author] = map[records.Version]cid.Cid{}
+			}
+			n[claim.Author][v] = claim.Module
+		}
+	}
+	var ss []Signer
+	for _, f := range sortedFingerprints(n) {
+		if len(ss) == maxSigners {
+			break
+		}
+		s := Signer{Key: f, Releases: len(n[f])}
+		key, err := x.Key(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if key != nil {
+			s.UserID = key.UserID()
+		}
+		ss = append(ss, s)
+	}
+	return ss, nil
+}
+
+// Info returns everything known of a name, or a *NotFoundError.
+func (x *Index) Info(ctx context.Context, name records.Name, view *trust.View) (Info, error) {
+	c, err := x.claimed(ctx, name)
+	if err != nil {
+		return Info{}, err
+	}
+	if len(c.versions) == 0 {
+		return Info{}, &NotFoundError{Name: name}
+	}
+	releases, err := x.Releases(ctx, name)
+	if err != nil {
+		return Info{}, err
+	}
+	info := Info{Name: name}
+	for _, v := range c.versions {
+		vi := VersionInfo{Version: v, Decision: view.Decide(name, v, c.claims[v])}
+		for _, r := range releases {
+			if r.Body.Version == v {
+				vi.Releases = append(vi.Releases, r)
+			}
+		}
+		info.Versions = append(info.Versions, vi)
+	}
+	if ch := c.choose(c.latest(view), view); ch.version != "" {
+		info.Latest = ch.version
+	}
+	if info.Tags, err = x.Tags(ctx, name); err != nil {
+		return Info{}, err
+	}
+	if info.Notices, err = x.Notices(ctx, name); err != nil {
+		return Info{}, err
+	}
+	info.Endorsements, err = x.Endorsements(ctx, name)
+	return info, err
+}

@@ -1,0 +1,185 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	applicationID = 0x65734958 // "esIX"
+	schemaVersion = 1
+)
+
+// The tables keys, records and outbox hold what cannot be had again from
+// elsewhere; all others can be rebuilt from them.
+const schema = `
+CREATE TABLE keys (
+	fingerprint BLOB PRIMARY KEY,
+	block       BLOB NOT NULL,
+	first_seen  INTEGER NOT NULL -- Unix milliseconds
+) WITHOUT ROWID;
+
+CREATE TABLE records (
+	num        INTEGER PRIMARY KEY AUTOINCREMENT, -- counts arrivals, never goes back
+	id         BLOB NOT NULL UNIQUE,
+	author     BLOB NOT NULL REFERENCES keys(fingerprint),
+	kind       TEXT NOT NULL,
+	seq        INTEGER NOT NULL,
+	time       INTEGER NOT NULL, -- Unix seconds
+	signed     INTEGER NOT NULL, -- Unix seconds
+	first_seen INTEGER NOT NULL, -- Unix milliseconds
+	own        INTEGER NOT NULL,
+	named      INTEGER NOT NULL, -- a record of the same author has it in prev
+	peer       TEXT NOT NULL,
+	void       TEXT NOT NULL,
+	envelope   BLOB NOT NULL
+);
+CREATE INDEX records_by_author ON records(author, kind);
+CREATE INDEX heads ON records(author, seq) WHERE named = 0;
+
+CREATE TABLE prev (
+	id     BLOB NOT NULL, -- the earlier record, which may be missing
+	record INTEGER NOT NULL REFERENCES records(num) ON DELETE CASCADE,
+	PRIMARY KEY (id, record)
+) WITHOUT ROWID;
+
+CREATE TABLE releases (
+	record  INTEGER PRIMARY KEY REFERENCES records(num) ON DELETE CASCADE,
+	name    TEXT NOT NULL,
+	version TEXT NOT NULL,
+	author  BLOB NOT NULL,
+	module  BLOB NOT NULL
+);
+CREATE INDEX releases_by_name ON releases(name, version, author);
+
+CREATE TABLE tags (
+	record  INTEGER PRIMARY KEY REFERENCES records(num) ON DELETE CASCADE,
+	name    TEXT NOT NULL,
+	tag     TEXT NOT NULL,
+	version TEXT NOT NULL,
+	author  BLOB NOT NULL
+);
+CREATE INDEX tags_by_name ON tags(name, tag);
+
+-- Notices and endorsements.
+CREATE TABLE remarks (
+	record INTEGER PRIMARY KEY REFERENCES records(num) ON DELETE CASCADE,
+	name   TEXT NOT NULL,
+	kind   TEXT NOT NULL
+);
+CREATE INDEX remarks_by_name ON remarks(name, kind);
+
+CREATE TABLE equivocations (
+	author  BLOB NOT NULL,
+	name    TEXT NOT NULL,
+	version TEXT NOT NULL,
+	PRIMARY KEY (author, name, version)
+) WITHOUT ROWID;
+
+CREATE TABLE outbox (
+	record INTEGER PRIMARY KEY REFERENCES records(num) ON DELETE CASCADE
+);
+
+CREATE TABLE names (
+	name TEXT PRIMARY KEY,
+	base TEXT NOT NULL -- without the scope
+) WITHOUT ROWID;
+CREATE INDEX names_by_base ON names(base);
+
+-- What search reads: of each name, each author's newest release.
+CREATE TABLE texts (
+	num     INTEGER PRIMARY KEY,
+	name    TEXT NOT NULL,
+	author  BLOB NOT NULL,
+	version TEXT NOT NULL,
+	UNIQUE (name, author)
+);
+CREATE VIRTUAL TABLE words USING fts5(
+	name, description, keywords,
+	content='', contentless_delete=1, prefix='3', tokenize='unicode61 remove_diacritics 2'
+);
+`
+
+// prepare brings the file to the current schema. Several processes may do it at
+// once: whoever gets the write lock first makes the tables.
+func (x *Index) prepare(ctx context.Context) error {
+	if fresh, err := x.inspect(ctx, x.w); err != nil || !fresh {
+		return err
+	}
+	if err := x.useWAL(ctx); err != nil {
+		return err
+	}
+	tx, err := x.w.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if fresh, err := x.inspect(ctx, tx); err != nil || !fresh {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, schema); err != nil {
+		return err
+	}
+	stamp := fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", applicationID, schemaVersion)
+	if _, err := tx.ExecContext(ctx, stamp); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+type queryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// inspect tells an empty file from an index that this version can use, and fails
+// on anything else.
+func (x *Index) inspect(ctx context.Context, q queryer) (fresh bool, err error) {
+	var app, version, tables int64
+	for query, to := range map[string]*int64{
+		"PRAGMA application_id":              &app,
+		"PRAGMA user_version":                &version,
+		"SELECT count(*) FROM sqlite_schema": &tables,
+	} {
+		if err := q.QueryRowContext(ctx, query).Scan(to); err != nil {
+			return false, err
+		}
+	}
+	switch {
+	case app == 0 && version == 0 && tables == 0:
+		return true, nil
+	case app != applicationID:
+		return false, fmt.Errorf("%s is a database of another program; move it away", x.path)
+	case version > schemaVersion:
+		return false, fmt.Errorf("%s was written by a newer es (format %d, this es knows %d); update es", x.path, version, schemaVersion)
+	case version != schemaVersion:
+		return false, fmt.Errorf("%s has the unknown format %d; move it away", x.path, version)
+	}
+	return false, nil
+}
+
+// useWAL sets the journal mode, which stays with the file. SQLite does not wait
+// for other processes here, however long its timeout is.
+func (x *Index) useWAL(ctx context.Context) error {
+	for deadline := time.Now().Add(busyWait); ; {
+		var mode string
+		err := x.w.QueryRowContext(ctx, "PRAGMA journal_mode=WAL").Scan(&mode)
+		if err == nil && mode != "wal" {
+			return fmt.Errorf("%s: the file system does not support what several processes at once need (journal mode %q)", x.path, mode)
+		}
+		var se *sqlite.Error
+		if err == nil || !errors.As(err, &se) || se.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
