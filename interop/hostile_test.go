@@ -67,7 +67,7 @@ func (c *corpus) record(author *sign.SecretKey, n int) *records.Record {
 	bodies := []records.Body{
 		&records.Release{Name: name, Version: version, Module: module, Size: 10, Files: 1,
 			Manifest: records.Manifest{Description: "bait", Keywords: []string{"bait"}}},
-		&records.Release{Name: name, Version: version, Module: module, Size: 1 << 40, Files: 3,
+		&records.Release{Name: name, Version: version, Module: module, Size: 1 << 30, Files: 3,
 			Manifest: records.Manifest{Dependencies: map[string]string{"left-pad": "^1.0.0"}, Scripts: true}},
 		&records.Tag{Name: name, Tag: "latest", Version: version},
 	}
