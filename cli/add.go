@@ -1,0 +1,327 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/install"
+	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+func (a *app) addCommand() *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "add NAME[@VERSION|@RANGE|@TAG|@CID]...",
+		Short: "install modules and write them into package.json",
+		Long: `Resolves each name among what the keys you trust have signed, fetches the module
+by its CID from whoever has it, checks it, and puts it into node_modules with
+what it depends on. package.json gets an entry in esDependencies; es-lock.json
+holds the CIDs, records and signers. No script runs.
+
+NAME@CID takes any UnixFS directory, whoever made it, such as one from ipfs add -r.`,
+		Args: arguments(1, -1, "at least one name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			requests := make([]install.Request, len(args))
+			for i, s := range args {
+				r, err := install.ParseRequest(s)
+				if err != nil {
+					return usagef(cmd, "%v", err)
+				}
+				requests[i] = r
+			}
+			return a.inProject(cmd.Context(), func(ctx context.Context, w *work) (*install.Result, error) {
+				return w.project.Add(ctx, w.sources, requests, w.options(force, false))
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "replace what something else put into node_modules")
+	return cmd
+}
+
+func (a *app) installCommand() *cobra.Command {
+	var force, frozen bool
+	cmd := &cobra.Command{
+		Use:   "install",
+		Short: "install what package.json and es-lock.json ask for",
+		Long: `Makes node_modules agree with es-lock.json. With --frozen that is all: CIDs
+decide, no key and no trust is asked, nothing is written but node_modules, and a
+lockfile that does not fit package.json is an error.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.inProject(cmd.Context(), func(ctx context.Context, w *work) (*install.Result, error) {
+				return w.project.Install(ctx, w.sources, w.options(force, frozen))
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&frozen, "frozen", false, "install exactly es-lock.json, and change no file of the project")
+	cmd.Flags().BoolVar(&force, "force", false, "replace what something else put into node_modules")
+	return cmd
+}
+
+func (a *app) removeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "remove NAME...",
+		Aliases: []string{"rm"},
+		Short:   "remove modules from package.json and node_modules",
+		Args:    arguments(1, -1, "at least one name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names := make([]records.Name, len(args))
+			for i, s := range args {
+				n, err := records.ParseName(s)
+				if err != nil {
+					return usagef(cmd, "%v", err)
+				}
+				names[i] = n
+			}
+			return a.inProject(cmd.Context(), func(ctx context.Context, w *work) (*install.Result, error) {
+				return w.project.Remove(ctx, w.sources, names, w.options(false, false))
+			})
+		},
+	}
+}
+
+// work is one change of the project in the current directory.
+type work struct {
+	app     *app
+	home    *node.Home
+	project *install.Project
+	sources install.Sources
+	bar     *progress
+}
+
+func (w *work) options(force, frozen bool) install.Options {
+	return install.Options{Force: force, Frozen: frozen, Progress: w.bar.event}
+}
+
+func (a *app) inProject(ctx context.Context, f func(context.Context, *work) (*install.Result, error)) error {
+	return a.withHome(ctx, func(h *node.Home) error {
+		p, err := install.Open(".")
+		if err != nil {
+			return err
+		}
+		view, err := h.View(ctx, time.Now())
+		if err != nil {
+			return err
+		}
+		w := &work{app: a, home: h, project: p, bar: a.newProgress()}
+		w.sources = install.Sources{Resolver: &resolver{h.Index(), view}, Blocks: h.Blocks()}
+		if !a.offline {
+			net := &fetcher{app: a, home: h, bar: w.bar}
+			defer net.close()
+			w.sources.Fetcher = net
+		}
+		result, err := f(ctx, w)
+		w.bar.end()
+		if err != nil {
+			return installHint(err)
+		}
+		return a.printResult(ctx, w, view, result)
+	})
+}
+
+// installHint adds what to type next to the errors of package install.
+func installHint(err error) error {
+	var (
+		missing  *install.MissingError
+		disagree *install.DisagreeError
+		occupied *install.OccupiedError
+		notFound *install.NotFoundError
+	)
+	switch {
+	case errors.As(err, &missing):
+		return coded(exitUnreachable, err, "leave out --offline to fetch it")
+	case errors.As(err, &disagree):
+		return hinted(err, "es install, without --frozen, brings the two together")
+	case errors.As(err, &occupied):
+		return hinted(err, "--force replaces it")
+	case errors.As(err, &notFound):
+		return coded(exitNotFound, err, "es list shows what is there")
+	}
+	return err
+}
+
+// resolver answers install's questions from the index, as this user trusts it.
+type resolver struct {
+	index *index.Index
+	view  *trust.View
+}
+
+// Resolve implements install.Resolver.
+func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.Spec) (*install.Resolution, error) {
+	res, err := r.index.Resolve(ctx, name, spec.Text, r.view)
+	if err != nil {
+		return nil, err
+	}
+	b := res.Release.Body
+	return &install.Resolution{
+		Name: b.Name, Version: b.Version, Module: b.Module, Record: res.Release.ID, Signer: res.Release.Author,
+		Size: b.Size, Files: b.Files, Manifest: b.Manifest, Pins: b.Pins, Origin: b.Origin,
+	}, nil
+}
+
+// fetcher gets modules from other peers. It joins the network when the first
+// module is missing here, so that what is at hand needs no network at all.
+type fetcher struct {
+	app  *app
+	home *node.Home
+	bar  *progress
+
+	once    sync.Once
+	network node.Network
+	err     error
+}
+
+// Fetch implements install.Fetcher.
+func (f *fetcher) Fetch(ctx context.Context, name records.Name, want modules.Bounds) error {
+	f.once.Do(func() { f.network, f.err = node.Join(ctx, f.home, f.app.nodeConfig()) })
+	if f.err != nil {
+		return fmt.Errorf("join the network: %w", f.err)
+	}
+	err := f.network.Fetch(ctx, node.Want{Root: want.CID, Size: want.Size, Files: want.Files}, func(p node.Progress) { f.bar.fetched(name, p) })
+	var unreachable *node.UnreachableError
+	if errors.As(err, &unreachable) {
+		return hinted(err, "es peers shows who is connected; es connect ADDR meets somebody who has it")
+	}
+	return err
+}
+
+func (f *fetcher) close() {
+	if f.network != nil {
+		f.network.Close()
+	}
+}
+
+type resultJSON struct {
+	Added     []packageJSON `json:"added"`
+	Changed   []changeJSON  `json:"changed"`
+	Removed   []packageJSON `json:"removed"`
+	Unchanged int           `json:"unchanged"`
+	Saved     []savedJSON   `json:"saved,omitempty"`
+	Skipped   []string      `json:"skipped,omitempty"`
+	Scripts   []string      `json:"scripts,omitempty"`
+	Warnings  []string      `json:"warnings,omitempty"`
+}
+
+type packageJSON struct {
+	Path    string          `json:"path"`
+	Name    records.Name    `json:"name"`
+	Version records.Version `json:"version,omitempty"`
+	Module  string          `json:"module"`
+	Record  string          `json:"record,omitempty"`
+	Signer  string          `json:"signer,omitempty"`
+	Size    int64           `json:"size"`
+	Files   int64           `json:"files"`
+}
+
+type changeJSON struct {
+	Before packageJSON `json:"before"`
+	After  packageJSON `json:"after"`
+}
+
+type savedJSON struct {
+	Name records.Name `json:"name"`
+	Spec string       `json:"spec"`
+}
+
+func describePackage(p *install.Package) packageJSON {
+	j := packageJSON{Path: p.Path, Name: p.Name, Version: p.Version, Module: p.Module.String(), Size: p.Size, Files: p.Files}
+	if p.Record.Defined() {
+		j.Record, j.Signer = p.Record.String(), p.Signer.String()
+	}
+	return j
+}
+
+func describeResult(r *install.Result) resultJSON {
+	j := resultJSON{Added: []packageJSON{}, Changed: []changeJSON{}, Removed: []packageJSON{}, Unchanged: r.Unchanged}
+	for _, p := range r.Added {
+		j.Added = append(j.Added, describePackage(p))
+	}
+	for _, c := range r.Changed {
+		j.Changed = append(j.Changed, changeJSON{describePackage(c.Before), describePackage(c.After)})
+	}
+	for _, p := range r.Removed {
+		j.Removed = append(j.Removed, describePackage(p))
+	}
+	for _, s := range r.Saved {
+		j.Saved = append(j.Saved, savedJSON{s.Name, s.Spec})
+	}
+	for _, s := range r.Skipped {
+		j.Skipped = append(j.Skipped, fmt.Sprintf("%s: %v", s.Name, s.Err))
+	}
+	for _, p := range r.Scripts {
+		j.Scripts = append(j.Scripts, packageText(p))
+	}
+	for _, w := range r.Warnings {
+		text := w.Text
+		if w.Path != "" {
+			text = w.Path + ": " + text
+		}
+		j.Warnings = append(j.Warnings, safe(text))
+	}
+	return j
+}
+
+func (a *app) printResult(ctx context.Context, w *work, view *trust.View, r *install.Result) error {
+	j := describeResult(r)
+	if a.json {
+		return a.emit(j)
+	}
+	rows := [][]string{}
+	for _, p := range r.Added {
+		rows = append(rows, a.resultRow(ctx, w.home, view, "+", p))
+	}
+	for _, c := range r.Changed {
+		row := a.resultRow(ctx, w.home, view, "~", c.After)
+		rows = append(rows, append(row, "was "+packageText(c.Before)))
+	}
+	for _, p := range r.Removed {
+		rows = append(rows, []string{"-", packageText(p)})
+	}
+	a.table(rows)
+	for _, s := range j.Skipped {
+		a.note("skipped the optional %s", safe(s))
+	}
+	for _, t := range j.Warnings {
+		a.warn("%s", t)
+	}
+	for _, s := range j.Scripts {
+		a.note("%s has install scripts, which were not run", s)
+	}
+	if len(rows) == 0 {
+		a.note("nothing to do: %s in place", plural(int64(r.Unchanged), "package"))
+	}
+	return nil
+}
+
+// resultRow shows one installed package with its signer.
+func (a *app) resultRow(ctx context.Context, h *node.Home, view *trust.View, sign string, p *install.Package) []string {
+	who := "by CID, signed by nobody"
+	if !p.Signer.IsZero() {
+		uid, err := userID(ctx, h, p.Signer)
+		if err != nil {
+			uid = ""
+		}
+		who = fmt.Sprintf("signed by %s (%s)", signerText(view.Label(p.Signer), uid, 1), p.Signer)
+	}
+	return []string{sign, packageText(p), plural(p.Files, "file") + ", " + bytesText(p.Size), who}
+}
+
+func packageText(p *install.Package) string {
+	if p.Version == "" {
+		return string(p.Name) + "@" + p.Module.String()
+	}
+	return fmt.Sprintf("%s@%s", p.Name, p.Version)
+}
+
+func sortedNames(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,150 @@
+// Package cli is the command line of es: flags, messages, hints and exit codes.
+//
+// Each command is one file with its flags and one function that makes a call
+// into node, install, index, trust or sign and prints what came of it. Only
+// this package prints, reads the environment and ends the process.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/everythingstays/es/node"
+)
+
+// Main runs es with the arguments of this process and returns its exit code.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{
+		in:     os.Stdin,
+		out:    os.Stdout,
+		err:    os.Stderr,
+		getenv: os.Getenv,
+		tty:    term.IsTerminal(int(os.Stderr.Fd())),
+		asks:   term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
+	}
+	return a.run(ctx, os.Args[1:])
+}
+
+// app is one run of es: where it reads and writes, and the global flags.
+type app struct {
+	in     io.Reader
+	out    io.Writer
+	err    io.Writer
+	getenv func(string) string
+	tty    bool // messages go to a terminal: show progress there
+	asks   bool // someone can answer a question
+
+	home    string
+	json    bool
+	quiet   bool
+	offline bool
+	verbose bool
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	return a.fail(ctx, cmd, err)
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "es",
+		Short: "a module index without a registry",
+		Long: `es publishes and installs JavaScript modules without a registry.
+
+Authors sign records that link a name, a version and a module's CID, and gossip
+them between peers. Your own index keeps what the keys you trust have signed.
+
+First steps:
+  es demo                        the whole story, on this machine
+  es search left-pad             what exists, and who says so
+  es trust add KEY left-pad      whom you believe, and for which names
+  es add left-pad                install it here`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return cmd.Help()
+		},
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.home, "home", "", "directory of keys, trust, index and blocks (default $ES_HOME or ~/.es)")
+	f.BoolVar(&a.json, "json", false, "print one JSON document on standard output")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only")
+	f.BoolVar(&a.offline, "offline", false, "do not use the network")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "say more about what happens")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%v", err) })
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddCommand(
+		a.demoCommand(),
+		a.keyCommand(),
+		a.publishCommand(),
+		a.searchCommand(),
+		a.infoCommand(),
+		a.trustCommand(),
+		a.addCommand(),
+		a.installCommand(),
+		a.listCommand(),
+		a.removeCommand(),
+		a.nodeCommand(),
+		a.connectCommand(),
+		a.peersCommand(),
+		a.statusCommand(),
+		a.exportCommand(),
+		a.verifyCommand(),
+		a.versionCommand(),
+	)
+	return root
+}
+
+// openHome opens the home directory that the flags and the environment name.
+func (a *app) openHome(ctx context.Context) (*node.Home, error) {
+	dir, err := a.homeDir()
+	if err != nil {
+		return nil, err
+	}
+	return node.OpenHome(ctx, dir)
+}
+
+func (a *app) homeDir() (string, error) {
+	dir := a.home
+	if dir == "" {
+		dir = a.getenv("ES_HOME")
+	}
+	if dir == "" {
+		user, err := os.UserHomeDir()
+		if err != nil {
+			return "", hinted(fmt.Errorf("find the home directory: %w", err), "set ES_HOME to a directory for keys, trust and modules")
+		}
+		dir = filepath.Join(user, ".es")
+	}
+	return filepath.Abs(dir)
+}
+
+// withHome runs f with the home directory open.
+func (a *app) withHome(ctx context.Context, f func(*node.Home) error) error {
+	home, err := a.openHome(ctx)
+	if err != nil {
+		return err
+	}
+	defer home.Close()
+	return f(home)
+}

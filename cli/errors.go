@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/install"
+	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+	"github.com/everythingstays/es/trust"
+)
+
+// Exit codes. README.md lists them.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitTrust       = 3 // needs a trust decision
+	exitIntegrity   = 4 // wrong bytes, or an author said two things
+	exitNotFound    = 5
+	exitUnreachable = 6 // nobody reachable has it
+)
+
+// hintedError adds to err the next command to type, and an exit code where
+// err's type does not decide it.
+type hintedError struct {
+	err   error
+	hints []string
+	code  int
+}
+
+func (e *hintedError) Error() string { return e.err.Error() }
+func (e *hintedError) Unwrap() error { return e.err }
+
+func hinted(err error, format string, args ...any) error {
+	return &hintedError{err: err, hints: []string{fmt.Sprintf(format, args...)}}
+}
+
+func coded(code int, err error, hints ...string) error {
+	return &hintedError{err: err, code: code, hints: hints}
+}
+
+// usagef is wrong command line input.
+func usagef(cmd *cobra.Command, format string, args ...any) error {
+	return coded(exitUsage, fmt.Errorf(format, args...), "see "+cmd.CommandPath()+" --help")
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.HasSubCommands() {
+		return unknownCommand(cmd, args[0])
+	}
+	return usagef(cmd, "%s takes no arguments, but got %q", cmd.CommandPath(), args[0])
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	err := fmt.Errorf("unknown command %q for %s", name, cmd.CommandPath())
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return coded(exitUsage, err, "did you mean "+cmd.CommandPath()+" "+near[0]+"?")
+	}
+	return coded(exitUsage, err, "see "+cmd.CommandPath()+" --help")
+}
+
+// arguments checks the number of arguments; max below 0 is any number.
+func arguments(min, max int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < min:
+			return usagef(cmd, "%s needs %s", cmd.CommandPath(), what)
+		case max >= 0 && len(args) > max:
+			return usagef(cmd, "%s needs %s, and got one argument too many: %q", cmd.CommandPath(), what, args[max])
+		}
+		return nil
+	}
+}
+
+// fail prints err with its hints and returns the exit code.
+func (a *app) fail(ctx context.Context, cmd *cobra.Command, err error) int {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(a.err, "es: interrupted")
+		return 130
+	}
+	code, hints := explain(err)
+	fmt.Fprintf(a.err, "es: %s\n", message(cmd, err))
+	for _, h := range hints {
+		fmt.Fprintf(a.err, "es: hint: %s\n", h)
+	}
+	return code
+}
+
+// message returns what went wrong on one safe line, or on several where the
+// error was written as a block.
+func message(cmd *cobra.Command, err error) string {
+	text := err.Error()
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		indent := len(lines[i]) - len(strings.TrimLeft(lines[i], " "))
+		lines[i] = strings.Repeat(" ", indent) + safe(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// explain finds the exit code for err and the commands that lead on.
+func explain(err error) (code int, hints []string) {
+	code = exitCode(err)
+	var h *hintedError
+	for e := err; errors.As(e, &h); e = h.err {
+		hints = append(hints, h.hints...)
+		if h.code != 0 {
+			code = h.code
+		}
+	}
+	if len(hints) == 0 {
+		hints = typedHints(err)
+	}
+	return code, hints
+}
+
+func exitCode(err error) int {
+	var (
+		unknownKey  *sign.UnknownKeyError
+		untrusted   *index.UntrustedError
+		conflict    *index.ConflictError
+		signature   *sign.SignatureError
+		equivocated *index.EquivocationError
+		format      *records.FormatError
+		tree        *modules.RuleError
+		integrity   *install.IntegrityError
+		notFound    *index.NotFoundError
+		unreachable *node.UnreachableError
+	)
+	switch {
+	case errors.As(err, &unknownKey), errors.As(err, &untrusted), errors.As(err, &conflict):
+		return exitTrust
+	case errors.As(err, &signature), errors.As(err, &equivocated), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &integrity):
+		return exitIntegrity
+	case errors.As(err, &notFound):
+		return exitNotFound
+	case errors.As(err, &unreachable):
+		return exitUnreachable
+	}
+	return exitFailed
+}
+
+// typedHints gives the hints that follow from the type of an error alone.
+func typedHints(err error) []string {
+	var (
+		untrusted *index.UntrustedError
+		notFound  *index.NotFoundError
+		syntax    *trust.SyntaxError
+	)
+	switch {
+	case errors.As(err, &untrusted):
+		return untrustedHints(untrusted)
+	case errors.As(err, &notFound):
+		return []string{"es search looks for other names; es connect ADDR finds more records"}
+	case errors.As(err, &syntax):
+		return []string{"mend that line in the trust file; es trust list shows the file's path"}
+	}
+	return nil
+}

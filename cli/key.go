@@ -1,0 +1,427 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+)
+
+func (a *app) keyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "key",
+		Short: "make and choose the key that signs what you publish",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.keyNewCommand(), a.keyListCommand(), a.keyExportCommand(), a.keyImportCommand(), a.keyUseCommand())
+	return cmd
+}
+
+// keyJSON is a key as --json prints it.
+type keyJSON struct {
+	Fingerprint records.Fingerprint `json:"fingerprint"`
+	UID         string              `json:"uid"`
+	Default     bool                `json:"default"`
+	GPG         bool                `json:"gpg,omitempty"`
+	Created     time.Time           `json:"created"`
+	Expires     *time.Time          `json:"expires,omitempty"`
+	Problem     string              `json:"problem,omitempty"`
+}
+
+func describeKey(k node.OwnKey, now time.Time) keyJSON {
+	j := keyJSON{Fingerprint: k.Fingerprint(), UID: k.Key.UserID(), Default: k.Default, GPG: k.GPG, Created: k.Key.Created().UTC()}
+	if t, ok := k.Key.Expires(); ok {
+		t = t.UTC()
+		j.Expires = &t
+		if !now.Before(t) {
+			j.Problem = "expired on " + t.Format(time.DateOnly)
+		}
+	}
+	if r, ok := k.Key.Revocation(); ok {
+		j.Problem = "revoked on " + r.At.UTC().Format(time.DateOnly)
+	}
+	return j
+}
+
+type keyNewOptions struct {
+	name, email  string
+	noPassphrase bool
+}
+
+func (a *app) keyNewCommand() *cobra.Command {
+	var o keyNewOptions
+	cmd := &cobra.Command{
+		Use:   "new --name NAME --email ADDRESS",
+		Short: "make an OpenPGP key for signing",
+		Long: `Makes an Ed25519 OpenPGP key and keeps it in your home directory, encrypted with
+a passphrase. The name and the address are public: they travel with all that the
+key signs. Scripts set ES_PASSPHRASE, or --no-passphrase to store it in clear.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if strings.TrimSpace(o.name) == "" {
+				return usagef(cmd, "a key needs --name")
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyNew(cmd.Context(), h, o) })
+		},
+	}
+	cmd.Flags().StringVar(&o.name, "name", "", "your name or your project's, as others will see it")
+	cmd.Flags().StringVar(&o.email, "email", "", "an address, as others will see it")
+	cmd.Flags().BoolVar(&o.noPassphrase, "no-passphrase", false, "store the secret key in clear")
+	return cmd
+}
+
+func (a *app) runKeyNew(ctx context.Context, h *node.Home, o keyNewOptions) error {
+	secret, err := sign.NewSecretKey(o.name, o.email, time.Now())
+	if err != nil {
+		return err
+	}
+	passphrase, err := a.newPassphrase(o.noPassphrase)
+	if err != nil {
+		return err
+	}
+	file, err := secret.Marshal(passphrase)
+	if err != nil {
+		return err
+	}
+	own, err := h.AddKey(ctx, file)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(describeKey(own, time.Now()))
+	}
+	a.printf("%s", own.Fingerprint())
+	a.note("made a key for %s in %s%s", safe(own.Key.UserID()), h.Dir(), defaultNote(own))
+	a.hint("es publish --dry-run shows what a module of yours would hold")
+	return nil
+}
+
+func defaultNote(own node.OwnKey) string {
+	if own.Default {
+		return ", which now signs what you publish"
+	}
+	return fmt.Sprintf("; es key use %s makes it the one that signs", own.Fingerprint())
+}
+
+// newPassphrase asks for a passphrase twice, or takes ES_PASSPHRASE.
+func (a *app) newPassphrase(none bool) ([]byte, error) {
+	if none {
+		return nil, nil
+	}
+	if p := a.getenv("ES_PASSPHRASE"); p != "" {
+		return []byte(p), nil
+	}
+	if !a.asks {
+		return nil, hinted(errors.New("a new key needs a passphrase, and nobody is at this terminal"),
+			"set ES_PASSPHRASE, or give --no-passphrase to store the key in clear")
+	}
+	first, err := a.readPassphrase("passphrase for the new key: ")
+	if err != nil {
+		return nil, err
+	}
+	if len(first) == 0 {
+		return nil, hinted(errors.New("the passphrase is empty"), "give --no-passphrase to store the key in clear")
+	}
+	again, err := a.readPassphrase("the same again: ")
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(first, again) {
+		return nil, errors.New("the two passphrases differ; no key was made")
+	}
+	return first, nil
+}
+
+func (a *app) readPassphrase(prompt string) ([]byte, error) {
+	in, ok := a.in.(*os.File)
+	if !ok {
+		return nil, errors.New("no terminal to read a passphrase from")
+	}
+	fmt.Fprintf(a.err, "es: %s", prompt)
+	p, err := term.ReadPassword(int(in.Fd()))
+	fmt.Fprintln(a.err)
+	if err != nil {
+		return nil, fmt.Errorf("read passphrase: %w", err)
+	}
+	return p, nil
+}
+
+// passphrase unlocks an existing key.
+func (a *app) passphrase() ([]byte, error) {
+	if p := a.getenv("ES_PASSPHRASE"); p != "" {
+		return []byte(p), nil
+	}
+	if !a.asks {
+		return nil, hinted(errors.New("the key has a passphrase, and nobody is at this terminal"), "set ES_PASSPHRASE")
+	}
+	return a.readPassphrase("passphrase: ")
+}
+
+func (a *app) keyListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "list your own keys",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyList(cmd.Context(), h) })
+		},
+	}
+}
+
+func (a *app) runKeyList(ctx context.Context, h *node.Home) error {
+	keys, err := h.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	list := make([]keyJSON, len(keys))
+	for i, k := range keys {
+		list[i] = describeKey(k, time.Now())
+	}
+	if a.json {
+		return a.emit(list)
+	}
+	if len(list) == 0 {
+		a.note("no key of your own yet; reading and installing needs none")
+		a.hint("es key new --name NAME --email ADDRESS")
+		return nil
+	}
+	var rows [][]string
+	for _, k := range list {
+		var about []string
+		if k.Default {
+			about = append(about, "default")
+		}
+		if k.GPG {
+			about = append(about, "in gpg")
+		}
+		if k.Problem != "" {
+			about = append(about, k.Problem)
+		}
+		rows = append(rows, []string{k.Fingerprint.String(), safe(k.UID), strings.Join(about, ", ")})
+	}
+	a.table(rows)
+	return nil
+}
+
+func (a *app) keyExportCommand() *cobra.Command {
+	var secret bool
+	cmd := &cobra.Command{
+		Use:   "export [FINGERPRINT]",
+		Short: "print a public key, for others to trust",
+		Long: `Prints your default public key, or the named one, as an armored OpenPGP block
+that es trust add and gpg --import read. With --secret it prints the secret key
+file instead, as it is stored: keep a copy where nobody else finds it.`,
+		Args: arguments(0, 1, "at most one fingerprint"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyExport(cmd.Context(), h, args, secret) })
+		},
+	}
+	cmd.Flags().BoolVar(&secret, "secret", false, "print the secret key, as it is stored")
+	return cmd
+}
+
+func (a *app) runKeyExport(ctx context.Context, h *node.Home, args []string, secret bool) error {
+	key, own, err := a.findKey(ctx, h, args)
+	if err != nil {
+		return err
+	}
+	if !secret {
+		_, err := a.out.Write(key.Armor())
+		return err
+	}
+	if own == nil {
+		return fmt.Errorf("key %s is not yours, so its secret is not here", key.Fingerprint())
+	}
+	if own.GPG {
+		return hinted(fmt.Errorf("gpg holds the secret of key %s; es never sees it", key.Fingerprint()), "gpg --export-secret-keys %s", key.Fingerprint())
+	}
+	file, err := h.SecretFile(key.Fingerprint())
+	if err != nil {
+		return err
+	}
+	_, err = a.out.Write(file)
+	return err
+}
+
+// findKey returns the key that args name, or the default one; own is nil for a
+// key that the index knows from others.
+func (a *app) findKey(ctx context.Context, h *node.Home, args []string) (key *sign.Key, own *node.OwnKey, err error) {
+	if len(args) == 0 {
+		k, err := h.Default(ctx)
+		if err != nil {
+			return nil, nil, keyHint(err)
+		}
+		return k.Key, &k, nil
+	}
+	f, err := records.ParseFingerprint(args[0])
+	if err != nil {
+		return nil, nil, coded(exitUsage, err, "es key list shows your keys")
+	}
+	if k, err := h.OwnKey(ctx, f); err == nil {
+		return k.Key, &k, nil
+	} else if !errors.Is(err, node.ErrNoKey) {
+		return nil, nil, err
+	}
+	known, err := h.Index().Key(ctx, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	if known == nil {
+		return nil, nil, coded(exitNotFound, fmt.Errorf("key %s is not known here", f), "es key list shows your keys")
+	}
+	return known, nil, nil
+}
+
+func keyHint(err error) error {
+	if errors.Is(err, node.ErrNoKey) {
+		return hinted(errors.New("you have no key to sign with yet"), "es key new --name NAME --email ADDRESS, or es key use gpg:KEYID")
+	}
+	return err
+}
+
+func (a *app) keyImportCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "import FILE",
+		Short: "add a secret key of yours, or a public key of somebody's",
+		Long: `Reads an OpenPGP key from FILE ("-" is standard input). A secret key becomes one
+of your own keys; gpg's keys are better left in gpg: es key use gpg:KEYID.
+A public key is only remembered: it is believed when es trust add says so.`,
+		Args: arguments(1, 1, "one file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyImport(cmd.Context(), h, args[0]) })
+		},
+	}
+}
+
+func (a *app) runKeyImport(ctx context.Context, h *node.Home, path string) error {
+	b, err := a.readFile(path)
+	if err != nil {
+		return err
+	}
+	if bytes.Contains(b, []byte("-----BEGIN PGP PRIVATE KEY BLOCK-----")) {
+		own, err := h.AddKey(ctx, b)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.emit(describeKey(own, time.Now()))
+		}
+		a.printf("%s", own.Fingerprint())
+		a.note("added the key of %s to your own keys%s", safe(own.Key.UserID()), defaultNote(own))
+		return nil
+	}
+	key, err := sign.ReadKey(b)
+	if err != nil {
+		return fmt.Errorf("read key %s: %w", path, err)
+	}
+	merged, _, err := h.Index().AddKey(ctx, key)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(describeKey(node.OwnKey{Key: merged}, time.Now()))
+	}
+	a.printf("%s", merged.Fingerprint())
+	a.note("remembered the key of %s; it is not trusted by that", safe(merged.UserID()))
+	a.hint("es trust add %s SCOPE...", merged.Fingerprint())
+	return nil
+}
+
+// readFile reads a small file of the user's; "-" is standard input.
+func (a *app) readFile(path string) ([]byte, error) {
+	const max = 1 << 20
+	var r io.Reader = a.in
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		r = f
+	}
+	b, err := io.ReadAll(io.LimitReader(r, max+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if len(b) > max {
+		return nil, fmt.Errorf("read %s: more than %s, which no key needs", path, bytesText(max))
+	}
+	return b, nil
+}
+
+func (a *app) keyUseCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "use FINGERPRINT | gpg:KEYID",
+		Short: "choose the key that signs",
+		Long: `Chooses the key that signs what you publish: one of your own by its fingerprint,
+or one that gpg holds (on disk, in an agent or on a smartcard) as gpg:KEYID,
+where KEYID is a fingerprint, a long key id or an address. es never sees the
+secret of a key in gpg.`,
+		Args: arguments(1, 1, "a fingerprint, or gpg:KEYID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyUse(cmd.Context(), h, args[0]) })
+		},
+	}
+}
+
+func (a *app) runKeyUse(ctx context.Context, h *node.Home, which string) error {
+	f, err := a.usedKey(ctx, h, which)
+	if err != nil {
+		return err
+	}
+	if err := h.SetDefault(ctx, f); err != nil {
+		if errors.Is(err, node.ErrNoKey) {
+			return coded(exitNotFound, fmt.Errorf("key %s is not one of your own keys", f), "es key list shows them; gpg:KEYID uses one that gpg holds")
+		}
+		return err
+	}
+	own, err := h.OwnKey(ctx, f)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(describeKey(own, time.Now()))
+	}
+	a.printf("%s", f)
+	a.note("what you publish is now signed by %s", safe(own.Key.UserID()))
+	if p := describeKey(own, time.Now()).Problem; p != "" {
+		a.warn("this key is %s and cannot sign", p)
+	}
+	return nil
+}
+
+// usedKey finds the key to use, and takes it over from gpg when it is there.
+func (a *app) usedKey(ctx context.Context, h *node.Home, which string) (records.Fingerprint, error) {
+	id, inGPG := strings.CutPrefix(which, "gpg:")
+	if !inGPG {
+		f, err := records.ParseFingerprint(which)
+		if err != nil {
+			return f, coded(exitUsage, err, "es key list shows your keys; gpg:KEYID uses one that gpg holds")
+		}
+		return f, nil
+	}
+	if strings.TrimSpace(id) == "" {
+		return records.Fingerprint{}, coded(exitUsage, errors.New("gpg: needs a key id after it"), "gpg --list-secret-keys shows them")
+	}
+	k, err := sign.OpenGPG(ctx, a.gpg(), id)
+	if err != nil {
+		return records.Fingerprint{}, hinted(err, "gpg --list-secret-keys shows the keys that gpg can sign with")
+	}
+	own, err := h.AddGPGKey(ctx, k.Key())
+	return own.Fingerprint(), err
+}
+
+// gpg is the user's own: GNUPGHOME and the agent are its business.
+func (a *app) gpg() sign.GPG { return sign.GPG{} }

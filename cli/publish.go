@@ -1,0 +1,512 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+	"github.com/everythingstays/es/trust"
+)
+
+type publishOptions struct {
+	tag    string
+	dryRun bool
+	key    string
+}
+
+func (a *app) publishCommand() *cobra.Command {
+	var o publishOptions
+	cmd := &cobra.Command{
+		Use:   "publish [DIR]",
+		Short: "sign a module and announce it",
+		Long: `Packs the package in DIR (default: here) with the files that npm would publish,
+signs a record of its name, version and CID, and tells the peers that are there.
+With nobody there the record is kept and spreads when a peer is met.
+
+A name and version can be published once. Scripts of the package are not run:
+build first.`,
+		Args: arguments(0, 1, "at most one directory"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			if o.tag != "" {
+				if err := records.CheckTag(o.tag); err != nil {
+					return usagef(cmd, "%v", err)
+				}
+			}
+			if o.dryRun {
+				return a.runDryRun(cmd.Context(), dir)
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runPublish(cmd.Context(), h, dir, o) })
+		},
+	}
+	cmd.Flags().StringVar(&o.tag, "tag", "", "point this tag at the version, instead of latest")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be published, and do nothing")
+	cmd.Flags().StringVar(&o.key, "key", "", "fingerprint of the own key that signs (default: es key use)")
+	return cmd
+}
+
+type publishJSON struct {
+	Name     records.Name    `json:"name"`
+	Version  records.Version `json:"version"`
+	Module   string          `json:"module"`
+	Record   string          `json:"record,omitempty"`
+	Envelope string          `json:"envelope,omitempty"`
+	Files    int64           `json:"files"`
+	Size     int64           `json:"size"`
+	Tag      string          `json:"tag,omitempty"`
+	Peers    int             `json:"peers"`
+	List     []fileJSON      `json:"list,omitempty"`
+}
+
+type fileJSON struct {
+	Path string `json:"path"`
+	Size int64  `json:"size"`
+	Mode string `json:"mode"`
+}
+
+// scan lists the files and says what was left out.
+func (a *app) scan(dir string) (*modules.FileSet, error) {
+	set, err := modules.Scan(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range set.Warnings {
+		a.warn("%s: %s", safe(w.Path), safe(w.Reason))
+	}
+	return set, nil
+}
+
+func (a *app) runDryRun(ctx context.Context, dir string) error {
+	set, err := a.scan(dir)
+	if err != nil {
+		return err
+	}
+	m, err := set.Pack(ctx, modules.Discard)
+	if err != nil {
+		return err
+	}
+	j := publishJSON{Name: m.Name, Version: m.Version, Module: m.CID.String(), Files: m.Files, Size: m.Size}
+	for _, f := range set.Files {
+		mode := "0644"
+		if f.Exec {
+			mode = "0755"
+		}
+		j.List = append(j.List, fileJSON{f.Path, f.Size, mode})
+	}
+	if a.json {
+		return a.emit(j)
+	}
+	var rows [][]string
+	for _, f := range j.List {
+		rows = append(rows, []string{f.Mode, bytesText(f.Size), safe(f.Path)})
+	}
+	a.table(rows)
+	a.printf("%s@%s", m.Name, m.Version)
+	a.printf("  module  %s  (%s, %s)", m.CID, plural(m.Files, "file"), bytesText(m.Size))
+	a.note("nothing was signed or stored")
+	return nil
+}
+
+func (a *app) runPublish(ctx context.Context, h *node.Home, dir string, o publishOptions) error {
+	own, err := a.signingKey(ctx, h, o.key)
+	if err != nil {
+		return err
+	}
+	set, err := a.scan(dir)
+	if err != nil {
+		return err
+	}
+	blocks := h.Blocks().Batch()
+	m, err := set.Pack(ctx, blocks)
+	if err != nil {
+		return err
+	}
+	if err := blocks.Commit(ctx); err != nil {
+		return fmt.Errorf("store module: %w", err)
+	}
+	p := &publication{app: a, home: h, own: own}
+	release, err := p.release(ctx, m)
+	if err != nil {
+		return err
+	}
+	tag, err := p.tags(ctx, m, o.tag)
+	if err != nil {
+		return err
+	}
+	told := a.announce(ctx, h, p.made)
+	if a.json {
+		return a.emit(publishJSON{
+			Name: m.Name, Version: m.Version, Module: m.CID.String(), Record: release.ID.String(), Envelope: release.envelope.String(),
+			Files: m.Files, Size: m.Size, Tag: tag, Peers: told,
+		})
+	}
+	a.printf("%s@%s", m.Name, m.Version)
+	a.printf("  module  %s  (%s, %s)", m.CID, plural(m.Files, "file"), bytesText(m.Size))
+	a.printf("  record  %s", release.ID)
+	if tag != "" {
+		a.printf("  tag     %s", tag)
+	}
+	return nil
+}
+
+func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.OwnKey, error) {
+	var args []string
+	if which != "" {
+		args = []string{which}
+	}
+	_, own, err := a.findKey(ctx, h, args)
+	if err != nil {
+		return node.OwnKey{}, err
+	}
+	if own == nil {
+		return node.OwnKey{}, fmt.Errorf("key %s is not yours, so it cannot sign here", which)
+	}
+	if p := describeKey(*own, time.Now()).Problem; p != "" {
+		return node.OwnKey{}, hinted(fmt.Errorf("key %s is %s and cannot sign", own.Fingerprint(), p),
+			"extend the key or take another: es key use FINGERPRINT, es key new")
+	}
+	return *own, nil
+}
+
+// publication makes and stores the records of one publish.
+type publication struct {
+	app    *app
+	home   *node.Home
+	own    node.OwnKey
+	signer sign.Signer // opened when first needed
+	made   []cid.Cid   // to be announced
+}
+
+type published struct {
+	ID, envelope cid.Cid
+}
+
+// release signs the module, unless that was done before.
+func (p *publication) release(ctx context.Context, m *modules.Module) (published, error) {
+	claims, err := p.home.Index().Releases(ctx, m.Name)
+	if err != nil {
+		return published{}, err
+	}
+	for _, c := range claims {
+		if c.Author != p.own.Fingerprint() || c.Body.Version != m.Version {
+			continue
+		}
+		if c.Body.Module != m.CID {
+			return published{}, coded(exitFailed,
+				fmt.Errorf("%s@%s was published before with other contents:\n    then %s\n    now  %s\nA key that signs two modules as one version is not believed again for that version",
+					m.Name, m.Version, c.Body.Module, m.CID),
+				"raise the version in package.json and publish that")
+		}
+		envelope, _, err := p.home.Index().Envelope(ctx, c.ID)
+		if err != nil {
+			return published{}, err
+		}
+		p.app.note("%s@%s was published before with these contents; announcing it again", m.Name, m.Version)
+		p.made = append(p.made, c.ID)
+		return published{c.ID, records.EnvelopeID(envelope)}, nil
+	}
+	return p.sign(ctx, &records.Release{
+		Name: m.Name, Version: m.Version, Module: m.CID, Size: m.Size, Files: m.Files, Manifest: m.Manifest, Pins: m.Pins,
+	})
+}
+
+func (p *publication) sign(ctx context.Context, body records.Body) (published, error) {
+	if p.signer == nil {
+		s, err := p.home.Signer(ctx, p.own, p.app.gpg(), p.app.passphrase)
+		if err != nil {
+			return published{}, err
+		}
+		p.signer = s
+	}
+	author := p.own.Fingerprint()
+	seq, prev, err := p.home.Index().Head(ctx, author)
+	if err != nil {
+		return published{}, err
+	}
+	v, err := sign.Sign(ctx, p.signer, &records.Record{Author: author, Seq: seq, Prev: prev, Time: time.Now().Unix(), Body: body})
+	if err != nil {
+		return published{}, err
+	}
+	if _, err := p.home.Index().Add(ctx, v, p.signer.Key(), index.Source{Own: true}); err != nil {
+		return published{}, err
+	}
+	p.made = append(p.made, v.ID())
+	return published{v.ID(), v.EnvelopeID()}, nil
+}
+
+// tags points tags at the new version as npm's publish does: latest moves
+// unless another tag was asked for, and then latest stays where it was. Without
+// any tag record the highest version is the latest, so none is written until
+// that would be wrong.
+func (p *publication) tags(ctx context.Context, m *modules.Module, asked string) (string, error) {
+	current, err := p.ownTags(ctx, m.Name)
+	if err != nil {
+		return "", err
+	}
+	want := map[string]records.Version{}
+	latest, tagged := current["latest"]
+	switch {
+	case asked != "" && asked != "latest":
+		want[asked] = m.Version
+		if !tagged {
+			before, err := p.newestBefore(ctx, m)
+			if err != nil {
+				return "", err
+			}
+			if before != "" {
+				want["latest"] = before
+			}
+		}
+	case tagged || asked == "latest" || m.Version.Prerelease() != "":
+		want["latest"] = m.Version
+	default:
+		before, err := p.newestBefore(ctx, m)
+		if err != nil {
+			return "", err
+		}
+		if before != "" && before.Compare(m.Version) > 0 {
+			want["latest"] = m.Version
+		}
+	}
+	if want["latest"] == latest {
+		delete(want, "latest")
+	}
+	moved := ""
+	for _, tag := range sortedTags(want) {
+		if current[tag] == want[tag] {
+			continue
+		}
+		if _, err := p.sign(ctx, &records.Tag{Name: m.Name, Tag: tag, Version: want[tag]}); err != nil {
+			return "", fmt.Errorf("%s@%s is published, but not its tag %s: %w", m.Name, m.Version, tag, err)
+		}
+		if want[tag] == m.Version {
+			moved = tag
+		}
+	}
+	return moved, nil
+}
+
+func sortedTags(m map[string]records.Version) []string {
+	var tags []string
+	for t := range m {
+		if t != "latest" {
+			tags = append(tags, t)
+		}
+	}
+	if _, ok := m["latest"]; ok {
+		tags = append(tags, "latest")
+	}
+	return tags
+}
+
+func (p *publication) ownTags(ctx context.Context, name records.Name) (map[string]records.Version, error) {
+	all, err := p.home.Index().Tags(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	own := map[string]records.Version{}
+	for _, t := range all {
+		if t.Author == p.own.Fingerprint() && t.Void == "" {
+			own[t.Body.Tag] = t.Body.Version
+		}
+	}
+	return own, nil
+}
+
+// newestBefore returns the highest final version that the key published before.
+func (p *publication) newestBefore(ctx context.Context, m *modules.Module) (records.Version, error) {
+	claims, err := p.home.Index().Releases(ctx, m.Name)
+	if err != nil {
+		return "", err
+	}
+	var newest records.Version
+	for _, c := range claims {
+		v := c.Body.Version
+		if c.Author != p.own.Fingerprint() || v == m.Version || v.Prerelease() != "" {
+			continue
+		}
+		if newest == "" || newest.Compare(v) < 0 {
+			newest = v
+		}
+	}
+	return newest, nil
+}
+
+// announce tells whoever is there and returns how many heard it. Records that
+// nobody heard wait in the outbox.
+func (a *app) announce(ctx context.Context, h *node.Home, ids []cid.Cid) int {
+	const kept = "it is kept, and spreads when a peer is met"
+	if a.offline {
+		a.note("not announced, because of --offline: %s", kept)
+		return 0
+	}
+	network, err := node.Join(ctx, h, a.nodeConfig())
+	if err != nil {
+		a.warn("not announced (%s): %s", safe(err.Error()), kept)
+		return 0
+	}
+	told, err := network.Announce(ctx, ids)
+	if closing := network.Close(); err == nil {
+		err = closing
+	}
+	switch {
+	case err != nil:
+		a.warn("announcing failed (%s): %s", safe(err.Error()), kept)
+	case told.Peers == 0:
+		a.note("nobody is connected to hear of it: %s", kept)
+		a.hint("es connect ADDR")
+	default:
+		a.note("announced to %s", plural(int64(told.Peers), "peer"))
+	}
+	return told.Peers
+}
+
+// nodeConfig is a node for one command.
+func (a *app) nodeConfig() node.Config {
+	return node.Config{Ephemeral: true, Version: version, Log: a.logger()}
+}
+
+type exportJSON struct {
+	Record    string `json:"record"`
+	Signature string `json:"signature"`
+	Key       string `json:"key"`
+}
+
+func (a *app) exportCommand() *cobra.Command {
+	var out, from string
+	cmd := &cobra.Command{
+		Use:   "export NAME@VERSION",
+		Short: "write a record, its signature and its key as files, for gpg and others",
+		Long: `Writes record.cbor, record.sig and key.asc into a directory, so that
+  gpg --import key.asc && gpg --verify record.sig record.cbor
+checks the signature without es. When several keys released the version, the
+ones you believe come first; --from FINGERPRINT names one.`,
+		Args: arguments(1, 1, "NAME@VERSION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, v, err := parseExact(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runExport(cmd.Context(), h, name, v, from, out) })
+		},
+	}
+	cmd.Flags().StringVarP(&out, "out", "o", "", "directory to write into (default: NAME-VERSION.es)")
+	cmd.Flags().StringVar(&from, "from", "", "fingerprint of the key whose record is wanted")
+	return cmd
+}
+
+func (a *app) runExport(ctx context.Context, h *node.Home, name records.Name, v records.Version, from, out string) error {
+	release, err := a.pickRelease(ctx, h, name, v, from)
+	if err != nil {
+		return err
+	}
+	envelope, block, err := h.Index().Envelope(ctx, release.ID)
+	if err != nil {
+		return err
+	}
+	key, err := sign.ParseKey(block)
+	if err != nil {
+		return err
+	}
+	verified, err := sign.Open(envelope, sign.KeyRing{key.Fingerprint(): key})
+	if err != nil {
+		return err
+	}
+	if out == "" {
+		out = fileName(name) + "-" + string(v) + ".es"
+	}
+	j := exportJSON{filepath.Join(out, "record.cbor"), filepath.Join(out, "record.sig"), filepath.Join(out, "key.asc")}
+	for _, f := range []struct {
+		path string
+		data []byte
+	}{{j.Record, verified.RecordBytes()}, {j.Signature, verified.Signature()}, {j.Key, key.Armor()}} {
+		if err := writeFile(f.path, f.data); err != nil {
+			return err
+		}
+	}
+	if a.json {
+		return a.emit(j)
+	}
+	a.printf("%s\n%s\n%s", j.Record, j.Signature, j.Key)
+	a.note("record %s, signed by %s", release.ID, key.Fingerprint())
+	a.hint("gpg --import %s && gpg --verify %s %s", j.Key, j.Signature, j.Record)
+	return nil
+}
+
+// pickRelease chooses among the releases of one version: the named key's, else
+// one that is trusted, else the first that was seen.
+func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, v records.Version, from string) (index.Release, error) {
+	releases, err := h.Index().Releases(ctx, name)
+	if err != nil {
+		return index.Release{}, err
+	}
+	view, err := h.View(ctx, time.Now())
+	if err != nil {
+		return index.Release{}, err
+	}
+	var wanted records.Fingerprint
+	if from != "" {
+		if wanted, err = records.ParseFingerprint(from); err != nil {
+			return index.Release{}, coded(exitUsage, err)
+		}
+	}
+	var found []index.Release
+	for _, r := range releases {
+		if r.Body.Version == v && (from == "" || r.Author == wanted) {
+			found = append(found, r)
+		}
+	}
+	if len(found) == 0 {
+		return index.Release{}, &index.NotFoundError{Name: name, Constraint: string(v)}
+	}
+	for _, r := range found {
+		if view.Decides(r.Author, name) {
+			return r, nil
+		}
+	}
+	return found[0], nil
+}
+
+// parseExact reads NAME@VERSION.
+func parseExact(cmd *cobra.Command, s string) (records.Name, records.Version, error) {
+	name, v, err := parseNameVersion(cmd, s)
+	if err == nil && v == "" {
+		err = usagef(cmd, "%q has no version; write NAME@VERSION", s)
+	}
+	return name, v, err
+}
+
+// fileName is a name as npm pack writes it: @acme/x is acme-x.
+func fileName(n records.Name) string {
+	return string(bytes.ReplaceAll(bytes.TrimPrefix([]byte(n), []byte("@")), []byte("/"), []byte("-")))
+}
+
+// untrustedHints names the keys that the user may decide about.
+func untrustedHints(e *index.UntrustedError) []string {
+	var hints []string
+	for _, s := range e.Signers {
+		if len(hints) == 3 {
+			hints = append(hints, fmt.Sprintf("es info %s shows the others", e.Name))
+			break
+		}
+		hint := fmt.Sprintf("es trust add %s %s", s.Key, e.Name)
+		if e.Decision.State == trust.Denied {
+			hint = fmt.Sprintf("es trust remove %s takes your denial back", s.Key)
+		}
+		hints = append(hints, fmt.Sprintf("%s   (says: %s)", hint, safe(s.UserID)))
+	}
+	return hints
+}

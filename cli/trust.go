@@ -1,0 +1,423 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+	"github.com/everythingstays/es/trust"
+)
+
+func (a *app) trustCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "trust",
+		Short: "say whom you believe, and for which names",
+		Long: `Nothing is trusted until you say so, except your own keys. What you say is kept
+in the file "trust" in your home directory, one line a key, which you may edit
+by hand. The most specific scope that holds a name decides alone.
+
+Scopes:
+  left-pad       that name
+  left-*         names that begin so (at least three characters)
+  @acme/*        every name in the scope @acme
+  '*'            every name; asks for --i-trust-everything`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.trustAddCommand(), a.trustListCommand(), a.trustRemoveCommand(), a.trustDenyCommand())
+	return cmd
+}
+
+type trustAddOptions struct {
+	label      string
+	until      string
+	yes        bool
+	everything bool
+}
+
+func (a *app) trustAddCommand() *cobra.Command {
+	var o trustAddOptions
+	cmd := &cobra.Command{
+		Use:   "add KEY|FILE SCOPE...",
+		Short: "believe a key for some names",
+		Long: `Believes what a key signs about the names in the scopes. KEY is a full
+fingerprint, FILE a file with the public key ("-" is standard input).
+
+es shows the whole fingerprint and what it will let in, and asks. Compare the
+fingerprint with one that the author gave you some other way: anybody can make a
+key with anybody's name on it.`,
+		Args: arguments(2, -1, "a key and at least one scope"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			scopes, err := parseScopes(cmd, args[1:], o.everything)
+			if err != nil {
+				return err
+			}
+			until, err := parseUntil(cmd, o.until)
+			if err != nil {
+				return err
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error {
+				return a.runTrustAdd(cmd.Context(), h, args[0], trust.Entry{Scopes: scopes, Label: o.label, Until: until}, o.yes)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&o.label, "label", "", "what you call the key (default: from the key's user id)")
+	cmd.Flags().StringVar(&o.until, "until", "", "last day that this counts, as 2027-12-31")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&o.everything, "i-trust-everything", false, "allow the scope '*'")
+	return cmd
+}
+
+func parseScopes(cmd *cobra.Command, args []string, everything bool) ([]records.Scope, error) {
+	var scopes []records.Scope
+	for _, s := range args {
+		scope, err := records.ParseScope(s)
+		if err != nil {
+			return nil, coded(exitUsage, err, "scopes look like left-pad, left-*, @acme/* or *; quote them from your shell")
+		}
+		if scope == "*" && !everything {
+			return nil, coded(exitUsage, errors.New("the scope * lets the key publish under every name that no narrower line decides"),
+				"name what you need, or give --i-trust-everything")
+		}
+		if !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes, nil
+}
+
+func parseUntil(cmd *cobra.Command, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		return t, usagef(cmd, "--until %q is not a day like 2027-12-31", s)
+	}
+	return t, nil
+}
+
+func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which string, e trust.Entry, yes bool) error {
+	f, key, err := a.trustedKey(ctx, h, which)
+	if err != nil {
+		return err
+	}
+	e.Fingerprint = f
+	if e.Label == "" && key != nil {
+		e.Label = labelFrom(key.UserID())
+	}
+	a.showGrant(e, key)
+	ok, err := a.ask("Trust it?", yes, "--yes")
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("nothing was changed")
+	}
+	var changed bool
+	err = trust.Update(h.TrustPath(), func(file *trust.File) error {
+		if file.Denied(f) {
+			return hinted(fmt.Errorf("key %s is denied in %s", f, h.TrustPath()), "es trust remove %s takes that back first", f)
+		}
+		changed, err = file.AddKey(e)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(entryJSON(e, key))
+	}
+	if !changed {
+		a.note("that was in %s already", h.TrustPath())
+		return nil
+	}
+	a.note("added to %s", h.TrustPath())
+	return nil
+}
+
+// trustedKey finds the key that the user names by fingerprint or in a file. The
+// key itself is nil when only its fingerprint is known.
+func (a *app) trustedKey(ctx context.Context, h *node.Home, which string) (records.Fingerprint, *sign.Key, error) {
+	f, err := records.ParseFingerprint(which)
+	if err == nil {
+		key, err := h.Index().Key(ctx, f)
+		return f, key, err
+	}
+	if _, statErr := os.Stat(which); statErr != nil && which != "-" {
+		return f, nil, coded(exitUsage, fmt.Errorf("%q is neither a full fingerprint nor a file", which),
+			"es search NAME shows who signed what, with fingerprints; short key ids are not enough")
+	}
+	b, err := a.readFile(which)
+	if err != nil {
+		return f, nil, err
+	}
+	key, err := sign.ReadKey(b)
+	if err != nil {
+		return f, nil, fmt.Errorf("read key %s: %w", which, err)
+	}
+	merged, _, err := h.Index().AddKey(ctx, key)
+	if err != nil {
+		return f, nil, err
+	}
+	return merged.Fingerprint(), merged, nil
+}
+
+// labelFrom makes a short label from a user id: "Ada <ada@example.org>" is ada.
+func labelFrom(uid string) string {
+	name, _, _ := strings.Cut(uid, "<")
+	var b strings.Builder
+	for _, r := range strings.ToLower(strings.TrimSpace(name)) {
+		switch {
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '.', r == '_':
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	label := strings.Trim(b.String(), "-")
+	return label[:min(len(label), trust.MaxLabel)]
+}
+
+// showGrant says what a new line will allow.
+func (a *app) showGrant(e trust.Entry, key *sign.Key) {
+	a.note("this believes the key")
+	a.note("    %s", grouped(e.Fingerprint))
+	if key != nil {
+		a.note("    which says it belongs to %s (anybody can write any name there)", safe(key.UserID()))
+		if r, ok := key.Revocation(); ok {
+			a.warn("the key was revoked on %s", r.At.UTC().Format(time.DateOnly))
+		}
+	} else {
+		a.note("    which has not been seen here yet")
+	}
+	a.note("when it signs")
+	for _, s := range e.Scopes {
+		a.note("    %-20s %s", s, scopeText(s))
+	}
+	if !e.Until.IsZero() {
+		a.note("until %s", e.Until.Format(time.DateOnly))
+	}
+}
+
+// grouped writes a fingerprint in groups of four digits, for comparing by eye.
+func grouped(f records.Fingerprint) string {
+	s := f.String()
+	var groups []string
+	for ; len(s) > 4; s = s[4:] {
+		groups = append(groups, s[:4])
+	}
+	return strings.Join(append(groups, s), " ")
+}
+
+func scopeText(s records.Scope) string {
+	prefix, star := strings.CutSuffix(string(s), "*")
+	switch {
+	case !star:
+		return "that name alone"
+	case prefix == "":
+		return "every name that no narrower line decides"
+	case strings.HasSuffix(prefix, "/"):
+		return "every name in the scope " + strings.TrimSuffix(prefix, "/")
+	}
+	return "names that begin with " + prefix
+}
+
+type trustJSON struct {
+	Fingerprint records.Fingerprint `json:"fingerprint"`
+	UID         string              `json:"uid,omitempty"`
+	Label       string              `json:"label,omitempty"`
+	Scopes      []records.Scope     `json:"scopes,omitempty"`
+	Until       string              `json:"until,omitempty"`
+	Denied      bool                `json:"denied,omitempty"`
+	Own         bool                `json:"own,omitempty"`
+	Line        int                 `json:"line,omitempty"`
+}
+
+func entryJSON(e trust.Entry, key *sign.Key) trustJSON {
+	j := trustJSON{Fingerprint: e.Fingerprint, Label: e.Label, Scopes: e.Scopes, Line: e.Line}
+	if !e.Until.IsZero() {
+		j.Until = e.Until.Format(time.DateOnly)
+	}
+	if key != nil {
+		j.UID = key.UserID()
+	}
+	return j
+}
+
+func (a *app) trustListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "show whom you believe",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustList(cmd.Context(), h) })
+		},
+	}
+}
+
+func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
+	file, err := h.Trust()
+	if err != nil {
+		return err
+	}
+	list, err := trustLines(ctx, h, file)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(list)
+	}
+	var rows [][]string
+	for _, t := range list {
+		what := make([]string, len(t.Scopes))
+		for i, s := range t.Scopes {
+			what[i] = string(s)
+		}
+		switch {
+		case t.Denied:
+			what = []string{"denied"}
+		case t.Own:
+			what = []string{"your own key, for names that no line decides"}
+		}
+		if t.Until != "" {
+			what = append(what, "until "+t.Until)
+		}
+		label := t.Label
+		if label == "" {
+			label = t.UID
+		}
+		rows = append(rows, []string{t.Fingerprint.String(), safe(label), strings.Join(what, " ")})
+	}
+	a.table(rows)
+	for _, w := range file.Warnings() {
+		a.warn("%s: %s", h.TrustPath(), safe(w))
+	}
+	if len(file.Entries()) == 0 {
+		a.note("no key is trusted in %s", h.TrustPath())
+		a.hint("es search NAME shows who signed what; es trust add KEY NAME believes one of them")
+	} else {
+		a.note("from %s, which you may edit", h.TrustPath())
+	}
+	return nil
+}
+
+func trustLines(ctx context.Context, h *node.Home, file *trust.File) ([]trustJSON, error) {
+	list := []trustJSON{}
+	own, err := h.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range own {
+		list = append(list, trustJSON{Fingerprint: k.Fingerprint(), UID: k.Key.UserID(), Own: true})
+	}
+	for _, e := range file.Entries() {
+		key, err := h.Index().Key(ctx, e.Fingerprint)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, entryJSON(e, key))
+	}
+	for _, d := range file.Denials() {
+		list = append(list, trustJSON{Fingerprint: d.Fingerprint, Label: d.Label, Denied: true, Line: d.Line})
+	}
+	return list, nil
+}
+
+func (a *app) trustRemoveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove KEY [SCOPE...]",
+		Short: "take back what add or deny said of a key",
+		Long: `Removes the key from the trust file, or only the scopes that are named. A denial
+of the key is removed too, when no scope is named.`,
+		Args: arguments(1, -1, "a full fingerprint"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := records.ParseFingerprint(args[0])
+			if err != nil {
+				return coded(exitUsage, err, "es trust list shows the keys")
+			}
+			scopes, err := parseScopes(cmd, args[1:], true)
+			if err != nil {
+				return err
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustRemove(h, f, scopes) })
+		},
+	}
+}
+
+func (a *app) runTrustRemove(h *node.Home, f records.Fingerprint, scopes []records.Scope) error {
+	var gone, allowed = 0, false
+	err := trust.Update(h.TrustPath(), func(file *trust.File) error {
+		gone = file.RemoveKey(f, scopes...)
+		if len(scopes) == 0 {
+			allowed = file.Allow(f)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if gone == 0 && !allowed {
+		return coded(exitNotFound, fmt.Errorf("key %s has no such line in %s", f, h.TrustPath()), "es trust list shows the lines")
+	}
+	if a.json {
+		return a.emit(map[string]any{"fingerprint": f, "removed": gone, "denialRemoved": allowed})
+	}
+	if gone > 0 {
+		a.note("key %s is no longer trusted for that", f)
+	}
+	if allowed {
+		a.note("key %s is no longer denied", f)
+	}
+	return nil
+}
+
+func (a *app) trustDenyCommand() *cobra.Command {
+	var label string
+	cmd := &cobra.Command{
+		Use:   "deny KEY",
+		Short: "never believe a key, whatever else is said of it",
+		Args:  arguments(1, 1, "a full fingerprint or a key file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustDeny(cmd.Context(), h, args[0], label) })
+		},
+	}
+	cmd.Flags().StringVar(&label, "label", "", "what you call the key")
+	return cmd
+}
+
+func (a *app) runTrustDeny(ctx context.Context, h *node.Home, which, label string) error {
+	f, key, err := a.trustedKey(ctx, h, which)
+	if err != nil {
+		return err
+	}
+	if label == "" && key != nil {
+		label = labelFrom(key.UserID())
+	}
+	var changed bool
+	err = trust.Update(h.TrustPath(), func(file *trust.File) error {
+		changed, err = file.Deny(f, label)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(trustJSON{Fingerprint: f, Label: label, Denied: true})
+	}
+	if !changed {
+		a.note("key %s was denied already", f)
+		return nil
+	}
+	a.note("key %s is denied: nothing it signs is believed", f)
+	return nil
+}
