@@ -12,11 +12,11 @@ import (
 const (
 	MaxBlock       = 2 << 20 // bytes of one block
 	MaxDirectories = 50_000  // directories in a module, the root not counted
-	MaxDirEntries  = 20_000  // entries of one directory
+	MaxDirEntries  = 50_000  // entries of one directory
 	MaxTreeDepth   = 64      // elements of a path
 	MaxTreePath    = 1_024   // bytes of a path
 	MaxElement     = 255     // bytes of one element of a path
-	MaxBlocks      = 200_000 // blocks of a DAG, each counted as often as it is linked
+	MaxBlocks      = 500_000 // blocks of a DAG, each counted as often as it is linked
 	MaxHAMTWidth   = 256     // children of one HAMT node
 	MaxFileDepth   = 32      // nodes between a file's root and a leaf
 	MaxPackageJSON = 1 << 20 // bytes of package.json

@@ -1,7 +1,7 @@
 package modules
 
 import (
-	"errors"
+	"strings"
 
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
@@ -11,19 +11,226 @@ import (
 type PackageJSON struct {
 	Name    records.Name
 	Version records.Version
+	Private bool                     // npm would refuse to publish it
 	Pins    map[records.Name]cid.Cid // the CIDs among its esDependencies
+
+	json *jsonObject
 }
 
 // ParsePackageJSON reads a package.json of at most MaxPackageJSON bytes. Its
 // name and version must be ones that package records takes. Anything wrong with
 // it is a *RuleError.
 func ParsePackageJSON(b []byte) (*PackageJSON, error) {
-	return nil, errors.New("parse package.json: not built yet")
+	if len(b) > MaxPackageJSON {
+		return nil, broken("M40", packageJSON, "has %d bytes, the limit is %d", len(b), MaxPackageJSON)
+	}
+	json, err := parseJSON(b)
+	if err != nil {
+		return nil, broken("M40", packageJSON, "%v", err)
+	}
+	p := &PackageJSON{json: json}
+	for _, field := range []string{"name", "version"} {
+		if _, ok := json.get(field).(string); !ok {
+			return nil, broken("M41", packageJSON, "has no %s", field)
+		}
+	}
+	if p.Name, err = records.ParseName(json.string("name")); err != nil {
+		return nil, broken("M41", packageJSON, "%v", err)
+	}
+	if p.Version, err = records.ParseVersion(json.string("version")); err != nil {
+		return nil, broken("M41", packageJSON, "%v", err)
+	}
+	p.Private, _ = json.get("private").(bool)
+	if p.Pins, err = p.pins(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+const packageJSON = "package.json"
+
+// pins returns the CIDs among esDependencies. Version 0, which the first es
+// wrote, is made version 1.
+func (p *PackageJSON) pins() (map[records.Name]cid.Cid, error) {
+	deps, err := p.dependencies("esDependencies")
+	if err != nil {
+		return nil, err
+	}
+	var pins map[records.Name]cid.Cid
+	for name, value := range deps {
+		c, ok := parsePin(value)
+		if !ok {
+			continue
+		}
+		n, err := records.ParseName(name)
+		if err != nil {
+			return nil, broken("M48", packageJSON, "esDependencies: %v", err)
+		}
+		if c.Type() != cid.DagProtobuf || checkCID(c) != nil {
+			return nil, broken("M48", packageJSON, "esDependencies: %s is pinned to %s, which is not a UnixFS directory with sha2-256", n, c)
+		}
+		if pins == nil {
+			pins = make(map[records.Name]cid.Cid)
+		}
+		pins[n] = cid.NewCidV1(cid.DagProtobuf, c.Hash())
+	}
+	if len(pins) > records.MaxMapEntries {
+		return nil, broken("M48", packageJSON, "esDependencies has %d CIDs, the limit is %d", len(pins), records.MaxMapEntries)
+	}
+	return pins, nil
+}
+
+// parsePin tells a CID from a version range.
+func parsePin(value string) (cid.Cid, bool) {
+	value = strings.TrimPrefix(strings.TrimPrefix(value, "ipfs://"), "/ipfs/")
+	c, err := cid.Decode(value)
+	return c, err == nil
+}
+
+// dependencies reads a map of dependencies. What cannot stand in a record and
+// cannot be shortened either is an error.
+func (p *PackageJSON) dependencies(field string) (map[string]string, error) {
+	deps := make(map[string]string)
+	o, ok := p.json.get(field).(*jsonObject)
+	if !ok {
+		if !isNothing(p.json.get(field)) {
+			return nil, broken("M46", packageJSON, "%s is not an object", field)
+		}
+		return deps, nil
+	}
+	for _, name := range o.keys {
+		value, ok := o.get(name).(string)
+		if !ok {
+			return nil, broken("M46", packageJSON, "%s: the range of %q is not a string", field, clip(name))
+		}
+		if !records.IsDependencyName(name) {
+			return nil, broken("M46", packageJSON, "%s: %q cannot be the name of a dependency", field, clip(name))
+		}
+		cleaned := records.CleanText(value, len(value))
+		if len(cleaned) > records.MaxLongText {
+			return nil, broken("M46", packageJSON, "%s: the range of %s has %d bytes, the limit is %d", field, name, len(cleaned), records.MaxLongText)
+		}
+		deps[name] = cleaned
+	}
+	return deps, nil
+}
+
+// isNothing reports whether v is one of the ways in which people write that
+// there is nothing.
+func isNothing(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case bool:
+		return !v
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	}
+	return false
 }
 
 // Manifest derives what a release says about a module with this package.json
 // and the files at paths. It depends on nothing else, so that whoever has the
 // module derives the same.
 func (p *PackageJSON) Manifest(paths []string) (records.Manifest, error) {
-	return records.Manifest{}, errors.New("derive manifest: not built yet")
+	m, _, err := p.manifest(paths)
+	return m, err
 }
+
+func (p *PackageJSON) manifest(paths []string) (records.Manifest, []Warning, error) {
+	files := make(map[string]bool, len(paths))
+	for _, path := range paths {
+		files[path] = true
+	}
+	m := records.Manifest{
+		Description: records.CleanText(p.json.string("description"), records.MaxText),
+		Keywords:    p.keywords(),
+		License:     p.license(),
+		Homepage:    cleanURL(p.json.get("homepage")),
+		Repository:  cleanURL(p.json.get("repository")),
+		Engines:     p.engines(),
+		OS:          p.platforms("os"),
+		CPU:         p.platforms("cpu"),
+		Libc:        p.platforms("libc"),
+		Scripts:     p.installScripts(files),
+		Shrinkwrap:  files["npm-shrinkwrap.json"],
+	}
+	if err := p.deriveDependencies(&m, paths); err != nil {
+		return records.Manifest{}, nil, err
+	}
+	var warnings []Warning
+	var err error
+	m.Bin, warnings, err = p.bins(paths, files)
+	if err != nil {
+		return records.Manifest{}, nil, err
+	}
+	return m, warnings, checkManifestSize(&m)
+}
+
+func (p *PackageJSON) deriveDependencies(m *records.Manifest, paths []string) error {
+	var err error
+	if m.Dependencies, err = p.dependencies("dependencies"); err != nil {
+		return err
+	}
+	if m.OptionalDependencies, err = p.dependencies("optionalDependencies"); err != nil {
+		return err
+	}
+	if m.PeerDependencies, err = p.dependencies("peerDependencies"); err != nil {
+		return err
+	}
+	es, err := p.dependencies("esDependencies")
+	if err != nil {
+		return err
+	}
+	m.Bundled = p.bundled(m.Dependencies, paths)
+	for name := range m.OptionalDependencies {
+		delete(m.Dependencies, name)
+	}
+	for name, value := range es {
+		if _, pinned := parsePin(value); pinned {
+			continue
+		}
+		m.Dependencies[name] = value
+		delete(m.OptionalDependencies, name)
+	}
+	meta := p.json.object("peerDependenciesMeta")
+	for _, name := range meta.names() {
+		if optional, _ := meta.object(name).get("optional").(bool); optional && records.IsDependencyName(name) {
+			m.OptionalPeers = append(m.OptionalPeers, name)
+		}
+	}
+	m.OptionalPeers = sortedUnique(m.OptionalPeers)
+	for _, deps := range []*map[string]string{&m.Dependencies, &m.OptionalDependencies, &m.PeerDependencies} {
+		if len(*deps) == 0 {
+			*deps = nil
+		}
+	}
+	return nil
+}
+
+// checkManifestSize refuses what a record cannot hold; shortening it would
+// change what is installed.
+func checkManifestSize(m *records.Manifest) error {
+	for _, l := range []struct {
+		field string
+		n     int
+		most  int
+	}{
+		{"dependencies", len(m.Dependencies), records.MaxMapEntries},
+		{"optionalDependencies", len(m.OptionalDependencies), records.MaxMapEntries},
+		{"peerDependencies", len(m.PeerDependencies), records.MaxMapEntries},
+		{"peerDependenciesMeta", len(m.OptionalPeers), records.MaxListItems},
+		{"bundleDependencies", len(m.Bundled), records.MaxListItems},
+		{"bin", len(m.Bin), records.MaxMapEntries},
+	} {
+		if l.n > l.most {
+			return broken("M46", packageJSON, "%s has %d entries, the limit is %d", l.field, l.n, l.most)
+		}
+	}
+	return nil
+}
+
+// String returns "name@version".
+func (p *PackageJSON) String() string { return string(p.Name) + "@" + string(p.Version) }

@@ -1,0 +1,238 @@
+package modules
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A packNode is a package on disk: the one that is packed, or one in its
+// node_modules.
+type packNode struct {
+	path     string // where it was found
+	realPath string // the same, unless path is a symbolic link
+	isRoot   bool
+
+	json    *jsonObject
+	jsonErr error
+	read    bool
+}
+
+func (n *packNode) isLink() bool { return n.path != n.realPath }
+
+// packageJSON reads the node's package.json, once. npm is laxer than
+// ParsePackageJSON here; what is missing reads as empty.
+func (n *packNode) packageJSON() (*jsonObject, error) {
+	if n.read {
+		return n.json, n.jsonErr
+	}
+	n.read = true
+	data, err := os.ReadFile(n.realPath + "/" + packageJSON)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		n.jsonErr = err
+		return nil, err
+	}
+	if n.json, err = parseJSON(data); err != nil {
+		n.jsonErr = broken("M40", packageJSON, "%v", err)
+	}
+	return n.json, n.jsonErr
+}
+
+// hasWorkspaces reports whether package.json names workspaces that exist.
+func (n *packNode) hasWorkspaces() bool {
+	if !n.isRoot {
+		return false
+	}
+	pkg, _ := n.packageJSON()
+	var patterns []string
+	switch v := pkg.get("workspaces").(type) {
+	case []any:
+		patterns = stringsOf(v)
+	case *jsonObject:
+		list, _ := v.get("packages").([]any)
+		patterns = stringsOf(list)
+	}
+	for _, p := range patterns {
+		if strings.HasPrefix(p, "!") {
+			continue
+		}
+		found, _ := filepath.Glob(filepath.Join(n.realPath, strings.ReplaceAll(p, "**", "*"), packageJSON))
+		if len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// npmBins returns the paths of the programs in "bin" or "directories.bin", as
+// npm makes them safe: nothing leads out of dir.
+func npmBins(pkg *jsonObject, dir string) []string {
+	var programs []string
+	switch v := pkg.get("bin").(type) {
+	case nil, bool:
+		return npmBinDirectory(pkg, dir)
+	case string:
+		if v == "" {
+			return npmBinDirectory(pkg, dir)
+		}
+		if pkg.string("name") != "" {
+			programs = []string{v}
+		}
+	case []any:
+		programs = stringsOf(v)
+	case *jsonObject:
+		for _, command := range v.keys {
+			if program, ok := v.get(command).(string); ok && path.Base(securePath(command)) != "." {
+				programs = append(programs, program)
+			}
+		}
+	}
+	var secured []string
+	for _, p := range programs {
+		if p = securePath(p); p != "" {
+			secured = append(secured, p)
+		}
+	}
+	return secured
+}
+
+func npmBinDirectory(pkg *jsonObject, dir string) []string {
+	sub := pkg.object("directories").string("bin")
+	if sub == "" {
+		return nil
+	}
+	sub = securePath(sub)
+	var programs []string
+	root := dir + "/" + sub
+	// What cannot be read has no programs.
+	_ = fs.WalkDir(os.DirFS(root), ".", func(p string, e fs.DirEntry, err error) error {
+		if err != nil || p == "." {
+			return nil
+		}
+		if strings.HasPrefix(e.Name(), ".") {
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		programs = append(programs, sub+"/"+p)
+		return nil
+	})
+	return programs
+}
+
+func securePath(p string) string {
+	p = strings.NewReplacer(`\`, "/", ":", "/").Replace(p)
+	trailing := strings.HasSuffix(p, "/")
+	p = strings.TrimPrefix(path.Clean("/"+p), "/")
+	if trailing && p != "" {
+		p += "/"
+	}
+	return p
+}
+
+// gatherBundles adds the files of the packages that w's package bundles.
+func (w *packWalker) gatherBundles() error {
+	if w.list.seen[w.node.realPath] {
+		return nil
+	}
+	w.list.seen[w.node.realPath] = true
+	pkg, err := w.node.packageJSON()
+	if err != nil {
+		return err
+	}
+	for _, name := range bundleNames(pkg, w.node) {
+		node := w.list.resolve(w.node, name)
+		if node == nil {
+			continue
+		}
+		if !strings.HasPrefix(node.path, w.list.root+"/") {
+			w.list.warn("node_modules/"+name, "is bundled but outside the package, and is left out")
+			continue
+		}
+		if err := w.list.bundle(node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *packlist) bundle(node *packNode) error {
+	w := &packWalker{list: l, node: node, path: node.path, base: node.path, isPackage: true,
+		ignoreFiles: []string{packageJSON, strictRules}}
+	if node.isLink() {
+		w.ignoreFiles = []string{defaultRules, packageJSON, ".npmignore", ".gitignore", strictRules}
+	}
+	return w.start()
+}
+
+// bundleNames returns what a package bundles: the root what it lists, and a
+// bundled one all that it needs.
+func bundleNames(pkg *jsonObject, node *packNode) []string {
+	deps, optional := pkg.object("dependencies"), pkg.object("optionalDependencies")
+	names := append(slices.Clone(deps.names()), optional.names()...)
+	if !node.isRoot && !node.isLink() {
+		return names
+	}
+	// Only at the top of a tree do devDependencies count, and there they win.
+	dev := pkg.object("devDependencies")
+	listed := names
+	if node.isRoot {
+		p := &PackageJSON{json: pkg}
+		all := make(map[string]string)
+		for _, n := range deps.names() {
+			all[n] = ""
+		}
+		listed = p.bundleList(all)
+	}
+	var kept []string
+	for _, name := range listed {
+		if slices.Contains(names, name) && !dev.has(name) {
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// resolve finds the package that name means in node, as node does: in its
+// node_modules or in one above, but never above the root.
+func (l *packlist) resolve(node *packNode, name string) *packNode {
+	for dir := node.realPath; ; dir = path.Dir(dir) {
+		if path.Base(dir) != "node_modules" {
+			if found := lookPackage(dir + "/node_modules/" + name); found != nil {
+				return found
+			}
+		}
+		if dir == l.root || dir == "/" || dir == "." || !strings.HasPrefix(dir, l.root+"/") {
+			return nil
+		}
+	}
+}
+
+func lookPackage(p string) *packNode {
+	info, err := os.Lstat(p)
+	if err != nil {
+		return nil
+	}
+	if info.IsDir() {
+		return &packNode{path: p, realPath: p}
+	}
+	if info.Mode()&os.ModeSymlink == 0 {
+		return nil
+	}
+	target, err := filepath.EvalSymlinks(p)
+	if err != nil {
+		return nil
+	}
+	if info, err := os.Stat(target); err != nil || !info.IsDir() {
+		return nil
+	}
+	return &packNode{path: p, realPath: target}
+}

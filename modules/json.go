@@ -1,0 +1,138 @@
+package modules
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// maxJSONDepth is how deep objects and arrays may nest in package.json.
+const maxJSONDepth = 32
+
+// A jsonObject keeps its keys in the order of the file. Values are nil, bool,
+// json.Number, string, []any or *jsonObject. All methods take a nil receiver
+// for an object without keys.
+type jsonObject struct {
+	keys   []string
+	values map[string]any
+}
+
+func (o *jsonObject) get(key string) any {
+	if o == nil {
+		return nil
+	}
+	return o.values[key]
+}
+
+func (o *jsonObject) has(key string) bool {
+	if o == nil {
+		return false
+	}
+	_, ok := o.values[key]
+	return ok
+}
+
+func (o *jsonObject) object(key string) *jsonObject {
+	v, _ := o.get(key).(*jsonObject)
+	return v
+}
+
+func (o *jsonObject) string(key string) string {
+	v, _ := o.get(key).(string)
+	return v
+}
+
+func (o *jsonObject) names() []string {
+	if o == nil {
+		return nil
+	}
+	return o.keys
+}
+
+// parseJSON reads one object. It refuses what two readers might read
+// differently: a key twice, and anything after the object.
+func parseJSON(b []byte) (*jsonObject, error) {
+	b = bytes.TrimPrefix(b, []byte("\xEF\xBB\xBF"))
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	v, err := readJSON(d, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("has something after its object")
+	}
+	o, ok := v.(*jsonObject)
+	if !ok {
+		return nil, errors.New("is not an object")
+	}
+	return o, nil
+}
+
+func readJSON(d *json.Decoder, depth int) (any, error) {
+	t, err := d.Token()
+	if err != nil {
+		return nil, jsonError(err)
+	}
+	delim, ok := t.(json.Delim)
+	if !ok {
+		return t, nil
+	}
+	if depth == maxJSONDepth {
+		return nil, fmt.Errorf("nests deeper than %d", maxJSONDepth)
+	}
+	if delim == '[' {
+		return readArray(d, depth+1)
+	}
+	return readObject(d, depth+1)
+}
+
+func readArray(d *json.Decoder, depth int) (any, error) {
+	list := []any{}
+	for d.More() {
+		v, err := readJSON(d, depth)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	_, err := d.Token()
+	return list, jsonError(err)
+}
+
+func readObject(d *json.Decoder, depth int) (any, error) {
+	o := &jsonObject{values: make(map[string]any)}
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return nil, jsonError(err)
+		}
+		key, ok := t.(string)
+		if !ok {
+			return nil, errors.New("has a key that is not a string")
+		}
+		if o.has(key) {
+			return nil, fmt.Errorf("has the key %q twice", clip(key))
+		}
+		v, err := readJSON(d, depth)
+		if err != nil {
+			return nil, err
+		}
+		o.keys = append(o.keys, key)
+		o.values[key] = v
+	}
+	_, err := d.Token()
+	return o, jsonError(err)
+}
+
+func jsonError(err error) error {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return fmt.Errorf("is not JSON: %v", err)
+	}
+	return nil
+}

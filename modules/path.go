@@ -1,0 +1,188 @@
+package modules
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// checkElement checks one element of a path against [M10]: it must be a file
+// name, and the same one, on every operating system. It returns the reason, or
+// "" for a good name.
+func checkElement(s string) string {
+	switch {
+	case s == "":
+		return "is empty"
+	case len(s) > MaxElement:
+		return "is longer than 255 bytes"
+	case s == "." || s == "..":
+		return "is not a name"
+	case !utf8.ValidString(s):
+		return "is not valid UTF-8"
+	}
+	for _, r := range s {
+		if reason := checkRune(r); reason != "" {
+			return reason
+		}
+	}
+	switch {
+	case s[len(s)-1] == '.':
+		return "ends with a dot, which Windows drops"
+	case s[len(s)-1] == ' ':
+		return "ends with a space, which Windows drops"
+	case isWindowsDevice(s):
+		return "is a device on Windows"
+	case isShortName(s):
+		return "has the form of a Windows short name"
+	case fold(s) == ".git":
+		return "would be a git repository"
+	}
+	return ""
+}
+
+func checkRune(r rune) string {
+	switch {
+	case r == '/' || r == '\\':
+		return "has a path separator"
+	case r == ':':
+		return "has a colon, which names a stream on Windows"
+	case strings.ContainsRune(`<>"|?*`, r):
+		return "has a character that Windows does not allow"
+	case r < 0x20 || 0x7F <= r && r <= 0x9F:
+		return "has a control character"
+	case isBidiOrInvisible(r):
+		return "has an invisible character or one that changes the direction of text"
+	case r == 0xFFFD, r == 0xFFFE, r == 0xFFFF:
+		return "has a character that stands for none"
+	}
+	return ""
+}
+
+// isBidiOrInvisible leaves out the two joiners, which emoji and several scripts
+// need in names; fold ignores them instead.
+func isBidiOrInvisible(r rune) bool {
+	switch {
+	case r == 0x00AD, r == 0x034F, r == 0x061C, r == 0x180E, r == 0x200B, r == 0xFEFF,
+		0x115F <= r && r <= 0x1160, r == 0x3164, r == 0xFFA0,
+		r == 0x200E, r == 0x200F,
+		0x2028 <= r && r <= 0x202E,
+		0x2060 <= r && r <= 0x206F,
+		0xFFF0 <= r && r <= 0xFFFB,
+		0xE0000 <= r && r <= 0xE00FF, 0xE01F0 <= r && r <= 0xE0FFF:
+		return true
+	}
+	return false
+}
+
+// isWindowsDevice reports whether Windows opens a device when asked for the
+// file s, whatever its extension.
+func isWindowsDevice(s string) bool {
+	stem, _, _ := strings.Cut(s, ".")
+	stem = strings.ToLower(strings.TrimRight(stem, " "))
+	switch stem {
+	case "con", "prn", "aux", "nul", "conin$", "conout$":
+		return true
+	}
+	for _, prefix := range []string{"com", "lpt"} {
+		switch digit, ok := strings.CutPrefix(stem, prefix); {
+		case !ok:
+		case len(digit) == 1 && '0' <= digit[0] && digit[0] <= '9':
+			return true
+		case digit == "¹" || digit == "²" || digit == "³":
+			return true
+		}
+	}
+	return false
+}
+
+// isShortName reports whether Windows could have made s up as the short name of
+// another file, as in GIT~1 or LONGFI~2.TXT.
+func isShortName(s string) bool {
+	stem, ext, _ := strings.Cut(s, ".")
+	if len(stem) > 8 || len(ext) > 3 || strings.Contains(ext, ".") {
+		return false
+	}
+	i := strings.LastIndexByte(stem, '~')
+	if i < 1 || i == len(stem)-1 {
+		return false
+	}
+	return strings.Trim(stem[i+1:], "0123456789") == ""
+}
+
+// fold maps names that some file system takes for the same one to the same
+// string: by case, by composition, and by the joiners that HFS+ ignores.
+func fold(s string) string {
+	ascii := true
+	for i := 0; i < len(s); i++ {
+		if s[i] >= utf8.RuneSelf {
+			ascii = false
+			break
+		}
+	}
+	if ascii {
+		return strings.ToLower(s)
+	}
+	s = strings.NewReplacer("\u200c", "", "\u200d", "").Replace(s)
+	s = cases.Fold().String(norm.NFD.String(s))
+	return norm.NFC.String(s)
+}
+
+// checkPath checks a whole path, each element and its length and depth.
+func checkPath(path string) error {
+	if len(path) > MaxTreePath {
+		return broken("M24", path, "the path has %d bytes, the limit is %d", len(path), MaxTreePath)
+	}
+	elements := strings.Split(path, "/")
+	if len(elements) > MaxTreeDepth {
+		return broken("M24", path, "the path has %d elements, the limit is %d", len(elements), MaxTreeDepth)
+	}
+	for _, e := range elements {
+		if reason := checkElement(e); reason != "" {
+			return broken("M10", path, "the name %q %s", clip(e), reason)
+		}
+	}
+	return nil
+}
+
+// comparePaths orders paths element by element, so that what is in one
+// directory stands together.
+func comparePaths(a, b string) int {
+	for {
+		x, restA, moreA := strings.Cut(a, "/")
+		y, restB, moreB := strings.Cut(b, "/")
+		if c := strings.Compare(x, y); c != 0 {
+			return c
+		}
+		if !moreA || !moreB {
+			return boolInt(moreA) - boolInt(moreB)
+		}
+		a, b = restA, restB
+	}
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// collisions finds names in one directory that are the same on some system.
+type collisions struct {
+	folded map[string]string // folded name -> name as it is
+}
+
+// add returns the earlier name that collides with name.
+func (c *collisions) add(name string) (string, bool) {
+	if c.folded == nil {
+		c.folded = make(map[string]string)
+	}
+	key := fold(name)
+	if other, ok := c.folded[key]; ok {
+		return other, true
+	}
+	c.folded[key] = name
+	return "", false
+}
