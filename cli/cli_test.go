@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"es": func() { os.Exit(Main()) }})
+}
+
+// patience bounds each wait in a script for something that another process does.
+const patience = 30 * time.Second
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("ES_HOME", env.WorkDir+"/home")
+			env.Setenv("ES_PASSPHRASE", "")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"until": until,
+			"ready": ready,
+			"value": value,
+		},
+	})
+}
+
+// exits CODE PROGRAM ARGS... runs a program that must end with this exit code.
+// stdout and stderr can be matched afterwards.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("run %s: %v", args[1], err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// until PATTERN PROGRAM ARGS... runs a program again and again until it prints
+// what the pattern matches.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN PROGRAM ARGS...")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(patience); ; {
+		ts.Exec(args[1], args[2:]...)
+		if want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("waited %v in vain for %s", patience, args[0])
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// ready HOME VARIABLE waits until the node of a home is running, and puts its
+// first address into the variable.
+func ready(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: ready HOME VARIABLE")
+	}
+	for deadline := time.Now().Add(patience); ; {
+		var s struct {
+			Daemon bool
+			Addrs  []string
+		}
+		ts.Exec("es", "--home", args[0], "status", "--json")
+		if json.Unmarshal([]byte(ts.ReadFile("stdout")), &s) == nil && s.Daemon && len(s.Addrs) > 0 {
+			ts.Setenv(args[1], s.Addrs[0])
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the node of %s was not ready after %v", args[0], patience)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// value VARIABLE PATTERN puts what the pattern's first group matches in the last
+// standard output into the variable.
+func value(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: value VARIABLE PATTERN")
+	}
+	want, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	m := want.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) < 2 {
+		ts.Fatalf("nothing in the output matches %s", args[1])
+	}
+	ts.Setenv(args[0], m[1])
+}
