@@ -59,16 +59,14 @@ type Message struct {
 
 // Drops counts messages that were lost here although nobody judged them.
 type Drops struct {
-	Queue     uint64 // the validation queue was full
-	Throttled uint64 // too many messages were being judged
-	Slow      uint64 // no worker became free in time
-	Limited   uint64 // the forwarding peer was above its rate
-	Shunned   uint64 // the forwarding peer had sent too much that was invalid
-	Outbound  uint64 // another peer's queue was full: that peer misses the message
+	Queue    uint64 // too many messages were waiting
+	Limited  uint64 // the forwarding peer was above its rate
+	Shunned  uint64 // the forwarding peer had sent too much that was invalid
+	Outbound uint64 // another peer's queue was full: that peer misses the message
 }
 
 func (d Drops) total() uint64 {
-	return d.Queue + d.Throttled + d.Slow + d.Limited + d.Shunned + d.Outbound
+	return d.Queue + d.Limited + d.Shunned + d.Outbound
 }
 
 // Config says how a Gossip works. Only Accept is required.
@@ -86,7 +84,8 @@ type Config struct {
 
 	Workers int // calls of Accept at once; 0 means twice the number of cores
 
-	// DirectPeers are kept connected and never graylisted: list only people you know.
+	// DirectPeers are kept connected and get every message, whatever their
+	// score is: list only people you know.
 	DirectPeers []peer.AddrInfo
 
 	// PeerExchange tells pruned peers about others. For bootstrap nodes.
@@ -115,7 +114,6 @@ var errStopped = errors.New("gossip has stopped")
 type Gossip struct {
 	cfg     Config
 	wire    *wire
-	workers chan struct{}
 	peers   *ledger
 	outbox  *outbox
 	drops   *dropCounter
@@ -155,7 +153,6 @@ func New(h host.Host, cfg Config) (*Gossip, error) {
 	}
 	g := &Gossip{
 		cfg:      cfg,
-		workers:  make(chan struct{}, cfg.Workers),
 		peers:    newLedger(cfg.RecordRate, cfg.RecordBurst),
 		drops:    newDropCounter(),
 		offences: make(chan peer.ID, 64),

@@ -17,8 +17,12 @@ func (g *Gossip) join(ctx context.Context) error {
 	g.pubsub = ps
 	g.joined = make(map[string]*pubsub.Topic)
 	for _, name := range topics {
+		// Inline, so that messages wait for a worker in the validation queue,
+		// where a message that finds no place is not marked as seen and can
+		// still come from another peer. A validator of its own goroutine waits
+		// behind a throttle that loses messages for as long as they are seen.
 		if err := ps.RegisterTopicValidator(name, g.validate,
-			pubsub.WithValidatorConcurrency(1024), pubsub.WithValidatorTimeout(judgeTimeout)); err != nil {
+			pubsub.WithValidatorInline(true), pubsub.WithValidatorTimeout(judgeTimeout)); err != nil {
 			return err
 		}
 		t, err := ps.Join(name)
@@ -57,7 +61,13 @@ func (g *Gossip) validate(ctx context.Context, from peer.ID, pm *pubsub.Message)
 		g.outbox.judged(messageID(pm.Message))
 		return results[g.judge(ctx, m)]
 	}
-	outcome := g.judgeForeign(ctx, m)
+	// pubsub and inspect look at what a peer did before its message enters the
+	// queue, so thousands can be in it when the first is found to be invalid.
+	if g.peers.shunned(from, time.Now()) {
+		g.drops.add(func(d *Drops) { d.Shunned++ })
+		return pubsub.ValidationIgnore
+	}
+	outcome := g.judge(ctx, m)
 	if outcome == Reject {
 		g.peers.rejected(from, m.Topic, time.Now())
 	}
@@ -73,25 +83,6 @@ func (g *Gossip) enter() bool {
 	}
 	g.judging.Add(1)
 	return true
-}
-
-// judgeForeign waits for a worker. pubsub judges many messages at once, and
-// would drop those it has no place for; here they queue.
-func (g *Gossip) judgeForeign(ctx context.Context, m Message) Outcome {
-	select {
-	case g.workers <- struct{}{}:
-		defer func() { <-g.workers }()
-	case <-ctx.Done():
-		g.drops.add(func(d *Drops) { d.Slow++ })
-		return Ignore
-	}
-	// pubsub looks at a peer's score before a message enters the queue, so
-	// thousands can be in it when the first is found to be invalid.
-	if g.peers.shunned(m.From, time.Now()) {
-		g.drops.add(func(d *Drops) { d.Shunned++ })
-		return Ignore
-	}
-	return g.judge(ctx, m)
 }
 
 func (g *Gossip) judge(ctx context.Context, m Message) Outcome {

@@ -17,15 +17,29 @@ const maxAccounts = 4096
 // maxSeen bounds each generation of message ids that the ledger remembers.
 const maxSeen = 1 << 16
 
-var errTooManySubscriptions = errors.New("too many subscriptions")
+var (
+	errShunned              = errors.New("peer is shunned")
+	errTooManySubscriptions = errors.New("too many subscriptions")
+)
 
-// inspect is called in pubsub's loop for every message between peers. It takes
-// out what is above a peer's rate before pubsub marks it as seen: a peer could
+// inspect is called in pubsub's loop for every message between peers.
+//
+// It shuns peers that sent too much that was invalid. pubsub's own graylist
+// knows only peers that it could open a stream to, and a spammer need not let it.
+//
+// It takes out what is above a peer's rate before pubsub marks it as seen: a peer could
 // otherwise spend its rate on rubbish and then keep a record out by being the
 // first to send it.
 func (g *Gossip) inspect(from peer.ID, rpc *pubsub.RPC) error {
+	if g.peers.shunned(from, time.Now()) {
+		if n := len(rpc.GetPublish()); n > 0 {
+			g.drops.add(func(d *Drops) { d.Shunned += uint64(n) })
+		}
+		return errShunned
+	}
 	if len(rpc.GetSubscriptions()) > maxSubscriptions {
 		// pubsub drops these without a penalty.
+		g.peers.rejected(from, TopicRecords, time.Now())
 		select {
 		case g.offences <- from:
 		default:

@@ -16,6 +16,7 @@ const (
 	maxRPC           = 64 << 10 // bytes of one message between peers
 	maxSubscriptions = 16       // subscriptions in one message between peers
 	seenTTL          = 10 * time.Minute
+	validationQueue  = 4096 // messages that wait to be judged
 
 	recordRate, recordBurst = 50, 500 // records that one peer may forward, per second and at once
 	keyRate, keyBurst       = 10, 500 // key blocks, likewise
@@ -60,8 +61,8 @@ func (g *Gossip) options() []pubsub.Option {
 		pubsub.WithMaxControlMessageSize(maxRPC),
 		pubsub.WithSubscriptionFilter(
 			pubsub.WrapLimitSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(topics...), maxSubscriptions)),
-		pubsub.WithValidateQueueSize(4096),
-		pubsub.WithValidateThrottle(2048),
+		pubsub.WithValidateQueueSize(validationQueue),
+		pubsub.WithValidateWorkers(g.cfg.Workers),
 		pubsub.WithPeerOutboundQueueSize(outboundQueue),
 		pubsub.WithSeenMessagesTTL(seenTTL),
 		pubsub.WithFloodPublish(true),

@@ -38,6 +38,9 @@ func simulate(t *testing.T, n int, f func(t *testing.T, hosts []host.Host)) {
 			t.Fatal(err)
 		}
 		network.Start()
+		hung := time.AfterFunc(12*time.Hour, func() { panic("the test waits for ever") })
+		defer hung.Stop()
+		synctest.Wait() // until identify hears of new protocols
 		defer network.Close()
 		defer func() {
 			for _, h := range meta.Nodes {
@@ -100,8 +103,6 @@ func start(t *testing.T, h host.Host, cfg Config) *node {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.drops.Queue += d.Queue
-		n.drops.Throttled += d.Throttled
-		n.drops.Slow += d.Slow
 		n.drops.Limited += d.Limited
 		n.drops.Shunned += d.Shunned
 		n.drops.Outbound += d.Outbound
@@ -162,6 +163,20 @@ func (n *node) publish(t *testing.T, data string) int {
 		t.Fatal(err)
 	}
 	return peers
+}
+
+// meet waits until n has so many peers.
+func (n *node) meet(t *testing.T, peers int) {
+	t.Helper()
+	for {
+		change := n.changed.wait()
+		if len(n.Peers(TopicRecords)) >= peers && len(n.Peers(TopicKeys)) >= peers {
+			return
+		}
+		if err := n.await(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // settle lets virtual time pass.

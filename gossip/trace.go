@@ -15,10 +15,8 @@ type tracer struct{ g *Gossip }
 
 func (t tracer) RejectMessage(_ *pubsub.Message, reason string) {
 	switch reason {
-	case pubsub.RejectValidationQueueFull:
+	case pubsub.RejectValidationQueueFull, pubsub.RejectValidationThrottled:
 		t.g.drops.add(func(d *Drops) { d.Queue++ })
-	case pubsub.RejectValidationThrottled:
-		t.g.drops.add(func(d *Drops) { d.Throttled++ })
 	}
 }
 
