@@ -157,6 +157,10 @@ func (h *Home) View(ctx context.Context, now time.Time) (*trust.View, error) {
 	if err != nil {
 		return nil, err
 	}
+	return h.viewOf(f, now)
+}
+
+func (h *Home) viewOf(f *trust.File, now time.Time) (*trust.View, error) {
 	own, err := h.ownFingerprints()
 	if err != nil {
 		return nil, err

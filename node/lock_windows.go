@@ -23,3 +23,6 @@ func tryLock(f *os.File) (bool, error) {
 
 // syncDir does nothing: Windows has no such call.
 func syncDir(string) error { return nil }
+
+// ownedByUser reports true: a temporary directory is the user's own on Windows.
+func ownedByUser(os.FileInfo) bool { return true }

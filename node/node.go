@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // Seed says which modules a node fetches on its own so that it can serve them.
@@ -31,15 +35,27 @@ type Config struct {
 	Version   string // of es, told to peers and to clients of the local API
 
 	// Ephemeral is a node for one command: it has a passing identity, listens
-	// nowhere, offers no local API, and may run beside a daemon.
+	// nowhere unless Listen says so, offers no local API, and may run beside a
+	// daemon.
 	Ephemeral bool
 }
 
 // Node is one participant in the network, with the records, blocks and trust of
-// one home. It implements Network once it runs.
+// one home. It implements Network; its calls wait until it is ready.
 type Node struct {
-	home *Home
-	cfg  Config
+	home      *Home
+	cfg       Config
+	listen    []ma.Multiaddr
+	bootstrap []peer.AddrInfo
+	patience  patience
+
+	started atomic.Bool
+	ready   chan struct{}
+	live    *live // set before ready is closed
+	done    chan struct{}
+
+	closeOnce sync.Once
+	closing   chan struct{}
 }
 
 // A LockedError says that another process is the daemon of the home.
@@ -48,46 +64,153 @@ type LockedError struct {
 	PID  int // 0 when unknown
 }
 
-// New checks the configuration. Nothing is started before Run.
-func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
-	return nil, errors.New("node: not built yet")
-}
-
-// Run takes part in the network until ctx ends or Close is called, and then
-// returns nil when everything it started has ended. It can be called once. The
-// error is a *LockedError when the home has a daemon.
-func (n *Node) Run(ctx context.Context) error { return errors.New("node: not built yet") }
-
-// Ready is closed when the node listens and its API answers. It stays open when
-// Run fails before.
-func (n *Node) Ready() <-chan struct{} { return nil }
-
-func (n *Node) Announce(ctx context.Context, ids []cid.Cid) (Announced, error) {
-	return Announced{}, errors.New("node: not built yet")
-}
-
-func (n *Node) Fetch(ctx context.Context, w Want, progress func(Progress)) error {
-	return errors.New("node: not built yet")
-}
-
-func (n *Node) Connect(ctx context.Context, addr string) (PeerInfo, error) {
-	return PeerInfo{}, errors.New("node: not built yet")
-}
-
-func (n *Node) Peers(ctx context.Context) ([]PeerInfo, error) {
-	return nil, errors.New("node: not built yet")
-}
-
-func (n *Node) Status(ctx context.Context) (Status, error) {
-	return Status{}, errors.New("node: not built yet")
-}
-
-// Close ends Run and waits for it.
-func (n *Node) Close() error { return nil }
-
 func (e *LockedError) Error() string {
 	if e.PID == 0 {
 		return fmt.Sprintf("another es node is running for %s", e.Home)
 	}
 	return fmt.Sprintf("another es node (process %d) is running for %s", e.PID, e.Home)
+}
+
+// ErrClosed is returned by calls of a node or client that is closed.
+var ErrClosed = errors.New("the node is closed")
+
+// New checks the configuration. Nothing is started before Run. The node does not
+// close h, which must stay open until Run has returned.
+func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
+	n := &Node{
+		home:     h,
+		patience: patience{first: firstBlock, idle: idleBlock},
+		ready:    make(chan struct{}),
+		done:     make(chan struct{}),
+		closing:  make(chan struct{}),
+	}
+	for _, s := range cfg.Listen {
+		a, err := parseListen(s)
+		if err != nil {
+			return nil, err
+		}
+		n.listen = append(n.listen, a)
+	}
+	for _, s := range cfg.Bootstrap {
+		info, err := parseAddr(s)
+		if err != nil {
+			return nil, err
+		}
+		n.bootstrap = append(n.bootstrap, *info)
+	}
+	switch cfg.Seed {
+	case "":
+		cfg.Seed = SeedUsed
+	case SeedUsed, SeedTrusted, SeedAll:
+	default:
+		return nil, fmt.Errorf("seed %q: it must be used, trusted or all", cfg.Seed)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Version == "" {
+		cfg.Version = "0"
+	}
+	n.cfg = cfg
+	return n, nil
+}
+
+// Run takes part in the network until ctx ends or Close is called, and then
+// returns nil when everything it started has ended. It can be called once. The
+// error is a *LockedError when the home has a daemon.
+func (n *Node) Run(ctx context.Context) error {
+	if n.started.Swap(true) {
+		return errors.New("run node: it was run before")
+	}
+	defer close(n.done)
+	if !n.cfg.Ephemeral {
+		unlock, err := n.home.lockDaemon()
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	l, err := n.start()
+	if err != nil {
+		return fmt.Errorf("run node: %w", err)
+	}
+	return l.run(ctx)
+}
+
+// Ready is closed when the node listens and its API answers. It stays open when
+// Run fails before.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Close ends Run and waits for it. A node for one command stays while peers fetch
+// what it has announced, for at most a minute.
+func (n *Node) Close() error {
+	n.closeOnce.Do(func() { close(n.closing) })
+	if n.started.Load() {
+		<-n.done
+	}
+	return nil
+}
+
+// running waits until the node is ready.
+func (n *Node) running(ctx context.Context) (*live, error) {
+	select {
+	case <-n.ready:
+	case <-n.done:
+		return nil, ErrClosed
+	case <-n.closing:
+		return nil, ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case <-n.done:
+		return nil, ErrClosed
+	default:
+		return n.live, nil
+	}
+}
+
+// Announce implements Network.
+func (n *Node) Announce(ctx context.Context, ids []cid.Cid) (Announced, error) {
+	l, err := n.running(ctx)
+	if err != nil {
+		return Announced{}, err
+	}
+	return l.announce(ctx, ids)
+}
+
+// Fetch implements Network.
+func (n *Node) Fetch(ctx context.Context, w Want, progress func(Progress)) error {
+	l, err := n.running(ctx)
+	if err != nil {
+		return err
+	}
+	return l.fetch(ctx, w, progress)
+}
+
+// Connect implements Network.
+func (n *Node) Connect(ctx context.Context, addr string) (PeerInfo, error) {
+	l, err := n.running(ctx)
+	if err != nil {
+		return PeerInfo{}, err
+	}
+	return l.connect(ctx, addr)
+}
+
+// Peers implements Network.
+func (n *Node) Peers(ctx context.Context) ([]PeerInfo, error) {
+	l, err := n.running(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.peers(), nil
+}
+
+// Status implements Network.
+func (n *Node) Status(ctx context.Context) (Status, error) {
+	l, err := n.running(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	return l.status(ctx)
 }

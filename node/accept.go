@@ -1,0 +1,216 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/everythingstays/es/gossip"
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+	"github.com/everythingstays/es/trust"
+)
+
+// The window of record times that are passed on (SPEC.md [N31]). Clocks differ,
+// so being outside of it is nobody's fault.
+const (
+	maxAge    = 24 * time.Hour
+	maxFuture = 10 * time.Minute
+)
+
+// judge decides about what gossip brings, and stores what is worth it. Its
+// verdict is Reject only when the bytes alone are to blame.
+type judge struct {
+	home  *Home
+	index *index.Index
+	log   *slog.Logger
+	now   func() time.Time
+	quota *quota
+	// stored is told of each new record.
+	stored func(v sign.Verified, o index.Outcome)
+
+	mu   sync.Mutex
+	last *trust.File // the last trust file that could be read
+}
+
+func (j *judge) accept(ctx context.Context, m gossip.Message) gossip.Outcome {
+	switch m.Topic {
+	case gossip.TopicRecords:
+		return j.frame(ctx, m)
+	case gossip.TopicKeys:
+		return j.keyBlock(ctx, m)
+	}
+	return gossip.Ignore
+}
+
+func (j *judge) frame(ctx context.Context, m gossip.Message) gossip.Outcome {
+	f, err := records.DecodeFrame(m.Data)
+	if err != nil {
+		return j.verdict(m, err)
+	}
+	env, err := records.DecodeEnvelope(f.Envelope)
+	if err != nil {
+		return j.verdict(m, err)
+	}
+	known, err := j.index.Has(ctx, records.ID(env.RecordBytes))
+	if err != nil {
+		return j.verdict(m, err)
+	}
+	if m.Local {
+		// Our own announcements come from the index.
+		if known {
+			return gossip.Accept
+		}
+		return gossip.Ignore
+	}
+	if known {
+		return gossip.Ignore
+	}
+	author := env.Record.Author
+	trusted, denied := j.standing(author)
+	if denied || !j.quota.left(author, trusted, j.now()) {
+		return gossip.Ignore
+	}
+	key, v, err := j.open(ctx, f, author)
+	if err != nil {
+		return j.verdict(m, err)
+	}
+	fresh := j.fresh(time.Unix(env.Record.Time, 0))
+	if !fresh && !trusted || !j.quota.take(author, trusted, j.now()) {
+		return gossip.Ignore
+	}
+	o, err := j.index.Add(ctx, v, key, index.Source{Peer: m.From.String()})
+	if err != nil {
+		return j.verdict(m, err)
+	}
+	if o == index.Stored || o == index.Equivocation {
+		j.stored(v, o)
+		if fresh {
+			return gossip.Accept
+		}
+	}
+	return gossip.Ignore
+}
+
+// open verifies the frame by its key block and by what the index knows of the
+// key, such as a revocation that the block leaves out.
+func (j *judge) open(ctx context.Context, f records.Frame, author records.Fingerprint) (*sign.Key, sign.Verified, error) {
+	key, err := sign.ParseKey(f.Key)
+	if err != nil {
+		return nil, sign.Verified{}, err
+	}
+	if key.Fingerprint() != author {
+		return nil, sign.Verified{}, &foreignKeyError{key.Fingerprint(), author}
+	}
+	have, err := j.index.Key(ctx, author)
+	if err != nil {
+		return nil, sign.Verified{}, err
+	}
+	if have != nil {
+		if key, err = have.Merge(key); err != nil {
+			return nil, sign.Verified{}, err
+		}
+	}
+	v, err := sign.Open(f.Envelope, sign.KeyRing{author: key})
+	return key, v, err
+}
+
+// foreignKeyError says that a frame brings another key than its record's.
+type foreignKeyError struct {
+	have, want records.Fingerprint
+}
+
+func (e *foreignKeyError) Error() string {
+	return "frame brings key " + e.have.String() + " for a record by " + e.want.String()
+}
+
+func (j *judge) keyBlock(ctx context.Context, m gossip.Message) gossip.Outcome {
+	key, err := sign.ParseKey(m.Data)
+	if err != nil {
+		return j.verdict(m, err)
+	}
+	if m.Local {
+		return gossip.Accept
+	}
+	trusted, denied := j.standing(key.Fingerprint())
+	have, err := j.index.Key(ctx, key.Fingerprint())
+	if err != nil {
+		return j.verdict(m, err)
+	}
+	if denied || !j.quota.take(key.Fingerprint(), trusted, j.now()) {
+		return gossip.Ignore
+	}
+	if have == nil && !trusted {
+		// Keys without records cost others nothing to make: they are not kept,
+		// but someone else may need this one.
+		return gossip.Accept
+	}
+	_, changed, err := j.index.AddKey(ctx, key)
+	if err != nil {
+		return j.verdict(m, err)
+	}
+	if changed {
+		return gossip.Accept
+	}
+	return gossip.Ignore
+}
+
+// verdict turns an error into an outcome.
+func (j *judge) verdict(m gossip.Message, err error) gossip.Outcome {
+	var format *records.FormatError
+	var signature *sign.SignatureError
+	var block *sign.KeyBlockError
+	var foreign *foreignKeyError
+	if errors.As(err, &format) || errors.As(err, &signature) || errors.As(err, &block) || errors.As(err, &foreign) {
+		j.log.Debug("rejected", "topic", m.Topic, "peer", m.From.String(), "cause", err)
+		return gossip.Reject
+	}
+	var key *sign.KeyError
+	var unknown *sign.UnknownKeyError
+	var equivocation *index.EquivocationError
+	if errors.As(err, &key) || errors.As(err, &unknown) || errors.As(err, &equivocation) || errors.Is(err, context.Canceled) {
+		j.log.Debug("ignored", "topic", m.Topic, "peer", m.From.String(), "cause", err)
+	} else {
+		j.log.Error("judge a message", "topic", m.Topic, "err", err)
+	}
+	return gossip.Ignore
+}
+
+func (j *judge) fresh(t time.Time) bool {
+	now := j.now()
+	return !t.Before(now.Add(-maxAge)) && !t.After(now.Add(maxFuture))
+}
+
+// standing says what the user thinks of an author. While the trust file cannot be
+// read, its last readable state counts.
+func (j *judge) standing(author records.Fingerprint) (trusted, denied bool) {
+	f := j.trust()
+	if f.Denied(author) {
+		return false, true
+	}
+	now := j.now()
+	if slices.ContainsFunc(f.Entries(), func(e trust.Entry) bool { return e.Fingerprint == author && !e.Expired(now) }) {
+		return true, false
+	}
+	own, err := j.home.ownFingerprints()
+	return err == nil && slices.Contains(own, author), false
+}
+
+func (j *judge) trust() *trust.File {
+	f, err := j.home.Trust()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err == nil {
+		j.last = f
+		return f
+	}
+	if j.last == nil {
+		j.log.Error("nobody is trusted", "err", err)
+		j.last = new(trust.File)
+	}
+	return j.last
+}

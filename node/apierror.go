@@ -1,0 +1,95 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/modules"
+)
+
+// apiError is an error as it travels over the local API: its text, and what
+// callers branch on.
+type apiError struct {
+	Kind string `json:"kind,omitempty"`
+	Text string `json:"error"`
+
+	Root    string `json:"root,omitempty"`
+	Missing string `json:"missing,omitempty"`
+	Peers   int    `json:"peers,omitempty"`
+	Tried   int    `json:"tried,omitempty"`
+
+	Rule   string `json:"rule,omitempty"`
+	Path   string `json:"path,omitempty"`
+	Reason string `json:"reason,omitempty"`
+
+	Record string `json:"record,omitempty"`
+}
+
+const (
+	kindVersion     = "version"
+	kindUnreachable = "unreachable"
+	kindRule        = "rule"
+	kindNotFound    = "not found"
+	kindClosed      = "closed"
+)
+
+func newAPIError(err error) *apiError {
+	e := &apiError{Text: err.Error()}
+	var away *UnreachableError
+	var rule *modules.RuleError
+	var missing *index.NotFoundError
+	switch {
+	case errors.As(err, &away):
+		e.Kind, e.Root, e.Missing, e.Peers, e.Tried = kindUnreachable, text(away.Root), text(away.Missing), away.Peers, away.Tried
+	case errors.As(err, &rule):
+		e.Kind, e.Rule, e.Path, e.Reason = kindRule, rule.Rule, rule.Path, rule.Reason
+	case errors.As(err, &missing):
+		e.Kind, e.Record = kindNotFound, text(missing.Record)
+	case errors.Is(err, ErrClosed), errors.Is(err, context.Canceled):
+		e.Kind = kindClosed
+	}
+	return e
+}
+
+// remoteError is an error of the daemon, with its text and the typed error that
+// callers look for.
+type remoteError struct {
+	text  string
+	cause error // may be nil
+}
+
+func (e *remoteError) Error() string { return e.text }
+func (e *remoteError) Unwrap() error { return e.cause }
+
+func (e *apiError) err() error {
+	switch e.Kind {
+	case kindUnreachable:
+		return &UnreachableError{Root: parsed(e.Root), Missing: parsed(e.Missing), Peers: e.Peers, Tried: e.Tried}
+	case kindRule:
+		return &remoteError{e.Text, &modules.RuleError{Rule: e.Rule, Path: e.Path, Reason: e.Reason}}
+	case kindNotFound:
+		return &remoteError{e.Text, &index.NotFoundError{Record: parsed(e.Record)}}
+	case kindClosed:
+		return &remoteError{e.Text, ErrClosed}
+	}
+	return &remoteError{e.Text, nil}
+}
+
+// text and parsed write and read a CID that may be undefined.
+func text(c cid.Cid) string {
+	if !c.Defined() {
+		return ""
+	}
+	return c.String()
+}
+
+func parsed(s string) cid.Cid {
+	c, err := cid.Decode(s)
+	if err != nil {
+		return cid.Undef
+	}
+	return c
+}

@@ -1,0 +1,188 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/everythingstays/es/gossip"
+)
+
+const (
+	enoughPeers   = 16 // remembered peers are dialled until there are so many
+	firstDials    = 3 * time.Second
+	redialFirst   = 5 * time.Second
+	redialMost    = 5 * time.Minute
+	rememberEvery = 30 * time.Second
+)
+
+// attempt is when a peer may be dialled again.
+type attempt struct {
+	next  time.Time
+	pause time.Duration
+}
+
+// keepDialling dials the bootstrap and remembered peers, and again those that are
+// gone.
+func (l *live) keepDialling(ctx context.Context) {
+	tries := map[peer.ID]attempt{}
+	first, cancel := context.WithTimeout(ctx, firstDials)
+	l.dialAll(first, tries)
+	cancel()
+	close(l.dialled)
+	l.changed.fire()
+	tick := time.NewTicker(redialFirst)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			l.dialAll(ctx, tries)
+		}
+	}
+}
+
+// candidates are the peers to dial, best first.
+func (l *live) candidates() []peer.AddrInfo {
+	var out []peer.AddrInfo
+	out = append(out, l.node.bootstrap...)
+	known, err := l.home.knownPeers()
+	if err != nil {
+		l.log.Error("read remembered peers", "err", err)
+	}
+	room := enoughPeers - len(connected(l.host))
+	for _, k := range known {
+		if k.Asked || room > 0 {
+			out = append(out, k.info())
+			room--
+		}
+	}
+	return out
+}
+
+func (l *live) dialAll(ctx context.Context, tries map[peer.ID]attempt) {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for _, info := range l.candidates() {
+		if info.ID == l.host.ID() || l.isConnected(info.ID) {
+			continue
+		}
+		mu.Lock()
+		t := tries[info.ID]
+		mu.Unlock()
+		if time.Now().Before(t.next) {
+			continue
+		}
+		wg.Go(func() {
+			err := dial(ctx, l.host, info)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				delete(tries, info.ID)
+				return
+			}
+			l.log.Debug("dial", "peer", info.ID.String(), "err", err)
+			t.pause = min(max(2*t.pause, redialFirst), redialMost)
+			t.next = time.Now().Add(t.pause)
+			tries[info.ID] = t
+		})
+	}
+	wg.Wait()
+}
+
+// awaitPeers waits for the first round of dialling when nobody is connected. It
+// reports whether somebody is, or how many were dialled in vain.
+func (l *live) awaitPeers(ctx context.Context) (tried int, ok bool) {
+	for {
+		change := l.changed.wait()
+		if len(connected(l.host)) > 0 {
+			return 0, true
+		}
+		select {
+		case <-l.dialled:
+			// Somebody may have come between the two looks.
+			return len(l.candidates()), len(connected(l.host)) > 0
+		default:
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return 0, false
+		}
+	}
+}
+
+// keepRemembering writes down, now and then and at the end, which peers take part
+// in gossip and where they can be dialled.
+func (l *live) keepRemembering(ctx context.Context) {
+	tick := time.NewTicker(rememberEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := l.home.remember(ctx, l.met()...); err != nil && ctx.Err() == nil {
+			l.log.Error("remember peers", "err", err)
+		}
+	}
+}
+
+// met returns the peers worth remembering.
+func (l *live) met() []knownPeer {
+	var met []knownPeer
+	now := time.Now().Unix()
+	for _, p := range l.gossip.Peers(gossip.TopicRecords) {
+		k := knownPeer{ID: p, Seen: now}
+		// Where we reached it comes first: it says of itself what it likes.
+		for _, c := range l.host.Network().ConnsToPeer(p) {
+			if c.Stat().Direction == network.DirOutbound {
+				k.Addrs = append(k.Addrs, c.RemoteMultiaddr().String())
+			}
+		}
+		for _, a := range l.host.Peerstore().Addrs(p) {
+			if _, err := a.ValueForProtocol(ma.P_CIRCUIT); err != nil {
+				k.Addrs = append(k.Addrs, a.String())
+			}
+		}
+		if k.Addrs = unique(k.Addrs); len(k.Addrs) > 0 {
+			met = append(met, k)
+		}
+	}
+	return met
+}
+
+func unique(in []string) []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, s := range in {
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// plainDialError says why dialling failed in one line: libp2p's own error lists
+// each address on a line of its own.
+func plainDialError(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("no answer")
+	}
+	var d *swarm.DialError
+	if !errors.As(err, &d) || len(d.DialErrors) == 0 {
+		return errors.New(strings.ReplaceAll(err.Error(), "\n", " "))
+	}
+	last := d.DialErrors[0]
+	return errors.New(strings.ReplaceAll(last.Address.String()+": "+last.Cause.Error(), "\n", " "))
+}

@@ -1,0 +1,228 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/ipfs/boxo/exchange"
+	blocks "github.com/ipfs/go-block-format"
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/modules"
+)
+
+// How a tree is fetched (SPEC.md [N40]).
+const (
+	fetchWorkers  = 32               // blocks asked for at once
+	firstBlock    = 10 * time.Second // until the first block comes
+	idleBlock     = 30 * time.Second // between blocks
+	progressEvery = 100 * time.Millisecond
+)
+
+// fetch is one Fetch: it reads blocks here or else from peers.
+type fetch struct {
+	live   *live
+	root   cid.Cid
+	give   context.CancelCauseFunc
+	tried  int
+	server exchange.Fetcher
+
+	mu      sync.Mutex
+	wanted  map[cid.Cid]struct{} // asked for and not here yet
+	limit   time.Duration
+	waiting *time.Timer // runs while something is wanted
+}
+
+func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) error {
+	if !w.Root.Defined() {
+		return errors.New("fetch: there is no CID")
+	}
+	if progress == nil {
+		progress = func(Progress) {}
+	}
+	ctx, give := context.WithCancelCause(ctx)
+	defer give(nil)
+	f := &fetch{live: l, root: w.Root, give: give, wanted: map[cid.Cid]struct{}{}, limit: l.patience.first}
+	if w.Record.Defined() {
+		l.callSender(ctx, w.Record)
+	}
+	f.server = l.exchange.NewSession(ctx)
+	f.waiting = time.AfterFunc(time.Hour, f.giveUp)
+	f.waiting.Stop()
+	defer f.waiting.Stop()
+
+	var p Progress
+	var last time.Time
+	visit := func(c cid.Cid, b []byte) error {
+		p.Blocks++
+		p.Bytes += int64(len(b))
+		if now := time.Now(); now.Sub(last) >= progressEvery {
+			last = now
+			p.Peers = len(connected(l.host))
+			progress(p)
+		}
+		return nil
+	}
+	err := modules.Walk(ctx, f, modules.Bounds{CID: w.Root, Size: w.Size, Files: w.Files}, fetchWorkers, visit)
+	var away *UnreachableError
+	if errors.As(context.Cause(ctx), &away) {
+		return away
+	}
+	if err != nil {
+		return fmt.Errorf("fetch %s: %w", w.Root, err)
+	}
+	p.Peers = len(connected(l.host))
+	progress(p)
+	return nil
+}
+
+// Get implements modules.Blocks.
+func (f *fetch) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
+	store := f.live.home.blocks
+	b, err := store.Get(ctx, c)
+	var corrupt *modules.CorruptError
+	if errors.As(err, &corrupt) {
+		if err := store.Delete(ctx, c); err != nil {
+			return nil, err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return b, err
+	}
+	tried, ok := f.live.awaitPeers(ctx)
+	if !ok {
+		err := &UnreachableError{Root: f.root, Missing: c, Tried: tried}
+		f.give(err)
+		return nil, err
+	}
+	f.want(c)
+	block, err := f.server.GetBlock(ctx, c)
+	if err != nil {
+		return nil, err // the want stays, so that giveUp can name it
+	}
+	// Not synced: a block that a power cut damages is fetched again.
+	if err := store.put(ctx, c, block.RawData(), false); err != nil {
+		return nil, err
+	}
+	f.got(c)
+	if err := f.live.exchange.NotifyNewBlocks(ctx, block); err != nil {
+		return nil, err
+	}
+	return block.RawData(), nil
+}
+
+func (f *fetch) want(c cid.Cid) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wanted[c] = struct{}{}
+	if len(f.wanted) == 1 {
+		f.waiting.Reset(f.limit)
+	}
+}
+
+func (f *fetch) got(c cid.Cid) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.wanted, c)
+	f.limit = f.live.patience.idle
+	if len(f.wanted) > 0 {
+		f.waiting.Reset(f.limit)
+	} else {
+		f.waiting.Stop()
+	}
+}
+
+// giveUp is called when nothing came for too long.
+func (f *fetch) giveUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := range f.wanted {
+		f.give(&UnreachableError{Root: f.root, Missing: c, Peers: len(connected(f.live.host))})
+		return
+	}
+}
+
+// callSender connects to the peer that sent a record, who is likely to have what
+// it names. Failing is no error: others may have it.
+func (l *live) callSender(ctx context.Context, record cid.Cid) {
+	r, err := l.home.index.Release(ctx, record)
+	if err != nil || r.Peer == "" {
+		return
+	}
+	known, err := l.home.knownPeers()
+	if err != nil {
+		return
+	}
+	for _, k := range known {
+		if k.ID.String() == r.Peer && !l.isConnected(k.ID) {
+			if err := dial(ctx, l.host, k.info()); err != nil {
+				l.log.Debug("dial the sender of a record", "peer", r.Peer, "err", err)
+			}
+			return
+		}
+	}
+}
+
+// exchangeStore is the block store as bitswap wants it. Bitswap only reads.
+type exchangeStore struct {
+	*BlockStore
+	served func()
+}
+
+func (s exchangeStore) Get(ctx context.Context, c cid.Cid) (blocks.Block, error) {
+	b, err := s.BlockStore.Get(ctx, c)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	s.served()
+	return blocks.NewBlockWithCid(b, c)
+}
+
+func (s exchangeStore) GetSize(ctx context.Context, c cid.Cid) (int, error) {
+	n, err := s.Size(ctx, c)
+	return n, notFound(err)
+}
+
+func (s exchangeStore) Has(ctx context.Context, c cid.Cid) (bool, error) {
+	if _, err := digest(c); err != nil {
+		return false, nil // whoever asks may use any hash
+	}
+	return s.BlockStore.Has(ctx, c)
+}
+
+func (s exchangeStore) Put(ctx context.Context, b blocks.Block) error {
+	return s.put(ctx, b.Cid(), b.RawData(), false)
+}
+
+func (s exchangeStore) PutMany(ctx context.Context, all []blocks.Block) error {
+	for _, b := range all {
+		if err := s.Put(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s exchangeStore) DeleteBlock(ctx context.Context, c cid.Cid) error { return s.Delete(ctx, c) }
+
+func (s exchangeStore) AllKeysChan(ctx context.Context) (<-chan cid.Cid, error) {
+	return nil, errors.New("list blocks: bitswap has no reason to")
+}
+
+// notFoundError is fs.ErrNotExist as IPFS libraries know it: by its method.
+type notFoundError struct{ error }
+
+func (notFoundError) NotFound() bool  { return true }
+func (e notFoundError) Unwrap() error { return e.error }
+
+// notFound makes bitswap say that a block is not here whenever it cannot be
+// served: it may ask for any hash, and a damaged file is no block.
+func notFound(err error) error {
+	if err == nil {
+		return nil
+	}
+	return notFoundError{err}
+}

@@ -1,0 +1,316 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	golog "github.com/ipfs/go-log/v2"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/gologshim"
+
+	"github.com/ipfs/boxo/bitswap"
+	"github.com/ipfs/boxo/bitswap/network/bsnet"
+
+	"github.com/everythingstays/es/gossip"
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+)
+
+// patience is how long a fetch waits for blocks.
+type patience struct {
+	first, idle time.Duration
+}
+
+const (
+	leaveTimeout  = 5 * time.Second
+	bitswapReads  = 16 // block reads at once for peers
+	maxBitswapCID = 64 // bytes of a CID that a peer may ask for
+)
+
+// live is a node that runs.
+type live struct {
+	node     *Node
+	home     *Home
+	log      *slog.Logger
+	patience patience
+
+	host     host.Host
+	exchange *bitswap.Bitswap
+	gossip   *gossip.Gossip
+	judge    *judge
+	seeder   *seeder
+	outbox   *outbox
+	server   *server // nil without a local API
+	changed  signal  // a peer has come or gone
+	dialled  chan struct{}
+	served   clock // when bitswap last read a block for a peer
+}
+
+// start makes everything that runs; on an error nothing is left behind.
+func (n *Node) start() (_ *live, err error) {
+	quiet()
+	l := &live{node: n, home: n.home, log: n.cfg.Log, patience: n.patience, dialled: make(chan struct{})}
+	var key crypto.PrivKey
+	if n.cfg.Ephemeral {
+		key, err = passingIdentity()
+	} else {
+		key, err = n.home.identity()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if l.host, err = newHost(key, n.cfg.Version); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			l.host.Close()
+		}
+	}()
+	l.host.Network().Notify(&network.NotifyBundle{
+		ConnectedF:    func(network.Network, network.Conn) { l.changed.fire() },
+		DisconnectedF: func(network.Network, network.Conn) { l.changed.fire() },
+	})
+	l.seeder = newSeeder(l)
+	l.outbox = newOutbox(l)
+	l.judge = &judge{home: l.home, index: l.home.index, log: l.log, now: time.Now, quota: newQuota(), stored: l.stored}
+	l.gossip, err = gossip.New(l.host, gossip.Config{
+		Accept:  l.judge.accept,
+		Dropped: func(d gossip.Drops) { l.log.Warn("gossip dropped messages", "counts", fmt.Sprintf("%+v", d)) },
+		Log:     l.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err = n.listenOn(l.host); err != nil {
+		return nil, err
+	}
+	if !n.cfg.Ephemeral {
+		if l.server, err = newServer(n.home, n); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func (n *Node) listenOn(h host.Host) error {
+	if len(n.listen) == 0 {
+		if n.cfg.Ephemeral {
+			return nil
+		}
+		return listenDefault(h, DefaultPort)
+	}
+	return listen(h, n.listen)
+}
+
+// quiet keeps libraries from writing to standard error: what goes wrong with a
+// peer is their business, and what matters comes back as an error.
+var quiet = sync.OnceFunc(func() {
+	gologshim.SetDefaultHandler(slog.DiscardHandler)
+	golog.SetAllLoggers(golog.LevelFatal)
+})
+
+// run does the node's work until ctx ends, Close is called, or a part fails.
+func (l *live) run(ctx context.Context) error {
+	// Gossip and bitswap go on after ctx while the node says goodbye.
+	base, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	work, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l.exchange = bitswap.New(base, bsnet.NewFromIpfsHost(l.host), nil, exchangeStore{l.home.blocks, l.served.set},
+		bitswap.EngineBlockstoreWorkerCount(bitswapReads), bitswap.MaxCidSize(maxBitswapCID))
+
+	var late, parts sync.WaitGroup
+	late.Go(func() {
+		if err := l.gossip.Run(base); err != nil {
+			cancel(err)
+		}
+	})
+	part := func(f func(context.Context)) { parts.Go(func() { f(work) }) }
+	part(l.keepDialling)
+	part(l.keepRemembering)
+	part(l.outbox.run)
+	part(l.seeder.run)
+	if l.server != nil {
+		parts.Go(func() {
+			if err := l.server.run(work); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	l.node.live = l
+	close(l.node.ready)
+
+	select {
+	case <-l.node.closing:
+		if l.node.cfg.Ephemeral {
+			l.linger(work)
+		}
+	case <-work.Done():
+	}
+	err := context.Cause(work)
+	cancel(context.Canceled)
+	parts.Wait()
+	l.leave(base)
+	stop()
+	late.Wait()
+	closed := errors.Join(l.exchange.Close(), l.host.Close())
+	if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("run node: %w", err)
+	}
+	if closed != nil {
+		l.log.Debug("close node", "err", closed)
+	}
+	return nil
+}
+
+// leave says goodbye to gossip and takes out of the outbox what peers confirm.
+func (l *live) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	if len(l.gossip.Peers(gossip.TopicRecords)) == 0 {
+		return
+	}
+	confirmed, err := l.gossip.Leave(ctx)
+	if err != nil {
+		l.log.Debug("leave gossip", "err", err)
+	}
+	if confirmed > 0 {
+		if err := l.outbox.confirm(ctx); err != nil {
+			l.log.Error("mark records as announced", "err", err)
+		}
+	}
+}
+
+// stored is told of every record that arrives.
+func (l *live) stored(v sign.Verified, o index.Outcome) {
+	l.log.Debug("stored", "record", v.ID().String(), "author", v.Record().Author.String(), "kind", v.Record().Body.Kind())
+	if o == index.Equivocation {
+		l.outbox.spreadProof(v.ID())
+	}
+	if r, ok := v.Record().Body.(*records.Release); ok {
+		l.seeder.offer(v.ID(), v.Record().Author, r)
+	}
+}
+
+func (l *live) isConnected(p peer.ID) bool {
+	return l.host.Network().Connectedness(p) == network.Connected
+}
+
+func (l *live) connect(ctx context.Context, addr string) (PeerInfo, error) {
+	info, err := parseAddr(addr)
+	if err != nil {
+		return PeerInfo{}, err
+	}
+	if err := dial(ctx, l.host, *info); err != nil {
+		return PeerInfo{}, fmt.Errorf("connect to %s: %w", info.ID, plainDialError(err))
+	}
+	met := knownPeer{ID: info.ID, Seen: time.Now().Unix(), Asked: true}
+	for _, a := range info.Addrs {
+		met.Addrs = append(met.Addrs, a.String())
+	}
+	if err := l.home.remember(ctx, met); err != nil {
+		return PeerInfo{}, err
+	}
+	return l.peer(info.ID), nil
+}
+
+func (l *live) peers() []PeerInfo {
+	out := []PeerInfo{}
+	for _, p := range connected(l.host) {
+		out = append(out, l.peer(p))
+	}
+	slices.SortFunc(out, func(a, b PeerInfo) int {
+		if a.Peer < b.Peer {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+func (l *live) peer(p peer.ID) PeerInfo {
+	info := PeerInfo{Peer: p.String(), Addrs: []string{}}
+	for _, c := range l.host.Network().ConnsToPeer(p) {
+		info.Addrs = append(info.Addrs, c.RemoteMultiaddr().String()+"/p2p/"+p.String())
+		info.Outbound = info.Outbound || c.Stat().Direction == network.DirOutbound
+	}
+	if agent, err := l.host.Peerstore().Get(p, "AgentVersion"); err == nil {
+		if s, ok := agent.(string); ok {
+			info.Agent = records.CleanText(s, 64)
+		}
+	}
+	info.Gossip = slices.Contains(l.gossip.Peers(gossip.TopicRecords), p)
+	return info
+}
+
+func (l *live) status(ctx context.Context) (Status, error) {
+	c, err := l.home.index.Counts(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	return Status{
+		Peer:     l.host.ID().String(),
+		Addrs:    fullAddrs(l.host),
+		Peers:    len(connected(l.host)),
+		Authors:  c.Authors,
+		Records:  c.Records,
+		Releases: c.Releases,
+		Pending:  c.Pending,
+		Daemon:   !l.node.cfg.Ephemeral,
+		Version:  l.node.cfg.Version,
+	}, nil
+}
+
+// signal wakes everybody who waits.
+type signal struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// wait returns a channel that the next fire closes.
+func (s *signal) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch == nil {
+		s.ch = make(chan struct{})
+	}
+	return s.ch
+}
+
+func (s *signal) fire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch != nil {
+		close(s.ch)
+		s.ch = nil
+	}
+}
+
+// clock remembers when something last happened.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) set() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = time.Now()
+}
+
+func (c *clock) get() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}

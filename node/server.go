@@ -1,0 +1,205 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+)
+
+// The local API (SPEC.md [N60]): HTTP with JSON over a unix socket. Both sides
+// name the version they speak in every message.
+const (
+	apiVersion    = "1"
+	versionHeader = "Es-Api"
+	maxRequest    = 1 << 20 // bytes
+	maxReply      = 16 << 20
+	drainTimeout  = 2 * time.Second
+)
+
+type announceRequest struct {
+	Records []string `json:"records"`
+}
+
+type connectRequest struct {
+	Addr string `json:"addr"`
+}
+
+type fetchRequest struct {
+	Root   string `json:"root"`
+	Size   int64  `json:"size"`
+	Files  int64  `json:"files"`
+	Record string `json:"record,omitempty"`
+}
+
+// fetchEvent is one line of the answer to a fetch: any number of progress lines,
+// then one with done or error.
+type fetchEvent struct {
+	Progress *Progress `json:"progress,omitempty"`
+	Done     bool      `json:"done,omitempty"`
+	Error    *apiError `json:"error,omitempty"`
+}
+
+// server is the local API of a daemon.
+type server struct {
+	network Network
+	socket  net.Listener
+	remove  func()
+}
+
+func newServer(h *Home, n Network) (*server, error) {
+	l, remove, err := h.listenAPI()
+	if err != nil {
+		return nil, err
+	}
+	return &server{network: n, socket: l, remove: remove}, nil
+}
+
+// run serves until ctx ends, which also ends every request.
+func (s *server) run(ctx context.Context) error {
+	defer s.remove()
+	h := &http.Server{
+		Handler:           s.routes(),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+	var stopping sync.WaitGroup
+	stop := context.AfterFunc(ctx, func() {
+		defer stopping.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		if h.Shutdown(drain) != nil {
+			h.Close()
+		}
+	})
+	stopping.Add(1)
+	err := h.Serve(s.socket)
+	if stop() {
+		stopping.Done()
+	}
+	stopping.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve the local API: %w", err)
+}
+
+func (s *server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", answer(func(ctx context.Context, _ struct{}) (Status, error) {
+		return s.network.Status(ctx)
+	}))
+	mux.HandleFunc("GET /v1/peers", answer(func(ctx context.Context, _ struct{}) ([]PeerInfo, error) {
+		return s.network.Peers(ctx)
+	}))
+	mux.HandleFunc("POST /v1/connect", answer(func(ctx context.Context, r connectRequest) (PeerInfo, error) {
+		return s.network.Connect(ctx, r.Addr)
+	}))
+	mux.HandleFunc("POST /v1/announce", answer(func(ctx context.Context, r announceRequest) (Announced, error) {
+		var ids []cid.Cid
+		for _, text := range r.Records {
+			id, err := cid.Decode(text)
+			if err != nil {
+				return Announced{}, fmt.Errorf("record id %.80q: %v", text, err)
+			}
+			ids = append(ids, id)
+		}
+		return s.network.Announce(ctx, ids)
+	}))
+	mux.HandleFunc("POST /v1/fetch", s.fetch)
+	return s.checked(mux)
+}
+
+// checked refuses clients of another version.
+func (s *server) checked(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(versionHeader, apiVersion)
+		if v := r.Header.Get(versionHeader); v != apiVersion {
+			fail(w, http.StatusBadRequest, &apiError{Kind: kindVersion, Text: fmt.Sprintf("local API version %.20q is not %s", v, apiVersion)})
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// answer makes a call of the Network an HTTP request with JSON on both sides.
+func answer[Q, A any](call func(context.Context, Q) (A, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var q Q
+		if r.Method == http.MethodPost {
+			if err := readRequest(r, &q); err != nil {
+				fail(w, http.StatusBadRequest, &apiError{Text: err.Error()})
+				return
+			}
+		}
+		a, err := call(r.Context(), q)
+		if err != nil {
+			fail(w, http.StatusInternalServerError, newAPIError(err))
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(a) // the client has gone
+	}
+}
+
+func readRequest(r *http.Request, q any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(q); err != nil {
+		return fmt.Errorf("read request: %v", err)
+	}
+	return nil
+}
+
+func fail(w http.ResponseWriter, status int, e *apiError) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(e) // the client has gone
+}
+
+func (s *server) fetch(w http.ResponseWriter, r *http.Request) {
+	var q fetchRequest
+	want, err := Want{}, readRequest(r, &q)
+	if err == nil {
+		want, err = q.want()
+	}
+	if err != nil {
+		fail(w, http.StatusBadRequest, &apiError{Text: err.Error()})
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	lines, flush := json.NewEncoder(w), http.NewResponseController(w)
+	send := func(e fetchEvent) {
+		if lines.Encode(e) == nil {
+			_ = flush.Flush() // a client that has gone ends the request's context
+		}
+	}
+	err = s.network.Fetch(r.Context(), want, func(p Progress) { send(fetchEvent{Progress: &p}) })
+	if err != nil {
+		send(fetchEvent{Error: newAPIError(err)})
+		return
+	}
+	send(fetchEvent{Done: true})
+}
+
+func (q fetchRequest) want() (Want, error) {
+	root, err := cid.Decode(q.Root)
+	if err != nil {
+		return Want{}, fmt.Errorf("root %.80q: %v", q.Root, err)
+	}
+	w := Want{Root: root, Size: q.Size, Files: q.Files}
+	if q.Record != "" {
+		if w.Record, err = cid.Decode(q.Record); err != nil {
+			return Want{}, fmt.Errorf("record %.80q: %v", q.Record, err)
+		}
+	}
+	return w, nil
+}
