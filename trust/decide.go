@@ -48,7 +48,7 @@ type Decision struct {
 	By     []records.Fingerprint // the keys that claim Module and count, sorted; when pinned, all that claim it
 	Rule   Rule
 	Pin    int    // the line of the pin that decided, or 0
-	Reason string // one clause in English: "2 of 2 keys agree"
+	Reason string // one clause in English: "2 keys that decide about * agree"
 	Claims []Verdict
 }
 
@@ -346,7 +346,7 @@ func (d *Decision) decideByKeys() {
 		d.State, d.Reason = Conflict, "keys that decide here signed different modules as this version"
 	case len(enough) == 1:
 		d.settle(enough[0], Counts)
-		d.Reason = fmt.Sprintf("%d of the %d needed here signed this module", most, d.Rule.Threshold)
+		d.Reason = d.agreement()
 	case most > 0:
 		d.refuse(fmt.Sprintf("%d keys must sign the same module here, and at most %d did", d.Rule.Threshold, most))
 	case len(d.Rule.Keys) == 0:
@@ -354,6 +354,16 @@ func (d *Decision) decideByKeys() {
 	default:
 		d.refuse(fmt.Sprintf("none of the keys that decide about %s signed this version", d.Rule.Scope))
 	}
+}
+
+func (d *Decision) agreement() string {
+	switch n := len(d.By); {
+	case d.Rule.Threshold > 1:
+		return fmt.Sprintf("%d keys that decide about %s agree, and %d are needed", n, d.Rule.Scope, d.Rule.Threshold)
+	case n > 1:
+		return fmt.Sprintf("%d keys that decide about %s agree", n, d.Rule.Scope)
+	}
+	return fmt.Sprintf("a key that decides about %s signed it", d.Rule.Scope)
 }
 
 // markEquivocations finds keys that decide and that claim two modules.

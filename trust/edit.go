@@ -14,7 +14,8 @@ import (
 
 // AddKey adds a "key" line for those of e's scopes that the key does not have yet
 // under the same label, depth, until and follow, after the key's other lines or
-// at the end of the file. It reports whether there was anything to add.
+// at the end of the file. It reports whether there was anything to add. Lines
+// only ever add up: to narrow what a key has, RemoveKey first.
 func (f *File) AddKey(e Entry) (bool, error) {
 	scopes := slices.Clone(e.Scopes)
 	last := -1

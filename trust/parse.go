@@ -306,14 +306,14 @@ func parseLabel(s string) (string, error) {
 		for i := 0; ; i++ {
 			if inside[i] == '"' {
 				if i != len(inside)-1 {
-					return "", fmt.Errorf("label=%.80s has text after its closing quote", s)
+					return "", fmt.Errorf("label=%.80q has text after its closing quote", s)
 				}
 				break
 			}
 			if inside[i] == '\\' {
 				i++
 				if inside[i] != '"' && inside[i] != '\\' {
-					return "", fmt.Errorf(`label=%.80s: a backslash stands before " or \ only`, s)
+					return "", fmt.Errorf(`label=%.80q: a backslash stands before " or \ only`, s)
 				}
 			}
 			b.WriteByte(inside[i])

@@ -1,0 +1,344 @@
+package trust_test
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+var update = flag.Bool("update", false, "write the vectors to ../testdata/trust")
+
+// A world is what a decision depends on besides the trust file.
+type world struct {
+	Name    records.Name          `json:"name"`
+	Version records.Version       `json:"version"`
+	Own     []records.Fingerprint `json:"own,omitempty"`
+	Now     time.Time             `json:"now"`
+	Claims  []claim               `json:"claims"`
+}
+
+type claim struct {
+	Author records.Fingerprint `json:"author"`
+	Module string              `json:"module"`
+	Record string              `json:"record"`
+	Void   string              `json:"void,omitempty"`
+}
+
+func (w world) claims(t *testing.T) []trust.Claim {
+	var cs []trust.Claim
+	for _, c := range w.Claims {
+		cs = append(cs, trust.Claim{Author: c.Author, Module: decodeCID(t, c.Module), Record: decodeCID(t, c.Record), Void: c.Void})
+	}
+	return cs
+}
+
+func decodeCID(t *testing.T, s string) cid.Cid {
+	t.Helper()
+	c, err := cid.Decode(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func testKey(n int) records.Fingerprint {
+	sum := sha256.Sum256([]byte(fmt.Sprint("key ", n)))
+	f, err := records.FingerprintFromBytes(sum[:20])
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+func testCID(codec uint64, text string) cid.Cid {
+	h, err := multihash.Sum([]byte(text), multihash.SHA2_256, -1)
+	if err != nil {
+		panic(err)
+	}
+	return cid.NewCidV1(codec, h)
+}
+
+func moduleCID(s string) cid.Cid { return testCID(cid.DagProtobuf, s) }
+func recordCID(s string) cid.Cid { return testCID(cid.DagCBOR, s) }
+
+func says(author int, module string) claim {
+	return claim{
+		Author: testKey(author),
+		Module: moduleCID(module).String(),
+		Record: recordCID(fmt.Sprint(author, module)).String(),
+	}
+}
+
+// TestVectors holds every file of testdata/trust against this implementation.
+func TestVectors(t *testing.T) {
+	dir := os.DirFS("../testdata/trust")
+	files, err := fs.Glob(dir, "*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no vectors: %v", err)
+	}
+	covered := map[string]bool{}
+	for _, file := range files {
+		b, err := fs.ReadFile(dir, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := txtar.Parse(b)
+		head := header(t, file, string(a.Comment))
+		for _, tag := range strings.Fields(head["spec"]) {
+			covered[tag] = true
+		}
+		t.Run(strings.TrimSuffix(file, ".txtar"), func(t *testing.T) { runVector(t, head["expect"], a) })
+	}
+	for _, tag := range specTags(t) {
+		if !covered[tag] {
+			t.Errorf("rule [%s] has no vector", tag)
+		}
+	}
+}
+
+func header(t *testing.T, file, comment string) map[string]string {
+	head := map[string]string{}
+	for line := range strings.Lines(comment) {
+		key, value, ok := strings.Cut(strings.TrimSpace(line), ": ")
+		if !ok {
+			t.Fatalf("%s: header line %q", file, line)
+		}
+		head[key] = value
+	}
+	for _, key := range []string{"expect", "spec", "comment"} {
+		if head[key] == "" {
+			t.Fatalf("%s: no %s", file, key)
+		}
+	}
+	return head
+}
+
+// specTags finds the rules of this package, before and after its part is joined
+// to SPEC.md.
+func specTags(t *testing.T) []string {
+	var tags []string
+	for _, file := range []string{"../SPEC.md", "../spec-parts/50-trust.md"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`\[(T\d+)\]`).FindAllStringSubmatch(string(b), -1) {
+			tags = append(tags, m[1])
+		}
+	}
+	if len(tags) == 0 {
+		t.Fatal("the specification has no rule [T..]")
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags)
+}
+
+func section(t *testing.T, a *txtar.Archive, name string) string {
+	t.Helper()
+	for _, f := range a.Files {
+		if f.Name == name {
+			return string(f.Data)
+		}
+	}
+	t.Fatalf("no section %s", name)
+	return ""
+}
+
+func runVector(t *testing.T, expect string, a *txtar.Archive) {
+	// Sections of a txtar always end with a newline; JSON text can say more.
+	var text string
+	if err := json.Unmarshal([]byte(section(t, a, "trust.json")), &text); err != nil {
+		t.Fatal(err)
+	}
+	if shown := section(t, a, "trust"); shown != shownText(text) {
+		t.Fatalf("sections trust and trust.json differ")
+	}
+	f, err := trust.Parse([]byte(text))
+	if expect == "syntax-error" {
+		se, ok := err.(*trust.SyntaxError)
+		if !ok {
+			t.Fatalf("got %v, want a syntax error", err)
+		}
+		if want := strings.TrimSpace(section(t, a, "line")); strconv.Itoa(se.Line) != want {
+			t.Fatalf("error is about line %d, want %s: %v", se.Line, want, err)
+		}
+		if want := strings.TrimSpace(section(t, a, "message")); err.Error() != want {
+			t.Fatalf("got  %s\nwant %s", err, want)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(f.Bytes()) != text {
+		t.Fatalf("bytes changed: %q", f.Bytes())
+	}
+	if expect == "ok" {
+		if got, want := lineByLine(f), section(t, a, "meaning"); got != want {
+			t.Fatalf("got\n%s\nwant\n%s", got, want)
+		}
+		return
+	}
+	if expect == "edited" {
+		editVector(t, f, a)
+		return
+	}
+	decisionVector(t, f, expect, a)
+}
+
+func editVector(t *testing.T, f *trust.File, a *txtar.Archive) {
+	for line := range strings.Lines(section(t, a, "edit")) {
+		edit(t, f, line)
+	}
+	var want string
+	if err := json.Unmarshal([]byte(section(t, a, "after.json")), &want); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(f.Bytes()); got != want {
+		t.Fatalf("got\n%s\nwant\n%s", got, want)
+	}
+	if _, err := trust.Parse(f.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// edit does what a line of a vector says: a line of a trust file to add, with
+// "add" for "key", or "remove" with a key and scopes.
+func edit(t *testing.T, f *trust.File, line string) {
+	t.Helper()
+	line = strings.TrimSpace(line)
+	word, rest, _ := strings.Cut(line, " ")
+	one, err := trust.Parse([]byte(strings.Replace(line, "add ", "key ", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch word {
+	case "add":
+		_, err = f.AddKey(one.Entries()[0])
+	case "remove":
+		words := strings.Fields(rest)
+		key, err := records.ParseFingerprint(words[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var scopes []records.Scope
+		for _, s := range words[1:] {
+			scopes = append(scopes, records.Scope(s))
+		}
+		if f.RemoveKey(key, scopes...) == 0 {
+			t.Fatal("nothing removed")
+		}
+	case "deny":
+		d := one.Denials()[0]
+		_, err = f.Deny(d.Fingerprint, d.Label)
+	case "threshold":
+		th := one.Thresholds()[0]
+		err = f.SetThreshold(th.Keys, th.Scope)
+	case "pin":
+		p := one.Pins()[0]
+		err = f.SetPin(p.Name, p.Version, p.Module)
+	default:
+		t.Fatalf("unknown edit %q", line)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func decisionVector(t *testing.T, f *trust.File, expect string, a *txtar.Archive) {
+	if !slices.Contains([]string{"unknown", "trusted", "untrusted", "denied", "conflict", "equivocation"}, expect) {
+		t.Fatalf("unknown expect: %q", expect)
+	}
+	var w world
+	if err := json.Unmarshal([]byte(section(t, a, "world.json")), &w); err != nil {
+		t.Fatal(err)
+	}
+	d := trust.NewView(f, w.Own, w.Now).Decide(w.Name, w.Version, w.claims(t))
+	if d.State.String() != expect {
+		t.Fatalf("got %v (%s), want %s", d.State, d.Reason, expect)
+	}
+	if got, want := showDecision(d), section(t, a, "decision"); got != want {
+		t.Fatalf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func showDecision(d trust.Decision) string {
+	var b strings.Builder
+	if d.State == trust.Trusted {
+		fmt.Fprintf(&b, "module %s\nrecord %s\n", d.Module, d.Record)
+		for _, k := range d.By {
+			fmt.Fprintf(&b, "by %s\n", k)
+		}
+	}
+	fmt.Fprintf(&b, "reason %s\n", d.Reason)
+	for _, c := range d.Claims {
+		fmt.Fprintf(&b, "claim %s %s %v", c.Author, c.Record, c.Effect)
+		if c.Line > 0 {
+			fmt.Fprintf(&b, " line %d", c.Line)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// lineByLine shows what each line says.
+func lineByLine(f *trust.File) string {
+	lines := map[int]string{}
+	for _, e := range f.Entries() {
+		s := fmt.Sprintf("key %s scopes=%q label=%q depth=%d follow=%t", e.Fingerprint, e.Scopes, e.Label, e.Depth, e.Follow)
+		if !e.Until.IsZero() {
+			s += " until=" + e.Until.Format(time.RFC3339)
+		}
+		lines[e.Line] = s
+	}
+	for _, d := range f.Denials() {
+		lines[d.Line] = fmt.Sprintf("deny %s label=%q", d.Fingerprint, d.Label)
+	}
+	for _, t := range f.Thresholds() {
+		lines[t.Line] = fmt.Sprintf("threshold %d %s", t.Keys, t.Scope)
+	}
+	for _, p := range f.Pins() {
+		lines[p.Line] = fmt.Sprintf("pin %s %s %s", p.Name, p.Version, p.Module)
+	}
+	if a, ok := f.MinAge(); ok {
+		lines[a.Line] = fmt.Sprintf("min-age %v", a.Age)
+	}
+	var b strings.Builder
+	for n := range 1000 {
+		if s := lines[n]; s != "" {
+			fmt.Fprintf(&b, "%d: %s\n", n, s)
+		}
+	}
+	for _, w := range f.Warnings() {
+		fmt.Fprintf(&b, "warning: %s\n", w)
+	}
+	return b.String()
+}
+
+// shownText makes a trust file readable in a vector.
+func shownText(text string) string {
+	s := strings.NewReplacer("\r", "^M", "\x00", "^@").Replace(text)
+	if len(s) > 4000 {
+		s = s[:200] + "...\n"
+	}
+	if s != "" && !strings.HasSuffix(s, "\n") {
+		s += "\n"
+	}
+	return s
+}
