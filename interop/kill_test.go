@@ -122,19 +122,27 @@ func TestKillPublish(t *testing.T) {
 	}
 	t.Logf("%d of %d interrupted", interrupted, kills)
 
-	author.es("", "verify")
+	for version, release := range acknowledged {
+		var claims []struct {
+			Module, Record, Signature string
+			Stored                    bool
+		}
+		author.json(&claims, "", "verify", "victim@"+version)
+		if len(claims) != 1 || claims[0].Module != release.Module || claims[0].Record != release.Record ||
+			claims[0].Signature != "good" || !claims[0].Stored {
+			t.Errorf("acknowledged %+v, verify says %+v", release, claims)
+		}
+	}
 	reader := newUser(t)
 	there := author.node()
 	reader.node("--bootstrap", there.addrs[0])
-	reader.waitForPeer()
 	reader.es("", "trust", "add", fingerprint, "victim", "--yes")
-	for version, release := range acknowledged {
-		var info struct{ Module, Record string }
-		author.json(&info, "", "info", "victim@"+version)
-		if info.Module != release.Module || info.Record != release.Record {
-			t.Errorf("acknowledged %+v, info says %+v", release, info)
-		}
-	}
+	eventually(t, 20*time.Second, "every acknowledged release in the other index", func() bool {
+		var status, other struct{ Releases int }
+		author.json(&status, "", "status")
+		reader.json(&other, "", "status")
+		return status.Releases >= len(acknowledged) && other.Releases == status.Releases
+	})
 }
 
 // TestKillAdd kills `es add` at fifty points while it replaces one version by

@@ -130,13 +130,11 @@ func TestKuboGetsOurs(t *testing.T) {
 	}
 	k.ipfs("pin", "add", "--timeout=60s", release.Module)
 
-	var info struct{ Envelope string }
-	author.json(&info, "", "info", "from-es@1.0.0")
-	name := k.ipfs("dag", "get", "--timeout=60s", info.Envelope+"/record/body/release/name")
+	name := k.ipfs("dag", "get", "--timeout=60s", release.Envelope+"/record/body/release/name")
 	if strings.TrimSpace(name) != `"from-es"` {
 		t.Errorf("name in the envelope: %q", name)
 	}
-	module := k.ipfs("dag", "get", "--timeout=60s", info.Envelope+"/record/body/release/module/package.json")
+	module := k.ipfs("dag", "get", "--timeout=60s", release.Envelope+"/record/body/release/module/package.json")
 	if !strings.Contains(module, `"bytes"`) {
 		t.Errorf("the envelope does not lead into the module: %q", module)
 	}

@@ -75,12 +75,13 @@ func (u *user) json(v any, dir string, args ...string) {
 
 // published is what `es publish --json` prints.
 type published struct {
-	Name    string
-	Version string
-	Module  string
-	Record  string
-	Files   int
-	Size    int64
+	Name     string
+	Version  string
+	Module   string
+	Record   string
+	Envelope string
+	Files    int
+	Size     int64
 }
 
 func (u *user) publish(dir string) published {
@@ -181,13 +182,13 @@ func (d *daemon) stop() {
 	}
 }
 
-// waitForPeer waits until the node has a peer.
+// waitForPeer waits until the node has a peer that takes records.
 func (u *user) waitForPeer() {
 	u.t.Helper()
-	eventually(u.t, 10*time.Second, "a peer in es status", func() bool {
-		var status struct{ Peers int }
-		u.json(&status, "", "status")
-		return status.Peers > 0
+	eventually(u.t, 10*time.Second, "a peer that takes records", func() bool {
+		var peers []struct{ Gossip bool }
+		u.json(&peers, "", "peers")
+		return len(peers) > 0 && peers[0].Gossip
 	})
 }
 
