@@ -44,8 +44,13 @@ var (
 	allScopes = []string{"*", "lef*", "left-*", "left-p*", "left-pad", "left-pad*", "left-pads", "right", "@acme/*", "@acme/left*", "@acme/left-pad", "@acme/left-pad*", "@other/*"}
 )
 
+var patterns = map[string]*regexp.Regexp{}
+
 func holds(scope, name string) bool {
-	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(scope), `\*`, ".*") + "$").MatchString(name)
+	if patterns[scope] == nil {
+		patterns[scope] = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(scope), `\*`, ".*") + "$")
+	}
+	return patterns[scope].MatchString(name)
 }
 
 // extent is how many names a scope holds, of the universe and of names made for
@@ -161,8 +166,8 @@ func randomModel(r *rand.Rand, name string) *model {
 	}
 	scope := func() string { return scopes[r.IntN(len(scopes))] }
 	m := &model{denied: map[int]bool{}, thresholds: map[string]int{}}
-	for range r.IntN(6) {
-		k := modelKey{key: r.IntN(6), expired: r.IntN(6) == 0}
+	for range r.IntN(8) {
+		k := modelKey{key: r.IntN(5), expired: r.IntN(6) == 0}
 		for range 1 + r.IntN(3) {
 			k.scopes = append(k.scopes, scope())
 		}
@@ -183,8 +188,8 @@ func randomModel(r *rand.Rand, name string) *model {
 		m.pin = string(rune('A' + r.IntN(3)))
 	}
 	agree := r.IntN(3) > 0
-	for i := range r.IntN(7) {
-		c := modelClaim{author: r.IntN(6), module: "A", void: r.IntN(8) == 0}
+	for i := range r.IntN(8) {
+		c := modelClaim{author: r.IntN(5), module: "A", void: r.IntN(8) == 0}
 		if !agree || r.IntN(6) == 0 {
 			c.module = string(rune('A' + r.IntN(3)))
 		}
@@ -258,7 +263,7 @@ func TestDecideAgainstModel(t *testing.T) {
 			t.Fatalf("world %d: %s\n%s\nclaims %+v\ngot %v %s (%s)\nwant %s %s", i, name, text, m.claims, d.State, d.Module, d.Reason, state, module)
 		}
 		checkShape(t, d, m.trustClaims())
-		for range 4 {
+		for range 2 {
 			claims := m.trustClaims()
 			if len(claims) > 0 {
 				claims = append(claims, claims[r.IntN(len(claims))])
