@@ -73,7 +73,7 @@ func DecodeEnvelope(b []byte) (*Envelope, error) {
 	// bytes when the whole is canonical; decodeNode compares them.
 	tail := len(signatureKey) + len(appendByteString(nil, signature))
 	if !bytes.HasPrefix(b, envelopeHead) || len(b) < len(envelopeHead)+tail {
-		return nil, broken("R36", "", "envelope is not in canonical DAG-CBOR")
+		return nil, broken("R10", "", "envelope is not in canonical DAG-CBOR")
 	}
 	recordBytes := b[len(envelopeHead) : len(b)-tail]
 	again, err := EncodeEnvelope(recordBytes, signature)
@@ -81,7 +81,7 @@ func DecodeEnvelope(b []byte) (*Envelope, error) {
 		return nil, err
 	}
 	if !bytes.Equal(again, b) {
-		return nil, broken("R36", "", "envelope is not in canonical DAG-CBOR")
+		return nil, broken("R10", "", "envelope is not in canonical DAG-CBOR")
 	}
 	r, err := decodeNode(record, recordBytes)
 	if err != nil {

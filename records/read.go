@@ -161,10 +161,11 @@ func (m *mapReader) asLink(field string, v datamodel.Node) cid.Cid {
 }
 
 func (m *mapReader) fingerprint(field string, required bool) Fingerprint {
-	b := m.bytes(field, required)
-	if b == nil && (*m.err != nil || !required) {
+	v := m.take(field, datamodel.Kind_Bytes, required)
+	if v == nil {
 		return Fingerprint{}
 	}
+	b, _ := v.AsBytes()
 	f, err := FingerprintFromBytes(b)
 	if err != nil {
 		m.fail("R7", field, "%v", err)
