@@ -242,13 +242,8 @@ func (e *element) checkProperties() error {
 			return errors.New("has a critical notation")
 		}
 	}
-	if e.role == roleBinding && e.sig.flags&flagSign == 0 {
-		return errNotSigning
-	}
 	return nil
 }
-
-var errNotSigning = errors.New("binds a subkey that is not for signing")
 
 const flagSign = 0x02 // of the key flags subpacket
 
@@ -270,6 +265,9 @@ func (e *element) signedData(primary *publicKey) [][]byte {
 func (e *element) crossSignature(primary *publicKey) (unhashed []byte, rule string, err error) {
 	if e.role != roleBinding {
 		return nil, "", nil
+	}
+	if e.sig.flags&flagSign == 0 {
+		return nil, "S41", errors.New("binds a subkey that is not for signing")
 	}
 	body, signed := e.sig.embedded, true
 	if body == nil {

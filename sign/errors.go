@@ -1,6 +1,7 @@
 package sign
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,7 +16,14 @@ type SignatureError struct {
 	Err  error
 }
 
-func (e *SignatureError) Error() string { return fmt.Sprintf("signature: %v [%s]", e.Err, e.Rule) }
+func (e *SignatureError) Error() string {
+	var fe *records.FormatError
+	if errors.As(e.Err, &fe) {
+		return fmt.Sprintf("envelope: %v", e.Err)
+	}
+	return fmt.Sprintf("signature: %v [%s]", e.Err, e.Rule)
+}
+
 func (e *SignatureError) Unwrap() error { return e.Err }
 
 // A KeyBlockError says that bytes are not a key block that es accepts. For
@@ -56,15 +64,18 @@ type KeyError struct {
 	Fingerprint records.Fingerprint // the primary key or subkey that is the cause
 	Problem     Problem
 	Since       time.Time // when it was revoked or expired; zero for other problems
-	Rule        string    // the rule's tag in SPEC.md, such as "S30"
+	Rule        string    // the rule's tag in SPEC.md, such as "S22"; may be ""
 }
 
 func (e *KeyError) Error() string {
-	switch e.Problem {
-	case Revoked, Expired:
-		return fmt.Sprintf("key %s: %s since %s [%s]", e.Fingerprint, e.Problem, e.Since.UTC().Format(time.RFC3339), e.Rule)
+	s := fmt.Sprintf("key %s: %s", e.Fingerprint, e.Problem)
+	if !e.Since.IsZero() {
+		s += " since " + e.Since.UTC().Format(time.RFC3339)
 	}
-	return fmt.Sprintf("key %s: %s [%s]", e.Fingerprint, e.Problem, e.Rule)
+	if e.Rule != "" {
+		s += " [" + e.Rule + "]"
+	}
+	return s
 }
 
 func badSignature(rule, format string, args ...any) error {

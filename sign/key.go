@@ -50,8 +50,12 @@ func ParseKey(block []byte) (*Key, error) {
 	if !hasRole(elements, mainRole(primary)) {
 		return nil, badKey("S42", "has no self-signature that says what the primary key is for")
 	}
-	k := newKey(primary, elements)
-	if len(k.elements) != len(elements) {
+	unique := union(elements)
+	if len(unique) != len(elements) {
+		return nil, badKey("S43", "has a signature twice")
+	}
+	k := newKey(primary, unique)
+	if len(k.elements) != len(unique) {
 		return nil, badKey("S44", "holds more than fits")
 	}
 	if !bytes.Equal(k.block, block) {

@@ -50,7 +50,7 @@ func (v Verified) SigningKey() records.Fingerprint { return v.signingKey }
 // The error is a *KeyError.
 func (v Verified) Check(newer *Key) error {
 	if newer.Fingerprint() != v.record.Author {
-		return &KeyError{Fingerprint: newer.Fingerprint(), Problem: DifferentOwner, Rule: "S28"}
+		return &KeyError{Fingerprint: newer.Fingerprint(), Problem: DifferentOwner}
 	}
 	return newer.check(v.signingKey, v.signedAt)
 }
@@ -77,7 +77,7 @@ func (r KeyRing) Key(f records.Fingerprint) (*Key, bool) {
 func Open(envelope []byte, keys Keys) (Verified, error) {
 	e, err := records.DecodeEnvelope(envelope)
 	if err != nil {
-		return Verified{}, &SignatureError{Rule: formatRule(err), Err: err}
+		return Verified{}, &SignatureError{Rule: "S1", Err: err}
 	}
 	s, signer, err := readRecordSignature(e)
 	if err != nil {
@@ -88,7 +88,7 @@ func Open(envelope []byte, keys Keys) (Verified, error) {
 		return Verified{}, &UnknownKeyError{Fingerprint: e.Record.Author}
 	}
 	if key.Fingerprint() != e.Record.Author {
-		return Verified{}, &KeyError{Fingerprint: key.Fingerprint(), Problem: DifferentOwner, Rule: "S28"}
+		return Verified{}, &KeyError{Fingerprint: key.Fingerprint(), Problem: DifferentOwner}
 	}
 	if err := verifyRecordSignature(s, signer, key, e.RecordBytes); err != nil {
 		return Verified{}, err
@@ -105,14 +105,6 @@ func Open(envelope []byte, keys Keys) (Verified, error) {
 		return Verified{}, err
 	}
 	return v, nil
-}
-
-func formatRule(err error) string {
-	var fe *records.FormatError
-	if errors.As(err, &fe) {
-		return fe.Rule
-	}
-	return "S1"
 }
 
 // ContextNotation names the notation that says what kind of record a signature

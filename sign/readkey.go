@@ -132,7 +132,7 @@ func (imp *imported) signature(body []byte) error {
 		// a stranger's, or damaged: it says nothing about the key
 	case s.kind == sigKeyRevocation || s.kind == sigSubRevocation && imp.subkey != nil:
 		return badKey(rule, "carries a revocation that es cannot check: %w", err)
-	default:
+	case imp.subkey == nil:
 		imp.reason, imp.rule = err, rule
 	}
 	return nil

@@ -194,7 +194,7 @@ func (s *SecretKey) Sign(ctx context.Context, record []byte, context string, at 
 func (k *Key) signerAt(t int64, have func(records.Fingerprint) bool) (records.Fingerprint, error) {
 	best, problem := k.primary, k.check(k.primary.fpr, t)
 	if problem == nil && !have(k.primary.fpr) {
-		problem = &KeyError{Fingerprint: k.primary.fpr, Problem: NoSecret, Rule: "S50"}
+		problem = &KeyError{Fingerprint: k.primary.fpr, Problem: NoSecret}
 	}
 	usable := problem == nil
 	for _, e := range k.elements {
@@ -203,7 +203,7 @@ func (k *Key) signerAt(t int64, have func(records.Fingerprint) bool) (records.Fi
 		}
 		err := k.check(e.subkey.fpr, t)
 		if err == nil && !have(e.subkey.fpr) {
-			err = &KeyError{Fingerprint: e.subkey.fpr, Problem: NoSecret, Rule: "S50"}
+			err = &KeyError{Fingerprint: e.subkey.fpr, Problem: NoSecret}
 		}
 		switch {
 		case err == nil && (!usable || best == k.primary || e.subkey.created >= best.created):

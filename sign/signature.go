@@ -221,6 +221,7 @@ func (s *signature) readProperty(p subpacket) error {
 	case subEmbedded:
 		s.embedded = p.body
 	case subIssuer, subFingerprint, subSignerUID:
+	case subNotation: // whoever reads the signature judges it, critical or not
 	default:
 		if p.critical && !harmless(p.kind) {
 			return fmt.Errorf("has the critical subpacket %d", p.kind)

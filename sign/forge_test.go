@@ -1,0 +1,366 @@
+package sign
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/big"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/everythingstays/es/records"
+)
+
+// forger makes keys and signatures by hand, so that tests can have exactly one
+// thing wrong with them.
+type forger struct {
+	version, algo byte
+	created       uint32
+	body          []byte
+	fpr           []byte
+	numbers       func(hash crypto.Hash, digest []byte) []byte
+}
+
+// testKinds are the kinds of key that es takes.
+var testKinds = []string{"eddsa-v4", "ed25519-v4", "ed25519-v6", "p256-v4", "p256-v6", "rsa3072-v4", "rsa4096-v4", "rsa3072-v6"}
+
+const (
+	keyTime = 1_700_000_000 // when test keys are made
+	recTime = 1_760_000_000 // when test records are signed
+)
+
+func newForger(t testing.TB, kind string) *forger {
+	t.Helper()
+	f := &forger{version: 4, created: keyTime}
+	name := kind[:len(kind)-3]
+	if kind[len(kind)-1] == '6' {
+		f.version = 6
+	}
+	switch name {
+	case "ed25519", "eddsa":
+		pub, priv, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.ed25519(name, pub, priv)
+	case "p256":
+		priv, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.p256(t, priv)
+	default:
+		f.rsa(testRSA(t, name))
+	}
+	return f
+}
+
+func (f *forger) ed25519(name string, pub ed25519.PublicKey, priv ed25519.PrivateKey) {
+	if name == "ed25519" {
+		f.key(algoEd25519, pub)
+		f.numbers = func(_ crypto.Hash, d []byte) []byte { return ed25519.Sign(priv, d) }
+		return
+	}
+	f.key(algoEdDSA, appendMPI(bytes.Clone(oidEd25519), append([]byte{0x40}, pub...)))
+	f.numbers = func(_ crypto.Hash, d []byte) []byte {
+		s := ed25519.Sign(priv, d)
+		return appendMPI(appendMPI(nil, s[:32]), s[32:])
+	}
+}
+
+func (f *forger) p256(t testing.TB, priv *ecdsa.PrivateKey) {
+	point, err := priv.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.key(algoECDSA, appendMPI(bytes.Clone(oidP256), point))
+	f.numbers = func(_ crypto.Hash, d []byte) []byte {
+		r, s, err := ecdsa.Sign(rand.Reader, priv, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if highS(s.Bytes()) {
+			s.Sub(elliptic.P256().Params().N, s)
+		}
+		return appendMPI(appendMPI(nil, r.Bytes()), s.Bytes())
+	}
+}
+
+func (f *forger) rsa(priv *rsa.PrivateKey) {
+	f.key(algoRSA, appendMPI(appendMPI(nil, priv.N.Bytes()), big.NewInt(int64(priv.E)).Bytes()))
+	f.numbers = func(h crypto.Hash, d []byte) []byte {
+		s, err := rsa.SignPKCS1v15(rand.Reader, priv, h, d)
+		if err != nil {
+			panic(err)
+		}
+		return appendMPI(nil, s)
+	}
+}
+
+var (
+	rsaMu   sync.Mutex
+	rsaKeys = map[string]*rsa.PrivateKey{}
+)
+
+func testRSA(t testing.TB, name string) *rsa.PrivateKey {
+	t.Helper()
+	rsaMu.Lock()
+	defer rsaMu.Unlock()
+	if k := rsaKeys[name]; k != nil {
+		return k
+	}
+	b, err := os.ReadFile("testdata/" + name + ".primes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p, q big.Int
+	if _, err := fmt.Sscanf(string(b), "%x\n%x\n", &p, &q); err != nil {
+		t.Fatal(err)
+	}
+	k, err := rsaKey(&p, &q, rsaExponent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKeys[name] = k
+	return k
+}
+
+func rsaKey(p, q *big.Int, e int64) (*rsa.PrivateKey, error) {
+	one := big.NewInt(1)
+	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+	k := &rsa.PrivateKey{
+		PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: int(e)},
+		D:         new(big.Int).ModInverse(big.NewInt(e), phi),
+		Primes:    []*big.Int{p, q},
+	}
+	k.Precompute()
+	return k, k.Validate()
+}
+
+// key sets the public key and its fingerprint.
+func (f *forger) key(algo byte, material []byte) {
+	f.algo = algo
+	f.body = binary.BigEndian.AppendUint32([]byte{f.version}, f.created)
+	f.body = append(f.body, algo)
+	if f.version == 6 {
+		f.body = binary.BigEndian.AppendUint32(f.body, uint32(len(material)))
+	}
+	f.body = append(f.body, material...)
+	if f.version == 6 {
+		s := sha256.Sum256(f.hashed())
+		f.fpr = s[:]
+	} else {
+		s := sha1.Sum(f.hashed())
+		f.fpr = s[:]
+	}
+}
+
+func (f *forger) hashed() []byte {
+	k := publicKey{version: f.version, body: f.body}
+	return k.hashed()
+}
+
+func (f *forger) fingerprint() records.Fingerprint {
+	fpr, err := records.FingerprintFromBytes(f.fpr)
+	if err != nil {
+		panic(err)
+	}
+	return fpr
+}
+
+// forged is a signature before it is made.
+type forged struct {
+	version, kind, algo, hash byte
+	hashed, unhashed          []byte
+	tamper                    func(*signature) // after signing
+}
+
+// sign makes a signature packet's body; version, algo and hash default to what
+// the key needs.
+func (f *forger) sign(s forged, data ...[]byte) []byte {
+	sig := &signature{version: s.version, kind: s.kind, algo: s.algo, hash: s.hash, hashed: s.hashed}
+	if sig.version == 0 {
+		sig.version = f.version
+	}
+	if sig.algo == 0 {
+		sig.algo = f.algo
+	}
+	if sig.hash == 0 {
+		sig.hash = 8
+	}
+	hash := map[byte]crypto.Hash{2: crypto.SHA1, 8: crypto.SHA256, 9: crypto.SHA384, 10: crypto.SHA512, 11: crypto.SHA224}[sig.hash]
+	if sig.version == 6 {
+		sig.salt = make([]byte, hash.Size()/2)
+	}
+	h := hash.New()
+	h.Write(sig.salt)
+	for _, d := range data {
+		h.Write(d)
+	}
+	head := sig.signedHead()
+	h.Write(head)
+	h.Write(binary.BigEndian.AppendUint32([]byte{sig.version, 0xff}, uint32(len(head))))
+	digest := h.Sum(nil)
+	sig.tag = digest[:2]
+	numbers := f.numbers(hash, digest)
+	if s.tamper != nil {
+		s.tamper(sig)
+	}
+	return append(sig.appendBody(nil, s.unhashed), numbers...)
+}
+
+func subs(list ...[]byte) []byte { return bytes.Join(list, nil) }
+
+func sub(kind byte, body ...byte) []byte { return appendSubpacket(nil, kind, body) }
+
+func criticalSub(kind byte, body ...byte) []byte { return appendSubpacket(nil, kind|0x80, body) }
+
+func uint32Sub(kind byte, v uint32) []byte {
+	return sub(kind, binary.BigEndian.AppendUint32(nil, v)...)
+}
+
+func made(t uint32) []byte { return uint32Sub(subCreated, t) }
+
+func (f *forger) issuer() []byte { return sub(subFingerprint, append([]byte{f.version}, f.fpr...)...) }
+
+func notationSub(flags byte, critical bool, name, value string) []byte {
+	b := []byte{flags, 0, 0, 0, byte(len(name) >> 8), byte(len(name)), byte(len(value) >> 8), byte(len(value))}
+	b = append(append(b, name...), value...)
+	kind := byte(subNotation)
+	if critical {
+		kind |= 0x80
+	}
+	return appendSubpacket(nil, kind, b)
+}
+
+func contextSub(value string) []byte { return notationSub(0x80, false, ContextNotation, value) }
+
+// recordSubs are the subpackets of a good signature at t of a heartbeat.
+func (f *forger) recordSubs(t uint32) []byte {
+	return subs(made(t), f.issuer(), contextSub("es/1/heartbeat"))
+}
+
+func (f *forger) primary() []byte { return appendPacket(nil, packetPublicKey, f.body) }
+
+func sigPacket(body []byte) []byte { return appendPacket(nil, packetSignature, body) }
+
+const testUID = "Forged <forged@example.com>"
+
+func uidPacket(uid string) []byte { return appendPacket(nil, packetUserID, []byte(uid)) }
+
+func uidHashed(uid string) []byte {
+	n := len(uid)
+	return append([]byte{0xb4, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, uid...)
+}
+
+// selfSubs are the subpackets of a self-signature that lets the primary key sign.
+func (f *forger) selfSubs(t uint32, more ...[]byte) []byte {
+	return subs(made(t), f.issuer(), sub(subKeyFlags, 0x03), subs(more...))
+}
+
+func (f *forger) cert(uid string, hashed []byte) []byte {
+	return sigPacket(f.sign(forged{kind: sigPositiveCert, hashed: hashed}, f.hashed(), uidHashed(uid)))
+}
+
+func (f *forger) direct(hashed []byte) []byte {
+	return sigPacket(f.sign(forged{kind: sigDirectKey, hashed: hashed}, f.hashed()))
+}
+
+func (f *forger) revoke(t uint32, reason ...byte) []byte {
+	h := subs(made(t), f.issuer())
+	if len(reason) > 0 {
+		h = append(h, sub(subReason, reason...)...)
+	}
+	return sigPacket(f.sign(forged{kind: sigKeyRevocation, hashed: h}, f.hashed()))
+}
+
+func (f *forger) subkey() []byte { return appendPacket(nil, packetPublicSubkey, f.body) }
+
+// bind makes a binding of a signing subkey with its cross-signature in the
+// hashed area.
+func (f *forger) bind(s *forger, t uint32, more ...[]byte) []byte {
+	cross := s.sign(forged{kind: sigPrimaryBinding, hashed: subs(made(t), s.issuer())}, f.hashed(), s.hashed())
+	h := subs(made(t), f.issuer(), sub(subKeyFlags, 0x02), sub(subEmbedded, cross...), subs(more...))
+	return sigPacket(f.sign(forged{kind: sigSubkeyBinding, hashed: h}, f.hashed(), s.hashed()))
+}
+
+func (f *forger) revokeSubkey(s *forger, t uint32, reason ...byte) []byte {
+	h := subs(made(t), f.issuer())
+	if len(reason) > 0 {
+		h = append(h, sub(subReason, reason...)...)
+	}
+	return sigPacket(f.sign(forged{kind: sigSubRevocation, hashed: h}, f.hashed(), s.hashed()))
+}
+
+// main is the self-signature with the key's properties: over a user id in v4,
+// over the key in v6.
+func (f *forger) main(t uint32, more ...[]byte) []byte {
+	if f.version == 6 {
+		return f.direct(f.selfSubs(t, more...))
+	}
+	return subs(uidPacket(testUID), f.cert(testUID, f.selfSubs(t, more...)))
+}
+
+// block is the key's usual block: the primary key may sign.
+func (f *forger) block() []byte { return subs(f.primary(), f.main(keyTime)) }
+
+func mustParse(t testing.TB, block []byte) *Key {
+	t.Helper()
+	k, err := ParseKey(block)
+	if err != nil {
+		t.Fatalf("ParseKey: %v", err)
+	}
+	return k
+}
+
+// mustRead puts a forged key into canonical form.
+func mustRead(t testing.TB, parts ...[]byte) *Key {
+	t.Helper()
+	k, err := ReadKey(subs(parts...))
+	if err != nil {
+		t.Fatalf("ReadKey: %v", err)
+	}
+	return k
+}
+
+func heartbeatBytes(t testing.TB, author records.Fingerprint) []byte {
+	t.Helper()
+	b, err := records.Encode(&records.Record{Author: author, Time: recTime, Body: &records.Heartbeat{Next: recTime + 86400}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// envelope signs a heartbeat of author's with signer.
+func envelope(t testing.TB, author, signer *forger, s forged) []byte {
+	t.Helper()
+	rec := heartbeatBytes(t, author.fingerprint())
+	if s.hashed == nil {
+		s.hashed = signer.recordSubs(recTime)
+	}
+	return join(t, rec, sigPacket(signer.sign(s, rec)))
+}
+
+func join(t testing.TB, record, signature []byte) []byte {
+	t.Helper()
+	b, err := records.EncodeEnvelope(record, signature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// negateS returns n-s on P-256.
+func negateS(s []byte) []byte {
+	return new(big.Int).Sub(elliptic.P256().Params().N, new(big.Int).SetBytes(s)).Bytes()
+}
