@@ -254,7 +254,7 @@ func randomPackage(r *rand.Rand) packageDir {
 		pkg["bin"] = map[string]string{"x": "./" + pick(r, paths), "y": "lib/../" + pick(r, paths)}
 	case 2:
 		// Which of two programs of one name wins is up to the file system.
-		if dir := pick(r, someDirs); p.distinctNames(dir + "/") {
+		if dir := pick(r, someDirs); dir != "node_modules" && p.distinctNames(dir+"/") {
 			pkg["directories"] = map[string]string{"bin": dir}
 		}
 	}
@@ -284,8 +284,11 @@ func addBundles(r *rand.Rand, p packageDir, pkg map[string]any) {
 		}
 		data, _ := json.Marshal(dep)
 		for range 4 {
-			p[prefix+pick(r, someNames)] = "x"
-			p[prefix+pick(r, someDirs[:6])+"/"+pick(r, someNames)] = "x"
+			for _, path := range []string{pick(r, someNames), pick(r, someDirs[:6]) + "/" + pick(r, someNames)} {
+				if !p.hasFolded(prefix + path) {
+					p[prefix+path] = "x"
+				}
+			}
 		}
 		p[prefix+"package.json"] = string(data)
 		if r.IntN(4) == 0 {

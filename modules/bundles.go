@@ -109,7 +109,7 @@ func npmBinDirectory(pkg *jsonObject, dir string) []string {
 		return nil
 	}
 	sub = securePath(sub)
-	var programs []string
+	last := make(map[string]string)
 	root := dir + "/" + sub
 	// What cannot be read has no programs.
 	_ = fs.WalkDir(os.DirFS(root), ".", func(p string, e fs.DirEntry, err error) error {
@@ -122,10 +122,25 @@ func npmBinDirectory(pkg *jsonObject, dir string) []string {
 			}
 			return nil
 		}
-		programs = append(programs, sub+"/"+p)
+		if old, ok := last[e.Name()]; !ok || laterBin(old, sub+"/"+p) {
+			last[e.Name()] = sub + "/" + p
+		}
 		return nil
 	})
+	programs := make([]string, 0, len(last))
+	for _, p := range last {
+		programs = append(programs, p)
+	}
+	slices.Sort(programs)
 	return programs
+}
+
+// laterBin reports whether q comes after p in directories.bin, where the last
+// program of a name counts. npm takes the shallow ones first and has no order
+// beyond that.
+func laterBin(p, q string) bool {
+	dp, dq := strings.Count(p, "/"), strings.Count(q, "/")
+	return dp < dq || dp == dq && p < q
 }
 
 func securePath(p string) string {

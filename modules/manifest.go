@@ -290,7 +290,12 @@ func (p *PackageJSON) binDirectory(paths []string) ([]bin, error) {
 		}
 		bins = append(bins, bin{command, file})
 	}
-	slices.SortFunc(bins, func(a, b bin) int { return strings.Compare(a.program, b.program) })
+	slices.SortFunc(bins, func(a, b bin) int {
+		if laterBin(a.program, b.program) {
+			return -1
+		}
+		return boolInt(laterBin(b.program, a.program))
+	})
 	return bins, nil
 }
 
