@@ -1,0 +1,201 @@
+package sign
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/everythingstays/es/records"
+)
+
+// permutations calls f with every order of 0..n-1.
+func permutations(n int, f func([]int)) {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	var permute func(int)
+	permute = func(k int) {
+		if k == n {
+			f(order)
+			return
+		}
+		for i := k; i < n; i++ {
+			order[k], order[i] = order[i], order[k]
+			permute(k + 1)
+			order[k], order[i] = order[i], order[k]
+		}
+	}
+	permute(0)
+}
+
+func TestMergeInEveryOrder(t *testing.T) {
+	f, s := newForger(t, "eddsa-v4"), newForger(t, "p256-v4")
+	P, main, uid := f.primary(), f.main(keyTime), uidPacket(testUID)
+	blocks := []*Key{
+		mustRead(t, P, main),
+		mustRead(t, P, f.revoke(recTime, 3), main),
+		mustRead(t, P, f.revoke(recTime+5, 2), f.main(recTime)),
+		mustRead(t, P, main, s.subkey(), f.bind(s, keyTime)),
+		mustRead(t, P, uidPacket("Other Name"), f.cert("Other Name", f.selfSubs(recTime)), s.subkey(), f.revokeSubkey(s, recTime)),
+		mustRead(t, P, uid, f.cert(testUID, f.selfSubs(keyTime+1)), f.cert(testUID, f.selfSubs(keyTime+2))),
+	}
+	var want []byte
+	permutations(len(blocks), func(order []int) {
+		k := blocks[order[0]]
+		for _, i := range order[1:] {
+			k = mustMerge(t, k, blocks[i])
+		}
+		if want == nil {
+			want = k.Block()
+			mustParse(t, want)
+		}
+		if !bytes.Equal(k.Block(), want) {
+			t.Fatalf("order %v gives another block", order)
+		}
+		if r, ok := k.Revocation(); !ok || !r.Hard {
+			t.Fatalf("order %v lost the revocation", order)
+		}
+	})
+	// Association: any two partial unions join to the same.
+	permutations(4, func(order []int) {
+		left := mustMerge(t, mustMerge(t, blocks[order[0]], blocks[order[1]]), mustMerge(t, blocks[order[2]], blocks[order[3]]))
+		right := mustMerge(t, blocks[order[0]], mustMerge(t, blocks[order[1]], mustMerge(t, blocks[order[2]], blocks[order[3]])))
+		if !bytes.Equal(left.Block(), right.Block()) {
+			t.Fatalf("order %v does not associate", order)
+		}
+	})
+}
+
+func mustMerge(t *testing.T, a, b *Key) *Key {
+	t.Helper()
+	k, err := a.Merge(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// Where a union exceeds the limit, it is still one union whatever the order, and
+// what was sent with a revocation stays revoked.
+func TestMergeOverLimit(t *testing.T) {
+	for _, kind := range []string{"ed25519-v4", "rsa4096-v4", "ed25519-v6"} {
+		t.Run(kind, func(t *testing.T) {
+			f := newForger(t, kind)
+			k := mustParse(t, f.block())
+			pool := elementPool(t, f)
+			r := rand.New(rand.NewPCG(7, 7))
+			dropped := 0
+			for range 400 {
+				a, b, c := sample(r, pool), sample(r, pool), sample(r, pool)
+				all := limit(k.primary, union(a, b, c))
+				left := limit(k.primary, union(limit(k.primary, union(limit(k.primary, a), limit(k.primary, b))), limit(k.primary, c)))
+				right := limit(k.primary, union(limit(k.primary, union(limit(k.primary, c), limit(k.primary, b))), limit(k.primary, a)))
+				block := encodeBlock(k.primary, all)
+				if !bytes.Equal(block, encodeBlock(k.primary, left)) || !bytes.Equal(block, encodeBlock(k.primary, right)) {
+					t.Fatal("the union depends on the order")
+				}
+				if len(block) > records.MaxKeyBlock {
+					t.Fatalf("block has %d bytes", len(block))
+				}
+				if len(all) < len(union(a, b, c)) {
+					dropped++
+				}
+				checkNotRevived(t, k, union(a, b, c), all)
+			}
+			if dropped == 0 {
+				t.Error("no union exceeded the limit")
+			}
+		})
+	}
+}
+
+// checkNotRevived checks that what kept elements say is revoked is what all said.
+func checkNotRevived(t *testing.T, k *Key, all, kept []*element) {
+	t.Helper()
+	full, small := &Key{primary: k.primary, elements: all}, &Key{primary: k.primary, elements: kept}
+	if f, s := full.revocation(nil), small.revocation(nil); f != s {
+		t.Fatal("the primary key's worst revocation was dropped")
+	}
+	for _, e := range kept {
+		if e.role == roleBinding && full.revocation(e.subkey) != small.revocation(e.subkey) {
+			t.Fatal("a subkey lost its worst revocation and kept its binding")
+		}
+	}
+}
+
+// elementPool makes elements of all roles and many sizes.
+func elementPool(t *testing.T, f *forger) []*element {
+	t.Helper()
+	primary := mustParse(t, f.block()).primary
+	var pool []*element
+	add := func(uid *string, subkey *publicKey, packets ...[]byte) {
+		for _, b := range packets {
+			p, _, err := nextPacket(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, rule, err := newElement(primary, uid, subkey, p.body)
+			if err != nil {
+				t.Fatalf("%s: %v", rule, err)
+			}
+			pool = append(pool, e)
+		}
+	}
+	for i := range 14 {
+		at := keyTime + uint32(i%7)
+		uid := strings.Repeat("u", 1+i*17)
+		fill := notationSub(0x80, false, "n@example.com", strings.Repeat("x", i*25))
+		add(&uid, nil, f.cert(uid, f.selfSubs(at, fill)))
+		add(nil, nil, f.direct(f.selfSubs(at, fill)))
+		kind := "ed25519-v4"
+		switch {
+		case f.version == 6:
+			kind = "ed25519-v6"
+		case i%3 == 0:
+			kind = "rsa4096-v4"
+		}
+		s := newForger(t, kind)
+		sub, err := parsePublicKey(s.body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(nil, sub, f.bind(s, at, fill))
+		if i%4 == 0 {
+			add(nil, sub, f.revokeSubkey(s, at, byte(i%4)), f.revokeSubkey(s, at+1, 3))
+		}
+		if i%6 == 0 {
+			add(nil, nil, f.revoke(at, byte(i%4)))
+		}
+	}
+	return pool
+}
+
+func sample(r *rand.Rand, pool []*element) []*element {
+	var s []*element
+	for _, e := range pool {
+		if r.IntN(3) == 0 {
+			s = append(s, e)
+		}
+	}
+	return s
+}
+
+// Serving a key without its revocation undoes nothing (security: revocation
+// stripping).
+func TestRevocationStripping(t *testing.T) {
+	f := newForger(t, "ed25519-v6")
+	env := envelope(t, f, f, forged{})
+	revoked, bare := mustRead(t, f.primary(), f.revoke(recTime-1, 1), f.main(keyTime)), mustParse(t, f.block())
+	k := revoked
+	for range 100 {
+		k = mustParse(t, mustMerge(t, bare, k).Block())
+		if _, err := Open(env, ring(k)); !isProblem(err, Revoked) {
+			t.Fatalf("revoked key: %v", err)
+		}
+	}
+	if !bytes.Equal(k.Block(), revoked.Block()) {
+		t.Error("the block changed")
+	}
+}
