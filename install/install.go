@@ -3,6 +3,8 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
@@ -20,6 +22,10 @@ type Options struct {
 	// Platform decides about os, cpu, libc and engines; zero fields stand for
 	// this machine, and an unknown Node version is not checked.
 	Platform Platform
+	// Approve, if set, is called before anything is written when a name gets a
+	// signer that es-lock.json does not have for it. Its error stops everything
+	// and is returned.
+	Approve func(signers []Change) error
 	// Workers is how many modules are fetched or written at once; 0 means 8.
 	Workers int
 	// Extract is passed on when a module is written.
@@ -57,8 +63,9 @@ type Event struct {
 // A Result says what an operation changed in the project.
 type Result struct {
 	Saved     []Saved    // what was written into package.json, in order of name
-	Added     []*Package // by path, as everything below
-	Changed   []Change
+	Added     []*Package // by path
+	Changed   []Change   // by path
+	Signers   []Change   // names that have a signer they did not have before
 	Removed   []*Package
 	Unchanged int        // packages that were installed already
 	Scripts   []*Package // added or changed, with scripts that did not run
@@ -73,7 +80,8 @@ type Saved struct {
 	Package *Package
 }
 
-// A Change is a path where another module stands now. The signers may differ.
+// A Change is a path where another module stands now. Before is nil when it is
+// no longer known what stood there.
 type Change struct {
 	Before, After *Package
 }
@@ -92,29 +100,113 @@ type Warning struct {
 }
 
 // Add resolves requests, writes them into package.json and installs. When it
-// fails, package.json and es-lock.json are as they were.
+// fails before it writes, everything is as it was.
 func (p *Project) Add(ctx context.Context, s Sources, requests []Request, o Options) (*Result, error) {
-	return nil, errors.New("add: not built yet")
+	for i, r := range requests {
+		for _, other := range requests[:i] {
+			if r.Name == other.Name && r.Spec.Text != other.Spec.Text {
+				return nil, fmt.Errorf("add %s: it is asked for as %q and as %q", r.Name, clip(other.Spec.Text), clip(r.Spec.Text))
+			}
+		}
+	}
+	return p.change(ctx, s, o, func(j *job) error {
+		for _, r := range requests {
+			j.request(r)
+		}
+		if err := j.plan(ctx); err != nil {
+			return err
+		}
+		return j.save(requests)
+	})
 }
 
 // Install makes node_modules agree with es-lock.json, and before that
 // es-lock.json with package.json: what is locked stays, what is missing is
 // resolved, what nothing needs any more goes.
 func (p *Project) Install(ctx context.Context, s Sources, o Options) (*Result, error) {
-	return nil, errors.New("install: not built yet")
+	return p.change(ctx, s, o, func(j *job) error {
+		if j.locked == nil {
+			if o.Frozen {
+				return &DisagreeError{[]string{"there is no es-lock.json"}}
+			}
+			return j.plan(ctx)
+		}
+		tree, reasons := j.locked.tree(j.edges)
+		if len(reasons) == 0 {
+			j.tree = tree
+			return nil
+		}
+		if o.Frozen {
+			return &DisagreeError{reasons}
+		}
+		return j.plan(ctx)
+	})
 }
 
 // Remove takes names out of package.json, and out of node_modules whatever
 // nothing else needs. A name that is not in esDependencies is a *NotFoundError.
 func (p *Project) Remove(ctx context.Context, s Sources, names []records.Name, o Options) (*Result, error) {
-	return nil, errors.New("remove: not built yet")
+	return p.change(ctx, s, o, func(j *job) error {
+		for _, name := range names {
+			if err := j.file.remove(name); err != nil {
+				return err
+			}
+			j.edits = append(j.edits, edit{name: name, remove: true})
+			j.edges = slices.DeleteFunc(j.edges, func(e edge) bool { return e.name == name })
+		}
+		return j.plan(ctx)
+	})
 }
 
-// NotFoundError is returned for a name that package.json does not have.
+// change opens the project for one operation, which decides in prepare what the
+// tree shall be.
+func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func(*job) error) (_ *Result, err error) {
+	// What cannot be read is reported before anything is made, such as a
+	// node_modules for the lock.
+	if _, _, err := readPackageFile(p.dir); err != nil {
+		return nil, err
+	}
+	if _, err := readLockfile(p.dir); err != nil {
+		return nil, err
+	}
+	d, err := openDisk(ctx, p.dir, &o, p.step)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	o.Platform = o.Platform.fill()
+	j := &job{dir: p.dir, disk: d, options: &o, shelf: newShelf(s), resolver: s.Resolver, result: &Result{}}
+	if err := j.load(); err != nil {
+		return nil, err
+	}
+	if err := prepare(j); err != nil {
+		return nil, err
+	}
+	if err := j.apply(ctx); err != nil {
+		return nil, err
+	}
+	return j.result, nil
+}
+
+// A NotFoundError is returned for a name that package.json does not have.
 type NotFoundError struct {
 	Name records.Name
 }
 
 func (e *NotFoundError) Error() string {
 	return "package.json has no " + string(e.Name) + " among its esDependencies"
+}
+
+func (o *Options) workers() int {
+	if o.Workers > 0 {
+		return o.Workers
+	}
+	return 8
+}
+
+// event reports progress; it is called by one goroutine at a time.
+func (o *Options) event(e Event) {
+	if o.Progress != nil {
+		o.Progress(e)
+	}
 }

@@ -2,7 +2,9 @@ package install
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
@@ -12,14 +14,40 @@ import (
 // A Project is a directory with a package.json. Any number of processes may
 // work on one: those that change it wait for each other.
 type Project struct {
-	dir string
+	dir  string
+	step func(op string) // called before every change on disk; for tests
 }
 
 // Open finds the project that dir belongs to, as npm does: dir or the nearest
 // directory above it that has a package.json or a node_modules, and otherwise
 // dir itself. It writes nothing; package.json is made when something is added.
 func Open(dir string) (*Project, error) {
-	return nil, errors.New("open project: not built yet")
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open project: %w", err)
+	}
+	if info, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("open project: %w", err)
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("open project: %q is not a directory", dir)
+	}
+	for up := dir; ; up = filepath.Dir(up) {
+		if isProject(up) {
+			return &Project{dir: up}, nil
+		}
+		if up == filepath.Dir(up) {
+			return &Project{dir: dir}, nil
+		}
+	}
+}
+
+// isProject reports whether dir has a package.json or a node_modules.
+func isProject(dir string) bool {
+	if info, err := os.Stat(filepath.Join(dir, packageJSON)); err == nil && info.Mode().IsRegular() {
+		return true
+	}
+	info, err := os.Stat(filepath.Join(dir, nodeModules))
+	return err == nil && info.IsDir()
 }
 
 // Dir returns the project's directory.
@@ -33,13 +61,15 @@ type Dependency struct {
 
 // Dependencies returns esDependencies, sorted by name.
 func (p *Project) Dependencies() ([]Dependency, error) {
-	return nil, errors.New("read package.json: not built yet")
+	f, _, err := readPackageFile(p.dir)
+	if err != nil {
+		return nil, err
+	}
+	return f.dependencies()
 }
 
 // Lockfile returns es-lock.json, or nil when there is none.
-func (p *Project) Lockfile() (*Lockfile, error) {
-	return nil, errors.New("read lockfile: not built yet")
-}
+func (p *Project) Lockfile() (*Lockfile, error) { return readLockfile(p.dir) }
 
 // A Resolution is the release that a name and a spec mean to this user.
 type Resolution struct {

@@ -1,0 +1,437 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/everythingstays/es/modules"
+	"golang.org/x/sync/errgroup"
+)
+
+// fetch brings the modules that node_modules lacks here and checks them. It
+// returns the wanted packages and those among them that must be written.
+func (j *job) fetch(ctx context.Context) (nodes, stale []*treeNode, err error) {
+	for {
+		nodes = j.wanted()
+		stale = j.stale(nodes)
+		if err := j.checkOccupied(stale); err != nil {
+			return nil, nil, err
+		}
+		failed, err := j.fetchAll(ctx, stale)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !failed {
+			j.noteSkipped()
+			return nodes, stale, nil
+		}
+	}
+}
+
+// fetchAll reports whether an optional package could not be had, so that others
+// may not be needed either.
+func (j *job) fetchAll(ctx context.Context, stale []*treeNode) (failed bool, err error) {
+	var mu sync.Mutex
+	done := 0
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(j.options.workers())
+	for _, n := range stale {
+		if n.target != nil {
+			continue
+		}
+		g.Go(func() error {
+			_, err := j.shelf.check(gctx, n.pkg)
+			mu.Lock()
+			defer mu.Unlock()
+			done++
+			j.options.event(Event{Fetching, n.pkg.Name, done, len(stale)})
+			var broken *IntegrityError
+			if err == nil || !n.pkg.Optional || errors.As(err, &broken) || gctx.Err() != nil {
+				return err
+			}
+			j.failed[n] = err
+			failed = true
+			return nil
+		})
+	}
+	err = g.Wait()
+	return failed, err
+}
+
+// stale returns the nodes whose package is not in node_modules as it should be.
+// What stands in a package that is replaced goes with it.
+func (j *job) stale(nodes []*treeNode) []*treeNode {
+	var stale []*treeNode
+	replaced := map[*treeNode]bool{}
+	for _, n := range nodes {
+		if !j.marker.holds(j.disk, n.pkg) || replaced[n.parent] {
+			replaced[n] = true
+			stale = append(stale, n)
+		}
+	}
+	return stale
+}
+
+// checkOccupied refuses to replace what es did not install, unless it is the
+// same package and the project says that es installs it.
+func (j *job) checkOccupied(stale []*treeNode) error {
+	if j.options.Force {
+		return nil
+	}
+	for _, n := range stale {
+		at := n.pkg.Path
+		if j.marker.ours(j.disk, at) {
+			continue
+		}
+		info, err := j.disk.lstat(at)
+		if err != nil {
+			return err
+		}
+		if info == nil {
+			continue
+		}
+		if !info.IsDir() {
+			return &OccupiedError{at, "something that es did not put there is no directory"}
+		}
+		if name := j.disk.packageName(at); name != string(folderName(at)) && name != string(n.pkg.Name) {
+			return &OccupiedError{at, fmt.Sprintf("the package %q is there, which es did not install", clip(name))}
+		}
+		if !j.claimed(n) {
+			return &OccupiedError{at, "a package is there that es did not install"}
+		}
+	}
+	return nil
+}
+
+// claimed reports whether the project says that es installs n's path: in
+// es-lock.json, in package.json or on the command line.
+func (j *job) claimed(n *treeNode) bool {
+	if j.locked != nil && j.locked.Packages[n.pkg.Path] != nil {
+		return true
+	}
+	return n.parent.pkg == nil && slices.ContainsFunc(j.edges, func(e edge) bool { return e.name == folderName(n.pkg.Path) })
+}
+
+// packageName returns the name in the package.json of the directory at, or "".
+func (d *disk) packageName(at string) string {
+	text, err := d.root.ReadFile(filepath.Join(filepath.FromSlash(at), packageJSON))
+	if err != nil || len(text) > modules.MaxPackageJSON {
+		return ""
+	}
+	object, err := parseJSONObject(packageJSON, text)
+	if err != nil {
+		return ""
+	}
+	if i := object.find("name"); i >= 0 && object.members[i].text != nil {
+		return *object.members[i].text
+	}
+	return ""
+}
+
+// place makes node_modules hold nodes and nothing else of es's. After a crash
+// anywhere in it, every package is the old one or the new one, and the marker
+// says which must be written again.
+func (j *job) place(ctx context.Context, nodes, stale []*treeNode) error {
+	bins, warnings := chooseBins(nodes)
+	j.result.Warnings = append(j.result.Warnings, warnings...)
+	extra := j.extra(nodes)
+	j.report(nodes, stale, extra)
+	if len(stale) == 0 && len(extra) == 0 && j.binsCurrent(bins) {
+		return nil
+	}
+	if err := j.announce(stale, extra, bins); err != nil {
+		return err
+	}
+	if err := j.removeExtra(extra, bins); err != nil {
+		return err
+	}
+	if err := j.writeAll(ctx, stale); err != nil {
+		return err
+	}
+	if err := j.linkBins(bins); err != nil {
+		return err
+	}
+	j.marker.Modules = map[string]placed{}
+	for _, n := range nodes {
+		p := placed{Module: n.pkg.Module.String(), Link: n.pkg.Link}
+		if n.target == nil {
+			p.Fingerprint = j.disk.fingerprint(n.pkg.Path)
+		}
+		j.marker.Modules[n.pkg.Path] = p
+	}
+	return j.marker.write(j.disk)
+}
+
+// extra returns the paths that es filled and that are no longer wanted, but not
+// those inside of others.
+func (j *job) extra(nodes []*treeNode) []string {
+	wanted := map[string]bool{}
+	for _, n := range nodes {
+		wanted[n.pkg.Path] = true
+	}
+	var extra []string
+	for _, path := range j.marker.paths() {
+		inside := slices.ContainsFunc(extra, func(e string) bool { return strings.HasPrefix(path, e+"/") })
+		if !wanted[path] && !inside {
+			extra = append(extra, path)
+		}
+	}
+	return extra
+}
+
+// report says in the result what will have changed.
+func (j *job) report(nodes, stale []*treeNode, extra []string) {
+	written := map[*treeNode]bool{}
+	for _, n := range stale {
+		written[n] = true
+	}
+	for _, n := range nodes {
+		before, known := j.marker.Modules[n.pkg.Path]
+		switch {
+		case !written[n] || known && before.Module == n.pkg.Module.String() && before.Link == n.pkg.Link:
+			j.result.Unchanged++
+			continue
+		case known:
+			j.result.Changed = append(j.result.Changed, Change{j.before(n.pkg.Path), n.pkg})
+		default:
+			j.result.Added = append(j.result.Added, n.pkg)
+		}
+		if n.pkg.Scripts && n.target == nil {
+			j.result.Scripts = append(j.result.Scripts, n.pkg)
+		}
+	}
+	for _, path := range extra {
+		for _, gone := range append([]string{path}, j.marker.inside(path)...) {
+			if p := j.before(gone); p != nil {
+				j.result.Removed = append(j.result.Removed, p)
+			}
+		}
+	}
+	byPath := func(p, q *Package) int { return strings.Compare(p.Path, q.Path) }
+	slices.SortFunc(j.result.Added, byPath)
+	slices.SortFunc(j.result.Removed, byPath)
+	slices.SortFunc(j.result.Scripts, byPath)
+	slices.SortFunc(j.result.Changed, func(a, b Change) int { return byPath(a.After, b.After) })
+}
+
+// before returns the package that stood at path, as far as es-lock.json says.
+func (j *job) before(path string) *Package {
+	if j.locked == nil {
+		return nil
+	}
+	if p := j.locked.Packages[path]; p != nil && p.Module.String() == j.marker.Modules[path].Module {
+		return p
+	}
+	return nil
+}
+
+// announce notes in the marker what is about to change, so that it counts as
+// es's and as unfinished until the end. What somebody else put there is left
+// out: after a crash it may still stand there.
+func (j *job) announce(stale []*treeNode, extra []string, bins []bin) error {
+	flux := *j.marker
+	flux.Modules, flux.Bins = map[string]placed{}, map[string]string{}
+	for path, p := range j.marker.Modules {
+		flux.Modules[path] = p
+	}
+	for at, owner := range j.marker.Bins {
+		flux.Bins[at] = owner
+	}
+	for _, n := range stale {
+		path := n.pkg.Path
+		if info, err := j.disk.lstat(path); err == nil && info == nil || j.marker.ours(j.disk, path) {
+			flux.Modules[path] = placed{}
+		}
+	}
+	for _, path := range extra {
+		if j.marker.ours(j.disk, path) {
+			flux.Modules[path] = placed{}
+		}
+	}
+	for _, b := range bins {
+		if !j.disk.foreignBin(b, j.marker) {
+			flux.Bins[b.at] = b.owner.Path
+		}
+	}
+	return flux.write(j.disk)
+}
+
+// removeExtra removes commands first, then packages.
+func (j *job) removeExtra(extra []string, bins []bin) error {
+	keep := map[string]bool{}
+	for _, b := range bins {
+		keep[b.at] = true
+	}
+	for at, owner := range j.marker.Bins {
+		if keep[at] {
+			continue
+		}
+		if err := j.disk.unlinkBin(at, owner); err != nil {
+			return fmt.Errorf("remove %s: %w", at, err)
+		}
+		delete(j.marker.Bins, at)
+		j.disk.tidy(at)
+	}
+	for _, path := range extra {
+		if info, err := j.disk.lstat(path); err == nil && info == nil {
+			continue
+		}
+		if !j.marker.ours(j.disk, path) {
+			j.result.Warnings = append(j.result.Warnings, Warning{path, "is not removed: something else than es has replaced it"})
+			continue
+		}
+		if err := j.disk.takeOut(path); err != nil {
+			return err
+		}
+		j.disk.tidy(path)
+	}
+	return nil
+}
+
+// writeAll writes packages, those at the top first, because the others stand in
+// them.
+func (j *job) writeAll(ctx context.Context, stale []*treeNode) error {
+	done := 0
+	for len(stale) > 0 {
+		depth := stale[0].depth()
+		n := slices.IndexFunc(stale, func(n *treeNode) bool { return n.depth() != depth })
+		if n < 0 {
+			n = len(stale)
+		}
+		if err := j.writeLevel(ctx, stale[:n], &done, done+len(stale)); err != nil {
+			return err
+		}
+		stale = stale[n:]
+	}
+	return nil
+}
+
+// writeLevel stages packages that do not stand in each other at once, and swaps
+// them in one after the other.
+func (j *job) writeLevel(ctx context.Context, nodes []*treeNode, done *int, total int) (err error) {
+	staged := make([]*modules.Staged, len(nodes))
+	parents := make([]*os.Root, len(nodes))
+	for i, n := range nodes {
+		j.disk.step("make directory for " + n.pkg.Path)
+		if parents[i], err = j.disk.parent(n.pkg.Path, true); err != nil {
+			return errors.Join(fmt.Errorf("install %s: %w", n.pkg.Path, err), closeAll(parents))
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(j.options.workers())
+	for i, n := range nodes {
+		if n.target != nil {
+			continue
+		}
+		g.Go(func() (err error) {
+			staged[i], err = j.stage(gctx, n.pkg, parents[i])
+			return err
+		})
+	}
+	err = g.Wait()
+	for i, n := range nodes {
+		if err == nil {
+			err = j.swap(n.pkg, staged[i])
+			staged[i] = nil
+			*done++
+			j.options.event(Event{Writing, n.pkg.Name, *done, total})
+		}
+	}
+	for _, s := range staged {
+		if s != nil {
+			err = errors.Join(err, s.Discard())
+		}
+	}
+	return errors.Join(err, closeAll(parents))
+}
+
+func (j *job) stage(ctx context.Context, p *Package, parent *os.Root) (*modules.Staged, error) {
+	t, err := j.shelf.tree(ctx, p.Name, modules.Bounds{CID: p.Module, Size: p.Size, Files: p.Files})
+	if err != nil {
+		return nil, err
+	}
+	s, err := modules.Stage(ctx, j.shelf.sources.Blocks, t, parent, j.options.Extract)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", p.Path, err)
+	}
+	return s, nil
+}
+
+// swap puts a package, or a link, in its place.
+func (j *job) swap(p *Package, s *modules.Staged) error {
+	if s == nil {
+		if info, err := j.disk.lstat(p.Path); err != nil || info != nil && info.Mode().Type() != fs.ModeSymlink {
+			if err := errors.Join(err, j.disk.takeOut(p.Path)); err != nil {
+				return err
+			}
+		}
+		if err := j.disk.symlink(linkTarget(p.Path, p.Link), p.Path); err != nil {
+			return fmt.Errorf("link %s: %w", p.Path, err)
+		}
+		return nil
+	}
+	j.disk.step("swap " + p.Path)
+	if err := s.Swap(path.Base(p.Path)); err != nil {
+		return fmt.Errorf("write %s: %w", p.Path, err)
+	}
+	return nil
+}
+
+// linkBins links the commands, and notes in the marker which are es's.
+func (j *job) linkBins(bins []bin) error {
+	for _, b := range bins {
+		warning, err := j.disk.linkBin(b, j.marker, runtime.GOOS == "windows")
+		var occupied *OccupiedError
+		if errors.As(err, &occupied) {
+			warning, err = &Warning{b.owner.Path, fmt.Sprintf("its command %q is not linked: %v", path.Base(b.at), err)}, nil
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("link %s: %w", b.at, err)
+		case warning != nil:
+			j.result.Warnings = append(j.result.Warnings, *warning)
+			delete(j.marker.Bins, b.at)
+		default:
+			j.marker.Bins[b.at] = b.owner.Path
+		}
+	}
+	return nil
+}
+
+// binsCurrent reports whether the commands are linked as they should be.
+func (j *job) binsCurrent(bins []bin) bool {
+	count := 0
+	for _, b := range bins {
+		if j.marker.Bins[b.at] != b.owner.Path {
+			return false
+		}
+		count++
+		if runtime.GOOS == "windows" {
+			continue
+		}
+		target, err := j.disk.root.Readlink(filepath.FromSlash(b.at))
+		if err != nil || target != linkTarget(b.at, b.file()) {
+			return false
+		}
+	}
+	return count == len(j.marker.Bins)
+}
+
+func closeAll(roots []*os.Root) error {
+	var errs []error
+	for _, r := range roots {
+		if r != nil {
+			errs = append(errs, r.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,198 @@
+package install
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/everythingstays/es/records"
+)
+
+// A bin is a command to be linked.
+type bin struct {
+	at      string // "node_modules/.bin/tool"
+	owner   *Package
+	program string // its path in the owner
+}
+
+// file returns the program's path in the project.
+func (b bin) file() string { return b.owner.Path + "/" + b.program }
+
+// binDir returns the directory for the commands of the package at p.
+func binDir(p string) string {
+	return p[:strings.LastIndex(p, nodeModules+"/")+len(nodeModules)] + "/.bin"
+}
+
+// checkBinPath takes the paths that bins have.
+func checkBinPath(p string) error {
+	i := strings.LastIndex(p, nodeModules+"/.bin/")
+	if i < 0 {
+		return fmt.Errorf("is not in a .bin")
+	}
+	if i > 0 {
+		if err := checkPackagePath(strings.TrimSuffix(p[:i], "/")); err != nil {
+			return err
+		}
+	}
+	return records.CheckCommand(path.Base(p))
+}
+
+// chooseBins decides which command goes to which package: first to those that
+// the package above asks for itself, then by path.
+func chooseBins(nodes []*treeNode) ([]bin, []Warning) {
+	chosen := map[string]bin{}
+	var warnings []Warning
+	nodes = slices.SortedFunc(slices.Values(nodes), func(a, b *treeNode) int {
+		if a.direct() != b.direct() {
+			if a.direct() {
+				return -1
+			}
+			return 1
+		}
+		return comparePaths(a.pkg.Path, b.pkg.Path)
+	})
+	for _, n := range nodes {
+		if n.target != nil {
+			continue
+		}
+		for _, command := range slices.Sorted(maps.Keys(n.pkg.Bin)) {
+			b := bin{binDir(n.pkg.Path) + "/" + command, n.pkg, n.pkg.Bin[command]}
+			switch other, taken := chosen[b.at]; {
+			case checkBin(command, b.program) != nil:
+				warnings = append(warnings, Warning{n.pkg.Path, fmt.Sprintf("its command %q is not linked: that is no name or no path for a command", clip(command))})
+			case reserved(command, n.pkg.Name):
+				warnings = append(warnings, Warning{n.pkg.Path, fmt.Sprintf("its command %q is not linked: that is another program's name", command)})
+			case taken:
+				warnings = append(warnings, Warning{n.pkg.Path, fmt.Sprintf("its command %q is not linked: %s has one of this name", command, other.owner)})
+			default:
+				chosen[b.at] = b
+			}
+		}
+	}
+	list := slices.SortedFunc(maps.Values(chosen), func(a, b bin) int { return strings.Compare(a.at, b.at) })
+	return list, warnings
+}
+
+// direct reports whether the package that n stands in asks for n.
+func (n *treeNode) direct() bool {
+	return n.parent.found[folderName(n.pkg.Path)] == n
+}
+
+// reserved reports whether command is what everything else is run with, unless
+// the package is that very program.
+func reserved(command string, name records.Name) bool {
+	switch command {
+	case "node", "npm", "es":
+		return string(name) != command
+	case "npx":
+		return name != "npm" && name != "npx"
+	}
+	return false
+}
+
+// linkBin links b unless something else than es made what is there.
+func (d *disk) linkBin(b bin, m *marker, windows bool) (*Warning, error) {
+	if why := d.program(b); why != "" {
+		return &Warning{b.owner.Path, fmt.Sprintf("its command %q is not linked: %s", path.Base(b.at), why)}, nil
+	}
+	if err := d.mkdir(path.Dir(b.at)); err != nil {
+		return nil, err
+	}
+	if d.foreignBin(b, m) {
+		return &Warning{b.owner.Path, fmt.Sprintf("its command %q is not linked: %s is not es's", path.Base(b.at), b.at)}, nil
+	}
+	if windows {
+		return nil, d.writeShims(b)
+	}
+	target := linkTarget(b.at, b.file())
+	if now, err := d.root.Readlink(filepath.FromSlash(b.at)); err == nil && now == target {
+		return nil, nil
+	}
+	return nil, d.symlink(target, b.at)
+}
+
+// program says why b's program is not a file of its package, or makes it
+// executable.
+func (d *disk) program(b bin) string {
+	info, err := d.lstat(b.file())
+	if err != nil || info == nil || !info.Mode().IsRegular() {
+		return fmt.Sprintf("%q is not a file of the package", clip(b.program))
+	}
+	if info.Mode().Perm()&0o111 == 0o111 {
+		return ""
+	}
+	// A copy: the file may share its mode with the block store and with others.
+	text, err := d.root.ReadFile(filepath.FromSlash(b.file()))
+	if err == nil {
+		err = d.write(b.file(), text, info.Mode().Perm()|0o111)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// foreignBin reports whether something at b.at was not linked by es and does
+// not lead into b's own package.
+func (d *disk) foreignBin(b bin, m *marker) bool {
+	if _, ours := m.Bins[b.at]; ours {
+		return false
+	}
+	info, err := d.lstat(b.at)
+	if err != nil {
+		return true
+	}
+	if info == nil {
+		return false
+	}
+	return info.Mode().Type() != fs.ModeSymlink || !d.leadsInto(b.at, b.owner.Path)
+}
+
+// leadsInto reports whether the link at name points to a file of the package
+// at owner.
+func (d *disk) leadsInto(name, owner string) bool {
+	target, err := d.root.Readlink(filepath.FromSlash(name))
+	if err != nil {
+		return false
+	}
+	return strings.HasPrefix(path.Join(path.Dir(name), filepath.ToSlash(target)), owner+"/")
+}
+
+// unlinkBin removes the command at name if es linked it to owner.
+func (d *disk) unlinkBin(name, owner string) error {
+	info, err := d.lstat(name)
+	if err != nil || info == nil {
+		return nil
+	}
+	if info.Mode().Type() == fs.ModeSymlink {
+		if !d.leadsInto(name, owner) {
+			return nil
+		}
+		d.step("unlink " + name)
+		return d.root.Remove(filepath.FromSlash(name))
+	}
+	for _, shim := range shimNames(name) {
+		if text, err := d.root.ReadFile(filepath.FromSlash(shim)); err != nil || !strings.Contains(string(text), "basedir") && !strings.Contains(string(text), "dp0") {
+			continue
+		}
+		d.step("unlink " + shim)
+		if err := d.root.Remove(filepath.FromSlash(shim)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkTarget returns what a link at name says to lead to target, both in the
+// project.
+func linkTarget(name, target string) string {
+	rel, err := filepath.Rel(filepath.FromSlash(path.Dir(name)), filepath.FromSlash(target))
+	if err != nil {
+		panic(err) // both are relative and clean
+	}
+	return rel
+}

@@ -1,0 +1,325 @@
+package install
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/everythingstays/es/modules"
+)
+
+const (
+	lockName  = ".es-lock" // in node_modules: held by whoever changes the project
+	oldPrefix = ".es-old-" // in node_modules: what was taken out and is being removed
+	tempName  = ".es-new"  // in node_modules: what will be renamed
+	lockPause = 20 * time.Millisecond
+)
+
+// A disk is the project's directory. Every directory on the way to what it
+// changes is a real one: os.Root keeps to the project, but follows links in it.
+type disk struct {
+	root *os.Root
+	lock *os.File
+	step func(op string) // called before every change; for tests
+}
+
+// openDisk opens dir with its node_modules, and waits until no other process
+// works on it.
+func openDisk(ctx context.Context, dir string, o *Options, step func(string)) (*disk, error) {
+	if step == nil {
+		step = func(string) {}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open project: %w", err)
+	}
+	d := &disk{root: root, step: step}
+	if err := d.acquire(ctx, dir, o); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return d, nil
+}
+
+func (d *disk) acquire(ctx context.Context, dir string, o *Options) error {
+	pause := time.NewTicker(lockPause)
+	defer pause.Stop()
+	for told := false; ; told = true {
+		if err := d.mkdir(nodeModules); err != nil {
+			return err
+		}
+		f, err := lockFile(filepath.Join(dir, nodeModules, lockName))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("lock project: %w", err)
+		}
+		if f != nil {
+			d.lock = f
+			return nil
+		}
+		if !told {
+			o.event(Event{Stage: Waiting})
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for another es in this project: %w", ctx.Err())
+		case <-pause.C:
+		}
+	}
+}
+
+func (d *disk) close() error { return errors.Join(d.lock.Close(), d.root.Close()) }
+
+// mkdir makes the directory at name, whose parents are there, unless it is
+// there.
+func (d *disk) mkdir(name string) error {
+	err := d.realDir(name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := d.root.Mkdir(filepath.FromSlash(name), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	return d.realDir(name)
+}
+
+// realDir returns nil for a directory, fs.ErrNotExist for nothing, and an
+// *OccupiedError for anything else, a link to a directory among it.
+func (d *disk) realDir(name string) error {
+	info, err := d.root.Lstat(filepath.FromSlash(name))
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return &OccupiedError{Path: name, Reason: "something that is not a directory is there"}
+	}
+	return nil
+}
+
+// parent opens the directory that the package or the file at name stands in.
+// With make, missing directories are made.
+func (d *disk) parent(name string, make bool) (*os.Root, error) {
+	elements := strings.Split(path.Dir(name), "/")
+	for i := range elements {
+		prefix := path.Join(elements[:i+1]...)
+		check := d.realDir
+		if make {
+			check = d.mkdir
+		}
+		if err := check(prefix); err != nil {
+			return nil, err
+		}
+	}
+	return d.root.OpenRoot(filepath.FromSlash(path.Dir(name)))
+}
+
+// lstat returns what stands at name, every directory above being a real one;
+// nil is nothing.
+func (d *disk) lstat(name string) (fs.FileInfo, error) {
+	parent, err := d.parent(name, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	info, err := parent.Lstat(path.Base(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return info, err
+}
+
+// recover cleans up in every directory that packages of these paths stand in.
+func (d *disk) recover(paths []string) error {
+	parents := map[string]bool{nodeModules: true}
+	for _, p := range paths {
+		parents[path.Dir(p)] = true
+	}
+	for dir := range parents {
+		parent, err := d.parent(dir+"/x", false)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		var occupied *OccupiedError
+		if errors.As(err, &occupied) {
+			continue // whether it is in the way turns out later
+		}
+		if err == nil {
+			err = errors.Join(modules.Recover(parent), parent.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("clean up %s: %w", dir, err)
+		}
+	}
+	return d.removeOld()
+}
+
+// removeOld removes what an earlier run took out of the tree.
+func (d *disk) removeOld() error {
+	dir, err := d.root.Open(nodeModules)
+	if err != nil {
+		return fmt.Errorf("clean up node_modules: %w", err)
+	}
+	names, err := dir.Readdirnames(-1)
+	if err := errors.Join(err, dir.Close()); err != nil {
+		return fmt.Errorf("clean up node_modules: %w", err)
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, oldPrefix) && name != tempName {
+			continue
+		}
+		if err := d.root.RemoveAll(filepath.Join(nodeModules, name)); err != nil {
+			return fmt.Errorf("clean up node_modules: %w", err)
+		}
+	}
+	for _, name := range []string{packageJSON, lockJSON} {
+		if err := d.root.Remove(newName(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("clean up project: %w", err)
+		}
+	}
+	return nil
+}
+
+// takeOut moves what stands at name away in one step, and then removes it.
+func (d *disk) takeOut(name string) error {
+	if info, err := d.lstat(name); err != nil || info == nil {
+		return err
+	}
+	old := ""
+	for i := 0; ; i++ {
+		old = filepath.Join(nodeModules, fmt.Sprint(oldPrefix, i))
+		if _, err := d.root.Lstat(old); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	d.step("take out " + name)
+	if err := d.root.Rename(filepath.FromSlash(name), old); err != nil {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	d.step("remove " + name)
+	if err := d.root.RemoveAll(old); err != nil {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	return nil
+}
+
+// tidy removes the directories above name, up to node_modules, that are empty.
+func (d *disk) tidy(name string) {
+	for dir := path.Dir(name); dir != nodeModules && dir != "."; dir = path.Dir(dir) {
+		base := path.Base(dir)
+		if base != nodeModules && base[0] != '@' && base != ".bin" {
+			return
+		}
+		d.step("remove directory " + dir)
+		if d.root.Remove(filepath.FromSlash(dir)) != nil {
+			return
+		}
+	}
+}
+
+// symlink makes name a link to target, in one step.
+func (d *disk) symlink(target, name string) error {
+	return d.replace(name, func(temp string) error { return d.root.Symlink(target, temp) })
+}
+
+// write makes name a file with these contents, in one step.
+func (d *disk) write(name string, b []byte, mode fs.FileMode) error {
+	return d.replace(name, func(temp string) error {
+		f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(b)
+		return errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	})
+}
+
+// replace renames what fill makes to name.
+func (d *disk) replace(name string, fill func(temp string) error) error {
+	parent, err := d.parent(name, true)
+	if err != nil {
+		return err
+	}
+	if err := parent.Close(); err != nil {
+		return err
+	}
+	temp := filepath.Join(nodeModules, tempName)
+	d.step("make " + name)
+	if err := d.root.RemoveAll(temp); err != nil {
+		return err
+	}
+	if err := fill(temp); err != nil {
+		return err
+	}
+	d.step("rename " + name)
+	return d.root.Rename(temp, filepath.FromSlash(name))
+}
+
+// fingerprint hashes the package.json of the package at name, so that another
+// program's package at the same place is told from ours; "" when it has none.
+func (d *disk) fingerprint(name string) string {
+	b, err := d.root.ReadFile(filepath.Join(filepath.FromSlash(name), packageJSON))
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:16])
+}
+
+// writeAtomic replaces the file at name, following a link there, keeps its mode
+// and returns when it is on the disk.
+func (d *disk) writeAtomic(dir, name string, b []byte) error {
+	file := filepath.Join(dir, name)
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(file); err == nil {
+		mode = info.Mode().Perm()
+	}
+	temp := filepath.Join(filepath.Dir(file), newName(name))
+	d.step("write " + name)
+	if err := os.RemoveAll(temp); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", name, errors.Join(err, os.Remove(temp)))
+	}
+	d.step("rename " + name)
+	if err := os.Rename(temp, file); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return syncDir(filepath.Dir(file))
+}
+
+// newName is what a file is called until it is complete.
+func newName(name string) string { return ".es-new-" + name }
+
+// syncDir is best effort: not every system can.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	_ = f.Sync()
+	return f.Close()
+}
+
+// sortedByDepth orders paths so that packages come before those in them.
+func sortedByDepth(paths []string) []string {
+	return slices.SortedFunc(slices.Values(paths), comparePaths)
+}

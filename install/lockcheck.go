@@ -1,0 +1,254 @@
+package install
+
+import (
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/everythingstays/es/records"
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
+)
+
+// fieldsOf returns the JSON names of v's fields.
+func fieldsOf(v any) map[string]bool {
+	fields := map[string]bool{}
+	t := reflect.TypeOf(v)
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		fields[name] = true
+	}
+	return fields
+}
+
+// pkg checks everything about an entry that does not depend on other entries.
+func (t *packageText) pkg(path string) (*Package, error) {
+	if err := checkPackagePath(path); err != nil {
+		return nil, err
+	}
+	if t.Link != "" {
+		if err := checkPackagePath(t.Link); err != nil {
+			return nil, fmt.Errorf("link: %w", err)
+		}
+		if !reflect.DeepEqual(*t, packageText{Link: t.Link}) {
+			return nil, fmt.Errorf("is a link and has other fields")
+		}
+		return &Package{Path: path, Link: t.Link}, nil
+	}
+	p := &Package{
+		Path: path, Optional: t.Optional, Scripts: t.Scripts,
+		Bin: t.Bin, Dependencies: t.Dependencies, OptionalDependencies: t.OptionalDependencies,
+		PeerDependencies: t.PeerDependencies, OptionalPeers: t.OptionalPeers, Bundled: t.Bundled,
+		Engines: t.Engines, OS: t.OS, CPU: t.CPU, Libc: t.Libc,
+	}
+	for _, check := range []func(*Package) error{t.identity, t.size, t.origin, t.pins, t.texts} {
+		if err := check(p); err != nil {
+			return nil, err
+		}
+	}
+	p.normalize()
+	return p, nil
+}
+
+func (t *packageText) identity(p *Package) (err error) {
+	if p.Name, err = records.ParseName(t.Name); err != nil {
+		return err
+	}
+	if t.Version != "" {
+		if p.Version, err = records.ParseVersion(t.Version); err != nil {
+			return err
+		}
+	}
+	if p.Module, err = strictCID(t.Module, cid.DagProtobuf); err != nil {
+		return fmt.Errorf("module: %w", err)
+	}
+	if t.Record == "" && t.Signer == "" {
+		if p.Name != folderName(p.Path) {
+			return fmt.Errorf("has another name and no record")
+		}
+		return nil
+	}
+	if t.Version == "" {
+		return fmt.Errorf("has a record and no version")
+	}
+	if p.Record, err = strictCID(t.Record, cid.DagCBOR); err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	p.Signer, err = records.ParseFingerprint(t.Signer)
+	if err == nil && p.Signer.String() != t.Signer {
+		err = fmt.Errorf("signer must be upper-case hexadecimal digits alone")
+	}
+	return err
+}
+
+func (t *packageText) size(p *Package) error {
+	if t.Size == nil || t.Files == nil {
+		return fmt.Errorf("has no size or no files")
+	}
+	p.Size, p.Files = *t.Size, *t.Files
+	if p.Size < 0 || p.Size > records.MaxModuleSize {
+		return fmt.Errorf("size must be 0 to %d", records.MaxModuleSize)
+	}
+	if p.Files < 0 || p.Files > records.MaxFiles {
+		return fmt.Errorf("files must be 0 to %d", records.MaxFiles)
+	}
+	return nil
+}
+
+func (t *packageText) origin(p *Package) (err error) {
+	if t.Integrity == "" {
+		return nil
+	}
+	digest, ok := strings.CutPrefix(t.Integrity, integrityPrefix)
+	if ok {
+		p.SHA512, err = base64.StdEncoding.Strict().DecodeString(digest)
+	}
+	if !ok || err != nil || len(p.SHA512) != 64 || len(digest) != 88 {
+		return fmt.Errorf("integrity must be sha512- and 64 bytes in base64")
+	}
+	return nil
+}
+
+func (t *packageText) pins(p *Package) (err error) {
+	for name, text := range t.Pins {
+		if _, err := records.ParseName(name); err != nil {
+			return fmt.Errorf("pins: %w", err)
+		}
+		if p.Pins == nil {
+			p.Pins = map[string]cid.Cid{}
+		}
+		if p.Pins[name], err = strictCID(text, cid.DagProtobuf); err != nil {
+			return fmt.Errorf("pins: %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// texts checks what a manifest says, by the rules of records.
+func (t *packageText) texts(p *Package) error {
+	for command, program := range t.Bin {
+		if err := checkBin(command, program); err != nil {
+			return fmt.Errorf("bin: %w", err)
+		}
+	}
+	for _, deps := range []map[string]string{t.Dependencies, t.OptionalDependencies, t.PeerDependencies} {
+		if err := checkMap(deps, records.IsDependencyName); err != nil {
+			return err
+		}
+	}
+	if err := checkMap(t.Engines, func(string) bool { return true }); err != nil {
+		return err
+	}
+	for _, list := range [][]string{t.OptionalPeers, t.Bundled, t.OS, t.CPU, t.Libc} {
+		if len(list) > records.MaxListItems {
+			return fmt.Errorf("has a list of %d items, the limit is %d", len(list), records.MaxListItems)
+		}
+		for _, s := range list {
+			if err := records.CheckText(s, records.MaxText); err != nil {
+				return fmt.Errorf("%q %w", clip(s), err)
+			}
+		}
+	}
+	for _, name := range t.Bundled {
+		if !records.IsDependencyName(name) {
+			return fmt.Errorf("bundled: %q cannot be the name of a dependency", clip(name))
+		}
+	}
+	return nil
+}
+
+func checkMap(m map[string]string, key func(string) bool) error {
+	if len(m) > records.MaxMapEntries {
+		return fmt.Errorf("has a map of %d entries, the limit is %d", len(m), records.MaxMapEntries)
+	}
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if !key(k) {
+			return fmt.Errorf("%q cannot be the name of a dependency", clip(k))
+		}
+		for _, s := range []string{k, m[k]} {
+			if err := records.CheckText(s, records.MaxText); err != nil {
+				return fmt.Errorf("%q %w", clip(s), err)
+			}
+		}
+	}
+	return nil
+}
+
+// normalize makes what is empty absent, so that a package has one encoding.
+func (p *Package) normalize() {
+	for _, m := range []*map[string]string{&p.Bin, &p.Dependencies, &p.OptionalDependencies, &p.PeerDependencies, &p.Engines} {
+		if len(*m) == 0 {
+			*m = nil
+		}
+	}
+	for _, l := range []*[]string{&p.OptionalPeers, &p.Bundled, &p.OS, &p.CPU, &p.Libc} {
+		if len(*l) == 0 {
+			*l = nil
+		}
+	}
+	if len(p.Pins) == 0 {
+		p.Pins = nil
+	}
+}
+
+// strictCID reads a CIDv1 with sha2-256 in the only spelling es writes.
+func strictCID(s string, codec uint64) (cid.Cid, error) {
+	c, err := cid.Decode(s)
+	if err != nil {
+		return cid.Undef, fmt.Errorf("%q is not a CID", clip(s))
+	}
+	want := cid.Prefix{Version: 1, Codec: codec, MhType: multihash.SHA2_256, MhLength: 32}
+	if c.Prefix() != want || c.String() != s {
+		return cid.Undef, fmt.Errorf("%q must be a CIDv1 with sha2-256 in base32, and of the right kind", clip(s))
+	}
+	return c, nil
+}
+
+// checkBin checks a command and its program ([I21]).
+func checkBin(command, program string) error {
+	if err := records.CheckCommand(command); err != nil {
+		return err
+	}
+	return records.CheckPath(program)
+}
+
+const nodeModules = "node_modules"
+
+// checkPackagePath takes node_modules/NAME, any number of times, and nothing
+// else.
+func checkPackagePath(path string) error {
+	rest := path
+	for depth := 0; ; depth++ {
+		if depth == MaxNesting {
+			return fmt.Errorf("has more than %d node_modules", MaxNesting)
+		}
+		after, ok := strings.CutPrefix(rest, nodeModules+"/")
+		if !ok {
+			return fmt.Errorf("is not a path in node_modules")
+		}
+		name, below, nested := strings.Cut(after, "/"+nodeModules+"/")
+		if _, err := records.ParseName(name); err != nil {
+			return err
+		}
+		if !nested {
+			return nil
+		}
+		rest = nodeModules + "/" + below
+	}
+}
+
+// parentPath returns the path of the package that path stands in, or "".
+func parentPath(path string) string {
+	if i := strings.LastIndex(path, "/"+nodeModules+"/"); i >= 0 {
+		return path[:i]
+	}
+	return ""
+}
+
+// folderName returns the name that require finds the package at path by.
+func folderName(path string) records.Name {
+	return records.Name(path[strings.LastIndex(path, nodeModules+"/")+len(nodeModules)+1:])
+}

@@ -1,0 +1,104 @@
+package install
+
+import (
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"deps.dev/util/semver"
+)
+
+// fill replaces the zero fields of p by this machine's.
+func (p Platform) fill() Platform {
+	if p.OS == "" {
+		p.OS = nodeOS(runtime.GOOS)
+	}
+	if p.CPU == "" {
+		p.CPU = nodeCPU(runtime.GOARCH)
+	}
+	if p.Libc == "" && p.OS == "linux" {
+		p.Libc = "glibc"
+		if musl, _ := filepath.Glob("/lib/ld-musl-*"); len(musl) > 0 {
+			p.Libc = "musl"
+		}
+	}
+	return p
+}
+
+func nodeOS(goos string) string {
+	switch goos {
+	case "windows":
+		return "win32"
+	case "solaris", "illumos":
+		return "sunos"
+	}
+	return goos
+}
+
+func nodeCPU(goarch string) string {
+	switch goarch {
+	case "amd64":
+		return "x64"
+	case "386":
+		return "ia32"
+	case "ppc64le":
+		return "ppc64"
+	case "mipsle":
+		return "mipsel"
+	}
+	return goarch
+}
+
+// refuses says why pkg is not for this platform, or "".
+func (p Platform) refuses(pkg *Package) string {
+	switch {
+	case !listed(p.OS, pkg.OS):
+		return "is for " + strings.Join(pkg.OS, ", ") + ", not for " + p.OS
+	case !listed(p.CPU, pkg.CPU):
+		return "is for " + strings.Join(pkg.CPU, ", ") + ", not for " + p.CPU
+	case len(pkg.Libc) > 0 && (p.Libc == "" || !listed(p.Libc, pkg.Libc)):
+		return "is for " + strings.Join(pkg.Libc, ", ") + ", which is not here"
+	}
+	return ""
+}
+
+// listed follows npm: no "!value", and value itself unless all are negated.
+func listed(value string, list []string) bool {
+	if len(list) == 0 || len(list) == 1 && list[0] == "any" {
+		return true
+	}
+	negated, match := 0, false
+	for _, entry := range list {
+		if not, ok := strings.CutPrefix(entry, "!"); ok {
+			negated++
+			if not == value {
+				return false
+			}
+		} else if entry == value {
+			match = true
+		}
+	}
+	return match || negated == len(list)
+}
+
+// engine says why node's version is not one that pkg asks for, or "".
+func (p Platform) engine(pkg *Package) string {
+	want := pkg.Engines["node"]
+	if p.Node == "" || want == "" {
+		return ""
+	}
+	v, err := semver.NPM.Parse(p.Node)
+	if err != nil {
+		return ""
+	}
+	ranges, ok := parseRange(want)
+	if !ok {
+		return ""
+	}
+	for _, r := range ranges {
+		if r.MatchVersionPrerelease(v) {
+			return ""
+		}
+	}
+	return "asks for node " + want + ", and this is " + p.Node
+}

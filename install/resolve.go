@@ -1,0 +1,250 @@
+package install
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/everythingstays/es/records"
+	"golang.org/x/sync/errgroup"
+)
+
+// A planner turns the project's dependencies into a tree.
+type planner struct {
+	shelf    *shelf
+	resolver Resolver
+	options  *Options
+	locked   *Lockfile // what to prefer; may be nil
+	byName   map[records.Name][]*Package
+	answers  map[string]*Resolution
+	queue    []*treeNode
+	skipped  []Skipped
+	known    int
+}
+
+// plan resolves edges and what they lead to, and gives every package its place.
+// The same answers of the resolver give the same tree.
+func (b *planner) plan(ctx context.Context, edges []edge) (*treeNode, error) {
+	b.answers = map[string]*Resolution{}
+	b.byName = map[records.Name][]*Package{}
+	if b.locked != nil {
+		for _, p := range b.locked.Packages {
+			if p.Record.Defined() && p.Link == "" {
+				b.byName[p.Name] = append(b.byName[p.Name], p)
+			}
+		}
+	}
+	for _, list := range b.byName {
+		slices.SortFunc(list, func(p, q *Package) int {
+			return cmp.Or(q.Version.Compare(p.Version), strings.Compare(p.Record.String(), q.Record.String()), strings.Compare(p.Path, q.Path))
+		})
+	}
+	root := newRoot(edges)
+	b.queue = []*treeNode{root}
+	for len(b.queue) > 0 {
+		n := b.next()
+		if err := b.prefetch(ctx, n); err != nil {
+			return nil, err
+		}
+		for i := range n.edges {
+			if err := b.follow(ctx, n, &n.edges[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	root.markOptional()
+	return root, nil
+}
+
+// next takes the highest package of the queue, and of these the first by path.
+func (b *planner) next() *treeNode {
+	first := 0
+	for i, n := range b.queue {
+		m := b.queue[first]
+		if cmp.Or(cmp.Compare(n.depth(), m.depth()), strings.Compare(n.path(), m.path())) < 0 {
+			first = i
+		}
+	}
+	n := b.queue[first]
+	b.queue = slices.Delete(b.queue, first, first+1)
+	return n
+}
+
+// prefetch brings the modules that n asks for by CID at once. Errors come up
+// again, with the edge they belong to, in follow.
+func (b *planner) prefetch(ctx context.Context, n *treeNode) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(b.options.workers())
+	for i := range n.edges {
+		e := &n.edges[i]
+		if e.spec.Kind == CID && e.err == nil && b.lockedModule(e) == nil {
+			g.Go(func() error {
+				_, _ = b.shelf.unsigned(gctx, e.name, e.spec.CID)
+				return nil
+			})
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// follow makes e lead to a package that satisfies it.
+func (b *planner) follow(ctx context.Context, n *treeNode, e *edge) error {
+	if e.err == nil && !e.fresh {
+		if to := n.lookup(e.name); to != nil && to.satisfies(e) {
+			n.found[e.name] = to
+			return nil
+		}
+	}
+	p, err := b.resolve(ctx, n, e)
+	if err != nil {
+		return b.unresolved(ctx, n, e, err)
+	}
+	if to := n.lookup(e.name); to != nil && to.target == nil && to.pkg.Name == p.Name && to.pkg.Module == p.Module {
+		to.identify(p)
+		n.found[e.name] = to
+		return nil
+	}
+	return b.put(n, e, p)
+}
+
+// identify adds the release of a module that stood there by its CID alone.
+func (n *treeNode) identify(p *Package) {
+	if !n.pkg.Record.Defined() && p.Record.Defined() {
+		path := n.pkg.Path
+		*n.pkg = *p
+		n.pkg.Path = path
+	}
+}
+
+func (b *planner) unresolved(ctx context.Context, n *treeNode, e *edge, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	err = &DependencyError{By: n.label(), Name: e.name, Spec: e.spec.Text, Err: err}
+	var broken *IntegrityError
+	if !e.optional || errors.As(err, &broken) {
+		return err
+	}
+	b.skipped = append(b.skipped, Skipped{Name: e.name, By: n.path(), Err: err})
+	return nil
+}
+
+// put gives p the highest place that n can see and that nobody else minds.
+func (b *planner) put(n *treeNode, e *edge, p *Package) error {
+	at := n.place(e.name)
+	loop := n.ancestor(p, at)
+	child := at.add(e.name, p)
+	if strings.Count(p.Path, nodeModules+"/") > MaxNesting {
+		return &DependencyError{By: n.label(), Name: e.name, Spec: e.spec.Text,
+			Err: fmt.Errorf("conflicting versions nest more than %d deep", MaxNesting)}
+	}
+	child.chosen = n.parent == nil && e.spec.Kind == CID
+	n.found[e.name] = child
+	b.known++
+	b.options.event(Event{Stage: Resolving, Name: p.Name, Done: b.known})
+	if loop != nil {
+		p.Link, child.target, child.edges = loop.pkg.Path, loop, nil
+		return nil
+	}
+	b.queue = append(b.queue, child)
+	return nil
+}
+
+// ancestor returns n, or the nearest package around it that is not outside of
+// at, when it is the same as p: nesting p again would never end.
+func (n *treeNode) ancestor(p *Package, at *treeNode) *treeNode {
+	for a := n; a.pkg != nil; a = a.parent {
+		if a.pkg.Name == p.Name && a.pkg.Module == p.Module && a.pkg.Record == p.Record && (at == a || at.within(a)) {
+			return a
+		}
+	}
+	return nil
+}
+
+// resolve returns the package that e asks for, without a place.
+func (b *planner) resolve(ctx context.Context, n *treeNode, e *edge) (*Package, error) {
+	if e.err != nil {
+		return nil, e.err
+	}
+	if e.spec.Kind == CID {
+		if p := b.lockedModule(e); p != nil {
+			return p.clone(), nil
+		}
+		return b.shelf.unsigned(ctx, e.name, e.spec.CID)
+	}
+	if p := b.lockedChoice(n, e); p != nil && !e.fresh {
+		return p.clone(), nil
+	}
+	key := string(e.real()) + "@" + fmt.Sprint(e.spec.Kind) + e.spec.Text
+	r := b.answers[key]
+	if r == nil {
+		var err error
+		if r, err = b.resolver.Resolve(ctx, e.real(), e.spec); err != nil {
+			return nil, err
+		}
+		if err := checkResolution(e, r); err != nil {
+			return nil, err
+		}
+		b.shelf.remember(r)
+		b.answers[key] = r
+	}
+	return packageOf(r), nil
+}
+
+// checkResolution keeps a mistaken resolver from choosing something else.
+func checkResolution(e *edge, r *Resolution) error {
+	switch {
+	case r.Name != e.real() || !e.spec.Match(r.Version):
+		return fmt.Errorf("the answer is %s@%s", r.Name, r.Version)
+	case !r.Module.Defined() || !r.Record.Defined() || r.Signer.IsZero() || r.Size < 0 || r.Files < 0:
+		return fmt.Errorf("the answer %s@%s is no release", r.Name, r.Version)
+	}
+	return nil
+}
+
+// lockedModule returns the lockfile's package for an edge with a CID.
+func (b *planner) lockedModule(e *edge) *Package {
+	if b.locked == nil || e.fresh {
+		return nil
+	}
+	var best *Package
+	for _, p := range b.locked.Packages {
+		same := p.Name == e.name && p.Module == e.spec.CID && p.Link == ""
+		if same && (best == nil || p.Path < best.Path) {
+			best = p
+		}
+	}
+	return best
+}
+
+// lockedChoice returns what the lockfile has for e: where n would find it, or
+// else the newest version.
+func (b *planner) lockedChoice(n *treeNode, e *edge) *Package {
+	fits := func(p *Package) bool {
+		return p != nil && p.Record.Defined() && p.Name == e.real() && e.spec.Match(p.Version)
+	}
+	if b.locked == nil {
+		return nil
+	}
+	for path := n.path(); ; path = parentPath(path) {
+		at := strings.TrimPrefix(path+"/"+nodeModules+"/"+string(e.name), "/")
+		if p := b.locked.Packages[at]; fits(p) {
+			return p
+		}
+		if path == "" {
+			break
+		}
+	}
+	for _, p := range b.byName[e.real()] {
+		if fits(p) {
+			return p
+		}
+	}
+	return nil
+}
