@@ -1,0 +1,300 @@
+package es_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ipld/go-ipld-prime/codec/dagcbor"
+	"github.com/ipld/go-ipld-prime/codec/dagjson"
+	"github.com/ipld/go-ipld-prime/node/basicnode"
+	"github.com/ipld/go-ipld-prime/node/bindnode"
+	"github.com/ipld/go-ipld-prime/schema"
+	schemadmt "github.com/ipld/go-ipld-prime/schema/dmt"
+	schemadsl "github.com/ipld/go-ipld-prime/schema/dsl"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var (
+	specTag   = regexp.MustCompile(`\[([A-Z][0-9]+)\]`)
+	wholeTag  = regexp.MustCompile(`^[A-Z][0-9]+$`)
+	testedTag = regexp.MustCompile(`SPEC ([A-Z][0-9]+(?:(?:, | and )[A-Z][0-9]+)*)`)
+	eachTag   = regexp.MustCompile(`[A-Z][0-9]+`)
+)
+
+// TestSpecTags ties the rules of SPEC.md to tests: each tag has a vector or a
+// test that names it, and no vector names a rule that is not there.
+func TestSpecTags(t *testing.T) {
+	rules := map[string]bool{}
+	for _, m := range specTag.FindAllStringSubmatch(readSpec(t), -1) {
+		rules[m[1]] = true
+	}
+	vectors := vectorTags(t, "testdata")
+	tests := testTags(t, ".")
+	if len(rules) == 0 {
+		t.Fatal("SPEC.md has no rules")
+	}
+	for _, tag := range slices.Sorted(maps.Keys(rules)) {
+		if vectors[tag] == "" && tests[tag] == "" {
+			t.Errorf("[%s] has no vector, and no test that says SPEC %s", tag, tag)
+		}
+	}
+	for _, tag := range slices.Sorted(maps.Keys(vectors)) {
+		if !rules[tag] {
+			t.Errorf("%s names %s, which SPEC.md lacks", vectors[tag], tag)
+		}
+	}
+	for _, tag := range slices.Sorted(maps.Keys(tests)) {
+		if !rules[tag] {
+			t.Errorf("%s names %s, which SPEC.md lacks", tests[tag], tag)
+		}
+	}
+}
+
+// readSpec returns SPEC.md and the parts that are not assembled into it yet.
+func readSpec(t *testing.T) string {
+	t.Helper()
+	parts, err := filepath.Glob("spec-parts/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, file := range append([]string{"SPEC.md"}, parts...) {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(b)
+	}
+	return all.String()
+}
+
+// vectorTags reads the header of every vector below root and returns, by tag, a
+// file that shows it. A directory of vectors that has none is an error.
+func vectorTags(t *testing.T, root string) map[string]string {
+	t.Helper()
+	tags := map[string]string{}
+	perDir := map[string]int{"testdata/records": 0, "testdata/names": 0, "testdata/versions": 0}
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(file) != ".txtar" {
+			return err
+		}
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			return err
+		}
+		perDir[filepath.ToSlash(filepath.Dir(file))]++
+		found, err := headerTags(string(archive.Comment))
+		if err != nil {
+			return fmt.Errorf("%s: %v", file, err)
+		}
+		for _, tag := range found {
+			tags[tag] = file
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir, n := range perDir {
+		if n == 0 {
+			t.Errorf("%s has no vectors", dir)
+		}
+	}
+	return tags
+}
+
+// headerTags reads the first lines of a vector: expect, spec and comment, each
+// once.
+func headerTags(comment string) ([]string, error) {
+	header := map[string]string{}
+	for _, line := range strings.Split(strings.TrimSpace(comment), "\n") {
+		key, value, ok := strings.Cut(line, ":")
+		if _, twice := header[key]; twice || !ok || strings.TrimSpace(value) == "" {
+			return nil, fmt.Errorf("bad header line %q", line)
+		}
+		header[key] = strings.TrimSpace(value)
+	}
+	for _, key := range []string{"expect", "spec", "comment"} {
+		if header[key] == "" {
+			return nil, fmt.Errorf("has no line %q", key)
+		}
+	}
+	tags := strings.FieldsFunc(header["spec"], func(r rune) bool { return r == ' ' || r == ',' })
+	for _, tag := range tags {
+		if !wholeTag.MatchString(tag) {
+			return nil, fmt.Errorf("%q is not a tag", tag)
+		}
+	}
+	return tags, nil
+}
+
+// testTags returns, by tag, a test file that says "SPEC X9".
+func testTags(t *testing.T, root string) map[string]string {
+	t.Helper()
+	tags := map[string]string{}
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, "_test.go") || file == "spec_test.go" {
+			return err
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, m := range testedTag.FindAllSubmatch(b, -1) {
+			for _, tag := range eachTag.FindAllString(string(m[1]), -1) {
+				tags[tag] = file
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tags
+}
+
+// block returns the content of the first fenced block of a kind in SPEC.md.
+func block(t *testing.T, kind string) string {
+	t.Helper()
+	b, err := os.ReadFile("SPEC.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(b), "```"+kind+"\n")
+	inside, _, closed := strings.Cut(after, "```\n")
+	if !found || !closed {
+		t.Fatalf("SPEC.md has no block of %s", kind)
+	}
+	return inside
+}
+
+// TestSpecSchema holds every accepted record, envelope and frame against the
+// schema in SPEC.md, and shows that the schema is not one that accepts anything.
+func TestSpecSchema(t *testing.T) {
+	parsed, err := schemadsl.ParseBytes([]byte(block(t, "ipldsch")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := new(schema.TypeSystem)
+	types.Init()
+	if err := schemadmt.Compile(types, parsed); err != nil {
+		t.Fatal(err)
+	}
+	for section, name := range map[string]string{"record.cbor.hex": "Record", "envelope.cbor.hex": "Envelope", "frame.cbor.hex": "Frame"} {
+		prototype := bindnode.Prototype(nil, types.TypeByName(name)).Representation()
+		conforms := func(b []byte) error {
+			return dagcbor.DecodeOptions{AllowLinks: true}.Decode(prototype.NewBuilder(), bytes.NewReader(b))
+		}
+		accepted, outside := 0, 0
+		for file, v := range readVectors(t, "testdata/records") {
+			b, ok := v.hex(t, section)
+			if !ok {
+				continue
+			}
+			err := conforms(b)
+			if v.expect == "ok" {
+				accepted++
+				if err != nil {
+					t.Errorf("%s does not conform to %s: %v", file, name, err)
+				}
+			} else if err != nil {
+				outside++
+			}
+		}
+		if accepted == 0 || outside == 0 {
+			t.Errorf("%s: %d accepted vectors, %d outside the schema", name, accepted, outside)
+		}
+	}
+}
+
+// TestSpecSchemaHasNoMore shows that every field of the schema is used by some
+// accepted vector: what the code does not write, the schema does not have.
+func TestSpecSchemaHasNoMore(t *testing.T) {
+	var all strings.Builder
+	for _, v := range readVectors(t, "testdata/records") {
+		for _, f := range v.files {
+			if v.expect == "ok" && strings.HasSuffix(f.Name, ".json") {
+				all.Write(f.Data)
+			}
+		}
+	}
+	field := regexp.MustCompile(`(?m)^  ([a-zA-Z0-9]+) +[A-Z\[{&o]`)
+	found := field.FindAllStringSubmatch(block(t, "ipldsch"), -1)
+	if len(found) < 50 {
+		t.Fatalf("found only %d fields", len(found))
+	}
+	for _, m := range found {
+		if !strings.Contains(all.String(), `"`+m[1]+`":`) {
+			t.Errorf("no accepted vector has the field %s", m[1])
+		}
+	}
+}
+
+// TestSpecExample holds the example in SPEC.md against the vector it shows.
+func TestSpecExample(t *testing.T) {
+	v := readVectors(t, "testdata/records")["testdata/records/release.txtar"]
+	want, _ := v.hex(t, "record.cbor.hex")
+	if got, err := hex.DecodeString(strings.Join(strings.Fields(block(t, "hex")), "")); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the bytes are %x, %v; want %x", got, err, want)
+	}
+	nb := basicnode.Prototype.Any.NewBuilder()
+	if err := dagjson.Decode(nb, strings.NewReader(block(t, "json"))); err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if err := dagcbor.Encode(nb.Build(), &got); err != nil || !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("the DAG-JSON is %x, %v; want %x", got.Bytes(), err, want)
+	}
+	for _, f := range v.files {
+		if f.Name == "record.cid" && !strings.Contains(readSpec(t), "    "+strings.TrimSpace(string(f.Data))+"\n") {
+			t.Errorf("the id is not %s", f.Data)
+		}
+	}
+}
+
+type vector struct {
+	expect string
+	files  []txtar.File
+}
+
+func (v vector) hex(t *testing.T, section string) ([]byte, bool) {
+	t.Helper()
+	for _, f := range v.files {
+		if f.Name == section {
+			b, err := hex.DecodeString(strings.Join(strings.Fields(string(f.Data)), ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b, true
+		}
+	}
+	return nil, false
+}
+
+func readVectors(t *testing.T, dir string) map[string]vector {
+	t.Helper()
+	files, err := filepath.Glob(dir + "/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s: %d vectors, %v", dir, len(files), err)
+	}
+	all := map[string]vector{}
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(string(archive.Comment), "expect: ")
+		expect, _, _ := strings.Cut(after, "\n")
+		all[filepath.ToSlash(file)] = vector{expect, archive.Files}
+	}
+	return all
+}
