@@ -263,6 +263,9 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, cand
 	if len(candidates) == 0 && isTag(constraint) {
 		candidates = c.strangersTag(constraint)
 	}
+	candidates = slices.DeleteFunc(slices.Clone(candidates), func(v records.Version) bool {
+		return view.Decide(c.name, v, c.claims[v]).State == trust.Unknown
+	})
 	if len(candidates) == 0 {
 		return &NotFoundError{Name: c.name, Constraint: constraint, Have: c.trusted(view)}
 	}

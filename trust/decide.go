@@ -25,7 +25,7 @@ type Claim struct {
 type State int
 
 const (
-	Unknown      State = iota // nobody claims anything
+	Unknown      State = iota // nobody claims anything that counts
 	Trusted                   // Decision.Module is what it is
 	Untrusted                 // claimed, but not by (enough) keys that decide
 	Denied                    // claimed only by keys that are denied
@@ -268,10 +268,10 @@ func (v *View) judge(name records.Name, r Rule, c Claim) Verdict {
 	line := v.denied[c.Author]
 	g, decides := r.find(c.Author)
 	switch {
-	case line != 0:
-		return Verdict{c, ByDenied, line}
 	case c.Void != "":
 		return Verdict{c, VoidKey, 0}
+	case line != 0:
+		return Verdict{c, ByDenied, line}
 	case decides && g.Expired:
 		return Verdict{c, Expired, g.Line}
 	case decides:
@@ -406,14 +406,21 @@ func (d *Decision) settle(module cid.Cid, effect Effect) bool {
 func (d *Decision) refuse(reason string) {
 	denied, other := false, false
 	for _, c := range d.Claims {
-		denied = denied || c.Effect == ByDenied
-		other = other || c.Effect != ByDenied
+		switch c.Effect {
+		case VoidKey: // another node may never have stored it
+		case ByDenied:
+			denied = true
+		default:
+			other = true
+		}
 	}
 	switch {
 	case other:
 		d.State, d.Reason = Untrusted, reason
 	case denied:
 		d.State, d.Reason = Denied, "only keys that the trust file denies signed this version"
+	case len(d.Claims) > 0:
+		d.State, d.Reason = Unknown, "no signature over this version counts any more"
 	default:
 		d.State, d.Reason = Unknown, "nobody signed this version"
 	}

@@ -79,16 +79,22 @@ var extents = func() map[string]int {
 
 // decide returns the state and, when trusted, the module.
 func (m *model) decide(name string) (string, string) {
-	if len(m.claims) == 0 {
+	var live []modelClaim
+	for _, c := range m.claims {
+		if !c.void {
+			live = append(live, c)
+		}
+	}
+	if len(live) == 0 {
 		return "unknown", ""
 	}
 	onlyDenied := true
-	for _, c := range m.claims {
+	for _, c := range live {
 		onlyDenied = onlyDenied && m.denied[c.author]
 	}
 	if m.pin != "" {
-		for _, c := range m.claims {
-			if c.module == m.pin && !m.denied[c.author] && !c.void {
+		for _, c := range live {
+			if c.module == m.pin && !m.denied[c.author] {
 				return "trusted", m.pin
 			}
 		}
@@ -120,8 +126,8 @@ func (m *model) decide(name string) (string, string) {
 		if !slices.Contains(k.scopes, smallest) || k.expired || m.denied[k.key] {
 			continue
 		}
-		for _, c := range m.claims {
-			if c.author == k.key && !c.void {
+		for _, c := range live {
+			if c.author == k.key {
 				if said[k.key] == nil {
 					said[k.key] = map[string]bool{}
 				}
