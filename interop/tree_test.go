@@ -78,16 +78,6 @@ func (files tree) without(names ...string) tree {
 	return rest
 }
 
-// contents forgets modes.
-func (files tree) contents() tree {
-	same := tree{}
-	for name, f := range files {
-		f.mode = 0
-		same[name] = f
-	}
-	return same
-}
-
 // differences says in at most ten lines how got differs from want; it is empty
 // when they are the same.
 func differences(got, want tree) string {
