@@ -6,10 +6,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	_ "crypto/md5"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
+	_ "crypto/sha3"
 	"encoding/binary"
 	"fmt"
 	"math/big"
@@ -197,7 +199,8 @@ func (f *forger) sign(s forged, data ...[]byte) []byte {
 	if sig.hash == 0 {
 		sig.hash = 8
 	}
-	hash := map[byte]crypto.Hash{2: crypto.SHA1, 8: crypto.SHA256, 9: crypto.SHA384, 10: crypto.SHA512, 11: crypto.SHA224}[sig.hash]
+	hash := map[byte]crypto.Hash{1: crypto.MD5, 2: crypto.SHA1, 3: crypto.SHA1, 8: crypto.SHA256, 9: crypto.SHA384,
+		10: crypto.SHA512, 11: crypto.SHA224, 12: crypto.SHA3_256, 14: crypto.SHA3_512}[sig.hash]
 	if sig.version == 6 {
 		sig.salt = make([]byte, hash.Size()/2)
 	}
