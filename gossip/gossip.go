@@ -244,12 +244,12 @@ func (g *Gossip) PublishKey(ctx context.Context, block []byte) (peers int, err e
 	return n, nil
 }
 
-// Peers returns the connected peers that are in a topic, or nil when Run is not
-// running.
+// Peers returns the peers that are in a topic and can be sent to now. There are
+// none when Run is not running.
 func (g *Gossip) Peers(topic string) []peer.ID {
 	select {
 	case <-g.started:
-		return g.pubsub.ListPeers(topic)
+		return g.outbox.reachable(g.pubsub.ListPeers(topic))
 	default:
 		return nil
 	}

@@ -291,19 +291,18 @@ func TestTooManySubscriptions(t *testing.T) {
 		victim := start(t, hosts[0], Config{})
 		defer victim.stop()
 		p := dialRaw(t, hosts[1], hosts[0])
-		message := func(data string) *pb.RPC {
-			topic := TopicRecords
-			return &pb.RPC{Publish: []*pb.Message{{Topic: &topic, Data: []byte(data)}}}
+		publish := func(data string) *pb.RPC {
+			return &pb.RPC{Publish: []*pb.Message{message(TopicRecords, data)}}
 		}
 		for range 5 {
 			p.send(subscriptions(0, maxSubscriptions+1))
 			settle(100 * time.Millisecond)
 		}
-		p.send(message("after five"))
+		p.send(publish("after five"))
 		settle(time.Second)
 		p.send(subscriptions(0, maxSubscriptions+1))
 		settle(time.Second)
-		p.send(message("after six"))
+		p.send(publish("after six"))
 		settle(time.Second)
 		if got := victim.saw(TopicRecords + " after five"); got != 1 {
 			t.Error("the peer is ignored too early")
@@ -334,12 +333,16 @@ func TestAuthoredMessages(t *testing.T) {
 	})
 }
 
-// pubsub scores only peers that it has a stream to; here the spammer has none.
+// [G14] pubsub scores only peers that it has a stream to; here the spammer has
+// none.
 func TestSpamOneWay(t *testing.T) {
-	simulate(t, 2, func(t *testing.T, hosts []host.Host) {
-		victim := start(t, hosts[0], Config{})
+	simulate(t, 3, func(t *testing.T, hosts []host.Host) {
+		victim, honest := start(t, hosts[0], Config{}), start(t, hosts[1], Config{})
 		defer victim.stop()
-		p := dialRaw(t, hosts[1], hosts[0])
+		defer honest.stop()
+		connect(t, hosts[0], hosts[1])
+		honest.meet(t, 1)
+		p := dialRaw(t, hosts[2], hosts[0])
 		topic := TopicRecords
 		for i := range 100 {
 			p.send(&pb.RPC{Publish: []*pb.Message{{Topic: &topic, Data: fmt.Appendf(nil, "%s %d", bad, i)}}})
@@ -348,10 +351,21 @@ func TestSpamOneWay(t *testing.T) {
 		if got := victim.sawPrefix(TopicRecords); got == 0 || got > 8 {
 			t.Errorf("%d invalid messages were judged, want 1 to 8", got)
 		}
-		settle(10 * time.Minute)
+		// What it says now is not heard, and does not keep out what others say.
 		p.send(&pb.RPC{Publish: []*pb.Message{{Topic: &topic, Data: []byte("good")}}})
 		settle(time.Second)
+		if victim.saw(TopicRecords+" good") != 0 {
+			t.Error("the spammer is still heard")
+		}
+		honest.publish(t, "good")
+		settle(time.Second)
 		if victim.saw(TopicRecords+" good") != 1 {
+			t.Error("the spammer kept an honest record out")
+		}
+		settle(10 * time.Minute)
+		p.send(&pb.RPC{Publish: []*pb.Message{{Topic: &topic, Data: []byte("better")}}})
+		settle(time.Second)
+		if victim.saw(TopicRecords+" better") != 1 {
 			t.Error("the peer is not forgiven after ten minutes")
 		}
 	})

@@ -231,16 +231,16 @@ func (l *ledger) blank(a *account, now time.Time) bool {
 	return true
 }
 
-// evict makes room for one account: an arbitrary one goes when none is blank.
+// evict makes room for one account. It looks at a few, in the random order of
+// maps, for one that is blank.
 func (l *ledger) evict(now time.Time) {
+	var victim peer.ID
+	looked := 0
 	for p, a := range l.accounts {
-		if l.blank(a, now) {
-			delete(l.accounts, p)
-			return
+		victim = p
+		if looked++; looked == 16 || l.blank(a, now) {
+			break
 		}
 	}
-	for p := range l.accounts {
-		delete(l.accounts, p)
-		return
-	}
+	delete(l.accounts, victim)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -24,6 +25,14 @@ func (g *Gossip) publish(ctx context.Context, topic string, data []byte) (int, e
 	}
 	if err := g.await(ctx, g.started); err != nil {
 		return 0, err
+	}
+	select {
+	case <-g.stopped:
+		return 0, errStopped
+	default:
+	}
+	if g.wire.isLeaving() {
+		return 0, errStopped
 	}
 	if ok, err := g.room(ctx, topic); !ok {
 		return 0, err
@@ -88,6 +97,7 @@ type outbox struct {
 
 	mu       sync.Mutex
 	parcels  map[string]*parcel // by message id
+	streams  map[peer.ID]int    // open ones
 	informed map[peer.ID]bool   // peers that something was written to
 }
 
@@ -102,7 +112,12 @@ type parcel struct {
 }
 
 func newOutbox(changed *signal) *outbox {
-	return &outbox{changed: changed, parcels: make(map[string]*parcel), informed: make(map[peer.ID]bool)}
+	return &outbox{
+		changed:  changed,
+		parcels:  make(map[string]*parcel),
+		streams:  make(map[peer.ID]int),
+		informed: make(map[peer.ID]bool),
+	}
 }
 
 // begin follows a message. It returns false when that one is on its way.
@@ -144,9 +159,11 @@ func (o *outbox) sending(id string) {
 	}
 }
 
+// queued is told what waits for the stream to a peer. pubsub also fills the
+// queue of a peer whose stream is not open yet, or never will be.
 func (o *outbox) queued(to peer.ID, messages []*pb.Message) {
 	o.mark(to, messages, func(p *parcel) {
-		if !p.ended {
+		if !p.ended && o.streams[to] > 0 {
 			p.queued[to] = true
 		}
 	})
@@ -184,10 +201,18 @@ func (o *outbox) wrote(to peer.ID, b []byte) {
 	})
 }
 
-// gone gives up on a peer whose stream was closed.
-func (o *outbox) gone(to peer.ID) {
+func (o *outbox) opened(to peer.ID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.streams[to]++
+}
+
+// closed gives up what waits for a stream that was closed.
+func (o *outbox) closed(to peer.ID) {
+	o.mu.Lock()
+	if o.streams[to]--; o.streams[to] == 0 {
+		delete(o.streams, to)
+	}
 	delete(o.informed, to)
 	for id, p := range o.parcels {
 		if p.queued[to] {
@@ -195,6 +220,15 @@ func (o *outbox) gone(to peer.ID) {
 			o.settle(id, p)
 		}
 	}
+	o.mu.Unlock()
+	o.changed.notify()
+}
+
+// reachable returns those of peers that have an open stream.
+func (o *outbox) reachable(peers []peer.ID) []peer.ID {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.DeleteFunc(peers, func(p peer.ID) bool { return o.streams[p] == 0 })
 }
 
 // audience returns how many peers a message was queued for.

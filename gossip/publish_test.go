@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,8 +141,8 @@ func TestLeave(t *testing.T) {
 				t.Errorf("peer %d has %d records, want %d", i, got, count)
 			}
 		}
-		if _, err := a.PublishRecord(t.Context(), []byte("late")); err == nil && len(a.Peers(TopicRecords)) > 0 {
-			t.Error("published after leaving")
+		if _, err := a.PublishRecord(t.Context(), []byte("late")); !errors.Is(err, errStopped) {
+			t.Errorf("published after leaving: %v, want %v", err, errStopped)
 		}
 		a.stop()
 	})
@@ -205,11 +206,18 @@ func TestRunEnds(t *testing.T) {
 		}
 		close(release)
 		<-stopped
-		if _, err := b.PublishRecord(t.Context(), []byte("late")); err == nil && len(b.Peers(TopicRecords)) > 0 {
-			t.Error("published after Run")
+		if n := len(b.Peers(TopicRecords)); n != 0 {
+			t.Errorf("after Run there are %d peers", n)
+		}
+		if _, err := b.PublishRecord(t.Context(), []byte("late")); !errors.Is(err, errStopped) {
+			t.Errorf("published after Run: %v, want %v", err, errStopped)
 		}
 		if err := b.Ready(t.Context()); err == nil {
 			t.Error("ready after Run")
+		}
+		if protos := a.host.Mux().Protocols(); len(protos) != 4 ||
+			!slices.Contains(protos, pubsub.GossipSubID_v12) || !slices.Contains(protos, pubsub.GossipSubID_v11) {
+			t.Errorf("a gossiping host speaks %v", protos) // [G2]
 		}
 		if protos := b.host.Mux().Protocols(); len(protos) != 2 { // identify and its push
 			t.Errorf("after Run the host speaks %v", protos)

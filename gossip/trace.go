@@ -30,10 +30,7 @@ func (t tracer) SendRPC(rpc *pubsub.RPC, p peer.ID) { t.g.outbox.queued(p, rpc.G
 
 func (t tracer) OnNewOutboundStream(peer.ID, protocol.ID) { t.g.changed.notify() }
 
-func (t tracer) OnClosedOutboundStream(p peer.ID) {
-	t.g.outbox.gone(p)
-	t.g.changed.notify()
-}
+func (t tracer) OnClosedOutboundStream(peer.ID) { t.g.changed.notify() }
 
 func (t tracer) RecvRPC(rpc *pubsub.RPC) {
 	if len(rpc.GetSubscriptions()) > 0 {

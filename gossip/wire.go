@@ -48,7 +48,14 @@ func (w *wire) NewStream(ctx context.Context, p peer.ID, protocols ...protocol.I
 		return nil, errLeaving
 	}
 	w.out[o] = struct{}{}
+	w.outbox.opened(p)
 	return o, nil
+}
+
+func (w *wire) isLeaving() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.leaving
 }
 
 func (w *wire) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
@@ -117,15 +124,23 @@ func (w *wire) leave(ctx context.Context) (int, error) {
 	for _, s := range out {
 		s.closeWrite()
 	}
+	for _, s := range out {
+		select {
+		case <-s.read:
+		case <-s.over:
+		case <-ctx.Done():
+		}
+	}
 	confirmed := 0
 	for _, s := range out {
 		select {
 		case <-s.read:
 			confirmed++
-		case <-s.over:
-		case <-ctx.Done():
-			return confirmed, ctx.Err()
+		default:
 		}
+	}
+	if confirmed < len(out) {
+		return confirmed, ctx.Err()
 	}
 	return confirmed, nil
 }
@@ -206,5 +221,6 @@ func (s *outStream) end(how chan struct{}) {
 		s.wire.mu.Lock()
 		delete(s.wire.out, s)
 		s.wire.mu.Unlock()
+		s.wire.outbox.closed(s.Conn().RemotePeer())
 	})
 }
