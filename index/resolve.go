@@ -115,8 +115,9 @@ func (c *claimed) tagVersion(tag string, view *trust.View) (records.Version, boo
 }
 
 // Resolve chooses a version. The constraint is a version, a tag, an npm range, or
-// empty for the newest: what the tag "latest" says, else the highest version that
-// is not a pre-release. Only versions that trust lets in are chosen. The error is
+// empty for the newest: what the tag "latest" says, or an older version while that
+// one cannot be had; without the tag the highest version that is not a
+// pre-release. Only versions that trust lets in are chosen. The error is
 // a *ConstraintError, *NotFoundError, *UntrustedError, *ConflictError or
 // *EquivocationError when the question, and not the store, is the cause.
 func (x *Index) Resolve(ctx context.Context, name records.Name, constraint string, view *trust.View) (Resolution, error) {
@@ -148,7 +149,8 @@ func (x *Index) Decide(ctx context.Context, name records.Name, version records.V
 
 // candidates returns the versions that the constraint takes, the preferred first.
 func (c *claimed) candidates(constraint string, view *trust.View) ([]records.Version, error) {
-	if constraint == "" || constraint == "latest" {
+	// npm takes "*" for "latest" too, though no range holds a pre-release unasked.
+	if constraint == "" || constraint == "latest" || constraint == "*" {
 		return c.latest(view), nil
 	}
 	if v, err := records.ParseVersion(constraint); err == nil {
@@ -261,7 +263,7 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, cand
 		return e
 	}
 	if len(candidates) == 0 && isTag(constraint) {
-		candidates = c.strangersTag(constraint)
+		candidates = c.strangersTag(constraint, view)
 	}
 	candidates = slices.DeleteFunc(slices.Clone(candidates), func(v records.Version) bool {
 		return view.Decide(c.name, v, c.claims[v]).State == trust.Unknown
@@ -281,11 +283,12 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, cand
 
 func isTag(constraint string) bool { return records.CheckTag(constraint) == nil }
 
-// strangersTag returns the versions that anybody gave the tag.
-func (c *claimed) strangersTag(tag string) []records.Version {
+// strangersTag returns the versions that somebody gave the tag and that trust
+// does not let in.
+func (c *claimed) strangersTag(tag string, view *trust.View) []records.Version {
 	var vs []records.Version
 	for _, t := range c.tags {
-		if t.tag == tag && c.claims[t.version] != nil && !slices.Contains(vs, t.version) {
+		if t.tag == tag && !slices.Contains(vs, t.version) && view.Decide(c.name, t.version, c.claims[t.version]).State != trust.Trusted {
 			vs = append(vs, t.version)
 		}
 	}
