@@ -300,14 +300,14 @@ func (j *job) removeExtra(extra []string, bins []bin) error {
 // writeAll writes packages, those at the top first, because the others stand in
 // them.
 func (j *job) writeAll(ctx context.Context, stale []*treeNode) error {
-	done := 0
+	done, total := 0, len(stale)
 	for len(stale) > 0 {
 		depth := stale[0].depth()
 		n := slices.IndexFunc(stale, func(n *treeNode) bool { return n.depth() != depth })
 		if n < 0 {
 			n = len(stale)
 		}
-		if err := j.writeLevel(ctx, stale[:n], &done, done+len(stale)); err != nil {
+		if err := j.writeLevel(ctx, stale[:n], &done, total); err != nil {
 			return err
 		}
 		stale = stale[n:]
@@ -315,75 +315,107 @@ func (j *job) writeAll(ctx context.Context, stale []*treeNode) error {
 	return nil
 }
 
-// writeLevel stages packages that do not stand in each other at once, and swaps
-// them in one after the other.
+// writeLevel writes packages that do not stand in each other, several at once.
+// Each is swapped in as soon as it is complete, so that no more temporary
+// directories are open than there are workers.
 func (j *job) writeLevel(ctx context.Context, nodes []*treeNode, done *int, total int) (err error) {
-	staged := make([]*modules.Staged, len(nodes))
-	parents := make([]*os.Root, len(nodes))
-	for i, n := range nodes {
-		j.disk.step("make directory for " + n.pkg.Path)
-		if parents[i], err = j.disk.parent(n.pkg.Path, true); err != nil {
-			return errors.Join(fmt.Errorf("install %s: %w", n.pkg.Path, err), closeAll(parents))
+	parents := map[string]*os.Root{}
+	defer func() {
+		for _, root := range parents {
+			err = errors.Join(err, j.sync(root), root.Close())
 		}
+	}()
+	for _, n := range nodes {
+		dir := path.Dir(n.pkg.Path)
+		if parents[dir] != nil {
+			continue
+		}
+		j.disk.step("make directory " + dir)
+		root, err := j.disk.parent(n.pkg.Path, true)
+		if err != nil {
+			return fmt.Errorf("install %s: %w", n.pkg.Path, err)
+		}
+		parents[dir] = root
 	}
+	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(j.options.workers())
-	for i, n := range nodes {
+	for _, n := range nodes {
 		if n.target != nil {
 			continue
 		}
-		g.Go(func() (err error) {
-			staged[i], err = j.stage(gctx, n.pkg, parents[i])
-			return err
-		})
-	}
-	err = g.Wait()
-	for i, n := range nodes {
-		if err == nil {
-			err = j.swap(n.pkg, staged[i])
-			staged[i] = nil
-			*done++
-			j.options.event(Event{Writing, n.pkg.Name, *done, total})
-		}
-	}
-	for _, s := range staged {
-		if s != nil {
-			err = errors.Join(err, s.Discard())
-		}
-	}
-	return errors.Join(err, closeAll(parents))
-}
-
-func (j *job) stage(ctx context.Context, p *Package, parent *os.Root) (*modules.Staged, error) {
-	t, err := j.shelf.tree(ctx, p.Name, modules.Bounds{CID: p.Module, Size: p.Size, Files: p.Files})
-	if err != nil {
-		return nil, err
-	}
-	s, err := modules.Stage(ctx, j.shelf.sources.Blocks, t, parent, j.options.Extract)
-	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", p.Path, err)
-	}
-	return s, nil
-}
-
-// swap puts a package, or a link, in its place.
-func (j *job) swap(p *Package, s *modules.Staged) error {
-	if s == nil {
-		if info, err := j.disk.lstat(p.Path); err != nil || info != nil && info.Mode().Type() != fs.ModeSymlink {
-			if err := errors.Join(err, j.disk.takeOut(p.Path)); err != nil {
+		g.Go(func() error {
+			if err := j.write(gctx, n.pkg, parents[path.Dir(n.pkg.Path)]); err != nil {
 				return err
 			}
+			mu.Lock()
+			defer mu.Unlock()
+			*done++
+			j.options.event(Event{Writing, n.pkg.Name, *done, total})
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if n.target == nil {
+			continue
 		}
-		if err := j.disk.symlink(linkTarget(p.Path, p.Link), p.Path); err != nil {
-			return fmt.Errorf("link %s: %w", p.Path, err)
+		if err := j.link(n.pkg); err != nil {
+			return fmt.Errorf("link %s: %w", n.pkg.Path, err)
 		}
+		*done++
+	}
+	return nil
+}
+
+// sync makes the swaps in a directory durable together, unless modules did so
+// for each.
+func (j *job) sync(parent *os.Root) error {
+	if j.options.Extract.Sync != modules.SyncDirectory {
 		return nil
+	}
+	f, err := parent.Open(".")
+	if err != nil {
+		return err
+	}
+	_ = f.Sync() // not every system can
+	return f.Close()
+}
+
+// write puts a package in its place.
+func (j *job) write(ctx context.Context, p *Package, parent *os.Root) error {
+	t, err := j.shelf.tree(ctx, p.Name, modules.Bounds{CID: p.Module, Size: p.Size, Files: p.Files})
+	if err != nil {
+		return err
+	}
+	o := j.options.Extract
+	if o.Sync == modules.SyncDirectory {
+		o.Sync = modules.SyncNone
+	}
+	j.disk.step("stage " + p.Path)
+	s, err := modules.Stage(ctx, j.shelf.sources.Blocks, t, parent, o)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", p.Path, err)
 	}
 	j.disk.step("swap " + p.Path)
 	if err := s.Swap(path.Base(p.Path)); err != nil {
 		return fmt.Errorf("write %s: %w", p.Path, err)
 	}
 	return nil
+}
+
+// link makes p's path a link to the same package above it.
+func (j *job) link(p *Package) error {
+	info, err := j.disk.lstat(p.Path)
+	if err == nil && info != nil && info.Mode().Type() != fs.ModeSymlink {
+		err = j.disk.takeOut(p.Path)
+	}
+	if err != nil {
+		return err
+	}
+	return j.disk.symlink(linkTarget(p.Path, p.Link), p.Path)
 }
 
 // linkBins links the commands, and notes in the marker which are es's.
@@ -424,14 +456,4 @@ func (j *job) binsCurrent(bins []bin) bool {
 		}
 	}
 	return count == len(j.marker.Bins)
-}
-
-func closeAll(roots []*os.Root) error {
-	var errs []error
-	for _, r := range roots {
-		if r != nil {
-			errs = append(errs, r.Close())
-		}
-	}
-	return errors.Join(errs...)
 }

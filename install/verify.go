@@ -32,14 +32,13 @@ type Verified struct {
 // CID with es-lock.json's. Blocks serve to say which file is wrong and to check
 // trees that were not made by es; packages can be verified without them
 // otherwise. It changes nothing, and does not wait for those who do.
-func (p *Project) Verify(ctx context.Context, blocks modules.Blocks, o Options) (*Verified, error) {
+func (p *Project) Verify(ctx context.Context, blocks modules.Blocks) (*Verified, error) {
 	tree, d, err := p.look()
 	if err != nil {
 		return nil, err
 	}
 	defer d.root.Close()
-	o.Platform = o.Platform.fill()
-	j := &job{tree: tree, options: &o}
+	j := &job{tree: tree, options: &Options{Platform: Platform{}.fill()}}
 	v := &verifier{disk: d, blocks: blocks, mine: d.readMarker(), result: &Verified{}}
 	for _, n := range j.wanted() {
 		if err := v.check(ctx, n); err != nil {
