@@ -3,9 +3,13 @@ package modules
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
 )
 
 // Sync says what must be on the disk when Swap returns.
@@ -33,24 +37,163 @@ type Options struct {
 // holds the old or the new module, never a mixture, once Recover has run; name
 // must be a single element. Extract runs Recover first.
 func Extract(ctx context.Context, blocks Blocks, b Bounds, parent *os.Root, name string, o Options) (*Tree, error) {
-	return nil, errors.New("extract module: not built yet")
+	if reason := checkElement(name); reason != "" {
+		return nil, fmt.Errorf("extract module %s: the name %q %s", b.CID, clip(name), reason)
+	}
+	if err := Recover(parent); err != nil {
+		return nil, err
+	}
+	t, err := Inspect(ctx, blocks, b)
+	if err != nil {
+		return nil, err
+	}
+	s, err := Stage(ctx, blocks, t, parent, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Swap(name); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // Staged is a module that is complete on disk under a temporary name. Either
-// Swap or Discard must be called.
-type Staged struct{}
-
-// Stage writes t into a temporary directory in parent.
-func Stage(ctx context.Context, blocks Blocks, t *Tree, parent *os.Root, o Options) (*Staged, error) {
-	return nil, errors.New("stage module: not built yet")
+// Swap or Discard must be called, once.
+type Staged struct {
+	parent *os.Root
+	temp   *tempDir
+	sync   Sync
 }
 
-// Swap puts the module in place of name and removes what was there.
-func (s *Staged) Swap(name string) error { return errors.New("swap module: not built yet") }
+// Stage writes t into a temporary directory in parent. It leaves nothing behind
+// when it fails.
+func Stage(ctx context.Context, blocks Blocks, t *Tree, parent *os.Root, o Options) (*Staged, error) {
+	temp, err := newTempDir(parent)
+	if err != nil {
+		return nil, fmt.Errorf("stage module %s: %w", t.CID, err)
+	}
+	x := &extraction{ctx: ctx, blocks: blocks, options: o}
+	if err := x.run(parent, temp.name, t.Files); err != nil {
+		return nil, errors.Join(fmt.Errorf("stage module %s: %w", t.CID, err), temp.remove(parent))
+	}
+	return &Staged{parent, temp, o.Sync}, nil
+}
 
 // Discard removes the module again.
-func (s *Staged) Discard() error { return nil }
+func (s *Staged) Discard() error { return s.temp.remove(s.parent) }
 
-// Recover removes the temporary directories in parent whose owners are gone,
-// and finishes or rolls back a swap that was interrupted.
-func Recover(parent *os.Root) error { return nil }
+// extractWorkers is how many files of a directory are written at a time.
+const extractWorkers = 4
+
+type extraction struct {
+	ctx     context.Context
+	blocks  Blocks
+	options Options
+}
+
+func (x *extraction) run(parent *os.Root, name string, files []Entry) error {
+	dir, err := parent.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return x.directory(dir, files, 0)
+}
+
+// directory writes the files whose paths agree in their first skip bytes, which
+// name dir. It opens what it creates relative to dir, which nothing else knows.
+func (x *extraction) directory(dir *os.Root, files []Entry, skip int) error {
+	handle, err := dir.Open(".")
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	var g errgroup.Group
+	g.SetLimit(extractWorkers)
+	var below [][]Entry
+	for len(files) > 0 {
+		name, _, isDir := strings.Cut(files[0].Path[skip:], "/")
+		if !isDir {
+			f := &files[0]
+			g.Go(func() error { return x.file(dir, handle, name, f) })
+			files = files[1:]
+			continue
+		}
+		prefix := files[0].Path[:skip+len(name)+1]
+		n := 1
+		for n < len(files) && strings.HasPrefix(files[n].Path, prefix) {
+			n++
+		}
+		below = append(below, files[:n])
+		files = files[n:]
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, inside := range below {
+		name, _, _ := strings.Cut(inside[0].Path[skip:], "/")
+		if err := x.subdirectory(dir, name, inside, skip+len(name)+1); err != nil {
+			return err
+		}
+	}
+	if x.options.Sync == SyncFiles {
+		return syncDir(handle)
+	}
+	return nil
+}
+
+func (x *extraction) subdirectory(dir *os.Root, name string, files []Entry, skip int) error {
+	if err := dir.Mkdir(name, 0o755); err != nil {
+		return err
+	}
+	sub, err := dir.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	if err := sub.Chmod(".", 0o755); err != nil {
+		return err
+	}
+	return x.directory(sub, files, skip)
+}
+
+func (x *extraction) file(dir *os.Root, handle *os.File, name string, f *Entry) error {
+	if err := x.ctx.Err(); err != nil {
+		return err
+	}
+	if x.options.Link != nil && !f.Exec && f.CID.Type() == cid.Raw && !f.CID.Equals(EmptyRaw) {
+		if linked, err := x.options.Link(f.CID, handle, name); linked || err != nil {
+			return err
+		}
+	}
+	mode := fs.FileMode(0o644)
+	if f.Exec {
+		mode = 0o755
+	}
+	w, err := dir.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	err = x.write(w, f, mode)
+	if closed := w.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("write %q: %w", clip(f.Path), err)
+	}
+	return nil
+}
+
+func (x *extraction) write(w *os.File, f *Entry, mode fs.FileMode) error {
+	if err := copyFile(x.ctx, x.blocks, f, w); err != nil {
+		return err
+	}
+	// The umask does not decide: the mode is part of the module.
+	if err := w.Chmod(mode); err != nil {
+		return err
+	}
+	if x.options.Sync == SyncFiles {
+		return w.Sync()
+	}
+	return nil
+}
