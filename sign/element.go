@@ -213,7 +213,7 @@ func (e *element) verify(primary *publicKey) (rule string, err error) {
 	if err := s.readProperties(); err != nil {
 		return "S38", err
 	}
-	if err := e.checkProperties(); err != nil {
+	if err := s.checkLasting(e.isRevocation()); err != nil {
 		return "S38", err
 	}
 	if err := s.verify(primary, e.signedData(primary)...); err != nil {
@@ -230,14 +230,14 @@ func (e *element) verify(primary *publicKey) (rule string, err error) {
 	return "", nil
 }
 
-// checkProperties refuses self-signatures that stop counting by themselves and
-// those with notations that must be understood. A revocation is for ever, what
-// it says of its own end is passed over.
-func (e *element) checkProperties() error {
-	if e.sig.sigExpires && !e.isRevocation() {
+// checkLasting refuses a self-signature that stops counting by itself or has a
+// notation that must be understood. A revocation is for ever; what it says of
+// its own end is passed over.
+func (s *signature) checkLasting(revocation bool) error {
+	if s.sigExpires && !revocation {
 		return errors.New("expires by itself")
 	}
-	for _, p := range e.sig.subs {
+	for _, p := range s.subs {
 		if p.kind == subNotation && p.critical {
 			return errors.New("has a critical notation")
 		}
@@ -286,28 +286,35 @@ func (e *element) crossSignature(primary *publicKey) (unhashed []byte, rule stri
 	if body == nil {
 		return nil, "S41", errors.New("lacks the signing subkey's cross-signature")
 	}
-	x, err := parseSignature(body)
+	x, err := verifyCross(primary, e.subkey, body)
 	if err != nil {
-		return nil, "S41", fmt.Errorf("cross-signature %w", err)
-	}
-	if x.kind != sigPrimaryBinding {
-		return nil, "S41", fmt.Errorf("cross-signature is of type 0x%02x", x.kind)
-	}
-	if !signed {
-		x.lowerS()
-		x.minimal = true
-	}
-	if _, err := x.checkForm(); err != nil {
-		return nil, "S41", fmt.Errorf("cross-signature %w", err)
-	}
-	if err := x.readProperties(); err != nil {
-		return nil, "S41", fmt.Errorf("cross-signature %w", err)
-	}
-	if err := x.verify(e.subkey, primary.hashed(), e.subkey.hashed()); err != nil {
 		return nil, "S41", fmt.Errorf("cross-signature %w", err)
 	}
 	if signed {
 		return nil, "", nil
 	}
 	return appendSubpacket(nil, subEmbedded, x.appendBody(nil, nil)), "", nil
+}
+
+// verifyCross returns the cross-signature with its numbers in canonical form.
+func verifyCross(primary, subkey *publicKey, body []byte) (*signature, error) {
+	x, err := parseSignature(body)
+	if err != nil {
+		return nil, err
+	}
+	if x.kind != sigPrimaryBinding {
+		return nil, fmt.Errorf("is of type 0x%02x", x.kind)
+	}
+	x.lowerS()
+	x.minimal = true
+	if _, err := x.checkForm(); err != nil {
+		return nil, err
+	}
+	if err := x.readProperties(); err != nil {
+		return nil, err
+	}
+	if err := x.checkLasting(false); err != nil {
+		return nil, err
+	}
+	return x, x.verify(subkey, primary.hashed(), subkey.hashed())
 }

@@ -82,6 +82,41 @@ func TestAllowlist(t *testing.T) {
 	}
 }
 
+// go-crypto puts the cross-signature among the hashed subpackets, and half of
+// its ECDSA signatures have the higher s.
+func TestGoCryptoSubkeys(t *testing.T) {
+	for _, config := range []pgp.Config{
+		{Algorithm: pgp.PubKeyAlgoECDSA, Curve: pgp.CurveNistP256},
+		{Algorithm: pgp.PubKeyAlgoECDSA, Curve: pgp.CurveNistP256, V6Keys: true},
+		{Algorithm: pgp.PubKeyAlgoEd25519, V6Keys: true},
+	} {
+		config.Time = func() time.Time { return time.Unix(keyTime, 0) }
+		for range 6 {
+			e, err := openpgp.NewEntity("N", "", "n@example.com", &config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := e.AddSigningSubkey(&config); err != nil {
+				t.Fatal(err)
+			}
+			var b bytes.Buffer
+			if err := e.Serialize(&b); err != nil {
+				t.Fatal(err)
+			}
+			k := mustRead(t, b.Bytes())
+			mustParse(t, k.Block())
+			rec := heartbeatBytes(t, k.Fingerprint())
+			v, err := Open(join(t, rec, goCryptoDetach(t, e, rec, config)), ring(k))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v.SigningKey() == k.Fingerprint() {
+				t.Error("signed by the primary key, not the subkey")
+			}
+		}
+	}
+}
+
 func TestV5Disabled(t *testing.T) {
 	if !pgp.V5Disabled {
 		t.Error("go-crypto was built with -tags v5")
