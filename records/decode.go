@@ -56,7 +56,7 @@ func decodeCBOR(b []byte, depth int) (datamodel.Node, error) {
 		return nil, err
 	}
 	nb := basicnode.Prototype.Any.NewBuilder()
-	opts := dagcbor.DecodeOptions{AllowLinks: true, MaxCollectionPrealloc: 16}
+	opts := dagcbor.DecodeOptions{AllowLinks: true}
 	if err := opts.Decode(nb, bytes.NewReader(b)); err != nil {
 		return nil, broken("R10", "", "not DAG-CBOR: %v", err)
 	}
