@@ -50,7 +50,10 @@ func scan(b []byte, depth int) error {
 			left = left[:len(left)-1]
 		}
 	}
-	return nil // the decoder refuses bytes after the end
+	if len(b) > 0 {
+		return broken("R10", "", "not DAG-CBOR: has %d bytes after its end", len(b))
+	}
+	return nil
 }
 
 // CBOR major types (RFC 8949 section 3.1).
