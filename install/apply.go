@@ -151,13 +151,13 @@ func (j *job) place(ctx context.Context, nodes, stale []*treeNode) error {
 	if err := j.announce(stale, extra, bins); err != nil {
 		return err
 	}
-	if err := j.removeExtra(extra, bins); err != nil {
-		return err
-	}
 	if err := j.writeAll(ctx, stale); err != nil {
 		return err
 	}
 	if err := j.linkBins(bins); err != nil {
+		return err
+	}
+	if err := j.removeExtra(extra, bins); err != nil {
 		return err
 	}
 	j.marker.Modules = map[string]placed{}
@@ -283,6 +283,7 @@ func (j *job) removeExtra(extra []string, bins []bin) error {
 	}
 	for _, path := range extra {
 		if info, err := j.disk.lstat(path); err == nil && info == nil {
+			j.disk.tidy(path) // a crash may have left the directory for it
 			continue
 		}
 		if !j.marker.ours(j.disk, path) {

@@ -308,13 +308,16 @@ func layout(t testing.TB, dir string) []string {
 		}
 		for _, e := range entries {
 			switch {
-			case e.Name() == ".bin" || e.Name() == lockName || e.Name() == filepath.Base(markerJSON):
+			case e.Name()[0] == '.':
 			case e.Name()[0] == '@':
 				inner, err := os.ReadDir(filepath.Join(dir, modules, e.Name()))
 				if err != nil {
 					t.Fatal(err)
 				}
 				for _, i := range inner {
+					if i.Name()[0] == '.' {
+						continue
+					}
 					pkg(modules + "/" + e.Name() + "/" + i.Name())
 				}
 			default:
