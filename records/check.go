@@ -11,8 +11,6 @@ import (
 	"github.com/multiformats/go-multihash"
 )
 
-const maxInt = 1<<53 - 1 // what JavaScript can hold
-
 // check holds r against every rule that its bytes alone decide.
 func check(r *Record) error {
 	if r.Author.IsZero() {
@@ -372,9 +370,10 @@ func CheckTag(s string) error {
 	return nil
 }
 
-// looksLikeRange matches the words that npm's range grammar takes and that
-// begin with a letter: "v1", "x", "X.1".
-var looksLikeRange = regexp.MustCompile(`^(v[0-9xX.*-]*|[xX](\.[0-9xX]+)*)$`)
+// looksLikeRange matches all words of a tag's characters that npm takes for a
+// version or a range ("v1", "x", "v1.0.0-rc.1"), and hardly any other: "v17-lts"
+// is a tag.
+var looksLikeRange = regexp.MustCompile(`^v*([0-9]+|[xX])(\.([0-9]+|[xX])(\.([0-9]+|[xX])([-._0-9A-Za-z].*)?)?)?$`)
 
 func checkNotice(path string, n *Notice) error {
 	if _, err := ParseName(string(n.Name)); err != nil {

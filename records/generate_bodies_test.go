@@ -34,20 +34,12 @@ func releaseVectors() []vector {
 		refuse("origin-registry-text", "R9", "a registry over two lines", field("origin/registry", "npm\nnpm")),
 		refuse("origin-tarball", "R26", "a tarball that is a record", field("origin/tarball", recordA)),
 		refuse("origin-sha512", "R26", "63 bytes of sha512", field("origin/sha512", make([]byte, 63))),
-		refuse("origin-signatures-many", "R26", "nine registry signatures", field("origin/signatures", nineSignatures())),
+		refuse("origin-signatures-many", "R26", "nine registry signatures", field("origin/signatures", manySignatures(9))),
 		refuse("origin-keyid-empty", "R26", "a signature by nobody", field("origin/signatures", list{fields{"keyid": "", "sig": []byte{1}}})),
 		refuse("origin-signature-empty", "R26", "an empty signature", field("origin/signatures", list{fields{"keyid": "k", "sig": []byte{}}})),
 		refuse("origin-signature-long", "R26", "a signature of 1025 bytes", field("origin/signatures", list{fields{"keyid": "k", "sig": make([]byte, 1025)}})),
 		refuse("origin-keyid-text", "R9", "a key id with an escape sequence", field("origin/signatures", list{fields{"keyid": "k\x1b[2J", "sig": []byte{1}}})),
 	}
-}
-
-func nineSignatures() list {
-	var out list
-	for range 9 {
-		out = append(out, fields{"keyid": "k", "sig": []byte{1}})
-	}
-	return out
 }
 
 // shortHash is a CID whose sha2-256 was cut to 20 bytes.
@@ -113,6 +105,7 @@ func bodyVectors() []vector {
 		refuse("tag-long", "R27", "65 bytes", with(tag(), "tag", "tag", strings.Repeat("t", 65))),
 		refuse("tag-version", "R27", "a version is no tag", with(tag(), "tag", "tag", "1.3.0")),
 		refuse("tag-v1", "R27", "v1 is a range", with(tag(), "tag", "tag", "v1")),
+		refuse("tag-v1-prerelease", "R27", "a version with a v", with(tag(), "tag", "tag", "v1.0.0-rc.1")),
 		refuse("tag-x", "R27", "x is a range", with(tag(), "tag", "tag", "x")),
 		refuse("tag-space", "R27", "a space", with(tag(), "tag", "tag", "la test")),
 		refuse("tag-name", "R1", "not a name", with(tag(), "tag", "name", "left pad")),

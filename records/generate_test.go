@@ -72,6 +72,19 @@ func full() fields {
 	return set(r, "body/release/origin", origin())
 }
 
+// mostMaps is full with all the registry signatures that there can be.
+func mostMaps() fields {
+	return set(full(), "body/release/origin/signatures", manySignatures(MaxOriginSigs))
+}
+
+func manySignatures(n int) list {
+	var out list
+	for range n {
+		out = append(out, fields{"keyid": "k", "sig": []byte{1}})
+	}
+	return out
+}
+
 func origin() fields {
 	return fields{
 		"registry": "npm", "tarball": tarball, "sha512": bytes.Repeat([]byte{0x51}, 64),
@@ -151,6 +164,8 @@ func acceptVectors() []vector {
 		accept("release-name-of-node-module", "R1", "names of modules that node itself has are real packages",
 			set(release(), "body/release/name", "events")),
 		accept("tag", "R14 R27", "latest is 1.3.0", tag()),
+		accept("release-most-maps", "R14 R26", "27 maps and lists, as many as a record can have", mostMaps()),
+		accept("tag-near-range", "R27", "a tag with a number, which is not a range", set(tag(), "body/tag/tag", "v17-lts")),
 		accept("tag-removed", "R27", "a tag without a version takes the word away", unset(tag(), "body/tag/version")),
 		accept("notice-deprecated", "R28 R29", "a range is deprecated", notice()),
 		accept("notice-yanked", "R28 R29", "one record is taken back",

@@ -33,10 +33,6 @@ func readMap(n datamodel.Node, path string, err *error) *mapReader {
 			return m
 		}
 		s, _ := k.AsString()
-		if _, twice := m.values[s]; twice {
-			m.fail("R10", "", "has the key %q twice", clip(s))
-			return m
-		}
 		m.values[s] = v
 	}
 	return m

@@ -2,7 +2,7 @@ package records
 
 import "encoding/binary"
 
-// maxContainers is more maps and lists than any record has; the schema allows 29
+// maxContainers is more maps and lists than any record has; the schema allows 28
 // with its envelope.
 const maxContainers = 32
 

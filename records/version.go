@@ -9,7 +9,7 @@ import (
 // A Version made by ParseVersion is at most MaxVersion bytes long.
 type Version string
 
-const maxVersionNumber = 1<<53 - 1 // what JavaScript, and so node-semver, can hold
+const maxInt = 1<<53 - 1 // what JavaScript, and so node-semver, can hold
 
 // ParseVersion checks s against SPEC.md section 3.2. It allocates nothing for a
 // valid version and takes time linear in len(s).
@@ -141,7 +141,7 @@ func checkVersionNumber(s string) error {
 	n := 0
 	for i := 0; i < len(s); i++ {
 		n = n*10 + int(s[i]-'0')
-		if n > maxVersionNumber {
+		if n > maxInt {
 			return against("R4", "has a number above 2^53-1")
 		}
 	}
