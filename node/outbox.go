@@ -29,7 +29,6 @@ const (
 // outbox announces records.
 type outbox struct {
 	live  *live
-	wake  chan struct{}
 	proof chan cid.Cid // a record that completed a proof of equivocation
 
 	mu   sync.Mutex
@@ -38,7 +37,7 @@ type outbox struct {
 }
 
 func newOutbox(l *live) *outbox {
-	return &outbox{live: l, wake: make(chan struct{}, 1), proof: make(chan cid.Cid, 64), pace: newBucket(announceRate, announceBurst)}
+	return &outbox{live: l, proof: make(chan cid.Cid, 64), pace: newBucket(announceRate, announceBurst)}
 }
 
 // run announces own records that wait, whenever there is somebody to tell.
@@ -51,8 +50,8 @@ func (o *outbox) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
+			return
 		case <-tick.C:
-		case <-o.wake:
 		case id := <-o.proof:
 			if err := o.announceProof(ctx, id); err != nil && ctx.Err() == nil {
 				o.live.log.Error("announce proofs of equivocation", "err", err)

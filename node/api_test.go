@@ -1,0 +1,355 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/modules"
+)
+
+func dialDaemon(t *testing.T, h *Home) *Client {
+	t.Helper()
+	c, err := Dial(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// [N60] Every call over the socket gives what it gives in the process.
+func TestLocalAPI(t *testing.T) {
+	ctx := t.Context()
+	a := newAuthor(t, testHome(t))
+	other := startNode(t, a.home, Config{})
+	n := startNode(t, testHome(t), Config{})
+	// Commands open the home for themselves.
+	h := openHome(t, n.home.Dir())
+	joined, err := Join(ctx, h, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, ok := joined.(*Client)
+	if !ok {
+		t.Fatalf("Join with a daemon gives %T", joined)
+	}
+	defer c.Close()
+
+	p, err := c.Connect(ctx, other.addr())
+	if err != nil || p.Peer != other.live.host.ID().String() {
+		t.Fatalf("connect: %+v, %v", p, err)
+	}
+	if _, err := c.Connect(ctx, "nonsense"); err == nil || !strings.Contains(err.Error(), `"nonsense"`) {
+		t.Errorf("connect to nonsense: %v", err)
+	}
+	until(t, "gossiping", func() bool {
+		all, err := c.Peers(ctx)
+		return err == nil && len(all) == 1 && all[0].Gossip
+	})
+	want, err := n.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Status(ctx)
+	if err != nil || got.Peer != want.Peer || got.Peers != 1 || !got.Daemon || got.Version != "test" || len(got.Addrs) == 0 {
+		t.Errorf("status %+v, want %+v: %v", got, want, err)
+	}
+
+	// A command stores a record beside the daemon; the daemon announces it.
+	b := newAuthor(t, h)
+	id, _ := b.publish("right-pad", "1.0.0")
+	done, err := c.Announce(ctx, []cid.Cid{id})
+	if err != nil || done.Peers != 1 {
+		t.Errorf("announced to %d peers, want 1: %v", done.Peers, err)
+	}
+	until(t, "visible", func() bool { return other.has(id) })
+	var missing *index.NotFoundError
+	if _, err := c.Announce(ctx, []cid.Cid{someModule(1)}); !errors.As(err, &missing) || missing.Record != someModule(1) {
+		t.Errorf("announce of an unknown record: %v", err)
+	}
+
+	_, m := a.publish("left-pad", "1.0.0")
+	var last Progress
+	if err := c.Fetch(ctx, wantOf(m), func(p Progress) { last = p }); err != nil {
+		t.Fatal(err)
+	}
+	if !complete(ctx, h, m) || last.Blocks < 5 || last.Bytes < m.Size || last.Peers != 1 {
+		t.Errorf("fetched with %+v", last)
+	}
+	var rule *modules.RuleError
+	if err := c.Fetch(ctx, Want{Root: m.CID, Size: 1, Files: m.Files}, nil); !errors.As(err, &rule) || rule.Rule == "" {
+		t.Errorf("fetch of more than was signed: %v", err)
+	}
+	n.live.patience.first = 100 * time.Millisecond
+	var away *UnreachableError
+	if err := c.Fetch(ctx, Want{Root: someModule(2), Size: -1, Files: -1}, nil); !errors.As(err, &away) || away.Root != someModule(2) || away.Missing != someModule(2) || away.Peers != 1 {
+		t.Errorf("fetch of what nobody has: %v", err)
+	}
+
+	n.stop()
+	if _, err := c.Status(ctx); !errors.Is(err, ErrNoDaemon) {
+		t.Errorf("status of a daemon that has ended: %v", err)
+	}
+	if _, err := Dial(ctx, h); !errors.Is(err, ErrNoDaemon) {
+		t.Errorf("dial of a daemon that has ended: %v", err)
+	}
+	for _, path := range []string{h.socketPath(), h.elsewherePath()} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
+}
+
+// A client that goes away takes its fetch with it.
+func TestClientGoesAway(t *testing.T) {
+	n, other := startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{})
+	n.join(other)
+	n.live.patience.first = time.Hour
+	c := dialDaemon(t, n.home)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Fetch(ctx, Want{Root: someModule(1), Size: -1, Files: -1}, nil) }()
+	wants := func() int { return len(n.live.exchange.GetWantlist()) }
+	until(t, "asking", func() bool { return wants() == 1 })
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("fetch: %v", err)
+	}
+	until(t, "no longer asking", func() bool { return wants() == 0 })
+}
+
+// [N7] Two daemons on one home.
+func TestSecondDaemon(t *testing.T) {
+	n := startNode(t, testHome(t), Config{})
+	second, err := New(t.Context(), openHome(t, n.home.Dir()), Config{Listen: []string{loopback}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var locked *LockedError
+	if err := second.Run(t.Context()); !errors.As(err, &locked) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
+		t.Errorf("a second daemon: %v", err)
+	}
+	if _, err := second.Status(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("status of a node that failed: %v", err)
+	}
+	dialDaemon(t, n.home) // the first is unharmed
+}
+
+// [N8] What kill -9 leaves is no obstacle.
+func TestDaemonAfterKill(t *testing.T) {
+	if home := os.Getenv("ES_TEST_DAEMON_HOME"); home != "" {
+		startNode(t, openHome(t, home), Config{})
+		os.Stdout.WriteString("ready\n")
+		<-t.Context().Done()
+	}
+	dir := filepath.Join(t.TempDir(), "home")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDaemonAfterKill$")
+	cmd.Env = append(os.Environ(), "ES_TEST_DAEMON_HOME="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+		t.Fatal(err)
+	}
+	h := openHome(t, dir)
+	before, err := dialDaemon(t, h).Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // says that it was killed
+	if _, err := os.Lstat(h.socketPath()); err != nil {
+		t.Fatalf("the test shows nothing: %v", err)
+	}
+	if _, err := Dial(t.Context(), h); !errors.Is(err, ErrNoDaemon) {
+		t.Errorf("dial of a killed daemon: %v", err)
+	}
+	startNode(t, h, Config{})
+	after, err := dialDaemon(t, h).Status(t.Context())
+	if err != nil || after.Peer != before.Peer {
+		t.Errorf("peer %s became %s: %v", before.Peer, after.Peer, err)
+	}
+}
+
+// [N61] A home whose path is too long for a socket.
+func TestLongHomePath(t *testing.T) {
+	h := openHome(t, filepath.Join(t.TempDir(), strings.Repeat("long/", 40), "home"))
+	n := startNode(t, h, Config{})
+	dialDaemon(t, openHome(t, h.Dir()))
+	path, err := h.elsewhere()
+	if err != nil || len(path) > maxSocketPath {
+		t.Fatalf("socket %s: %v", path, err)
+	}
+	// A directory that others could have made is not used.
+	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Dial(t.Context(), h); err == nil || errors.Is(err, ErrNoDaemon) {
+		t.Errorf("dial through an open directory: %v", err)
+	}
+	if err := os.Chmod(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n.stop()
+	if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left: %v", filepath.Dir(path), err)
+	}
+	if _, err := Dial(t.Context(), h); !errors.Is(err, ErrNoDaemon) {
+		t.Errorf("dial: %v", err)
+	}
+}
+
+// [N60] What the socket takes.
+func TestAPIRefuses(t *testing.T) {
+	ctx := t.Context()
+	n := startNode(t, testHome(t), Config{})
+	info, err := os.Stat(n.home.socketPath())
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket has mode %v: %v", info.Mode().Perm(), err)
+	}
+	plain := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return n.home.dialAPI(ctx) },
+	}}
+	defer plain.CloseIdleConnections()
+	ask := func(method, path, version string, body []byte) (int, apiError) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(ctx, method, "http://es"+path, bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set(versionHeader, version)
+		resp, err := plain.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var e apiError
+		_ = json.NewDecoder(resp.Body).Decode(&e) // 404 and 405 are plain text
+		if resp.Header.Get(versionHeader) != apiVersion {
+			t.Errorf("%s %s: version %q", method, path, resp.Header.Get(versionHeader))
+		}
+		return resp.StatusCode, e
+	}
+	if status, _ := ask("GET", "/v1/status", apiVersion, nil); status != 200 {
+		t.Errorf("status: %d", status)
+	}
+	for _, version := range []string{"", "0", "2"} {
+		if status, e := ask("GET", "/v1/status", version, nil); status != 400 || e.Kind != kindVersion {
+			t.Errorf("version %q: %d, %+v", version, status, e)
+		}
+	}
+	large := append(append([]byte(`{"records":["`), bytes.Repeat([]byte("b"), maxRequest)...), `"]}`...)
+	for name, c := range map[string]struct {
+		method, path string
+		body         []byte
+		status       int
+	}{
+		"no path":         {"GET", "/v2/status", nil, 404},
+		"wrong method":    {"GET", "/v1/fetch", nil, 405},
+		"no body":         {"POST", "/v1/announce", nil, 400},
+		"no JSON":         {"POST", "/v1/announce", []byte("hello"), 400},
+		"unknown field":   {"POST", "/v1/connect", []byte(`{"address":"x"}`), 400},
+		"too large":       {"POST", "/v1/announce", large, 400},
+		"no CID":          {"POST", "/v1/fetch", []byte(`{"root":"x","size":-1,"files":-1}`), 400},
+		"no record id":    {"POST", "/v1/announce", []byte(`{"records":["x"]}`), 500},
+		"no address":      {"POST", "/v1/connect", []byte(`{"addr":"x"}`), 500},
+		"unknown records": {"POST", "/v1/announce", []byte(`{"records":["` + someModule(1).String() + `"]}`), 500},
+	} {
+		status, e := ask(c.method, c.path, apiVersion, c.body)
+		if status != c.status || status < 404 && e.Text == "" {
+			t.Errorf("%s: %d, %+v, want %d", name, status, e, c.status)
+		}
+	}
+}
+
+// A daemon of another version is named, and not taken for none.
+func TestOtherVersion(t *testing.T) {
+	h := testHome(t)
+	l, remove, err := h.listenAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer remove()
+	old := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(versionHeader, "0")
+	})}
+	served := make(chan error, 1)
+	go func() { served <- old.Serve(l) }()
+	var version *VersionError
+	if _, err := Dial(t.Context(), h); !errors.As(err, &version) || version.Daemon != "0" {
+		t.Errorf("dial: %v", err)
+	}
+	if _, err := Join(t.Context(), h, Config{}); !errors.As(err, &version) {
+		t.Errorf("join: %v", err)
+	}
+	old.Close()
+	<-served
+}
+
+// Whatever a node starts has ended when Run returns.
+func TestNothingIsLeftRunning(t *testing.T) {
+	a, b := testHome(t), testHome(t)
+	round := func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var nodes []*Node
+		done := make(chan error, 2)
+		for _, h := range []*Home{a, b} {
+			n, err := New(ctx, h, Config{Listen: []string{loopback, "/ip4/127.0.0.1/udp/0/quic-v1"}, Seed: SeedAll})
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { done <- n.Run(ctx) }()
+			<-n.Ready()
+			nodes = append(nodes, n)
+		}
+		s, err := nodes[0].Status(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := nodes[1].Connect(ctx, s.Addrs[0]); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Dial(ctx, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		cancel()
+		for range nodes {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	round() // what is started once and stays
+	before := runtime.NumGoroutine()
+	for range 3 {
+		round()
+	}
+	// libp2p ends some of its own a moment after Close.
+	until(t, "back to the number of goroutines before", func() bool { return runtime.NumGoroutine() <= before })
+}

@@ -1,0 +1,392 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	blocks "github.com/ipfs/go-block-format"
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+	"github.com/everythingstays/es/trust"
+)
+
+func blockOfBytes(t *testing.T, c cid.Cid, b []byte) blocks.Block {
+	t.Helper()
+	blk, err := blocks.NewBlockWithCid(b, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blk
+}
+
+func testHome(t *testing.T) *Home {
+	t.Helper()
+	return openHome(t, filepath.Join(t.TempDir(), "home"))
+}
+
+func openHome(t *testing.T, dir string) *Home {
+	t.Helper()
+	h, err := OpenHome(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+// newKey makes an own key for the home.
+func newKey(t *testing.T, h *Home) *sign.SecretKey {
+	t.Helper()
+	k, err := sign.NewSecretKey("Alice", "alice@example.org", time.Now().Add(-48*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := k.Marshal(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.AddKey(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// [N1] [N2]
+func TestOpenHome(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "deep", "home")
+	h := openHome(t, dir)
+	newKey(t, h)
+	if _, err := h.identity(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.remember(t.Context(), knownPeer{ID: testPeer(t), Addrs: []string{"/ip4/192.0.2.1/tcp/1"}}); err != nil {
+		t.Fatal(err)
+	}
+	c, b := block("hello")
+	if err := h.Blocks().Put(t.Context(), c, b); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		// SQLite makes its files as the umask says; the home keeps others out.
+		if strings.Contains(d.Name(), "index.db") {
+			return nil
+		}
+		want := fs.FileMode(0o600)
+		if d.IsDir() {
+			want = 0o700
+		}
+		if info.Mode().Perm() != want {
+			t.Errorf("%s has mode %v, want %v", path, info.Mode().Perm(), want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Opening it again, also at the same time, changes nothing.
+	again := openHome(t, dir)
+	if ok, err := again.Blocks().Has(t.Context(), c); !ok || err != nil {
+		t.Errorf("the block is gone: %v", err)
+	}
+	if keys, err := again.Keys(t.Context()); len(keys) != 1 || err != nil {
+		t.Errorf("own keys: %v, %v", keys, err)
+	}
+}
+
+// [N2] A home that others could read is closed to them.
+func TestHomeIsPrivate(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	openHome(t, dir)
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o700 {
+		t.Errorf("mode %v", info.Mode().Perm())
+	}
+}
+
+// [N3]
+func TestOpenHomeRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare func(dir string) error
+		say     string
+	}{
+		"file":           {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "it is a file, not a directory"},
+		"newer version":  {homeWithVersion("2\n"), "it has version 2 and this es knows 1: use a newer es"},
+		"broken version": {homeWithVersion("one"), `its version file says "one", which is no version`},
+		"parent a file":  {func(dir string) error { return os.WriteFile(filepath.Dir(dir), nil, 0o600) }, "not a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "parent", "home")
+			if name != "parent a file" {
+				if err := os.Mkdir(filepath.Dir(dir), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.prepare(dir); err != nil {
+				t.Fatal(err)
+			}
+			h, err := OpenHome(t.Context(), dir)
+			if err == nil {
+				h.Close()
+				t.Fatal("it was opened")
+			}
+			if !strings.Contains(err.Error(), c.say) || !strings.Contains(err.Error(), dir) {
+				t.Errorf("error %q, want one with %q", err, c.say)
+			}
+		})
+	}
+}
+
+func homeWithVersion(v string) func(string) error {
+	return func(dir string) error {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, "version"), []byte(v), 0o600)
+	}
+}
+
+func TestOwnKeys(t *testing.T) {
+	ctx := t.Context()
+	h := testHome(t)
+	if _, err := h.Default(ctx); !errors.Is(err, ErrNoKey) {
+		t.Errorf("Default of a new home: %v, want ErrNoKey", err)
+	}
+	first, second := newKey(t, h).Key(), newKey(t, h).Key()
+	if own, err := h.Default(ctx); err != nil || own.Fingerprint() != first.Fingerprint() || own.GPG || !own.Default {
+		t.Errorf("Default: %+v, %v", own, err)
+	}
+	b, err := h.SecretFile(first.Fingerprint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.AddKey(ctx, b); err == nil {
+		t.Error("a key was added twice")
+	}
+	if err := h.SetDefault(ctx, second.Fingerprint()); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := h.Keys(ctx)
+	if err != nil || len(keys) != 2 {
+		t.Fatalf("Keys: %v, %v", keys, err)
+	}
+	for _, k := range keys {
+		if k.Default != (k.Fingerprint() == second.Fingerprint()) {
+			t.Errorf("key %s: default %v", k.Fingerprint(), k.Default)
+		}
+	}
+	if err := h.SetDefault(ctx, records.Fingerprint{}); !errors.Is(err, ErrNoKey) {
+		t.Errorf("SetDefault of no key: %v", err)
+	}
+	own, err := h.Default(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := h.Signer(ctx, own, sign.GPG{}, nil)
+	if err != nil || s.Key().Fingerprint() != second.Fingerprint() {
+		t.Errorf("Signer: %v, %v", s, err)
+	}
+	if k, err := h.Index().Key(ctx, second.Fingerprint()); k == nil || err != nil {
+		t.Errorf("the index does not know the key: %v", err)
+	}
+
+	// A key of gpg's is known by its public half.
+	elsewhere := newKey(t, testHome(t)).Key()
+	if _, err := h.AddGPGKey(ctx, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.SetDefault(ctx, elsewhere.Fingerprint()); err != nil {
+		t.Fatal(err)
+	}
+	if own, err := h.Default(ctx); err != nil || own.Fingerprint() != elsewhere.Fingerprint() || !own.GPG {
+		t.Errorf("Default: %+v, %v", own, err)
+	}
+	if b, err := os.ReadFile(h.defaultPath()); string(b) != "gpg:"+elsewhere.Fingerprint().String()+"\n" || err != nil {
+		t.Errorf("default says %q, %v", b, err)
+	}
+	view, err := h.View(ctx, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []*sign.Key{first, second, elsewhere} {
+		if !view.Decides(k.Fingerprint(), "left-pad") {
+			t.Errorf("own key %s does not decide", k.Fingerprint())
+		}
+	}
+}
+
+// A key file under another key's name is refused: it would sign as somebody else.
+func TestMisnamedKeyFile(t *testing.T) {
+	h := testHome(t)
+	a, b := newKey(t, h).Key().Fingerprint(), newKey(t, h).Key().Fingerprint()
+	if err := os.Rename(h.keyPath(a, secretSuffix), h.keyPath(b, secretSuffix)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.OwnKey(t.Context(), b); err == nil {
+		t.Error("the wrong key was read")
+	}
+}
+
+// [N5] What another process does to the trust file counts at once.
+func TestTrustIsReadAgain(t *testing.T) {
+	h := testHome(t)
+	key := newKey(t, testHome(t)).Key().Fingerprint()
+	decides := func() bool {
+		t.Helper()
+		v, err := h.View(t.Context(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Decides(key, "left-pad")
+	}
+	if decides() {
+		t.Fatal("a stranger decides")
+	}
+	for range 20 {
+		edit := func(f *trust.File) error {
+			_, err := f.AddKey(trust.Entry{Fingerprint: key, Scopes: []records.Scope{"left-pad"}})
+			return err
+		}
+		if err := trust.Update(h.TrustPath(), edit); err != nil {
+			t.Fatal(err)
+		}
+		if !decides() {
+			t.Fatal("an added key does not decide")
+		}
+		if err := os.Remove(h.TrustPath()); err != nil {
+			t.Fatal(err)
+		}
+		if decides() {
+			t.Fatal("a removed trust file counts")
+		}
+	}
+	if err := os.WriteFile(h.TrustPath(), []byte("key nonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.View(t.Context(), time.Now()); err == nil {
+		t.Error("a trust file that cannot be read counts as something")
+	}
+}
+
+func testPeer(t *testing.T) peer.ID {
+	t.Helper()
+	k, err := passingIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return peerID(t, k)
+}
+
+func peerID(t *testing.T, k crypto.PrivKey) peer.ID {
+	t.Helper()
+	id, err := peer.IDFromPrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestIdentityStays(t *testing.T) {
+	h := testHome(t)
+	a, err := h.identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := openHome(t, h.Dir()).identity()
+	if err != nil || peerID(t, a) != peerID(t, b) {
+		t.Errorf("the identity changed: %v", err)
+	}
+}
+
+// [N6]
+func TestRememberedPeers(t *testing.T) {
+	ctx := t.Context()
+	h := testHome(t)
+	asked := knownPeer{ID: testPeer(t), Addrs: []string{"/ip4/192.0.2.1/tcp/1"}, Seen: 1, Asked: true}
+	if err := h.remember(ctx, asked); err != nil {
+		t.Fatal(err)
+	}
+	// Two processes at once, more peers than are kept.
+	var wg sync.WaitGroup
+	for i := range 4 {
+		other := openHome(t, h.Dir())
+		var met []knownPeer
+		for j := range 100 {
+			met = append(met, knownPeer{ID: testPeer(t), Addrs: []string{fmt.Sprintf("/ip4/192.0.2.1/tcp/%d", 1000*i+j+2)}, Seen: int64(1000*j + 2)})
+		}
+		wg.Go(func() {
+			for _, m := range [][]knownPeer{met[:50], met[50:]} {
+				if err := other.remember(ctx, m...); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	known, err := h.knownPeers()
+	if err != nil || len(known) != maxKnownPeers {
+		t.Fatalf("%d peers are known, want %d: %v", len(known), maxKnownPeers, err)
+	}
+	if known[0].ID != asked.ID {
+		t.Error("the peer that the user named was pushed out")
+	}
+	if last := known[len(known)-1].Seen; last < 30_000 {
+		t.Errorf("a peer last seen at %d pushed out a later one", last)
+	}
+	asked.Addrs, asked.Asked = []string{"/ip4/192.0.2.2/tcp/2"}, false
+	if err := h.remember(ctx, asked); err != nil {
+		t.Fatal(err)
+	}
+	if known, err = h.knownPeers(); err != nil || !known[0].Asked || known[0].Addrs[0] != asked.Addrs[0] {
+		t.Errorf("after meeting again: %+v, %v", known[0], err)
+	}
+	// Damage costs the memory, not the command.
+	if err := os.WriteFile(h.peersPath(), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if known, err := h.knownPeers(); err != nil || len(known) != 0 {
+		t.Errorf("%v, %v", known, err)
+	}
+}
+
+// [N7] One daemon for a home, and the refusal names it.
+func TestDaemonLock(t *testing.T) {
+	h := testHome(t)
+	unlock, err := h.lockDaemon()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var locked *LockedError
+	if _, err := openHome(t, h.Dir()).lockDaemon(); !errors.As(err, &locked) || locked.PID != os.Getpid() {
+		t.Errorf("the second lock: %v", err)
+	}
+	unlock()
+	unlock, err = h.lockDaemon()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
