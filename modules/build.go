@@ -111,6 +111,16 @@ func (b *builder) directory(entries []pbLink) (built, error) {
 	if n.encodedSize() <= hamtThreshold {
 		return b.putNode(entries, f)
 	}
+	return b.shard(hashLinks(entries), 0)
+}
+
+type hashedLink struct {
+	hash uint64
+	pbLink
+}
+
+// hashLinks returns entries sorted by the hashes of their names.
+func hashLinks(entries []pbLink) []hashedLink {
 	hashes := make([]hashedLink, len(entries))
 	for i, e := range entries {
 		hashes[i] = hashedLink{murmur3.Sum64([]byte(e.name)), e}
@@ -124,12 +134,7 @@ func (b *builder) directory(entries []pbLink) (built, error) {
 		}
 		return strings.Compare(x.name, y.name)
 	})
-	return b.shard(hashes, 0)
-}
-
-type hashedLink struct {
-	hash uint64
-	pbLink
+	return hashes
 }
 
 // shard makes the HAMT node of entries that agree in the first level bytes of

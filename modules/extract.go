@@ -63,6 +63,8 @@ type Staged struct {
 	parent *os.Root
 	temp   *tempDir
 	sync   Sync
+
+	exchange func(parent *os.Root, a, b string) error
 }
 
 // Stage writes t into a temporary directory in parent. It leaves nothing behind
@@ -76,7 +78,7 @@ func Stage(ctx context.Context, blocks Blocks, t *Tree, parent *os.Root, o Optio
 	if err := x.run(parent, temp.name, t.Files); err != nil {
 		return nil, errors.Join(fmt.Errorf("stage module %s: %w", t.CID, err), temp.remove(parent))
 	}
-	return &Staged{parent, temp, o.Sync}, nil
+	return &Staged{parent, temp, o.Sync, exchange}, nil
 }
 
 // Discard removes the module again.

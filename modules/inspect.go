@@ -211,9 +211,6 @@ func (w *inspector) child(path string, c cid.Cid, depth int) error {
 
 // add counts a file, and stops at the first byte and file too many.
 func (w *inspector) add(path string, c cid.Cid, info fileInfo, err error) error {
-	if err == nil {
-		err = w.visit(info.blocks)
-	}
 	if err != nil {
 		return at(path, err)
 	}
@@ -225,6 +222,9 @@ func (w *inspector) add(path string, c cid.Cid, info fileInfo, err error) error 
 	}
 	if most := 16 + info.size/1024; int64(info.leaves) > most {
 		return broken("M28", path, "has %d chunks for %d bytes", info.leaves, info.size)
+	}
+	if err := w.visit(info.blocks); err != nil {
+		return at(path, err)
 	}
 	w.tree.Size += info.size
 	w.tree.Files = append(w.tree.Files, Entry{Path: path, Size: info.size, Exec: info.exec, CID: c})

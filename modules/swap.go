@@ -142,7 +142,7 @@ func (s *Staged) swap(name string) error {
 		if err != nil {
 			return err
 		}
-		err = exchange(s.parent, s.temp.name, name)
+		err = s.exchange(s.parent, s.temp.name, name)
 		if errors.Is(err, errors.ErrUnsupported) {
 			return s.journalled(name)
 		}
@@ -231,9 +231,11 @@ func recoverOne(parent *os.Root, temp string) error {
 // rollBack gives the old module its name back if the swap stopped between its
 // two renames.
 func (t *tempDir) rollBack(parent *os.Root) error {
-	if _, err := parent.Lstat(t.name + oldSuffix); errors.Is(err, fs.ErrNotExist) {
+	old, err := parent.Lstat(t.name + oldSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
-	} else if err != nil {
+	}
+	if err != nil {
 		return err
 	}
 	journal, err := io.ReadAll(io.NewSectionReader(t.lock, 0, 2*MaxElement))
@@ -242,6 +244,9 @@ func (t *tempDir) rollBack(parent *os.Root) error {
 	}
 	name, complete := strings.CutSuffix(string(journal), "\n")
 	if !complete || checkElement(name) != "" {
+		if !old.IsDir() {
+			return nil // a link or a file that somebody else put there
+		}
 		return fmt.Errorf("the journal %s%s is damaged; the old module is in %s%s", t.name, lockSuffix, t.name, oldSuffix)
 	}
 	_, err = parent.Lstat(name)
