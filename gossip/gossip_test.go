@@ -7,6 +7,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 )
 
+// SPEC G1
 func TestDeliverAlongALine(t *testing.T) {
 	simulate(t, 5, func(t *testing.T, hosts []host.Host) {
 		var nodes []*node

@@ -64,7 +64,7 @@ func spam(t *testing.T, count int, pause time.Duration) int {
 	return judged
 }
 
-// [G15] Threat 26.
+// SPEC G11. Threat 26: a spammer is ignored after a handful of invalid messages.
 func TestInvalidSpam(t *testing.T) {
 	if got := spam(t, 2000, 0); got == 0 || got > 64 {
 		t.Errorf("2,000 invalid messages sent fast: %d were judged, want 1 to 64", got)
@@ -78,7 +78,7 @@ func TestInvalidSpam(t *testing.T) {
 	}
 }
 
-// [G4] Threat 3: bad copies that come first never keep the good record out.
+// SPEC G3. Threat 3: bad copies that come first never keep the good record out.
 func TestBadCopiesFirst(t *testing.T) {
 	const copies = 100
 	good := 20
@@ -112,7 +112,8 @@ func TestBadCopiesFirst(t *testing.T) {
 	})
 }
 
-// Finding 4: with pubsub's own queues 2,067 of these arrive.
+// Bursts wait in the validation queue: with pubsub's own queues 2,067 of these
+// arrive.
 func TestBurst(t *testing.T) {
 	const count = 5000
 	simulate(t, 2, func(t *testing.T, hosts []host.Host) {
@@ -143,7 +144,7 @@ func TestBurst(t *testing.T) {
 	})
 }
 
-// [G12] A peer above its rate loses messages, and they are counted; another
+// SPEC G10 and G14. A peer above its rate loses messages, and they are counted; another
 // peer's copy of a lost message still counts.
 func TestRate(t *testing.T) {
 	const count = 1000
@@ -180,7 +181,7 @@ func TestRate(t *testing.T) {
 	})
 }
 
-// [G5] Larger messages are rejected unread, and count against the peer.
+// SPEC G5. Larger messages are rejected unread, and count against the peer.
 func TestOversizeFrames(t *testing.T) {
 	simulate(t, 2, func(t *testing.T, hosts []host.Host) {
 		victim := start(t, hosts[0], Config{})
@@ -243,7 +244,7 @@ func subscriptions(from, count int) *pb.RPC {
 	return rpc
 }
 
-// [G10] Threat 29: topics of others cost nothing.
+// SPEC G9. Threat 29: topics of others cost nothing.
 func TestTopicFlood(t *testing.T) {
 	peers, each := 5, 20_000
 	if full {
@@ -285,7 +286,7 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// [G10] More than 16 subscriptions at once count like an invalid message.
+// SPEC G9. More than 16 subscriptions at once count like an invalid message.
 func TestTooManySubscriptions(t *testing.T) {
 	simulate(t, 2, func(t *testing.T, hosts []host.Host) {
 		victim := start(t, hosts[0], Config{})
@@ -313,7 +314,55 @@ func TestTooManySubscriptions(t *testing.T) {
 	})
 }
 
-// [G6] Messages that name an author, a sequence number or a signature are not ours.
+// SPEC G7
+func TestCopies(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, hosts []host.Host) {
+		victim := start(t, hosts[0], Config{})
+		defer victim.stop()
+		a, b := dialRaw(t, hosts[1], hosts[0]), dialRaw(t, hosts[2], hosts[0])
+		rpc := &pb.RPC{Publish: []*pb.Message{message(TopicRecords, "hello")}}
+		for _, c := range []struct {
+			pause time.Duration
+			want  int
+		}{{0, 1}, {9 * time.Minute, 1}, {3 * time.Minute, 2}} {
+			settle(c.pause)
+			a.send(rpc)
+			b.send(rpc)
+			settle(time.Second)
+			if got := victim.saw(TopicRecords + " hello"); got != c.want {
+				t.Errorf("judged %d times, want %d", got, c.want)
+			}
+		}
+	})
+}
+
+// SPEC G6
+func TestOversizeRPC(t *testing.T) {
+	simulate(t, 2, func(t *testing.T, hosts []host.Host) {
+		victim := start(t, hosts[0], Config{})
+		defer victim.stop()
+		p := dialRaw(t, hosts[1], hosts[0])
+		two := func(size int) *pb.RPC {
+			half := strings.Repeat("x", size)
+			return &pb.RPC{Publish: []*pb.Message{message(TopicRecords, "a"+half), message(TopicRecords, "b"+half)}}
+		}
+		p.send(two(32_700))
+		settle(time.Second)
+		if got := victim.sawPrefix(TopicRecords); got != 2 {
+			t.Errorf("%d of 2 messages in an RPC of %d bytes were judged", got, proto.Size(two(32_700)))
+		}
+		p.send(two(32_760))
+		settle(time.Second)
+		if got := victim.sawPrefix(TopicRecords); got != 2 {
+			t.Errorf("an RPC of %d bytes was read", proto.Size(two(32_760)))
+		}
+		if _, err := p.s.Write([]byte{0}); err == nil {
+			t.Error("the stream is still open")
+		}
+	})
+}
+
+// SPEC G4. Messages that name an author, a sequence number or a signature are not ours.
 func TestAuthoredMessages(t *testing.T) {
 	simulate(t, 2, func(t *testing.T, hosts []host.Host) {
 		victim := start(t, hosts[0], Config{})
@@ -333,7 +382,7 @@ func TestAuthoredMessages(t *testing.T) {
 	})
 }
 
-// [G14] pubsub scores only peers that it has a stream to; here the spammer has
+// SPEC G11. pubsub scores only peers that it has a stream to; here the spammer has
 // none.
 func TestSpamOneWay(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, hosts []host.Host) {
@@ -371,7 +420,7 @@ func TestSpamOneWay(t *testing.T) {
 	})
 }
 
-// A verdict of Ignore costs a peer nothing.
+// SPEC G8. A verdict of Ignore costs a peer nothing.
 func TestIgnoreIsFree(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, hosts []host.Host) {
 		ignore := func(_ context.Context, m Message) Outcome {

@@ -27,7 +27,7 @@ func admitted(l *ledger, p peer.ID, topic string, n int, at time.Time) int {
 	return passed
 }
 
-// [G10]
+// SPEC G10
 func TestLedgerRate(t *testing.T) {
 	l := newLedger(recordRate, recordBurst)
 	for _, c := range []struct {
@@ -51,7 +51,7 @@ func TestLedgerRate(t *testing.T) {
 	}
 }
 
-// [G10] Copies cost nothing: every peer forwards what the others do.
+// SPEC G10. Copies cost nothing: every peer forwards what the others do.
 func TestLedgerCopies(t *testing.T) {
 	l := newLedger(recordRate, recordBurst)
 	first := message(TopicRecords, "first")
@@ -77,7 +77,7 @@ func TestLedgerCopies(t *testing.T) {
 	}
 }
 
-// [G11] On the records topic the sixth invalid message is too many, on the keys
+// SPEC G11. On the records topic the sixth invalid message is too many, on the keys
 // topic, which weighs half, the eighth.
 func TestLedgerShuns(t *testing.T) {
 	for topic, limit := range map[string]int{TopicRecords: 6, TopicKeys: 8} {
@@ -125,7 +125,7 @@ func TestLedgerIsBounded(t *testing.T) {
 	}
 }
 
-// [G13]
+// SPEC G15
 func TestSharedAddresses(t *testing.T) {
 	for s, want := range map[string]bool{
 		"127.0.0.1": true, "::1": true, "192.168.1.2": true, "10.9.8.7": true, "172.31.0.1": true,

@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,25 +16,44 @@ import (
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/rogpeppe/go-internal/txtar"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/everythingstays/es/records"
 )
 
-// [G4]
+// SPEC G3
 func TestMessageID(t *testing.T) {
-	for _, c := range []struct{ topic, data, id string }{
-		{TopicRecords, "", "f0114d96ba5beaee480cef12aa5cbe0259ca3deb"},
-		{TopicRecords, "hello", "eb889d1726571062f7e0c1cb134ba124a6d29b6f"},
-		{TopicKeys, "hello", "092afc736c2056a84edb58bd9d71693b2fda65b8"},
-	} {
-		got := hex.EncodeToString([]byte(messageID(&pb.Message{Topic: &c.topic, Data: []byte(c.data)})))
-		if got != c.id {
-			t.Errorf("id of %q in %s is %s, want %s", c.data, c.topic, got, c.id)
+	files, err := filepath.Glob("../testdata/gossip/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d vectors, %v", len(files), err)
+	}
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(a.Comment), "expect: ok\n") || len(a.Files) != 3 {
+			t.Fatalf("%s: expected something else than ok, or not three sections", file)
+		}
+		section := func(i int, name string) string {
+			if a.Files[i].Name != name {
+				t.Fatalf("%s: section %d is %s, want %s", file, i, a.Files[i].Name, name)
+			}
+			return strings.TrimSpace(string(a.Files[i].Data))
+		}
+		data, err := hex.DecodeString(section(1, "data.hex"))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		want := section(2, "id.hex")
+		if got := hex.EncodeToString([]byte(messageID(message(section(0, "topic"), string(data))))); got != want {
+			t.Errorf("%s: the id is %s, want %s", file, got, want)
 		}
 	}
 }
 
+// SPEC G12
 func TestPublishWithoutPeers(t *testing.T) {
 	simulate(t, 2, func(t *testing.T, hosts []host.Host) {
 		a := start(t, hosts[0], Config{})
@@ -112,7 +133,7 @@ func TestPublishRefused(t *testing.T) {
 	})
 }
 
-// What a process publishes just before it ends arrives.
+// SPEC G13: what a process publishes just before it ends arrives.
 func TestLeave(t *testing.T) {
 	simulate(t, 4, func(t *testing.T, hosts []host.Host) {
 		a := start(t, hosts[0], Config{})
@@ -217,7 +238,7 @@ func TestRunEnds(t *testing.T) {
 		}
 		if protos := a.host.Mux().Protocols(); len(protos) != 4 ||
 			!slices.Contains(protos, pubsub.GossipSubID_v12) || !slices.Contains(protos, pubsub.GossipSubID_v11) {
-			t.Errorf("a gossiping host speaks %v", protos) // [G2]
+			t.Errorf("a gossiping host speaks %v", protos) // SPEC G2
 		}
 		if protos := b.host.Mux().Protocols(); len(protos) != 2 { // identify and its push
 			t.Errorf("after Run the host speaks %v", protos)

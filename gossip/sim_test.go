@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,9 +20,15 @@ import (
 // full says to run the numbers of the threat table instead of a small part.
 var full = os.Getenv("ES_FULL") != ""
 
+// raceEnabled is set in builds with the race detector.
+var raceEnabled bool
+
 // simulate runs f in virtual time with n hosts that are not connected.
 func simulate(t *testing.T, n int, f func(t *testing.T, hosts []host.Host)) {
 	t.Helper()
+	if raceEnabled { // https://github.com/golang/go/issues/78156
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	}
 	synctest.Test(t, func(t *testing.T) {
 		network, meta, err := simlibp2p.SimpleLibp2pNetwork(
 			[]simlibp2p.NodeLinkSettingsAndCount{{
