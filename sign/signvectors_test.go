@@ -255,6 +255,8 @@ func policyVectors(t *testing.T) []vector {
 		block(uidPacket(testUID), f.cert(testUID, f.selfSubs(keyTime, life(recTime-9))), f.cert(testUID, f.selfSubs(recTime+99, life(recTime+9999)))), env)
 	add("expired-direct", "key-error", "S23", "a direct-key signature ends the key, the certification does not",
 		block(f.direct(f.selfSubs(keyTime, life(recTime-9))), f.main(keyTime)), env)
+	add("expired-certification", "key-error", "S23", "the certification ends the key, before the direct-key signature does",
+		block(f.direct(f.selfSubs(keyTime, life(recTime+9999))), f.main(keyTime, life(recTime-9))), env)
 	certify := subs(made(keyTime), f.issuer(), sub(subKeyFlags, 1))
 	add("certify-only", "key-error", "S24", "the primary key may certify only", block(uidPacket(testUID), f.cert(testUID, certify)), env)
 	add("ok-flags-then", "ok", "S24", "the primary key may not sign any more, and might when it did",
