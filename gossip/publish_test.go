@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/rogpeppe/go-internal/txtar"
 	"google.golang.org/protobuf/proto"
 
@@ -251,4 +253,39 @@ func TestRunEnds(t *testing.T) {
 			t.Error("New without Accept succeeded")
 		}
 	})
+}
+
+// pubsub queues for peers whose stream never opens, and traces a message as
+// queued after it was written.
+func TestOutboxSettles(t *testing.T) {
+	o := newOutbox(new(signal))
+	m := message(TopicRecords, "hello")
+	id := messageID(m)
+	b, err := proto.Marshal(&pb.RPC{Publish: []*pb.Message{m}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = append(binary.AppendUvarint(nil, uint64(len(b))), b...)
+
+	p, _ := o.begin(id)
+	o.opened("a")
+	o.opened("b")
+	o.wrote("a", b)
+	for _, to := range []peer.ID{"a", "b", "never opened"} {
+		o.queued(to, []*pb.Message{m})
+	}
+	if got := o.audience(p); got != 2 {
+		t.Errorf("queued for %d peers, want 2", got)
+	}
+	o.end(id)
+	if o.empty() {
+		t.Error("the outbox is empty before b was written to")
+	}
+	o.closed("b")
+	if !o.empty() {
+		t.Error("the outbox waits for a stream that is closed, or was never open")
+	}
+	if !o.wasInformed("a") || o.wasInformed("b") {
+		t.Error("only a was informed")
+	}
 }
