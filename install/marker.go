@@ -32,7 +32,7 @@ func (d *disk) readMarker() *marker {
 	if err != nil {
 		return empty
 	}
-	m := *empty
+	var m marker
 	if json.Unmarshal(b, &m) != nil || m.Version != 1 || m.Modules == nil || m.Bins == nil {
 		return empty
 	}

@@ -348,7 +348,7 @@ func TestOccupied(t *testing.T) {
 	}
 }
 
-// [I25] [I28]
+// [I25] [I27]
 func TestVerifyAndHeal(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a@1.0.0", `"dependencies": {"b": "1"}, "bin": "cli.js"`, files{"cli.js": "#!/usr/bin/env node\n", "lib/x.js": "x", "empty": ""})
@@ -459,6 +459,7 @@ func TestBundled(t *testing.T) {
 	mustVerify(t, p, w)
 }
 
+// [I6]
 func TestOpen(t *testing.T) {
 	top := t.TempDir()
 	write(t, filepath.Join(top, "p/package.json"), "{}")

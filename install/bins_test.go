@@ -1,0 +1,206 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/everythingstays/es/records"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// hostileBins are commands and programs that must not be linked.
+func hostileBins() map[string]string {
+	bins := map[string]string{
+		"node": "cli.js", "npm": "cli.js", "npx": "cli.js", "es": "cli.js", "": "cli.js", ".": "cli.js", "..": "cli.js",
+		"../up": "cli.js", "../../up": "cli.js", "/abs": "cli.js", "a/b": "cli.js", `a\b`: "cli.js", `..\up`: "cli.js",
+		"C:x": "cli.js", "c:\\x": "cli.js", "a b": "cli.js", "a\x00b": "cli.js", "a\nb": "cli.js", "a\x1b[2J": "cli.js",
+		"a\u202eb": "cli.js", "a\u200bb": "cli.js", "con": "cli.js", "nul": "cli.js", "aux.js": "cli.js", "com1": "cli.js",
+		"a.": "cli.js", "a ": "cli.js", " a": "cli.js", "$(x)": "cli.js", "a;b": "cli.js", "a&b": "cli.js", "a|b": "cli.js",
+		"a`b": "cli.js", "a\"b": "cli.js", "a'b": "cli.js", "a<b": "cli.js", "a*": "cli.js", "-rf": "cli.js", ".es-new": "cli.js",
+		"größe": "cli.js", "~": "cli.js", "%PATH%": "cli.js", strings.Repeat("x", 300): "cli.js",
+	}
+	for i, program := range []string{
+		"", ".", "..", "../x", "../../x", "/etc/passwd", "a/../../x", "./../x", `..\x`, `C:\x`, "C:x", "a\x00b", "a\nb", "none",
+		"dir", "link", "dir/../../b/cli.js", "a//../..//x", "../b/cli.js", "node_modules/../../b/cli.js", "a\u202eb",
+	} {
+		bins[fmt.Sprint("program", i)] = program
+	}
+	return bins
+}
+
+// The map reaches the linking code as if a release had carried it: neither
+// records nor modules have looked at it.
+// [I21]
+func TestHostileBins(t *testing.T) {
+	p := project(t, "")
+	write(t, filepath.Join(p.dir, "node_modules/a/cli.js"), "#!/bin/sh\n")
+	write(t, filepath.Join(p.dir, "node_modules/a/dir/x"), "")
+	write(t, filepath.Join(p.dir, "node_modules/b/cli.js"), "other")
+	write(t, filepath.Join(p.dir, "node_modules/.bin/taken"), "not es's")
+	if err := os.Symlink("../b/cli.js", filepath.Join(p.dir, "node_modules/a/link")); err != nil {
+		t.Fatal(err)
+	}
+	before := everything(t, p.dir)
+	bins := hostileBins()
+	bins["taken"] = "cli.js"
+	if len(bins) < 60 {
+		t.Fatalf("only %d cases", len(bins))
+	}
+	root := newRoot(nil)
+	a := root.add("a", &Package{Name: "a", Version: "1.0.0", Bin: bins})
+	d := readable(t, p)
+	linked, warnings := chooseBins([]*treeNode{a})
+	j := &job{disk: d, marker: &marker{Bins: map[string]string{}}, result: &Result{}}
+	if err := j.linkBins(linked); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(warnings) + len(j.result.Warnings); n != len(bins) {
+		t.Errorf("%d warnings about %d commands", n, len(bins))
+	}
+	for _, w := range append(warnings, j.result.Warnings...) {
+		if err := records.CheckText(w.Text, 1000); err != nil {
+			t.Errorf("a warning is unfit for a terminal: %v", err)
+		}
+	}
+	if after := everything(t, p.dir); strings.Join(after, "\n") != strings.Join(before, "\n") {
+		t.Errorf("the project is now\n%s", strings.Join(after, "\n"))
+	}
+}
+
+func TestBins(t *testing.T) {
+	w := newWorld(t)
+	js := files{"cli.js": "#!/usr/bin/env node\n"}
+	w.publish("@s/tool@1.0.0", `"bin": "cli.js", "dependencies": {"below": "1"}`, js)
+	w.publish("below@1.0.0", `"bin": {"tool": "cli.js", "below": "cli.js"}`, js)
+	w.publish("a@1.0.0", `"bin": {"tool": "cli.js"}`, js)
+	p := project(t, "")
+	mustAdd(t, p, w, "@s/tool")
+	wantBins := func(want ...string) {
+		t.Helper()
+		entries, err := os.ReadDir(filepath.Join(p.dir, "node_modules/.bin"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range entries {
+			target, err := os.Readlink(filepath.Join(p.dir, "node_modules/.bin", e.Name()))
+			if err != nil {
+				t.Error(err)
+			}
+			got = append(got, e.Name()+" "+filepath.ToSlash(target))
+		}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("commands\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	// What the project asks for itself comes before what that needs.
+	wantBins("below ../below/cli.js", "tool ../@s/tool/cli.js")
+	info, err := os.Stat(filepath.Join(p.dir, "node_modules/.bin/tool"))
+	if err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("the program has mode %v, %v", info.Mode(), err)
+	}
+	r := mustAdd(t, p, w, "a")
+	wantBins("below ../below/cli.js", "tool ../@s/tool/cli.js")
+	if len(r.Warnings) != 2 {
+		t.Errorf("warnings %+v", r.Warnings)
+	}
+	if _, err := p.Remove(t.Context(), w.sources(), []records.Name{"@s/tool"}, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	wantBins("tool ../a/cli.js")
+	os.Remove(filepath.Join(p.dir, "node_modules/.bin/tool"))
+	mustInstall(t, p, w, Options{})
+	wantBins("tool ../a/cli.js")
+
+	// A .bin that is a link is not followed.
+	p = project(t, "")
+	outside := t.TempDir()
+	os.Mkdir(filepath.Join(p.dir, nodeModules), 0o755)
+	os.Symlink(outside, filepath.Join(p.dir, "node_modules/.bin"))
+	if r := mustAdd(t, p, w, "a"); len(r.Warnings) != 1 {
+		t.Errorf("warnings %+v", r.Warnings)
+	}
+	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
+		t.Errorf("wrote %v, %v", entries, err)
+	}
+}
+
+// npm's own commands stay npm's.
+func TestForeignBinsStay(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a@1.0.0", `"bin": {"x": "cli.js"}`, files{"cli.js": "#!/usr/bin/env node\n"})
+	p := project(t, "")
+	write(t, filepath.Join(p.dir, "node_modules/npms/x.js"), "")
+	os.Mkdir(filepath.Join(p.dir, "node_modules/.bin"), 0o755)
+	link := filepath.Join(p.dir, "node_modules/.bin/x")
+	os.Symlink("../npms/x.js", link)
+	if r := mustAdd(t, p, w, "a"); len(r.Warnings) != 1 {
+		t.Errorf("warnings %+v", r.Warnings)
+	}
+	if _, err := p.Remove(t.Context(), w.sources(), []records.Name{"a"}, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if target, err := os.Readlink(link); err != nil || target != "../npms/x.js" {
+		t.Errorf("npm's command leads to %q, %v", target, err)
+	}
+}
+
+// [I22]
+func TestShims(t *testing.T) {
+	list, err := fs.Glob(os.DirFS("../testdata/install/shims"), "*.txtar")
+	if err != nil || len(list) < 4 {
+		t.Fatalf("%d vectors, %v", len(list), err)
+	}
+	for _, file := range list {
+		a, err := txtar.ParseFile("../testdata/install/shims/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{}
+		for _, f := range a.Files {
+			want[f.Name] = strings.ReplaceAll(string(f.Data), `\r`, "\r")
+		}
+		name := strings.TrimSuffix(file, ".txtar")
+		i := strings.LastIndex(name, "-")
+		if i >= 0 {
+			name = name[:i] + "." + name[i+1:]
+		}
+		s := newShim(want["program"], "../@s/t/"+name)
+		for kind, got := range map[string]string{"sh": s.sh(), "cmd": s.cmd(), "ps1": s.ps1()} {
+			if got != want[kind] {
+				t.Errorf("%s: %s is\n%q\nwant\n%q", file, kind, got, want[kind])
+			}
+		}
+	}
+	// A first line that would be more than a program stays out of the shims.
+	for _, line := range []string{"#!/bin/sh $(touch x)", "#!/usr/bin/env node & calc", "#!/bin/`x`", "#!/usr/bin/env -S A=%PATH% node", "#!/bin/sh \"x"} {
+		s := newShim(line+"\n", "../a/x")
+		for _, text := range []string{s.sh(), s.cmd(), s.ps1()} {
+			if strings.Contains(text, strings.TrimPrefix(line, "#!")) || s.prog != "" {
+				t.Errorf("%s is in a shim", line)
+			}
+		}
+	}
+	p := project(t, "")
+	write(t, filepath.Join(p.dir, "node_modules/@s/t/x.js"), "#!/usr/bin/env node\n")
+	d := readable(t, p)
+	b := bin{"node_modules/.bin/x", &Package{Path: "node_modules/@s/t"}, "x.js"}
+	m := &marker{Bins: map[string]string{}}
+	if warning, err := d.linkBin(b, m, true); warning != nil || err != nil {
+		t.Fatal(warning, err)
+	}
+	for _, name := range shimNames("node_modules/.bin/x") {
+		read(t, p.dir, name)
+	}
+	if err := d.unlinkBin(b.at, b.owner.Path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(p.dir, "node_modules/.bin/x.cmd")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the shim is still there: %v", err)
+	}
+}

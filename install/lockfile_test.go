@@ -1,0 +1,166 @@
+package install
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/everythingstays/es/records"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// FuzzLockfile holds what reading promises to the rest of the package: nothing
+// outside of node_modules is named, and the encoding is stable.
+func FuzzLockfile(f *testing.F) {
+	files, err := filepath.Glob("../testdata/install/*/*.txtar")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no seeds: %v", err)
+	}
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, section := range a.Files {
+			if section.Name == lockJSON {
+				f.Add(section.Data)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l, err := ParseLockfile(b)
+		if err != nil {
+			return
+		}
+		for path, p := range l.Packages {
+			if path != p.Path || !filepath.IsLocal(filepath.FromSlash(path)) || !strings.HasPrefix(path, nodeModules+"/") {
+				t.Errorf("the path %q for %q", path, p.Path)
+			}
+			for command, program := range p.Bin {
+				if strings.ContainsAny(command, "/\\") || !filepath.IsLocal(filepath.FromSlash(program)) {
+					t.Errorf("the command %q with %q", command, program)
+				}
+			}
+			for _, m := range []map[string]string{p.Dependencies, p.OptionalDependencies, p.PeerDependencies, p.Engines} {
+				for name, text := range m {
+					if records.CheckText(name+text, 1000) != nil {
+						t.Errorf("the text %q", name+text)
+					}
+				}
+			}
+		}
+		again, err := ParseLockfile(l.Bytes())
+		if err != nil || !bytes.Equal(again.Bytes(), l.Bytes()) {
+			t.Errorf("what is written reads differently: %v\n%s\n%s", err, l.Bytes(), again.Bytes())
+		}
+		l.tree(nil)
+	})
+}
+
+// FuzzPackageJSON holds that an edit changes what it should, and is undone by
+// its opposite.
+func FuzzPackageJSON(f *testing.F) {
+	files, err := filepath.Glob("../testdata/install/edit/*.txtar")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no seeds: %v", err)
+	}
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add([]byte(escapes.Replace(string(a.Files[0].Data))))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := parsePackageFile(b)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(p.bytes(), b) {
+			t.Fatalf("%q reads as %q", b, p.bytes())
+		}
+		deps, _ := p.dependencies()
+		if err := p.set("zz-new", "^1.0.0"); err != nil {
+			t.Fatalf("%q: %v", b, err)
+		}
+		more, _ := p.dependencies()
+		had := len(deps)
+		for _, d := range deps {
+			if d.Name == "zz-new" {
+				had--
+			}
+		}
+		if len(more) != had+1 {
+			t.Errorf("%q: %d dependencies became %d: %q", b, len(deps), len(more), p.bytes())
+		}
+		if err := p.remove("zz-new"); err != nil {
+			t.Fatalf("%q: %v", b, err)
+		}
+		if less, _ := p.dependencies(); len(less) != had {
+			t.Errorf("%q: removing left %d dependencies: %q", b, len(less), p.bytes())
+		}
+	})
+}
+
+// [I7] What es writes for the same packages never differs.
+func TestLockfileIsDeterministic(t *testing.T) {
+	w := crashWorld(t)
+	var first string
+	for range 5 {
+		p := project(t, `"c": "1", "a": "2", "x": "1.0.0"`)
+		mustInstall(t, p, w, Options{})
+		text := read(t, p.dir, lockJSON)
+		if first == "" {
+			first = text
+		}
+		if text != first {
+			t.Fatalf("another lockfile:\n%s\n%s", text, first)
+		}
+	}
+}
+
+// A marker that somebody else wrote moves nothing outside of node_modules.
+func TestHostileMarker(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a@1.0.0", "")
+	for _, text := range []string{
+		`{"version":1,"modules":{"../victim":{"module":""}},"bins":{}}`,
+		`{"version":1,"modules":{"node_modules/../victim":{"module":""}},"bins":{}}`,
+		`{"version":1,"modules":{},"bins":{"victim/x":"node_modules/a"}}`,
+		`{"version":1,"modules":{},"bins":{"node_modules/.bin/../../victim/x":"node_modules/a"}}`,
+		`{"version":1,"modules":{},"bins":{"node_modules/.bin/x":"../victim"}}`,
+		`{"version":2}`, `[]`, `{`, ``,
+	} {
+		p := project(t, `"a": "1"`)
+		write(t, filepath.Join(p.dir, "victim/x"), "x")
+		write(t, filepath.Join(p.dir, "victim/package.json"), "{}")
+		write(t, filepath.Join(p.dir, "node_modules/.es-modules.json"), text)
+		mustInstall(t, p, w, Options{})
+		wantLayout(t, p, "a a@1.0.0")
+		if got := read(t, p.dir, "victim/x"); got != "x" {
+			t.Errorf("%s: victim holds %q", text, got)
+		}
+	}
+}
+
+// Permissions and links of package.json survive.
+func TestPackageJSONKeepsModeAndLink(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a@1.0.0", "")
+	p := project(t, "")
+	real := filepath.Join(t.TempDir(), "real.json")
+	write(t, real, "{}\n")
+	if err := os.Chmod(real, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(real, filepath.Join(p.dir, packageJSON)); err != nil {
+		t.Fatal(err)
+	}
+	mustAdd(t, p, w, "a")
+	info, err := os.Lstat(real)
+	if err != nil || info.Mode() != 0o600 || !strings.Contains(read(t, real), `"a": "^1.0.0"`) {
+		t.Errorf("the file has mode %v, %v and holds %s", info.Mode(), err, read(t, real))
+	}
+}

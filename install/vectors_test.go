@@ -1,0 +1,265 @@
+package install
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/everythingstays/es/records"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var update = flag.Bool("update", false, "write the results into the vectors of ../testdata/install")
+
+// A vector is one file of ../testdata/install.
+type vector struct {
+	file    string
+	archive *txtar.Archive
+	header  map[string]string
+}
+
+func (v *vector) section(name string) string {
+	for _, f := range v.archive.Files {
+		if f.Name == name {
+			return string(f.Data)
+		}
+	}
+	return ""
+}
+
+func (v *vector) set(name, text string) {
+	for i := range v.archive.Files {
+		if v.archive.Files[i].Name == name {
+			v.archive.Files[i].Data = []byte(text)
+		}
+	}
+}
+
+// vectors reads those of one kind.
+func vectors(t *testing.T, kind string) []*vector {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("../testdata/install", kind, "*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there are no vectors of kind %s: %v", kind, err)
+	}
+	var list []*vector
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := &vector{file, a, map[string]string{}}
+		for line := range strings.Lines(string(a.Comment)) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			v.header[key] = value
+		}
+		if v.header["expect"] == "" || v.header["spec"] == "" || v.header["comment"] == "" {
+			t.Errorf("%s: the header lacks expect, spec or comment", file)
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// verdict compares an error with what the vector expects.
+func (v *vector) verdict(t *testing.T, err error) {
+	t.Helper()
+	switch want := v.header["expect"]; {
+	case want == "ok" && err != nil:
+		t.Errorf("%s: %v", v.file, err)
+	case want != "ok" && (err == nil || !strings.Contains(err.Error(), want)):
+		t.Errorf("%s: %v, want %q", v.file, err, want)
+	}
+}
+
+// escapes make visible what an editor would not show.
+var escapes = strings.NewReplacer(`\\`, `\`, `\r`, "\r", `\t`, "\t", `\b`, "\xef\xbb\xbf", "\\z\n", "", "\\0\n", "")
+
+func TestEditVectors(t *testing.T) {
+	for _, v := range vectors(t, "edit") {
+		text := escapes.Replace(v.section("before"))
+		dir := t.TempDir()
+		if text != "" {
+			write(t, filepath.Join(dir, packageJSON), text)
+		}
+		f, _, err := readPackageFile(dir)
+		for line := range strings.Lines(v.section("edits")) {
+			if err != nil {
+				break
+			}
+			op, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+			name, spec, _ := strings.Cut(rest, " ")
+			if op == "set" {
+				err = f.set(records.Name(name), spec)
+			} else {
+				err = f.remove(records.Name(name))
+			}
+		}
+		v.verdict(t, err)
+		if err == nil && string(f.bytes()) != escapes.Replace(v.section("after")) {
+			t.Errorf("%s: the file is\n%q\nwant\n%q", v.file, f.bytes(), escapes.Replace(v.section("after")))
+		}
+	}
+}
+
+func TestRequestVectors(t *testing.T) {
+	kinds := map[Kind]string{Latest: "latest", Tag: "tag", Range: "range", Version: "version", CID: "cid"}
+	for _, v := range vectors(t, "request") {
+		for line := range strings.Lines(v.section("requests")) {
+			in, want, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " => ")
+			r, err := ParseRequest(in)
+			v.verdict(t, err)
+			if got := kinds[r.Spec.Kind] + " " + r.saved(&Package{Version: "1.2.3"}); got != want {
+				t.Errorf("%s: %s gives %q, want %q", v.file, in, got, want)
+			}
+		}
+	}
+}
+
+// releasesOf reads lines such as "a@1.0.0 b@^1 ?optional@1 +bundled@1".
+func releasesOf(text string) []*Resolution {
+	var list []*Resolution
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		name, version := cutSpec(words[0])
+		r := &Resolution{Name: records.Name(name), Version: records.Version(version),
+			Module: fakeModule(words[0]), Record: recordOf(words[0], alice), Signer: alice}
+		for _, word := range words[1:] {
+			dep, spec := cutSpec(strings.TrimLeft(word, "?+"))
+			switch word[0] {
+			case '?':
+				r.Manifest.OptionalDependencies = with(r.Manifest.OptionalDependencies, records.Name(dep), spec)
+				continue
+			case '+':
+				r.Manifest.Bundled = append(r.Manifest.Bundled, dep)
+			}
+			r.Manifest.Dependencies = with(r.Manifest.Dependencies, records.Name(dep), spec)
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+func TestPlanVectors(t *testing.T) {
+	for _, v := range vectors(t, "plan") {
+		f, err := parsePackageFile([]byte(v.section(packageJSON)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		deps, err := f.dependencies()
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots := map[string]string{}
+		for _, d := range deps {
+			roots[string(d.Name)] = d.Spec.Text
+		}
+		l := plan(t, releasesOf(v.section("releases")), roots, nil).lockfile()
+		var b strings.Builder
+		for _, path := range slices.Sorted(maps.Keys(l.Packages)) {
+			p := l.Packages[path]
+			fmt.Fprintf(&b, "%s %s%s%s\n", path, p, map[bool]string{true: " optional"}[p.Optional], cmp.Or(map[bool]string{true: " -> " + p.Link}[p.Link != ""], ""))
+		}
+		if *update {
+			v.set("tree", b.String())
+			if err := os.WriteFile(v.file, txtar.Format(v.archive), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b.String() != v.section("tree") {
+			t.Errorf("%s: the tree is\n%swant\n%s", v.file, b.String(), v.section("tree"))
+		}
+	}
+}
+
+func TestLockfileVectors(t *testing.T) {
+	for _, v := range vectors(t, "lockfile") {
+		l, err := ParseLockfile([]byte(v.section(lockJSON)))
+		v.verdict(t, err)
+		var syntax *SyntaxError
+		if err != nil && !errors.As(err, &syntax) {
+			t.Errorf("%s: %T is no *SyntaxError", v.file, err)
+		}
+		if err != nil {
+			continue
+		}
+		if v.section("other.json") != "" {
+			// Another spelling of the same packages.
+			if l, err = ParseLockfile([]byte(v.section("other.json"))); err != nil {
+				t.Errorf("%s: %v", v.file, err)
+				continue
+			}
+		}
+		if string(l.Bytes()) != v.section(lockJSON) {
+			t.Errorf("%s: the lockfile is\n%s", v.file, l.Bytes())
+		}
+	}
+}
+
+func TestAgreeVectors(t *testing.T) {
+	for _, v := range vectors(t, "agree") {
+		p := project(t, "")
+		write(t, filepath.Join(p.dir, packageJSON), v.section(packageJSON))
+		write(t, filepath.Join(p.dir, lockJSON), v.section(lockJSON))
+		w := newWorld(t)
+		_, err := p.Install(context.Background(), Sources{Blocks: w.local}, Options{Frozen: true})
+		if v.header["expect"] == "ok" && errors.As(err, new(*MissingError)) {
+			err = nil // it agreed, and went on to look for the modules
+		}
+		v.verdict(t, err)
+	}
+}
+
+// TestEveryRuleIsTested finds each tag of the specification in a vector or above
+// a test.
+func TestEveryRuleIsTested(t *testing.T) {
+	spec, err := os.ReadFile("../SPEC.md")
+	tag := regexp.MustCompile(`\[I[0-9]+\]`)
+	if err != nil || !tag.Match(spec) {
+		if spec, err = os.ReadFile("../spec-parts/70-install.md"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tested := map[string]bool{}
+	tests, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range tests {
+		for line := range strings.Lines(read(t, file)) {
+			if strings.HasPrefix(line, "// [") {
+				for _, m := range tag.FindAllString(line, -1) {
+					tested[m] = true
+				}
+			}
+		}
+	}
+	for _, kind := range []string{"edit", "request", "plan", "lockfile", "agree", "shims"} {
+		for _, v := range vectors(t, kind) {
+			for word := range strings.FieldsSeq(v.header["spec"]) {
+				tested["["+word+"]"] = true
+			}
+		}
+	}
+	rules := map[string]bool{}
+	for _, m := range tag.FindAllString(string(spec), -1) {
+		rules[m] = true
+		if !tested[m] {
+			t.Errorf("%s has neither a vector nor a test", m)
+		}
+	}
+	for m := range tested {
+		if !rules[m] {
+			t.Errorf("%s is tested and is not in the specification", m)
+		}
+	}
+}
