@@ -316,17 +316,21 @@ func TestHead(t *testing.T) {
 	head("the gap is filled", 4, merge)
 	add(t, x, beat(b, 4, merge))
 	head("another author names it", 4, merge)
+	next := beat(a, 4, merge)
+	add(t, x, beat(b, 5, next), next)
+	head("another author names it first", 5, next)
+	merge = next
 
 	var forks []index.Item
 	for seq := range int64(5) {
-		f := beat(a, 4+seq, merge)
+		f := beat(a, 5+seq, merge)
 		forks = append(forks, f)
 		add(t, x, f)
 	}
-	head("five heads: the four highest", 9, forks[1:]...)
-	join := beat(a, 9, forks[1:]...)
+	head("five heads: the four highest", 10, forks[1:]...)
+	join := beat(a, 10, forks[1:]...)
 	add(t, x, join)
-	head("the fifth comes next", 10, join, forks[0])
+	head("the fifth comes next", 11, join, forks[0])
 	add(t, x, beat(a, 1<<53-1, join))
 	if _, _, err := x.Head(ctx, a.fpr()); err == nil {
 		t.Error("a used-up log has a head")

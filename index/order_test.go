@@ -1,6 +1,7 @@
 package index_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -170,6 +171,24 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
+// TestRevocationBesideRecord: a revocation that comes with a record, which it
+// voids itself, counts for all earlier ones.
+func TestRevocationBesideRecord(t *testing.T) {
+	x, a := open(t), newAuthor(t, "ann")
+	add(t, x, a.says(release("left-pad", "1.0.0", "X")))
+	late := a.says(release("left-pad", "1.1.0", "X"))
+	late.Key = a.revoked(packet.KeyCompromised, a.now)
+	offer(t, x, late)
+	if d := must[trust.Decision](t)(x.Decide(t.Context(), "left-pad", "1.0.0", view(t, a))); d.State != trust.Unknown || d.Claims[0].Effect != trust.VoidKey {
+		t.Errorf("decision %+v", d)
+	}
+	late.Key = a.key // an older block does not help
+	offer(t, x, late)
+	if has := must[bool](t)(x.Has(t.Context(), late.Verified.ID())); has {
+		t.Error("stored a record by a revoked key")
+	}
+}
+
 func isRevoked(k *sign.Key) bool { _, ok := k.Revocation(); return ok }
 
 // offer adds an item that may be refused because of its key.
@@ -219,6 +238,10 @@ func TestNewestWins(t *testing.T) {
 	third := a.says(tag("1.5.0"))
 	old, taken := a.says(notice("use right-pad")), a.says(notice(""))
 	items := []index.Item{first, second, third, b.says(tag("9.0.0")), old, taken}
+	var releases []index.Item
+	for _, v := range []records.Version{"1.0.0", "1.5.0", "2.0.0"} {
+		releases = append(releases, a.says(release("left-pad", v, string(v))))
+	}
 	n := 0
 	orders(len(items), func(p []int) {
 		if n++; n%37 != 1 { // a slice of the 720
@@ -227,6 +250,10 @@ func TestNewestWins(t *testing.T) {
 		x := open(t)
 		for _, i := range p {
 			add(t, x, items[i])
+		}
+		add(t, x, releases...)
+		if r, err := x.Resolve(t.Context(), "left-pad", "", view(t, a)); err != nil || r.Version != "1.5.0" {
+			t.Errorf("%v: resolved %s, %v", p, r.Version, err)
 		}
 		ts := must[[]index.Tag](t)(x.Tags(t.Context(), "left-pad"))
 		if len(ts) != 2 {
@@ -250,11 +277,17 @@ func TestNewestTies(t *testing.T) {
 	tag := func(v records.Version) index.Item {
 		return a.at(0, nil, &records.Tag{Name: "left-pad", Tag: "latest", Version: v})
 	}
-	early, late := tag("2.0.0"), tag("1.0.0")
-	a.now = a.now.Add(-time.Second)
+	// The earlier one has the higher id.
+	early := tag("2.0.0")
+	late := tag("1.0.0")
+	for i := 0; bytes.Compare(early.Verified.ID().Bytes(), late.Verified.ID().Bytes()) < 0; i++ {
+		a.now = start
+		early = tag(records.Version(fmt.Sprintf("2.0.%d", i)))
+	}
+	a.now = late.Verified.SignedAt().Add(-time.Second)
 	same := tag("3.0.0") // at the time of late
 	want := late
-	if string(same.Verified.ID().Bytes()) > string(late.Verified.ID().Bytes()) {
+	if bytes.Compare(same.Verified.ID().Bytes(), late.Verified.ID().Bytes()) > 0 {
 		want = same
 	}
 	orders(3, func(p []int) {
