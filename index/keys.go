@@ -202,6 +202,12 @@ func (b *batch) recheck(ctx context.Context, author records.Fingerprint) error {
 			return err
 		}
 	}
+	if _, err := b.exec(ctx, `UPDATE records SET named = EXISTS (
+			SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
+			WHERE prev.id = records.id AND later.author = ?1 AND later.void = '')
+		WHERE author = ?1`, author.Bytes()); err != nil {
+		return err
+	}
 	if _, err := b.exec(ctx, "DELETE FROM equivocations WHERE author = ?", author.Bytes()); err != nil {
 		return err
 	}

@@ -189,6 +189,24 @@ func TestRevocationBesideRecord(t *testing.T) {
 	}
 }
 
+// TestHeadWithoutVoid: a record that counts no longer hides nothing it names.
+func TestHeadWithoutVoid(t *testing.T) {
+	x, a := open(t), newAuthor(t, "ann")
+	first := a.says(release("left-pad", "1.0.0", "X"))
+	revoked := a.revoked(packet.KeyRetired, start.Add(time.Minute))
+	a.now = start.Add(time.Hour)
+	add(t, x, first, a.says(release("left-pad", "1.1.0", "X")))
+	if seq, prev, err := x.Head(t.Context(), a.fpr()); seq != 2 || len(prev) != 1 || err != nil {
+		t.Fatalf("seq %d, prev %v, %v", seq, prev, err)
+	}
+	if _, _, err := x.AddKey(t.Context(), revoked); err != nil {
+		t.Fatal(err)
+	}
+	if seq, prev, err := x.Head(t.Context(), a.fpr()); seq != 1 || len(prev) != 1 || prev[0] != first.Verified.ID() || err != nil {
+		t.Errorf("seq %d, prev %v, %v", seq, prev, err)
+	}
+}
+
 func isRevoked(k *sign.Key) bool { _, ok := k.Revocation(); return ok }
 
 // offer adds an item that may be refused because of its key.

@@ -35,7 +35,7 @@ CREATE TABLE records (
 	signed     INTEGER NOT NULL, -- Unix seconds
 	first_seen INTEGER NOT NULL, -- Unix milliseconds
 	own        INTEGER NOT NULL,
-	named      INTEGER NOT NULL, -- a record of the same author has it in prev
+	named      INTEGER NOT NULL, -- a record of the same author that is not void has it in prev
 	peer       TEXT NOT NULL,
 	void       TEXT NOT NULL,
 	envelope   BLOB NOT NULL
