@@ -68,10 +68,10 @@ func program(t testing.TB, version string) string {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "package.json"), `{"name":"victim","version":"`+version+`","bin":{"victim":"run.js"}}`)
 	write(t, filepath.Join(dir, "run.js"), "#!/usr/bin/env node\nconsole.log('"+version+"')\n")
-	for i := range 200 {
+	for i := range 80 {
 		write(t, filepath.Join(dir, fmt.Sprintf("lib/%d/%d.js", i%7, i)), fmt.Sprintf("module.exports = '%s %d'\n", version, i))
 	}
-	write(t, filepath.Join(dir, "data.txt"), noise(t, version, 2<<20))
+	write(t, filepath.Join(dir, "data.txt"), noise(t, version, 3<<19))
 	return dir
 }
 

@@ -79,7 +79,7 @@ var realPackages = []struct {
 	{name: "ms", version: "2.1.3", require: `require("ms")("2 days") === 172800000`},
 	{name: "left-pad", version: "1.3.0", require: `require("left-pad")("7", 3, "0") === "007"`},
 	{name: "minimist", version: "1.2.8", require: `require("minimist")(["--a=1"]).a === 1`},
-	{name: "mkdirp", version: "1.0.4", require: `typeof require("mkdirp").sync === "function"`},
+	{name: "mkdirp", version: "1.0.4", dropped: []string{"CHANGELOG.md"}, require: `typeof require("mkdirp").sync === "function"`},
 	{name: "acorn", version: "8.11.3", require: `require("acorn").parse("1", {ecmaVersion: 5}).type === "Program"`},
 	{name: "semver", version: "7.7.2", require: `require("semver").satisfies("1.2.3", "^1.0.0")`},
 	{name: "@sindresorhus/is", version: "4.6.0", require: `require("@sindresorhus/is").default("") === "string"`},
@@ -89,7 +89,10 @@ var realPackages = []struct {
 	{name: "hanzi-writer-data", version: "2.0.1", dropped: []string{"yarn.lock"}, require: `require("hanzi-writer-data/一").strokes.length === 1`},
 	{name: "function-bind", version: "1.1.2", require: `typeof require("function-bind") === "function"`},
 	{name: "path-parse", version: "1.0.7", require: `require("path-parse")("/a/b.js").base === "b.js"`},
-	{name: "resolve", version: "1.22.8"},
+	{name: "hasown", version: "2.0.2", require: `require("hasown")({a: 1}, "a")`},
+	{name: "is-core-module", version: "2.13.1", require: `require("is-core-module")("fs")`},
+	{name: "supports-preserve-symlinks-flag", version: "1.0.0", require: `require("supports-preserve-symlinks-flag") === true`},
+	{name: "resolve", version: "1.22.8", require: `require("resolve").sync("hasown", {basedir: process.cwd()}).endsWith("index.js")`},
 }
 
 // TestRealPackages publishes real packages from one home and adds them to
