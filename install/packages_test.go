@@ -73,6 +73,23 @@ func TestPinsAreForWhoPins(t *testing.T) {
 	wantLayout(t, p, "b b@1.9.0", "c c@1.0.0")
 }
 
+// What stands in a package that is replaced is written again.
+func TestNestedInWhatChanges(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a@1.0.0", `"dependencies": {"b": "1"}`)
+	w.publish("a@1.1.0", `"dependencies": {"b": "1"}`)
+	w.publish("b@1.0.0", "")
+	w.publish("b@2.0.0", "")
+	p := project(t, "")
+	mustAdd(t, p, w, "a@1.0.0", "b@2")
+	r := mustAdd(t, p, w, "a@1.1.0")
+	wantLayout(t, p, "a a@1.1.0", "a/node_modules/b b@1.0.0", "b b@2.0.0")
+	if len(r.Added) > 0 || len(r.Changed) != 1 || len(r.Removed) > 0 || r.Unchanged != 2 {
+		t.Errorf("result %+v", r)
+	}
+	mustVerify(t, p, w)
+}
+
 // When the release of a pinned module is known, it is the same package.
 func TestPinOfARelease(t *testing.T) {
 	w := newWorld(t)
@@ -177,6 +194,18 @@ func TestOptionalButForged(t *testing.T) {
 	w.publish("a@1.0.0", `"optionalDependencies": {"b": "1"}`)
 	w.publish("b@1.0.0", "").Size++
 	_, err := project(t, "").Add(t.Context(), w.sources(), requests(t, "a"), Options{})
+	if !errors.As(err, new(*IntegrityError)) {
+		t.Errorf("got %v, want an *IntegrityError", err)
+	}
+	// An optional pin to what is no directory: a dag-pb node with a symbolic link.
+	link := []byte{0x0a, 0x06, 0x08, 0x04, 0x12, 0x02, '.', '.'}
+	c, err := cid.Prefix{Version: 1, Codec: cid.DagProtobuf, MhType: multihash.SHA2_256, MhLength: 32}.Sum(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.local.Put(t.Context(), c, link)
+	w.publish("c@1.0.0", `"optionalDependencies": {"b": "1"}, "esDependencies": {"b": "`+c.String()+`"}`)
+	_, err = project(t, "").Add(t.Context(), w.sources(), requests(t, "c"), Options{})
 	if !errors.As(err, new(*IntegrityError)) {
 		t.Errorf("got %v, want an *IntegrityError", err)
 	}
