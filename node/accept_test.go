@@ -225,7 +225,7 @@ func TestKeyOutcomes(t *testing.T) {
 	}
 }
 
-// Own announcements come from the index; nothing else leaves this node as its own.
+// [N38] Own announcements come from the index; nothing else leaves this node as its own.
 func TestLocalOutcomes(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))

@@ -26,9 +26,10 @@ import (
 	"github.com/everythingstays/es/sign"
 )
 
-// patience is how long a fetch waits for blocks.
+// patience is how long a fetch waits for blocks, and a node for one command for
+// somebody to ask for them.
 type patience struct {
-	first, idle time.Duration
+	first, idle, quiet time.Duration
 }
 
 const (

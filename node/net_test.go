@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipfs/boxo/bitswap"
+	"github.com/ipfs/boxo/bitswap/network/bsnet"
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
@@ -66,7 +69,7 @@ func startNode(t *testing.T, h *Home, cfg Config) *testNode {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.patience = patience{first: 2 * time.Second, idle: 2 * time.Second}
+	n.patience = patience{first: 2 * time.Second, idle: 2 * time.Second, quiet: time.Hour}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
@@ -305,7 +308,7 @@ func TestSeedPolicy(t *testing.T) {
 	}
 }
 
-// What is published with nobody there spreads at the next meeting, and only then
+// [N39] What is published with nobody there spreads at the next meeting, and only then
 // counts as announced.
 func TestOutbox(t *testing.T) {
 	ctx := t.Context()
@@ -328,6 +331,7 @@ func TestOutbox(t *testing.T) {
 	})
 }
 
+// [N40]
 func TestFetchWithoutPeers(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))
@@ -346,6 +350,7 @@ func TestFetchWithoutPeers(t *testing.T) {
 	local.fetch(m)
 }
 
+// [N40]
 func TestFetchWhatNobodyHas(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))
@@ -483,25 +488,27 @@ func TestShortLivedPublish(t *testing.T) {
 	}
 }
 
-// What a node for one command has announced to a seeder, the seeder has when the
-// command ends.
+// A node for one command stays while a seeder fetches what it has announced.
 func TestShortLivedPublishIsSeeded(t *testing.T) {
 	ctx := t.Context()
 	daemon := startNode(t, testHome(t), Config{Seed: SeedAll})
 	a := newAuthor(t, testHome(t))
 	id, m := a.publish("left-pad", "1.0.0")
-	n, err := Join(ctx, a.home, Config{Bootstrap: []string{daemon.addr()}, Version: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := startNode(t, a.home, Config{Bootstrap: []string{daemon.addr()}, Ephemeral: true})
 	if _, err := n.Announce(ctx, []cid.Cid{id}); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Close(); err != nil {
-		t.Fatal(err)
+	closed := make(chan error, 1)
+	go func() { closed <- n.Close() }()
+	until(t, "seeded", func() bool { return complete(ctx, daemon.home, m) })
+	select {
+	case <-closed:
+		t.Error("the node has left already: the test shows nothing")
+	default:
 	}
-	if !complete(ctx, daemon.home, m) {
-		t.Error("the module left with its author")
+	n.stop()
+	if err := <-closed; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -530,5 +537,66 @@ func TestJoinAlone(t *testing.T) {
 	}
 	if d := time.Since(start); d > 2*time.Second {
 		t.Errorf("it took %v", d)
+	}
+}
+
+// liar serves other bytes for every block that it is asked for.
+type liar struct{ exchangeStore }
+
+func (l liar) Get(ctx context.Context, c cid.Cid) (blocks.Block, error) {
+	b, err := l.exchangeStore.Get(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	bad := append([]byte(nil), b.RawData()...)
+	bad[len(bad)-1]++
+	return blocks.NewBlockWithCid(bad, c)
+}
+
+// Threat 45: bad blocks are neither stored nor in the way of good ones.
+func TestCorruptProvider(t *testing.T) {
+	ctx := t.Context()
+	a := newAuthor(t, testHome(t))
+	_, m := a.publish("left-pad", "1.0.0")
+	key, err := passingIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, err := newHost(key, "bad")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bad.Close()
+	served := make(chan struct{}, 1000)
+	lies := liar{exchangeStore{a.home.Blocks(), func() { served <- struct{}{} }}}
+	server := bitswap.New(ctx, bsnet.NewFromIpfsHost(bad), nil, lies)
+	defer server.Close()
+
+	n := startNode(t, testHome(t), Config{})
+	info, err := parseAddr(n.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bad.Connect(ctx, *info); err != nil {
+		t.Fatal(err)
+	}
+	var away *UnreachableError
+	if err := n.Fetch(ctx, wantOf(m), nil); !errors.As(err, &away) {
+		t.Errorf("fetch from a liar: %v", err)
+	}
+	select {
+	case <-served:
+	default:
+		t.Error("the liar was not asked: the test shows nothing")
+	}
+	if files := countFiles(t, filepath.Join(n.home.Dir(), "blocks")); files != 0 {
+		t.Errorf("%d blocks of a liar's are stored", files)
+	}
+
+	good := startNode(t, a.home, Config{})
+	n.join(good)
+	n.fetch(m)
+	if !complete(ctx, n.home, m) {
+		t.Error("the module is not complete")
 	}
 }

@@ -79,7 +79,7 @@ var ErrClosed = errors.New("the node is closed")
 func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
 	n := &Node{
 		home:     h,
-		patience: patience{first: firstBlock, idle: idleBlock},
+		patience: patience{first: firstBlock, idle: idleBlock, quiet: lingerQuiet},
 		ready:    make(chan struct{}),
 		done:     make(chan struct{}),
 		closing:  make(chan struct{}),

@@ -221,7 +221,7 @@ func (o *outbox) announceProof(ctx context.Context, id cid.Cid) error {
 
 // Times that a node for one command stays to serve what it has announced.
 const (
-	lingerQuiet = 500 * time.Millisecond // without a block being asked for
+	lingerQuiet = time.Second // without a block being asked for
 	lingerMost  = time.Minute
 )
 
@@ -230,7 +230,7 @@ const (
 func (l *live) linger(ctx context.Context) {
 	end := time.After(lingerMost)
 	for {
-		quiet := time.Until(l.served.get().Add(lingerQuiet))
+		quiet := time.Until(l.served.get().Add(l.patience.quiet))
 		if quiet <= 0 || len(connected(l.host)) == 0 {
 			return
 		}

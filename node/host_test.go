@@ -1,0 +1,143 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+func testHost(t *testing.T) host.Host {
+	t.Helper()
+	key, err := passingIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := newHost(key, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+func listensOn(h host.Host, what string) bool {
+	return slices.ContainsFunc(h.Network().ListenAddresses(), func(a ma.Multiaddr) bool { return strings.HasSuffix(a.String(), what) })
+}
+
+// [N20]
+func TestBusyPort(t *testing.T) {
+	// A port that is free for both, as far as one can know.
+	udp, err := net.ListenPacket("udp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := udp.LocalAddr().(*net.UDPAddr).Port
+	busy := ma.StringCast("/ip4/0.0.0.0/udp/" + strconv.Itoa(port) + "/quic-v1")
+	if err := listen(testHost(t), []ma.Multiaddr{busy}); err == nil || !strings.Contains(err.Error(), busy.String()) {
+		t.Errorf("listen on a busy port: %v", err)
+	}
+	h := testHost(t)
+	if err := listenDefault(h, port); err != nil {
+		t.Fatal(err)
+	}
+	udp.Close()
+	if listensOn(h, busy.String()) || !listensOn(h, "/ip4/0.0.0.0/tcp/"+strconv.Itoa(port)) || !listensOn(h, "/quic-v1") {
+		t.Errorf("with the UDP port taken it listens on %v", h.Network().ListenAddresses())
+	}
+
+	// libp2p would share a TCP port with the host that has it.
+	second := testHost(t)
+	if err := listen(second, []ma.Multiaddr{ma.StringCast("/ip4/0.0.0.0/tcp/" + strconv.Itoa(port))}); err == nil {
+		t.Error("two nodes share a port")
+	}
+	if err := listenDefault(second, port); err != nil {
+		t.Fatal(err)
+	}
+	if listensOn(second, "/ip4/0.0.0.0/tcp/"+strconv.Itoa(port)) || !listensOn(second, "/quic-v1") {
+		t.Errorf("the second node listens on %v", second.Network().ListenAddresses())
+	}
+}
+
+// [N21]
+func TestHostLimits(t *testing.T) {
+	h := testHost(t)
+	m, ok := h.ConnManager().(*connmgr.BasicConnMgr)
+	if !ok {
+		t.Fatalf("the connection manager is %T", h.ConnManager())
+	}
+	if i := m.GetInfo(); i.LowWater != 64 || i.HighWater != 96 {
+		t.Errorf("connections between %d and %d", i.LowWater, i.HighWater)
+	}
+	// Eight from one address, and no ninth.
+	for i := range 9 {
+		scope, err := h.Network().ResourceManager().OpenConnection(1, true, ma.StringCast("/ip4/192.0.2.7/tcp/"+strconv.Itoa(4000+i)))
+		if (err == nil) != (i < 8) {
+			t.Errorf("connection %d: %v", i+1, err)
+		}
+		if err == nil {
+			defer scope.Done()
+		}
+	}
+}
+
+// [N4] A file is the old or the new one.
+func TestReplaceFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "default")
+	for _, text := range []string{"one", "two"} {
+		if err := replaceFile(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "taken"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := replaceFile(filepath.Join(dir, "taken"), nil); err == nil {
+		t.Error("a directory was replaced")
+	}
+	b, err := os.ReadFile(path)
+	if err != nil || string(b) != "two" {
+		t.Errorf("it holds %q: %v", b, err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+		t.Errorf("%v are left: %v", entries, err)
+	}
+}
+
+// [N38] Announcing stays below what peers take: 500 at once, then 50 a second.
+func TestAnnouncingIsPaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(nil)
+		start := time.Now()
+		at := make([]time.Duration, 1000)
+		for i := range at {
+			if err := o.await(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			at[i] = time.Since(start)
+		}
+		if at[399] != 0 || at[400] == 0 {
+			t.Errorf("number 400 goes out after %v, 401 after %v", at[399], at[400])
+		}
+		if at[999] < 14*time.Second || at[999] > 16*time.Second {
+			t.Errorf("number 1,000 goes out after %v", at[999])
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := o.await(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}
