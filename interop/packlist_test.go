@@ -306,3 +306,62 @@ func randomRules(r *rand.Rand) string {
 }
 
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
+
+// TestFileSetVectorsAreThoseOfNpm asks npm for the list of every vector of SPEC
+// M9.
+func TestFileSetVectorsAreThoseOfNpm(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "testdata", "modules", "fileset-*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there are no vectors: %v", err)
+	}
+	root := t.TempDir()
+	var dirs []string
+	var want [][]string
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := packageDir{}
+		var list []string
+		for name, contents := range sections(string(data)) {
+			if path, ok := strings.CutPrefix(name, "in/"); ok {
+				p[path] = contents
+				continue
+			}
+			for line := range strings.Lines(contents) {
+				line = strings.TrimSpace(line)
+				if name == "links" {
+					name, target, _ := strings.Cut(line, " -> ")
+					p[name] = "-> " + target
+				} else {
+					list = append(list, line)
+				}
+			}
+		}
+		slices.Sort(list)
+		dir := filepath.Join(root, strings.TrimSuffix(filepath.Base(file), ".txtar"))
+		p.write(t, dir)
+		dirs, want = append(dirs, dir), append(want, list)
+	}
+	for i, got := range packedByNpm(t, dirs) {
+		if !slices.Equal(got, want[i]) {
+			t.Errorf("%s:\nonly in the vector: %q\nonly npm:           %q", filepath.Base(dirs[i]), without(want[i], got), without(got, want[i]))
+		}
+	}
+}
+
+// sections splits a txtar file.
+func sections(data string) map[string]string {
+	all := map[string]string{}
+	name := ""
+	for line := range strings.Lines(data) {
+		if s, ok := strings.CutPrefix(strings.TrimSpace(line), "-- "); ok && strings.HasSuffix(s, " --") {
+			name = strings.TrimSuffix(s, " --")
+			all[name] = ""
+		} else if name != "" {
+			all[name] += line
+		}
+	}
+	return all
+}

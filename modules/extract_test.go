@@ -128,6 +128,7 @@ func TestSwapReplacesWhateverIsThereAndFollowsNoLink(t *testing.T) {
 	}
 }
 
+// TestLinksPlantedInTheDestinationAreNotFollowed shows SPEC M60.
 func TestLinksPlantedInTheDestinationAreNotFollowed(t *testing.T) {
 	old, _, store := twoVersions(t)
 	outside := t.TempDir()
@@ -179,7 +180,7 @@ func TestExtractRefusesNamesThatLeadElsewhere(t *testing.T) {
 	onlyIn(t, dir)
 }
 
-// TestRecoverHealsEveryStepOfASwap makes the state that a crash after each step
+// TestRecoverHealsEveryStepOfASwap shows SPEC M61. It makes the state that a crash after each step
 // leaves behind, as a process leaves it that no longer holds its lock.
 func TestRecoverHealsEveryStepOfASwap(t *testing.T) {
 	old, new, store := twoVersions(t)

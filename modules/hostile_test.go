@@ -43,6 +43,7 @@ func refused(t *testing.T, name string, blocks Blocks, c cid.Cid, rules ...strin
 	}
 }
 
+// TestBombsAreRefusedBeforeAnythingIsWritten shows SPEC M21, M22 and M25.
 func TestBombsAreRefusedBeforeAnythingIsWritten(t *testing.T) {
 	bombs := map[string]func(m *memory) (pbLink, []string){
 		"a file of 7 blocks and 6.9e18 bytes": func(m *memory) (pbLink, []string) {
@@ -427,6 +428,7 @@ func TestEveryModeBecomesOneOfTwo(t *testing.T) {
 	}
 }
 
+// TestAModuleMustBeWhatItsReleaseSays shows SPEC M50.
 func TestAModuleMustBeWhatItsReleaseSays(t *testing.T) {
 	m, store := packFS(t, everything(1))
 	tree, err := Inspect(t.Context(), store, Unbounded(m.CID))
