@@ -270,7 +270,7 @@ func TestKeysFindsKeys(t *testing.T) {
 	}
 }
 
-func TestHead(t *testing.T) {
+func TestX5Head(t *testing.T) {
 	x, ctx := open(t), t.Context()
 	a, b := newAuthor(t, "ann"), newAuthor(t, "bob")
 	head := func(what string, seq int64, prev ...index.Item) {

@@ -38,9 +38,9 @@ func orders(n int, yield func([]int)) {
 	rec(0)
 }
 
-// TestEquivocation is rule X1, in every order of arrival, one by one and in one
+// TestX1Equivocation is rule X1, in every order of arrival, one by one and in one
 // batch: the same proof is found, once, and the version is frozen.
-func TestEquivocation(t *testing.T) {
+func TestX1Equivocation(t *testing.T) {
 	a, b := newAuthor(t, "ann"), newAuthor(t, "bob")
 	items := []index.Item{
 		a.says(release("left-pad", "1.0.0", "X")),
@@ -97,9 +97,9 @@ func TestEquivocation(t *testing.T) {
 	})
 }
 
-// TestOwnEquivocation: two publishers with one key must not freeze their own
+// TestX1OwnEquivocation: two publishers with one key must not freeze their own
 // version by accident.
-func TestOwnEquivocation(t *testing.T) {
+func TestX1OwnEquivocation(t *testing.T) {
 	x, a := open(t), newAuthor(t, "ann")
 	first, second := a.says(release("left-pad", "1.0.0", "X")), a.says(release("left-pad", "1.0.0", "Y"))
 	add(t, x, first)
@@ -116,9 +116,9 @@ func TestOwnEquivocation(t *testing.T) {
 	}
 }
 
-// TestRevocation is rule X2: whichever of records and revocation comes first,
+// TestX2Revocation is rule X2: whichever of records and revocation comes first,
 // the verdicts are the same.
-func TestRevocation(t *testing.T) {
+func TestX2Revocation(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		reason        packet.ReasonForRevocation
@@ -171,9 +171,9 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-// TestRevocationBesideRecord: a revocation that comes with a record, which it
+// TestX2RevocationBesideRecord: a revocation that comes with a record, which it
 // voids itself, counts for all earlier ones.
-func TestRevocationBesideRecord(t *testing.T) {
+func TestX2RevocationBesideRecord(t *testing.T) {
 	x, a := open(t), newAuthor(t, "ann")
 	add(t, x, a.says(release("left-pad", "1.0.0", "X")))
 	late := a.says(release("left-pad", "1.1.0", "X"))
@@ -189,8 +189,8 @@ func TestRevocationBesideRecord(t *testing.T) {
 	}
 }
 
-// TestHeadWithoutVoid: a record that counts no longer hides nothing it names.
-func TestHeadWithoutVoid(t *testing.T) {
+// TestX5HeadWithoutVoid: a record that counts no longer hides nothing it names.
+func TestX5HeadWithoutVoid(t *testing.T) {
 	x, a := open(t), newAuthor(t, "ann")
 	first := a.says(release("left-pad", "1.0.0", "X"))
 	revoked := a.revoked(packet.KeyRetired, start.Add(time.Minute))
@@ -219,8 +219,8 @@ func offer(t *testing.T, x *index.Index, it index.Item) {
 	}
 }
 
-// TestRevocationEndsEquivocation: records that count no longer are no proof.
-func TestRevocationEndsEquivocation(t *testing.T) {
+// TestX2RevocationEndsEquivocation: records that count no longer are no proof.
+func TestX2RevocationEndsEquivocation(t *testing.T) {
 	x, a := open(t), newAuthor(t, "ann")
 	first := a.says(release("left-pad", "1.0.0", "X"))
 	revoked := a.revoked(packet.KeyRetired, start.Add(time.Minute))
@@ -241,9 +241,9 @@ func TestRevocationEndsEquivocation(t *testing.T) {
 	}
 }
 
-// TestNewestWins is rules X3 and X4: of an author's records about one tag or one
+// TestX3X4NewestWins is rules X3 and X4: of an author's records about one tag or one
 // notice, the newest counts, in any order of arrival.
-func TestNewestWins(t *testing.T) {
+func TestX3X4NewestWins(t *testing.T) {
 	a, b := newAuthor(t, "ann"), newAuthor(t, "bob")
 	tag := func(v records.Version) *records.Tag { return &records.Tag{Name: "left-pad", Tag: "latest", Version: v} }
 	notice := func(text string) *records.Notice {
@@ -289,8 +289,8 @@ func TestNewestWins(t *testing.T) {
 	})
 }
 
-// TestNewestTies: at equal seq the later time wins, then the higher record id.
-func TestNewestTies(t *testing.T) {
+// TestX3NewestTies: at equal seq the later time wins, then the higher record id.
+func TestX3NewestTies(t *testing.T) {
 	a := newAuthor(t, "ann")
 	tag := func(v records.Version) index.Item {
 		return a.at(0, nil, &records.Tag{Name: "left-pad", Tag: "latest", Version: v})

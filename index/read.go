@@ -210,8 +210,9 @@ func (x *Index) Statements(ctx context.Context, author records.Fingerprint, kind
 
 // Head returns seq and prev for the author's next record: prev names the records
 // that no other record of the author names, at most records.MaxPrev, sorted; void
-// records take no part. When there are more, those with the highest seq are named; the next record names the
-// rest. It is an error when the author's seq cannot rise any more.
+// records take no part. When there are more, those with the highest seq are
+// named, and the next record names the rest. It is an error when the author's seq
+// cannot rise any more.
 func (x *Index) Head(ctx context.Context, author records.Fingerprint) (seq int64, prev []cid.Cid, err error) {
 	rows, err := x.r.QueryContext(ctx, `SELECT id, seq FROM records
 		WHERE author = ? AND named = 0 AND void = '' ORDER BY seq DESC, id LIMIT ?`, author.Bytes(), records.MaxPrev)

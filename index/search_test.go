@@ -194,7 +194,7 @@ func TestInfo(t *testing.T) {
 	}
 }
 
-func TestResolve(t *testing.T) {
+func TestX6Resolve(t *testing.T) {
 	x, a, b, c := open(t), newAuthor(t, "ann"), newAuthor(t, "bob"), newAuthor(t, "cat")
 	say := func(who *author, name records.Name, versions ...records.Version) {
 		for _, v := range versions {
@@ -287,8 +287,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// TestResolveByOrder: the answer does not depend on the order of arrival.
-func TestResolveByOrder(t *testing.T) {
+// TestX6ResolveByOrder: the answer does not depend on the order of arrival.
+func TestX6ResolveByOrder(t *testing.T) {
 	a, b := newAuthor(t, "ann"), newAuthor(t, "bob")
 	items := []index.Item{
 		a.says(release("left-pad", "1.0.0", "X")), a.says(release("left-pad", "1.1.0", "Y")), a.says(&records.Tag{Name: "left-pad", Tag: "latest", Version: "1.0.0"}),
