@@ -92,7 +92,6 @@ First steps:
 	f.BoolVar(&a.offline, "offline", false, "do not use the network")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "say more about what happens")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%v", err) })
-	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
 		a.demoCommand(),
 		a.keyCommand(),

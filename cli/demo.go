@@ -11,13 +11,16 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/testdata/samples"
 )
 
@@ -37,6 +40,9 @@ Everything happens in a temporary directory; your own home is not touched.`,
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave the temporary directory for a look around")
 	return cmd
 }
+
+// demoModules are the names of the samples, at version 1.0.0 each.
+var demoModules = []string{"@everythingstays/greeting", "hello-es"}
 
 // demoWait bounds each wait of the demo: on loopback all of them are short, so
 // one that is not is a failure.
@@ -103,7 +109,8 @@ func (d *demo) start() error {
 			return err
 		}
 	}
-	return nil
+	// What is announced before somebody listens, he does not hear.
+	return d.until("the seeder has met the others", func() bool { return d.listeners("seeder") == 3 })
 }
 
 func (d *demo) publish() error {
@@ -112,7 +119,7 @@ func (d *demo) publish() error {
 		return err
 	}
 	for _, m := range samples.Dirs {
-		if _, err := d.es("author", "src/"+m, "publish"); err != nil {
+		if _, err := d.es("author", "", "publish", "src/"+m); err != nil {
 			return err
 		}
 	}
@@ -121,19 +128,22 @@ func (d *demo) publish() error {
 
 func (d *demo) search() error {
 	d.say("The reader's node has heard of it through the seeder. It believes nobody yet, so it says who claims what.")
-	for _, name := range []string{"hello-es", "@everythingstays/greeting"} {
-		if err := d.until(name+" reaches the reader", func() (bool, error) { return d.knows("reader", name) }); err != nil {
+	for _, name := range demoModules {
+		if err := d.until(name+" reaches the reader", func() bool { return d.knows("reader", name) }); err != nil {
 			return err
 		}
 	}
-	if _, err := d.es("reader", "", "search", "hello"); err != nil {
-		return err
-	}
-	return nil
+	_, err := d.es("reader", "", "search", "hello")
+	return err
 }
 
 func (d *demo) leave() error {
-	d.say("The author goes offline. The modules stay.")
+	for _, name := range demoModules {
+		if err := d.until("the seeder has "+name, func() bool { return d.holds("seeder", name) }); err != nil {
+			return err
+		}
+	}
+	d.say("The author goes offline. The modules stay, because the seeder has fetched them.")
 	return d.stopNode("author")
 }
 
@@ -175,7 +185,7 @@ func (d *demo) runProgram() error {
 
 func (d *demo) stranger() error {
 	d.say("A stranger has heard the same, and believes nobody: nothing is installed, and the hint says what would change that.")
-	if err := d.until("hello-es reaches the stranger", func() (bool, error) { return d.knows("stranger", "hello-es") }); err != nil {
+	if err := d.until("hello-es reaches the stranger", func() bool { return d.knows("stranger", "hello-es") }); err != nil {
 		return err
 	}
 	_, err := d.es("stranger", "app", "add", "hello-es")
@@ -279,13 +289,14 @@ func (d *demo) es(who, dir string, args ...string) (string, error) {
 }
 
 func (d *demo) run(who, dir, program string, args []string, shown string) (string, error) {
-	d.prompt(who, shown)
-	var out, both bytes.Buffer
+	d.prompt(path.Join(who, dir), shown)
+	var out bytes.Buffer
+	var both transcript
 	cmd := d.command(who, dir, program, args)
 	cmd.Stdout = io.MultiWriter(&out, &both)
 	cmd.Stderr = &both
 	err := cmd.Run()
-	for line := range strings.Lines(both.String()) {
+	for line := range strings.Lines(both.text.String()) {
 		d.app.printf("  %s", strings.TrimRight(line, "\r\n"))
 	}
 	var exit *exec.ExitError
@@ -298,6 +309,18 @@ func (d *demo) run(who, dir, program string, args []string, shown string) (strin
 	return out.String(), nil
 }
 
+// transcript takes both outputs of a program, in the order in which they come.
+type transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (t *transcript) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.Write(b)
+}
+
 func (d *demo) command(who, dir, program string, args []string) *exec.Cmd {
 	cmd := exec.CommandContext(d.ctx, program, args...)
 	cmd.Dir = filepath.Join(d.dir, who, filepath.FromSlash(dir))
@@ -306,19 +329,33 @@ func (d *demo) command(who, dir, program string, args []string) *exec.Cmd {
 	return cmd
 }
 
-// knows asks who's index for a name.
-func (d *demo) knows(who, name string) (bool, error) {
-	out, err := d.command(who, "", d.exe, []string{"search", name, "--json"}).Output()
-	var hits []struct{ Name string }
-	if err != nil || json.Unmarshal(out, &hits) != nil {
-		return false, nil // nothing found is an exit code of its own
-	}
-	for _, h := range hits {
-		if h.Name == name {
-			return true, nil
+// knows asks who's index for a name. That nothing is found is an exit code, and
+// no error here.
+func (d *demo) knows(who, name string) bool {
+	out, _ := d.command(who, "", d.exe, []string{"info", name, "--json"}).Output()
+	var info infoJSON
+	return json.Unmarshal(out, &info) == nil && len(info.Versions) > 0
+}
+
+// listeners counts the peers of who's node that take records.
+func (d *demo) listeners(who string) int {
+	out, _ := d.command(who, "", d.exe, []string{"peers", "--json"}).Output()
+	var peers []node.PeerInfo
+	json.Unmarshal(out, &peers) // what is not JSON has no peers
+	n := 0
+	for _, p := range peers {
+		if p.Gossip {
+			n++
 		}
 	}
-	return false, nil
+	return n
+}
+
+// holds reports whether every block of the module is at who's.
+func (d *demo) holds(who, name string) bool {
+	out, _ := d.command(who, "", d.exe, []string{"verify", name + "@1.0.0", "--json"}).Output()
+	var claims []verifiedClaimJSON
+	return json.Unmarshal(out, &claims) == nil && len(claims) > 0 && claims[0].Stored
 }
 
 func (d *demo) authorKey() (string, error) {
@@ -334,13 +371,9 @@ func (d *demo) authorKey() (string, error) {
 }
 
 // until polls a condition that other processes bring about.
-func (d *demo) until(what string, ok func() (bool, error)) error {
+func (d *demo) until(what string, ok func() bool) error {
 	deadline := time.After(demoWait)
-	for {
-		done, err := ok()
-		if done || err != nil {
-			return err
-		}
+	for !ok() {
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-deadline:
@@ -349,6 +382,7 @@ func (d *demo) until(what string, ok func() (bool, error)) error {
 			return d.ctx.Err()
 		}
 	}
+	return nil
 }
 
 func (d *demo) say(format string, args ...any) { d.app.printf("\n# "+format, args...) }
@@ -368,15 +402,15 @@ func shellQuoted(args []string) []string {
 
 // writeSamples writes the sample modules out as a checkout would hold them.
 func writeSamples(dir string) error {
-	return fs.WalkDir(samples.FS, ".", func(path string, e fs.DirEntry, err error) error {
+	return fs.WalkDir(samples.FS, ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		to := filepath.Join(dir, filepath.FromSlash(path))
+		to := filepath.Join(dir, filepath.FromSlash(name))
 		if e.IsDir() {
 			return os.MkdirAll(to, 0o755)
 		}
-		b, err := fs.ReadFile(samples.FS, path)
+		b, err := fs.ReadFile(samples.FS, name)
 		if err != nil {
 			return err
 		}

@@ -63,6 +63,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2
 	err := fmt.Errorf("unknown command %q for %s", name, cmd.CommandPath())
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		return coded(exitUsage, err, "did you mean "+cmd.CommandPath()+" "+near[0]+"?")

@@ -81,7 +81,8 @@ type fileJSON struct {
 func (a *app) scan(dir string) (*modules.FileSet, error) {
 	set, err := modules.Scan(dir)
 	if err != nil {
-		return nil, err
+		// The user's own files break a rule; nobody sent anything wrong.
+		return nil, coded(exitFailed, err)
 	}
 	for _, w := range set.Warnings {
 		a.warn("%s: %s", safe(w.Path), safe(w.Reason))
