@@ -333,7 +333,7 @@ func (d *demo) command(who, dir, program string, args []string) *exec.Cmd {
 // no error here.
 func (d *demo) knows(who, name string) bool {
 	out, _ := d.command(who, "", d.exe, []string{"info", name, "--json"}).Output()
-	var info infoJSON
+	var info struct{ Versions []struct{ Version string } }
 	return json.Unmarshal(out, &info) == nil && len(info.Versions) > 0
 }
 
