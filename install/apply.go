@@ -87,7 +87,12 @@ func (j *job) checkOccupied(stale []*treeNode) error {
 	if j.options.Force {
 		return nil
 	}
+	replaced := map[*treeNode]bool{}
 	for _, n := range stale {
+		replaced[n] = true
+		if replaced[n.parent] {
+			continue // what is there goes with what it stands in
+		}
 		at := n.pkg.Path
 		if j.marker.ours(j.disk, at) {
 			continue
@@ -246,9 +251,11 @@ func (j *job) announce(stale []*treeNode, extra []string, bins []bin) error {
 	for at, owner := range j.marker.Bins {
 		flux.Bins[at] = owner
 	}
+	replaced := map[*treeNode]bool{}
 	for _, n := range stale {
+		replaced[n] = true
 		path := n.pkg.Path
-		if info, err := j.disk.lstat(path); err == nil && info == nil || j.marker.ours(j.disk, path) {
+		if info, err := j.disk.lstat(path); replaced[n.parent] || err == nil && info == nil || j.marker.ours(j.disk, path) {
 			flux.Modules[path] = placed{}
 		}
 	}
@@ -282,7 +289,11 @@ func (j *job) removeExtra(extra []string, bins []bin) error {
 		j.disk.tidy(at)
 	}
 	for _, path := range extra {
-		if info, err := j.disk.lstat(path); err == nil && info == nil {
+		info, err := j.disk.lstat(path)
+		if errors.As(err, new(*OccupiedError)) {
+			continue // it was in a package that is a link now
+		}
+		if err == nil && info == nil {
 			j.disk.tidy(path) // a crash may have left the directory for it
 			continue
 		}

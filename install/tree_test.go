@@ -219,6 +219,44 @@ func TestConflictThatNestsForEver(t *testing.T) {
 	}
 }
 
+// A link becomes a package with another one in it, and a link again.
+func TestLinkBecomesPackage(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a@1.0.0", `"dependencies": {"b": "1.0.0"}`)
+	w.publish("b@1.0.0", `"dependencies": {"a": "2.0.0"}`)
+	w.publish("a@2.0.0", `"dependencies": {"b": "2"}`)
+	w.publish("b@2.0.0", `"dependencies": {"a": "1"}`)
+	p := project(t, "")
+	mustAdd(t, p, w, "a@1.0.0")
+	linked, lock := layout(t, p.dir), read(t, p.dir, lockJSON)
+	path := "node_modules/b/node_modules/b/node_modules/b"
+	if !slices.Contains(linked, path+" -> "+filepath.FromSlash("../../..")) {
+		t.Fatalf("there is no link: %v", linked)
+	}
+
+	w.publish("b@2.1.0", `"dependencies": {"a": "1.1.0"}`)
+	w.publish("a@1.1.0", `"dependencies": {"b": "3"}`)
+	w.publish("b@3.0.0", `"dependencies": {"b": "4"}`)
+	w.publish("b@4.0.0", "")
+	os.Remove(filepath.Join(p.dir, lockJSON))
+	if r := mustInstall(t, p, w, Options{}); len(r.Warnings) > 0 {
+		t.Errorf("warnings %+v", r.Warnings)
+	}
+	if l := layout(t, p.dir); !slices.Contains(l, path+" b@3.0.0") || !slices.Contains(l, path+"/node_modules/b b@4.0.0") {
+		t.Errorf("node_modules holds %v", l)
+	}
+	mustVerify(t, p, w)
+
+	write(t, filepath.Join(p.dir, lockJSON), lock)
+	if r := mustInstall(t, p, w, Options{}); len(r.Warnings) > 0 {
+		t.Errorf("warnings %+v", r.Warnings)
+	}
+	if l := layout(t, p.dir); !slices.Equal(l, linked) {
+		t.Errorf("node_modules holds %v, want %v", l, linked)
+	}
+	mustVerify(t, p, w)
+}
+
 func TestRandomTreesOnDisk(t *testing.T) {
 	rounds := 6
 	if full {
@@ -239,7 +277,9 @@ func TestRandomTreesOnDisk(t *testing.T) {
 		p := project(t, "")
 		for range 3 {
 			r := w.releases[rng.IntN(len(w.releases))]
-			mustAdd(t, p, w, string(r.Name)+"@"+randomRange(rng, r.Version))
+			if res := mustAdd(t, p, w, string(r.Name)+"@"+randomRange(rng, r.Version)); len(res.Warnings) > 0 {
+				t.Errorf("warnings %+v", res.Warnings)
+			}
 			mustVerify(t, p, w)
 			l, err := p.Lockfile()
 			if err != nil {
