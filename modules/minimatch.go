@@ -23,7 +23,13 @@ type globElement struct {
 	test     func(string) bool // nil for a literal
 }
 
-var manySlashes = regexp.MustCompile(`/+`)
+// splitPath splits at slashes, of which any number counts as one.
+func splitPath(p string) []string {
+	for strings.Contains(p, "//") {
+		p = strings.ReplaceAll(p, "//", "/")
+	}
+	return strings.Split(p, "/")
+}
 
 func newGlobRule(pattern string) *globRule {
 	r := new(globRule)
@@ -40,7 +46,7 @@ func newGlobRule(pattern string) *globRule {
 			continue
 		}
 		seen = append(seen, p)
-		parts := resolveDots(manySlashes.Split(p, -1))
+		parts := resolveDots(splitPath(p))
 		r.parts = append(r.parts, parts)
 		if set, ok := compileElements(parts); ok {
 			r.set = append(r.set, set)
@@ -104,6 +110,10 @@ func compileElement(pattern string) (globElement, error) {
 	if test := fastTest(pattern); test != nil {
 		return globElement{test: test}, nil
 	}
+	if !strings.ContainsAny(pattern, `?*[]()+@!\`) {
+		word := strings.Map(upper, pattern)
+		return globElement{test: func(f string) bool { return strings.Map(upper, f) == word }}, nil
+	}
 	ast := parseGlobAST(pattern)
 	text := ast.String()
 	re, literal := ast.source()
@@ -148,7 +158,7 @@ func (r *globRule) match(f string, partial bool) bool {
 	if f == "/" && partial {
 		return true
 	}
-	file := manySlashes.Split(f, -1)
+	file := splitPath(f)
 	base := ""
 	for i := len(file) - 1; i >= 0 && base == ""; i-- {
 		base = file[i]

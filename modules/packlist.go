@@ -64,6 +64,7 @@ type packlist struct {
 	files    map[string]bool // paths relative to root
 	warnings []Warning
 	seen     map[string]bool // packages whose bundles are gathered
+	compiled map[string]*globRule
 }
 
 // A packWalker looks at one directory, as ignore-walk's Walker does.
@@ -84,7 +85,7 @@ type packWalker struct {
 // listPackage returns the paths of the files that npm would publish of the
 // package in dir.
 func listPackage(dir string) ([]string, []Warning, error) {
-	list := &packlist{root: dir, files: make(map[string]bool), seen: make(map[string]bool)}
+	list := &packlist{root: dir, files: make(map[string]bool), seen: make(map[string]bool), compiled: make(map[string]*globRule)}
 	node := &packNode{path: dir, realPath: dir, isRoot: true}
 	w := &packWalker{list: list, node: node, path: dir, base: dir, isPackage: true, ignoreFiles: []string{
 		defaultRules, packageJSON, ".npmignore", ".gitignore", strictRules,
@@ -134,9 +135,19 @@ func (w *packWalker) start() error {
 func (w *packWalker) inject(name string, rules []string) {
 	list := make([]*globRule, len(rules))
 	for i, r := range rules {
-		list[i] = newGlobRule(strings.TrimSpace(r))
+		list[i] = w.list.rule(trimJS(r))
 	}
 	w.rules[name] = list
+}
+
+// rule compiles a pattern, once: every directory has the same defaults.
+func (l *packlist) rule(pattern string) *globRule {
+	r, ok := l.compiled[pattern]
+	if !ok {
+		r = newGlobRule(pattern)
+		l.compiled[pattern] = r
+	}
+	return r
 }
 
 func (w *packWalker) addIgnoreFile(name string) error {
