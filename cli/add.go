@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 )
 
 func (a *app) addCommand() *cobra.Command {
-	var force bool
+	var o installOptions
 	cmd := &cobra.Command{
 		Use:   "add NAME[@VERSION|@RANGE|@TAG|@CID]...",
 		Short: "install modules and write them into package.json",
@@ -40,17 +41,28 @@ NAME@CID takes any UnixFS directory, whoever made it, such as one from ipfs add 
 				}
 				requests[i] = r
 			}
-			return a.inProject(cmd.Context(), func(ctx context.Context, w *work) (*install.Result, error) {
-				return w.project.Add(ctx, w.sources, requests, w.options(force, false))
+			return a.inProject(cmd, o, func(ctx context.Context, w *work) (*install.Result, error) {
+				return w.project.Add(ctx, w.sources, requests, w.options)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "replace what something else put into node_modules")
+	o.flags(cmd)
 	return cmd
 }
 
+type installOptions struct {
+	force      bool
+	frozen     bool
+	acceptKeys []string
+}
+
+func (o *installOptions) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.force, "force", false, "write every package again, even where something else put one")
+	cmd.Flags().StringArrayVar(&o.acceptKeys, "accept-key", nil, "fingerprint that may sign what another key signed before; may be repeated")
+}
+
 func (a *app) installCommand() *cobra.Command {
-	var force, frozen bool
+	var o installOptions
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "install what package.json and es-lock.json ask for",
@@ -59,13 +71,13 @@ decide, no key and no trust is asked, nothing is written but node_modules, and a
 lockfile that does not fit package.json is an error.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.inProject(cmd.Context(), func(ctx context.Context, w *work) (*install.Result, error) {
-				return w.project.Install(ctx, w.sources, w.options(force, frozen))
+			return a.inProject(cmd, o, func(ctx context.Context, w *work) (*install.Result, error) {
+				return w.project.Install(ctx, w.sources, w.options)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&frozen, "frozen", false, "install exactly es-lock.json, and change no file of the project")
-	cmd.Flags().BoolVar(&force, "force", false, "replace what something else put into node_modules")
+	o.flags(cmd)
+	cmd.Flags().BoolVar(&o.frozen, "frozen", false, "install exactly es-lock.json, and change no file of the project")
 	return cmd
 }
 
@@ -84,8 +96,8 @@ func (a *app) removeCommand() *cobra.Command {
 				}
 				names[i] = n
 			}
-			return a.inProject(cmd.Context(), func(ctx context.Context, w *work) (*install.Result, error) {
-				return w.project.Remove(ctx, w.sources, names, w.options(false, false))
+			return a.inProject(cmd, installOptions{}, func(ctx context.Context, w *work) (*install.Result, error) {
+				return w.project.Remove(ctx, w.sources, names, w.options)
 			})
 		},
 	}
@@ -93,18 +105,18 @@ func (a *app) removeCommand() *cobra.Command {
 
 // work is one change of the project in the current directory.
 type work struct {
-	app     *app
 	home    *node.Home
 	project *install.Project
 	sources install.Sources
-	bar     *progress
+	options install.Options
 }
 
-func (w *work) options(force, frozen bool) install.Options {
-	return install.Options{Force: force, Frozen: frozen, Progress: w.bar.event}
-}
-
-func (a *app) inProject(ctx context.Context, f func(context.Context, *work) (*install.Result, error)) error {
+func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Context, *work) (*install.Result, error)) error {
+	accepted, err := parseFingerprints(cmd, o.acceptKeys)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
 	return a.withHome(ctx, func(h *node.Home) error {
 		p, err := install.Open(".")
 		if err != nil {
@@ -114,20 +126,57 @@ func (a *app) inProject(ctx context.Context, f func(context.Context, *work) (*in
 		if err != nil {
 			return err
 		}
-		w := &work{app: a, home: h, project: p, bar: a.newProgress()}
+		bar := a.newProgress()
+		w := &work{home: h, project: p}
+		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, Approve: approve(accepted)}
 		w.sources = install.Sources{Resolver: &resolver{h.Index(), view}, Blocks: h.Blocks()}
 		if !a.offline {
-			net := &fetcher{app: a, home: h, bar: w.bar}
+			net := &fetcher{app: a, home: h, bar: bar}
 			defer net.close()
 			w.sources.Fetcher = net
 		}
 		result, err := f(ctx, w)
-		w.bar.end()
+		bar.end()
 		if err != nil {
 			return installHint(err)
 		}
 		return a.printResult(ctx, w, view, result)
 	})
+}
+
+func parseFingerprints(cmd *cobra.Command, args []string) ([]records.Fingerprint, error) {
+	var keys []records.Fingerprint
+	for _, s := range args {
+		f, err := records.ParseFingerprint(s)
+		if err != nil {
+			return nil, usagef(cmd, "%v", err)
+		}
+		keys = append(keys, f)
+	}
+	return keys, nil
+}
+
+// approve stops an installation in which another key than before signs a
+// package, unless the user has accepted that key.
+func approve(accepted []records.Fingerprint) func([]install.Change) error {
+	return func(changes []install.Change) error {
+		var lines, hints []string
+		for _, c := range changes {
+			if c.Before == nil || c.Before.Signer.IsZero() || c.After.Signer.IsZero() || slices.Contains(accepted, c.After.Signer) {
+				continue
+			}
+			lines = append(lines, fmt.Sprintf("%s\n    was signed by %s as %s\n    now signed by %s as %s",
+				c.After.Name, c.Before.Signer, c.Before.Version, c.After.Signer, c.After.Version))
+			if hint := "--accept-key " + c.After.Signer.String() + " accepts the change"; !slices.Contains(hints, hint) {
+				hints = append(hints, hint)
+			}
+		}
+		if len(lines) == 0 {
+			return nil
+		}
+		return coded(exitTrust, errors.New("SIGNER CHANGED, nothing was installed\n"+strings.Join(lines, "\n")+
+			"\nThe module has a new maintainer, or somebody uses another's name"), hints...)
+	}
 }
 
 // installHint adds what to type next to the errors of package install.

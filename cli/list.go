@@ -168,7 +168,7 @@ func (a *app) runVerifyProject(ctx context.Context, h *node.Home) error {
 		}
 	}
 	if len(j.Damage) > 0 {
-		return coded(exitIntegrity, fmt.Errorf("%s not what was signed", differences(len(j.Damage))), "es install --frozen puts them right")
+		return coded(exitIntegrity, fmt.Errorf("%s not what was signed", differences(len(j.Damage))), "es install --frozen --force writes them again")
 	}
 	a.note("%s verified", plural(int64(v.Packages), "package"))
 	return nil

@@ -73,7 +73,7 @@ func (j *job) stale(nodes []*treeNode) []*treeNode {
 	var stale []*treeNode
 	replaced := map[*treeNode]bool{}
 	for _, n := range nodes {
-		if !j.marker.holds(j.disk, n.pkg) || replaced[n.parent] {
+		if j.options.Force || !j.marker.holds(j.disk, n.pkg) || replaced[n.parent] {
 			replaced[n] = true
 			stale = append(stale, n)
 		}

@@ -17,7 +17,8 @@ type Options struct {
 	// It fails with a *DisagreeError when the two do not agree. Only Install
 	// takes it.
 	Frozen bool
-	// Force replaces what es did not install.
+	// Force writes every package again, even where something stands that es
+	// did not install.
 	Force bool
 	// Platform decides about os, cpu, libc and engines; zero fields stand for
 	// this machine, and an unknown Node version is not checked.

@@ -21,10 +21,11 @@ type shelf struct {
 	mu       sync.Mutex
 	trees    map[cid.Cid]*modules.Tree
 	releases map[cid.Cid]*records.Release // by record id: what was signed
+	away     map[cid.Cid]error            // fetched in vain
 }
 
 func newShelf(s Sources) *shelf {
-	return &shelf{sources: s, trees: map[cid.Cid]*modules.Tree{}, releases: map[cid.Cid]*records.Release{}}
+	return &shelf{sources: s, trees: map[cid.Cid]*modules.Tree{}, releases: map[cid.Cid]*records.Release{}, away: map[cid.Cid]error{}}
 }
 
 // tree returns the module within b, which is then complete in Blocks.
@@ -54,8 +55,20 @@ func (s *shelf) fetch(ctx context.Context, name records.Name, b modules.Bounds, 
 	if s.sources.Fetcher == nil {
 		return nil, &MissingError{Name: name, Module: b.CID, Err: missing}
 	}
+	s.mu.Lock()
+	err := s.away[b.CID]
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err // it was waited for already
+	}
 	if err := s.sources.Fetcher.Fetch(ctx, name, b); err != nil {
-		return nil, fmt.Errorf("fetch %s (%s): %w", name, b.CID, err)
+		err = fmt.Errorf("%s: %w", name, err)
+		if ctx.Err() == nil {
+			s.mu.Lock()
+			s.away[b.CID] = err
+			s.mu.Unlock()
+		}
+		return nil, err
 	}
 	t, err := modules.Inspect(ctx, s.sources.Blocks, b)
 	if err != nil {

@@ -21,6 +21,7 @@ const (
 	firstBlock    = 10 * time.Second // until the first block comes
 	idleBlock     = 30 * time.Second // between blocks
 	progressEvery = 100 * time.Millisecond
+	askAgain      = 250 * time.Millisecond // when bitswap ends a want by itself
 )
 
 // fetch is one Fetch: it reads blocks here or else from peers.
@@ -100,8 +101,15 @@ func (f *fetch) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	}
 	f.want(c)
 	block, err := f.server.GetBlock(ctx, c)
-	if err != nil {
-		return nil, err // the want stays, so that giveUp can name it
+	for err != nil {
+		// The want stays, so that giveUp can name it. Bitswap may end a new want
+		// together with an earlier one for the same block that was given up.
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(askAgain):
+		}
+		block, err = f.server.GetBlock(ctx, c)
 	}
 	// Not synced: a block that a power cut damages is fetched again.
 	if err := store.put(ctx, c, block.RawData(), false); err != nil {

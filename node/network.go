@@ -92,7 +92,10 @@ func (e *UnreachableError) Error() string {
 	if e.Peers == 0 {
 		return fmt.Sprintf("fetch %s: none of %d known peers answers", e.Root, e.Tried)
 	}
-	return fmt.Sprintf("fetch %s: none of %d connected peers sent block %s", e.Root, e.Peers, e.Missing)
+	if e.Missing == e.Root {
+		return fmt.Sprintf("fetch %s: none of %d connected peers has it", e.Root, e.Peers)
+	}
+	return fmt.Sprintf("fetch %s: none of %d connected peers sent its block %s", e.Root, e.Peers, e.Missing)
 }
 
 // ErrNoDaemon is returned by Dial when no daemon answers for the home.
