@@ -213,7 +213,8 @@ func checkJSON(t testing.TB, name string) {
 func checkLeftovers(t testing.TB, project string) {
 	t.Helper()
 	allowed := map[string]bool{"package.json": true, "es-lock.json": true, "node_modules": true,
-		"node_modules/victim": true, "node_modules/.bin": true, "node_modules/.bin/victim": true}
+		"node_modules/victim": true, "node_modules/.bin": true, "node_modules/.bin/victim": true,
+		"node_modules/.es-lock": true, "node_modules/.es-modules.json": true}
 	err := filepath.WalkDir(project, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
