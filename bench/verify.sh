@@ -12,7 +12,7 @@ trap 'rm -f "$out"' EXIT
 
 go test -run '^$' -bench '^Benchmark(Ed25519Raw|Verify|VerifyAndAdd)$' -benchtime 2s -count "$count" ./index | tee "$out"
 for name in Ed25519Raw Verify VerifyAndAdd; do
-	grep -q "^Benchmark$name[-/ 0-9]" "$out" || {
+	grep -q "^Benchmark${name}[-/ 0-9]" "$out" || {
 		echo "package index has no Benchmark$name" >&2
 		exit 1
 	}
