@@ -260,7 +260,7 @@ func TestHostileRecords(t *testing.T) {
 // TestHostilePeers has many peers push bad records at a running node, which
 // must index none, shun them, and still hear an honest author.
 func TestHostilePeers(t *testing.T) {
-	const peers, each = 60, 40
+	const peers, each = 32, 40
 	c := newCorpus(t)
 	victim := newUser(t)
 	target := victim.node()
