@@ -173,6 +173,19 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// [N34] Whoever repeats an author's records uses up nothing of the author's.
+func TestRepeatsAreFree(t *testing.T) {
+	alice := newAuthor(t, testHome(t))
+	j, _ := newJudge(t)
+	first := alice.frame(alice.sign(time.Now(), testRelease("1.0.0", someModule(0))))
+	for range 2 * untrustedBurst {
+		j.judgeFrame(t, first)
+	}
+	if got := j.judgeFrame(t, alice.frame(alice.sign(time.Now(), testRelease("1.0.1", someModule(1))))); got != gossip.Accept {
+		t.Errorf("the next record: outcome %d", got)
+	}
+}
+
 // [N36] An equivocation is spread once; what follows about that version is not.
 func TestEquivocationOutcomes(t *testing.T) {
 	alice := newAuthor(t, testHome(t))
