@@ -11,9 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipfs/boxo/bitswap"
-	"github.com/ipfs/boxo/bitswap/network/bsnet"
-	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
@@ -538,66 +535,5 @@ func TestJoinAlone(t *testing.T) {
 	}
 	if d := time.Since(start); d > 2*time.Second {
 		t.Errorf("it took %v", d)
-	}
-}
-
-// liar serves other bytes for every block that it is asked for.
-type liar struct{ exchangeStore }
-
-func (l liar) Get(ctx context.Context, c cid.Cid) (blocks.Block, error) {
-	b, err := l.exchangeStore.Get(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	bad := append([]byte(nil), b.RawData()...)
-	bad[len(bad)-1]++
-	return blocks.NewBlockWithCid(bad, c)
-}
-
-// Threat 45: bad blocks are neither stored nor in the way of good ones.
-func TestCorruptProvider(t *testing.T) {
-	ctx := t.Context()
-	a := newAuthor(t, testHome(t))
-	_, m := a.publish("left-pad", "1.0.0")
-	key, err := passingIdentity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	bad, err := newHost(key, "bad")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer bad.Close()
-	served := make(chan struct{}, 1000)
-	lies := liar{exchangeStore{a.home.Blocks(), func() { served <- struct{}{} }}}
-	server := bitswap.New(ctx, bsnet.NewFromIpfsHost(bad), nil, lies)
-	defer server.Close()
-
-	n := startNode(t, testHome(t), Config{})
-	info, err := parseAddr(n.addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := bad.Connect(ctx, *info); err != nil {
-		t.Fatal(err)
-	}
-	var away *UnreachableError
-	if err := n.Fetch(ctx, wantOf(m), nil); !errors.As(err, &away) {
-		t.Errorf("fetch from a liar: %v", err)
-	}
-	select {
-	case <-served:
-	default:
-		t.Error("the liar was not asked: the test shows nothing")
-	}
-	if files := countFiles(t, filepath.Join(n.home.Dir(), "blocks")); files != 0 {
-		t.Errorf("%d blocks of a liar's are stored", files)
-	}
-
-	good := startNode(t, a.home, Config{})
-	n.join(good)
-	n.fetch(m)
-	if !complete(ctx, n.home, m) {
-		t.Error("the module is not complete")
 	}
 }
