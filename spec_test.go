@@ -59,22 +59,13 @@ func TestSpecTags(t *testing.T) {
 	}
 }
 
-// readSpec returns SPEC.md and the parts that are not assembled into it yet.
 func readSpec(t *testing.T) string {
 	t.Helper()
-	parts, err := filepath.Glob("spec-parts/*.md")
+	b, err := os.ReadFile("SPEC.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all strings.Builder
-	for _, file := range append([]string{"SPEC.md"}, parts...) {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all.Write(b)
-	}
-	return all.String()
+	return string(b)
 }
 
 // vectorTags reads the header of every vector below root and returns, by tag, a

@@ -1,7 +1,7 @@
 // Package gossip spreads records and key blocks between peers that know nothing
 // of each other, over gossipsub.
 //
-// It implements the section "Gossip" of SPEC.md. It knows no keys, no trust and
+// It implements SPEC.md section 8. It knows no keys, no trust and
 // no index: whoever uses it judges each message in Config.Accept. Gossip
 // announces and forgets; what it drops it counts and reports in Config.Dropped,
 // so that reconciliation can fetch it.

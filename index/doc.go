@@ -2,7 +2,7 @@
 // said, when it was first seen here, and the questions one asks of it: search,
 // resolution, equivocation, and what to tell others.
 //
-// It implements SPEC.md section "Index". It takes nothing but sign.Verified, so
+// It implements SPEC.md section 10. It takes nothing but sign.Verified, so
 // no unverified byte can be found in it, and it keeps records of every author,
 // trusted or not: each reading that prefers one author to another is given a
 // trust.View. It knows no network, and it does not log.

@@ -270,6 +270,7 @@ func TestKeysFindsKeys(t *testing.T) {
 	}
 }
 
+// TestX5Head shows SPEC X5.
 func TestX5Head(t *testing.T) {
 	x, ctx := open(t), t.Context()
 	a, b := newAuthor(t, "ann"), newAuthor(t, "bob")

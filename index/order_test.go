@@ -38,7 +38,7 @@ func orders(n int, yield func([]int)) {
 	rec(0)
 }
 
-// TestX1Equivocation is rule X1, in every order of arrival, one by one and in one
+// TestX1Equivocation shows SPEC X1, in every order of arrival, one by one and in one
 // batch: the same proof is found, once, and the version is frozen.
 func TestX1Equivocation(t *testing.T) {
 	a, b := newAuthor(t, "ann"), newAuthor(t, "bob")
@@ -116,7 +116,7 @@ func TestX1OwnEquivocation(t *testing.T) {
 	}
 }
 
-// TestX2Revocation is rule X2: whichever of records and revocation comes first,
+// TestX2Revocation shows SPEC X2: whichever of records and revocation comes first,
 // the verdicts are the same.
 func TestX2Revocation(t *testing.T) {
 	for _, c := range []struct {
@@ -241,7 +241,7 @@ func TestX2RevocationEndsEquivocation(t *testing.T) {
 	}
 }
 
-// TestX3X4NewestWins is rules X3 and X4: of an author's records about one tag or one
+// TestX3X4NewestWins shows SPEC X3 and X4: of an author's records about one tag or one
 // notice, the newest counts, in any order of arrival.
 func TestX3X4NewestWins(t *testing.T) {
 	a, b := newAuthor(t, "ann"), newAuthor(t, "bob")

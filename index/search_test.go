@@ -194,6 +194,7 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// TestX6Resolve shows SPEC X6.
 func TestX6Resolve(t *testing.T) {
 	x, a, b, c := open(t), newAuthor(t, "ann"), newAuthor(t, "bob"), newAuthor(t, "cat")
 	say := func(who *author, name records.Name, versions ...records.Version) {

@@ -35,7 +35,7 @@ func hostileBins() map[string]string {
 
 // The map reaches the linking code as if a release had carried it: neither
 // records nor modules have looked at it.
-// [I21]
+// SPEC I21
 func TestHostileBins(t *testing.T) {
 	p := project(t, "")
 	write(t, filepath.Join(p.dir, "node_modules/a/cli.js"), "#!/bin/sh\n")
@@ -150,7 +150,7 @@ func TestForeignBinsStay(t *testing.T) {
 	}
 }
 
-// [I22]
+// SPEC I22
 func TestShims(t *testing.T) {
 	list, err := fs.Glob(os.DirFS("../testdata/install/shims"), "*.txtar")
 	if err != nil || len(list) < 4 {

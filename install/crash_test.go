@@ -85,7 +85,7 @@ func crashWorld(t testing.TB) *world {
 	return w
 }
 
-// [I23]
+// SPEC I23
 func TestCrashAtEveryStep(t *testing.T) {
 	w := crashWorld(t)
 	before, after := project(t, ""), project(t, "")
@@ -242,7 +242,7 @@ func everything(t *testing.T, dir string) []string {
 	return list
 }
 
-// [I23] Eight processes add one package each.
+// SPEC I23. Eight processes add one package each.
 func TestParallelAdds(t *testing.T) {
 	p := project(t, `"c": "1"`)
 	names := strings.Fields("a@1 a@2 b@1 b@2 @s/gone @s/new c@2 x@1.0.0")

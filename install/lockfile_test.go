@@ -104,7 +104,7 @@ func FuzzPackageJSON(f *testing.F) {
 	})
 }
 
-// [I7] What es writes for the same packages never differs.
+// SPEC I7. What es writes for the same packages never differs.
 func TestLockfileIsDeterministic(t *testing.T) {
 	w := crashWorld(t)
 	var first string

@@ -25,7 +25,7 @@ func (w *world) directory(f files) string {
 	return w.pack(f).CID.String()
 }
 
-// [I2] [I14]
+// SPEC I2, I14
 func TestAddByCID(t *testing.T) {
 	w := newWorld(t)
 	w.publish("b@1.0.0", "")
@@ -52,7 +52,7 @@ func TestAddByCID(t *testing.T) {
 
 // A module that one package pins is not what another one gets for its range,
 // however well name and version fit.
-// [I13] [I14]
+// SPEC I13, I14
 func TestPinsAreForWhoPins(t *testing.T) {
 	w := newWorld(t)
 	evil := w.directory(packageFiles("b@1.9.0", ""))
@@ -143,7 +143,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// [I18]
+// SPEC I18
 func TestOptionalDependencies(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a@1.0.0", `"optionalDependencies": {"none": "1", "win": "1", "lost": "1", "fine": "1"}`)
@@ -211,7 +211,7 @@ func TestOptionalButForged(t *testing.T) {
 	}
 }
 
-// [I19] [I26]
+// SPEC I19, I26
 func TestWarnings(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a@1.0.0", `"peerDependencies": {"b": "1", "c": "1", "d": "*"}, "peerDependenciesMeta": {"d": {"optional": true}},
@@ -266,7 +266,7 @@ func TestErrorsReachTheCaller(t *testing.T) {
 	}
 }
 
-// [I20] Every way in which a module may differ from its release.
+// SPEC I20. Every way in which a module may differ from its release.
 func TestIntegrity(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -315,7 +315,7 @@ func TestIntegrity(t *testing.T) {
 	}
 }
 
-// [I24] What npm put into node_modules.
+// SPEC I24. What npm put into node_modules.
 func TestOccupied(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a@1.0.0", `"dependencies": {"b": "1"}`)
@@ -377,7 +377,7 @@ func TestOccupied(t *testing.T) {
 	}
 }
 
-// [I25] [I27]
+// SPEC I25, I27
 func TestVerifyAndHeal(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a@1.0.0", `"dependencies": {"b": "1"}, "bin": "cli.js"`, files{"cli.js": "#!/usr/bin/env node\n", "lib/x.js": "x", "empty": ""})
@@ -488,7 +488,7 @@ func TestBundled(t *testing.T) {
 	mustVerify(t, p, w)
 }
 
-// [I6]
+// SPEC I6
 func TestOpen(t *testing.T) {
 	top := t.TempDir()
 	write(t, filepath.Join(top, "p/package.json"), "{}")

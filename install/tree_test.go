@@ -98,7 +98,7 @@ func plan(t *testing.T, releases []*Resolution, roots map[string]string, locked 
 	return tree
 }
 
-// [I13] [I14] [I15] [I16]
+// SPEC I13, I14, I15, I16
 func TestEveryRequireIsSatisfied(t *testing.T) {
 	rounds := 600
 	if full {
@@ -197,7 +197,7 @@ func requireAll(l *Lockfile, roots map[string]string) (bad []string) {
 	return bad
 }
 
-// [I17]
+// SPEC I17
 func TestConflictThatNestsForEver(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a@1.0.0", `"dependencies": {"b": "1.0.0"}`)

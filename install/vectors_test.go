@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -216,50 +215,5 @@ func TestAgreeVectors(t *testing.T) {
 			err = nil // it agreed, and went on to look for the modules
 		}
 		v.verdict(t, err)
-	}
-}
-
-// TestEveryRuleIsTested finds each tag of the specification in a vector or above
-// a test.
-func TestEveryRuleIsTested(t *testing.T) {
-	spec, err := os.ReadFile("../SPEC.md")
-	tag := regexp.MustCompile(`\[I[0-9]+\]`)
-	if err != nil || !tag.Match(spec) {
-		if spec, err = os.ReadFile("../spec-parts/70-install.md"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	tested := map[string]bool{}
-	tests, err := filepath.Glob("*_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range tests {
-		for line := range strings.Lines(read(t, file)) {
-			if strings.HasPrefix(line, "// [") {
-				for _, m := range tag.FindAllString(line, -1) {
-					tested[m] = true
-				}
-			}
-		}
-	}
-	for _, kind := range []string{"edit", "request", "plan", "lockfile", "agree", "shims"} {
-		for _, v := range vectors(t, kind) {
-			for word := range strings.FieldsSeq(v.header["spec"]) {
-				tested["["+word+"]"] = true
-			}
-		}
-	}
-	rules := map[string]bool{}
-	for _, m := range tag.FindAllString(string(spec), -1) {
-		rules[m] = true
-		if !tested[m] {
-			t.Errorf("%s has neither a vector nor a test", m)
-		}
-	}
-	for m := range tested {
-		if !rules[m] {
-			t.Errorf("%s is tested and is not in the specification", m)
-		}
 	}
 }

@@ -51,7 +51,7 @@ func someModule(i int) cid.Cid {
 	return cid.NewCidV1(cid.DagProtobuf, c.Hash())
 }
 
-// The outcome table of the specification, row by row.
+// The outcome table of the specification, row by row. SPEC N31, N32, N33 and N35.
 func TestOutcomes(t *testing.T) {
 	ctx := t.Context()
 	alice, bob := newAuthor(t, testHome(t)), newAuthor(t, testHome(t))
@@ -173,7 +173,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// [N34] Whoever repeats an author's records uses up nothing of the author's.
+// SPEC N34. Whoever repeats an author's records uses up nothing of the author's.
 func TestRepeatsAreFree(t *testing.T) {
 	alice := newAuthor(t, testHome(t))
 	j, _ := newJudge(t)
@@ -186,7 +186,7 @@ func TestRepeatsAreFree(t *testing.T) {
 	}
 }
 
-// [N36] An equivocation is spread once; what follows about that version is not.
+// SPEC N36. An equivocation is spread once; what follows about that version is not.
 func TestEquivocationOutcomes(t *testing.T) {
 	alice := newAuthor(t, testHome(t))
 	j, _ := newJudge(t)
@@ -204,7 +204,7 @@ func TestEquivocationOutcomes(t *testing.T) {
 	}
 }
 
-// [N37] Key blocks: news of a known key is kept and spread, strangers' keys are
+// SPEC N37. Key blocks: news of a known key is kept and spread, strangers' keys are
 // only passed on.
 func TestKeyOutcomes(t *testing.T) {
 	ctx := t.Context()
@@ -238,7 +238,7 @@ func TestKeyOutcomes(t *testing.T) {
 	}
 }
 
-// [N38] Own announcements come from the index; nothing else leaves this node as its own.
+// SPEC N38. Own announcements come from the index; nothing else leaves this node as its own.
 func TestLocalOutcomes(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))
@@ -333,7 +333,7 @@ func TestHostileFrames(t *testing.T) {
 	}
 }
 
-// [N30]
+// SPEC N30
 func TestQuota(t *testing.T) {
 	q := newQuota()
 	now := time.Now()

@@ -34,7 +34,7 @@ func dialDaemon(t *testing.T, h *Home) *Client {
 	return c
 }
 
-// [N60] Every call over the socket gives what it gives in the process.
+// SPEC N60. Every call over the socket gives what it gives in the process.
 func TestLocalAPI(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))
@@ -135,7 +135,7 @@ func TestClientGoesAway(t *testing.T) {
 	until(t, "no longer asking", func() bool { return wants() == 0 })
 }
 
-// [N7] Two daemons on one home.
+// SPEC N7. Two daemons on one home.
 func TestSecondDaemon(t *testing.T) {
 	n := startNode(t, testHome(t), Config{})
 	second, err := New(t.Context(), openHome(t, n.home.Dir()), Config{Listen: []string{loopback}})
@@ -152,7 +152,7 @@ func TestSecondDaemon(t *testing.T) {
 	dialDaemon(t, n.home) // the first is unharmed
 }
 
-// [N8] What kill -9 leaves is no obstacle.
+// SPEC N8. What kill -9 leaves is no obstacle.
 func TestDaemonAfterKill(t *testing.T) {
 	if home := os.Getenv("ES_TEST_DAEMON_HOME"); home != "" {
 		startNode(t, openHome(t, home), Config{})
@@ -194,7 +194,7 @@ func TestDaemonAfterKill(t *testing.T) {
 	}
 }
 
-// [N61] A home whose path is too long for a socket.
+// SPEC N61. A home whose path is too long for a socket.
 func TestLongHomePath(t *testing.T) {
 	h := openHome(t, filepath.Join(t.TempDir(), strings.Repeat("long/", 40), "home"))
 	n := startNode(t, h, Config{})
@@ -222,7 +222,7 @@ func TestLongHomePath(t *testing.T) {
 	}
 }
 
-// [N60] What the socket takes.
+// SPEC N60. What the socket takes.
 func TestAPIRefuses(t *testing.T) {
 	ctx := t.Context()
 	n := startNode(t, testHome(t), Config{})

@@ -95,7 +95,7 @@ func TestBlockStore(t *testing.T) {
 	}
 }
 
-// [N11]
+// SPEC N11
 func TestBlockStoreRefuses(t *testing.T) {
 	ctx := t.Context()
 	dir := t.TempDir()
@@ -153,7 +153,7 @@ func countFiles(t *testing.T, dir string) (n int) {
 	return n
 }
 
-// [N12] No IPFS node delivers this block, and trees made elsewhere hold it.
+// SPEC N12. No IPFS node delivers this block, and trees made elsewhere hold it.
 func TestEmptyRawBlock(t *testing.T) {
 	ctx := t.Context()
 	dir := t.TempDir()
@@ -187,7 +187,7 @@ func TestEmptyRawBlock(t *testing.T) {
 	}
 }
 
-// [N13] A file that was cut short or edited is no block, and can be replaced.
+// SPEC N13. A file that was cut short or edited is no block, and can be replaced.
 func TestDamagedBlock(t *testing.T) {
 	ctx := t.Context()
 	s := openBlocks(t, t.TempDir())
@@ -219,7 +219,7 @@ func TestDamagedBlock(t *testing.T) {
 	}
 }
 
-// [N10] Two handles stand for two processes; opening happens while others write.
+// SPEC N10. Two handles stand for two processes; opening happens while others write.
 func TestBlockStoreShared(t *testing.T) {
 	const writers, blocks = 8, 60
 	ctx := t.Context()
@@ -259,7 +259,7 @@ func TestBlockStoreShared(t *testing.T) {
 	}
 }
 
-// [N10] What another IPFS program sees is a flatfs repository.
+// SPEC N10. What another IPFS program sees is a flatfs repository.
 func TestFlatfsReadsBlocks(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()

@@ -62,7 +62,7 @@ func newKey(t *testing.T, h *Home) *sign.SecretKey {
 	return k
 }
 
-// [N1] [N2]
+// SPEC N1, N2
 func TestOpenHome(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "home")
 	h := openHome(t, dir)
@@ -111,7 +111,7 @@ func TestOpenHome(t *testing.T) {
 	}
 }
 
-// [N2] A home that others could read is closed to them.
+// SPEC N2. A home that others could read is closed to them.
 func TestHomeIsPrivate(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
@@ -127,7 +127,7 @@ func TestHomeIsPrivate(t *testing.T) {
 	}
 }
 
-// [N3]
+// SPEC N3
 func TestOpenHomeRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(dir string) error
@@ -250,7 +250,7 @@ func TestMisnamedKeyFile(t *testing.T) {
 	}
 }
 
-// [N5] What another process does to the trust file counts at once.
+// SPEC N5. What another process does to the trust file counts at once.
 func TestTrustIsReadAgain(t *testing.T) {
 	h := testHome(t)
 	key := newKey(t, testHome(t)).Key().Fingerprint()
@@ -321,7 +321,7 @@ func TestIdentityStays(t *testing.T) {
 	}
 }
 
-// [N6]
+// SPEC N6
 func TestRememberedPeers(t *testing.T) {
 	ctx := t.Context()
 	h := testHome(t)
@@ -372,7 +372,7 @@ func TestRememberedPeers(t *testing.T) {
 	}
 }
 
-// [N7] One daemon for a home, and the refusal names it.
+// SPEC N7. One daemon for a home, and the refusal names it.
 func TestDaemonLock(t *testing.T) {
 	h := testHome(t)
 	unlock, err := h.lockDaemon()

@@ -36,7 +36,7 @@ func listensOn(h host.Host, what string) bool {
 	return slices.ContainsFunc(h.Network().ListenAddresses(), func(a ma.Multiaddr) bool { return strings.HasSuffix(a.String(), what) })
 }
 
-// [N20]
+// SPEC N20
 func TestBusyPort(t *testing.T) {
 	// A port that is free for both, as far as one can know.
 	udp, err := net.ListenPacket("udp4", "0.0.0.0:0")
@@ -70,7 +70,7 @@ func TestBusyPort(t *testing.T) {
 	}
 }
 
-// [N21]
+// SPEC N21
 func TestHostLimits(t *testing.T) {
 	h := testHost(t)
 	m, ok := h.ConnManager().(*connmgr.BasicConnMgr)
@@ -92,7 +92,7 @@ func TestHostLimits(t *testing.T) {
 	}
 }
 
-// [N4] A file is the old or the new one.
+// SPEC N4. A file is the old or the new one.
 func TestReplaceFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "default")
@@ -116,7 +116,7 @@ func TestReplaceFile(t *testing.T) {
 	}
 }
 
-// [N38] Announcing stays below what peers take: 500 at once, then 50 a second.
+// SPEC N38. Announcing stays below what peers take: 500 at once, then 50 a second.
 func TestAnnouncingIsPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox(nil)

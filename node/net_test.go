@@ -272,7 +272,7 @@ func TestPublishThroughRelay(t *testing.T) {
 	}
 }
 
-// [N50] Which modules a node fetches on its own.
+// SPEC N50. Which modules a node fetches on its own.
 func TestSeedPolicy(t *testing.T) {
 	ctx := t.Context()
 	trusted, stranger := newAuthor(t, testHome(t)), newAuthor(t, testHome(t))
@@ -305,7 +305,7 @@ func TestSeedPolicy(t *testing.T) {
 	}
 }
 
-// [N39] What is published with nobody there spreads at the next meeting, and only then
+// SPEC N39. What is published with nobody there spreads at the next meeting, and only then
 // counts as announced.
 func TestOutbox(t *testing.T) {
 	ctx := t.Context()
@@ -328,7 +328,7 @@ func TestOutbox(t *testing.T) {
 	})
 }
 
-// [N40]
+// SPEC N40
 func TestFetchWithoutPeers(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))
@@ -347,7 +347,7 @@ func TestFetchWithoutPeers(t *testing.T) {
 	local.fetch(m)
 }
 
-// [N40]
+// SPEC N40
 func TestFetchWhatNobodyHas(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))
@@ -405,7 +405,7 @@ func TestFetchResumes(t *testing.T) {
 	}
 }
 
-// [N41] What a release states bounds what is fetched for it.
+// SPEC N41. What a release states bounds what is fetched for it.
 func TestFetchBounds(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))
