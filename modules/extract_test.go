@@ -315,6 +315,32 @@ func TestRecoverLeavesWhatOthersAreWriting(t *testing.T) {
 	onlyIn(t, dir, "x")
 }
 
+// TestALockThatWasRemovedBeforeItWasLockedIsNotOurs has Recover run between the
+// creation of a lock file and its lock.
+func TestALockThatWasRemovedBeforeItWasLockedIsNotOurs(t *testing.T) {
+	dir := t.TempDir()
+	root := openRoot(t, dir)
+	lock, err := root.Create(".es-tmp-1.lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := Recover(root); err != nil {
+		t.Fatal(err)
+	}
+	onlyIn(t, dir)
+	temp := &tempDir{".es-tmp-1", lock}
+	if ours, err := temp.acquire(root); ours || err != nil {
+		t.Errorf("the lock that is gone is ours: %v, %v", ours, err)
+	}
+	if other, err := root.Create(".es-tmp-1.lock"); err != nil || other.Close() != nil {
+		t.Fatal(err)
+	}
+	if ours, err := temp.acquire(root); ours || err != nil {
+		t.Errorf("another lock of the same name is ours: %v, %v", ours, err)
+	}
+}
+
 func TestManyExtractionsAtOnceLeaveOneWholeModule(t *testing.T) {
 	old, new, store := twoVersions(t)
 	dir := t.TempDir()

@@ -210,6 +210,14 @@ func TestSizesThatLieAreFoundWhileWriting(t *testing.T) {
 		}
 		refused(t, "with sizes", sized{m}, root.cid, "M23")
 	}
+	// Sizes that are wrong one by one, and right together.
+	m := newMemory()
+	root := m.dir(named("x", m.file([]uint64{10, 3}, m.raw([]byte("123456789")), m.raw([]byte("1234")))))
+	if _, err := Extract(t.Context(), m, Unbounded(root.cid), openRoot(t, t.TempDir()), "x", Options{}); ruleOf(err) != "M23" {
+		t.Errorf("10 and 3 bytes stated for 9 and 4: %v", err)
+	}
+	leaf := m.raw([]byte("12345"))
+	refused(t, "two sizes for one leaf", m, m.dir(named("x", m.file([]uint64{5}, leaf)), named("y", m.file([]uint64{6}, leaf))).cid, "M23")
 }
 
 // hostileNames are names that mean something other than a file of that name on
