@@ -274,8 +274,8 @@ type packageJSON struct {
 }
 
 type changeJSON struct {
-	Before packageJSON `json:"before"`
-	After  packageJSON `json:"after"`
+	Before *packageJSON `json:"before"` // null when it is not known what stood there
+	After  packageJSON  `json:"after"`
 }
 
 type savedJSON struct {
@@ -297,7 +297,12 @@ func describeResult(r *install.Result) resultJSON {
 		j.Added = append(j.Added, describePackage(p))
 	}
 	for _, c := range r.Changed {
-		j.Changed = append(j.Changed, changeJSON{describePackage(c.Before), describePackage(c.After)})
+		change := changeJSON{After: describePackage(c.After)}
+		if c.Before != nil {
+			before := describePackage(c.Before)
+			change.Before = &before
+		}
+		j.Changed = append(j.Changed, change)
 	}
 	for _, p := range r.Removed {
 		j.Removed = append(j.Removed, describePackage(p))
@@ -332,7 +337,10 @@ func (a *app) printResult(ctx context.Context, w *work, view *trust.View, r *ins
 	}
 	for _, c := range r.Changed {
 		row := a.resultRow(ctx, w.home, view, "~", c.After)
-		rows = append(rows, append(row, "was "+packageText(c.Before)))
+		if c.Before != nil {
+			row = append(row, "was "+packageText(c.Before))
+		}
+		rows = append(rows, row)
 	}
 	for _, p := range r.Removed {
 		rows = append(rows, []string{"-", packageText(p)})

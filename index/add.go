@@ -188,11 +188,11 @@ func (b *batch) insert(ctx context.Context, it Item) (num int64, err error) {
 	v, r := it.Verified, it.Verified.Record()
 	id, author := v.ID().Bytes(), r.Author.Bytes()
 	// A record that came late may be named already.
-	res, err := b.exec(ctx, `INSERT INTO records (id, author, kind, seq, time, signed, first_seen, own, named, peer, void, envelope)
+	res, err := b.exec(ctx, `INSERT INTO records (id, author, kind, seq, time, signed, first_seen, own, named, peer, void, sealed, envelope)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
 			EXISTS (SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record WHERE prev.id = ?1 AND later.author = ?2 AND later.void = ''),
-			?9, '', ?10)`,
-		id, author, r.Body.Kind(), r.Seq, r.Time, v.SignedAt().Unix(), it.Source.arrival().UnixMilli(), it.Source.Own, it.Source.Peer, v.Envelope())
+			?9, '', ?10, ?11)`,
+		id, author, r.Body.Kind(), r.Seq, r.Time, v.SignedAt().Unix(), it.Source.arrival().UnixMilli(), it.Source.Own, it.Source.Peer, v.EnvelopeID().Bytes(), v.Envelope())
 	if err != nil {
 		return 0, err
 	}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -299,6 +300,28 @@ func (x *Index) Envelope(ctx context.Context, record cid.Cid) (envelope, key []b
 		return nil, nil, &NotFoundError{Record: record}
 	}
 	return all[0].Envelope, all[0].Key, nil
+}
+
+// Block returns the block that c names when it is a stored envelope, or a stored
+// record without its signature, and otherwise nil. It is how IPFS reads them.
+func (x *Index) Block(ctx context.Context, c cid.Cid) ([]byte, error) {
+	var envelope []byte
+	var id link
+	err := x.r.QueryRowContext(ctx, "SELECT envelope, id FROM records WHERE sealed = ?1 OR id = ?1", c.Bytes()).Scan(&envelope, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, x.explain("find block", err)
+	}
+	if id.Cid != c {
+		return envelope, nil
+	}
+	e, err := records.DecodeEnvelope(envelope)
+	if err != nil {
+		return nil, fmt.Errorf("find block: %w", err)
+	}
+	return e.RecordBytes, nil
 }
 
 // Pending returns own records that nobody was told of yet, oldest first.

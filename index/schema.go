@@ -38,8 +38,10 @@ CREATE TABLE records (
 	named      INTEGER NOT NULL, -- a record of the same author that is not void has it in prev
 	peer       TEXT NOT NULL,
 	void       TEXT NOT NULL,
+	sealed     BLOB NOT NULL, -- the CID of the envelope
 	envelope   BLOB NOT NULL
 );
+CREATE INDEX records_by_envelope ON records(sealed);
 CREATE INDEX records_by_author ON records(author, kind);
 CREATE INDEX heads ON records(author, seq) WHERE named = 0;
 

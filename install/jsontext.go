@@ -41,7 +41,6 @@ func (o *jsonObject) find(key string) int {
 type jsonReader struct {
 	file string
 	src  []byte
-	skip int // bytes before src in the file
 	dec  *json.Decoder
 }
 

@@ -277,7 +277,7 @@ func TestFlatfsReadsBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	bs := blockstore.NewBlockstoreNoPrefix(d)
+	bs := blockstore.NewBlockstore(d, blockstore.NoPrefix())
 	for c, b := range want {
 		got, err := bs.Get(ctx, c)
 		if err != nil || !bytes.Equal(got.RawData(), b) {

@@ -29,7 +29,6 @@ type fetch struct {
 	live   *live
 	root   cid.Cid
 	give   context.CancelCauseFunc
-	tried  int
 	server exchange.Fetcher
 
 	mu      sync.Mutex
@@ -174,16 +173,20 @@ func (l *live) callSender(ctx context.Context, record cid.Cid) {
 	}
 }
 
-// exchangeStore is the block store as bitswap wants it. Bitswap only reads.
+// exchangeStore is the block store as bitswap wants it, and beside it the
+// envelopes and records of the index (SPEC.md [N14]). Bitswap only reads.
 type exchangeStore struct {
 	*BlockStore
+	record func(context.Context, cid.Cid) ([]byte, error) // nil for what is none
 	served func()
 }
 
 func (s exchangeStore) Get(ctx context.Context, c cid.Cid) (blocks.Block, error) {
 	b, err := s.BlockStore.Get(ctx, c)
 	if err != nil {
-		return nil, notFound(err)
+		if b, err = s.recordOr(ctx, c, err); err != nil {
+			return nil, notFound(err)
+		}
 	}
 	s.served()
 	return blocks.NewBlockWithCid(b, c)
@@ -191,14 +194,34 @@ func (s exchangeStore) Get(ctx context.Context, c cid.Cid) (blocks.Block, error)
 
 func (s exchangeStore) GetSize(ctx context.Context, c cid.Cid) (int, error) {
 	n, err := s.Size(ctx, c)
-	return n, notFound(err)
+	if err != nil {
+		b, err := s.recordOr(ctx, c, err)
+		return len(b), notFound(err)
+	}
+	return n, nil
 }
 
 func (s exchangeStore) Has(ctx context.Context, c cid.Cid) (bool, error) {
 	if _, err := digest(c); err != nil {
 		return false, nil // whoever asks may use any hash
 	}
-	return s.BlockStore.Has(ctx, c)
+	if ok, err := s.BlockStore.Has(ctx, c); ok || err != nil {
+		return ok, err
+	}
+	_, err := s.recordOr(ctx, c, fs.ErrNotExist)
+	return err == nil, nil
+}
+
+// recordOr returns the block of a stored record, or else missing.
+func (s exchangeStore) recordOr(ctx context.Context, c cid.Cid, missing error) ([]byte, error) {
+	if c.Type() != cid.DagCBOR || !errors.Is(missing, fs.ErrNotExist) {
+		return nil, missing
+	}
+	b, err := s.record(ctx, c)
+	if err == nil && b == nil {
+		return nil, missing
+	}
+	return b, err
 }
 
 func (s exchangeStore) Put(ctx context.Context, b blocks.Block) error {

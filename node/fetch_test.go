@@ -1,15 +1,19 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/ipfs/boxo/bitswap"
 	"github.com/ipfs/boxo/bitswap/network/bsnet"
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
 )
 
 // liar serves other bytes for every block that it is asked for.
@@ -40,7 +44,7 @@ func TestCorruptProvider(t *testing.T) {
 	}
 	defer bad.Close()
 	served := make(chan struct{}, 1000)
-	lies := liar{exchangeStore{a.home.Blocks(), func() { served <- struct{}{} }}}
+	lies := liar{exchangeStore{a.home.Blocks(), a.home.Index().Block, func() { served <- struct{}{} }}}
 	server := bitswap.New(ctx, bsnet.NewFromIpfsHost(bad), nil, lies)
 	defer server.Close()
 
@@ -70,5 +74,41 @@ func TestCorruptProvider(t *testing.T) {
 	n.fetch(m)
 	if !complete(ctx, n.home, m) {
 		t.Error("the module is not complete")
+	}
+}
+
+// SPEC N14. IPFS reads records as it reads modules.
+func TestServesRecords(t *testing.T) {
+	ctx := t.Context()
+	a := newAuthor(t, testHome(t))
+	v := a.sign(time.Now(), testRelease("1.0.0", someModule(0)))
+	a.store(v)
+	s := exchangeStore{a.home.Blocks(), a.home.Index().Block, func() {}}
+	for name, want := range map[string]struct {
+		c     cid.Cid
+		bytes []byte
+	}{
+		"envelope": {v.EnvelopeID(), v.Envelope()},
+		"record":   {v.ID(), v.RecordBytes()},
+	} {
+		if ok, err := s.Has(ctx, want.c); !ok || err != nil {
+			t.Errorf("has %s: %v, %v", name, ok, err)
+		}
+		if n, err := s.GetSize(ctx, want.c); n != len(want.bytes) || err != nil {
+			t.Errorf("size of %s: %d, %v; want %d", name, n, err, len(want.bytes))
+		}
+		if b, err := s.Get(ctx, want.c); err != nil || !bytes.Equal(b.RawData(), want.bytes) {
+			t.Errorf("get %s: %v", name, err)
+		}
+	}
+	other := records.ID([]byte("no record"))
+	if ok, err := s.Has(ctx, other); ok || err != nil {
+		t.Errorf("has an unknown record: %v, %v", ok, err)
+	}
+	if _, err := s.Get(ctx, other); !errors.As(err, new(interface{ NotFound() bool })) {
+		t.Errorf("get an unknown record: %v", err)
+	}
+	if _, err := s.GetSize(ctx, cid.NewCidV1(cid.Raw, v.ID().Hash())); !errors.As(err, new(interface{ NotFound() bool })) {
+		t.Errorf("a record as a raw block: %v", err)
 	}
 }

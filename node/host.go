@@ -188,7 +188,7 @@ func parseAddr(s string) (*peer.AddrInfo, error) {
 	}
 	info, err := peer.AddrInfoFromString(s)
 	if err != nil {
-		return nil, fmt.Errorf("peer address %q: %v; it looks like /ip4/192.0.2.7/tcp/%d/p2p/12D3Koo...", s, err, DefaultPort)
+		return nil, fmt.Errorf("peer address %q: %v; it looks like /ip4/192.0.2.7/tcp/%d/p2p/12D3KooW", s, err, DefaultPort)
 	}
 	if len(info.Addrs) == 0 {
 		return nil, fmt.Errorf("peer address %q: it has a peer and no address", s)

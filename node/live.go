@@ -128,7 +128,7 @@ func (l *live) run(ctx context.Context) error {
 	defer stop()
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	l.exchange = bitswap.New(base, bsnet.NewFromIpfsHost(l.host), nil, exchangeStore{l.home.blocks, l.served.set},
+	l.exchange = bitswap.New(base, bsnet.NewFromIpfsHost(l.host), nil, exchangeStore{l.home.blocks, l.home.index.Block, l.served.set},
 		bitswap.EngineBlockstoreWorkerCount(bitswapReads), bitswap.MaxCidSize(maxBitswapCID))
 
 	var late, parts sync.WaitGroup

@@ -240,7 +240,7 @@ func parsePin(args []token) (any, error) {
 func parseModule(s string) (cid.Cid, error) {
 	c, err := cid.Decode(s)
 	if err != nil {
-		return cid.Undef, fmt.Errorf("%.80q is not a module's CID; write it as es prints it, bafy...", s)
+		return cid.Undef, fmt.Errorf("%.80q is not a module's CID; es prints them in base32, beginning with bafy", s)
 	}
 	if v1 := cid.NewCidV1(cid.DagProtobuf, c.Hash()); v1.String() != s {
 		return cid.Undef, fmt.Errorf("%.80q is not how records name a module; write %s", s, v1)
