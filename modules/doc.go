@@ -5,7 +5,7 @@
 // Inspect and Extract read any UnixFS directory, made by es or not, under the
 // limits of the format, without ever touching anything outside the destination.
 //
-// It implements SPEC.md sections on modules, whose rules are tagged [M1] and up.
+// It implements SPEC.md section 7, whose rules are tagged [M1] and up.
 // It knows no network, no keys and no trust: blocks come from a Blocks and go to
 // a Store, and what a tree claims is checked against a release by Check.
 package modules
