@@ -24,6 +24,7 @@ import (
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	nameTerminal()
 	a := &app{
 		in:     os.Stdin,
 		out:    os.Stdout,
@@ -33,6 +34,17 @@ func Main() int {
 		asks:   term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
 	}
 	return a.run(ctx, os.Args[1:])
+}
+
+// nameTerminal tells gpg's agent on which terminal to ask for a passphrase, when
+// the user's shell does not.
+func nameTerminal() {
+	if os.Getenv("GPG_TTY") != "" || !term.IsTerminal(int(os.Stdin.Fd())) {
+		return
+	}
+	if tty, err := os.Readlink("/proc/self/fd/0"); err == nil { // Linux alone has it
+		os.Setenv("GPG_TTY", tty)
+	}
 }
 
 // app is one run of es: where it reads and writes, and the global flags.

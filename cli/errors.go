@@ -138,6 +138,7 @@ func exitCode(err error) int {
 		integrity   *install.IntegrityError
 		notFound    *index.NotFoundError
 		unreachable *node.UnreachableError
+		constraint  *index.ConstraintError
 	)
 	switch {
 	case errors.As(err, &unknownKey), errors.As(err, &untrusted), errors.As(err, &conflict):
@@ -148,6 +149,8 @@ func exitCode(err error) int {
 		return exitNotFound
 	case errors.As(err, &unreachable):
 		return exitUnreachable
+	case errors.As(err, &constraint):
+		return exitUsage
 	}
 	return exitFailed
 }
@@ -168,4 +171,21 @@ func typedHints(err error) []string {
 		return []string{"mend that line in the trust file; es trust list shows the file's path"}
 	}
 	return nil
+}
+
+// untrustedHints names the keys that the user may decide about.
+func untrustedHints(e *index.UntrustedError) []string {
+	var hints []string
+	for _, s := range e.Signers {
+		if len(hints) == 3 {
+			hints = append(hints, fmt.Sprintf("es info %s shows the others", e.Name))
+			break
+		}
+		hint := fmt.Sprintf("es trust add %s %s", s.Key, e.Name)
+		if e.Decision.State == trust.Denied {
+			hint = fmt.Sprintf("es trust remove %s takes your denial back", s.Key)
+		}
+		hints = append(hints, fmt.Sprintf("%s   (says: %s)", hint, safe(s.UserID)))
+	}
+	return hints
 }

@@ -3,17 +3,11 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 
-	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
 )
 
@@ -99,25 +93,14 @@ func (a *app) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 }
 
-// verifiedBlocks reads every block in full, where the store alone would only
-// look at sizes.
-type verifiedBlocks struct{ store *node.BlockStore }
-
-// Get implements modules.Blocks.
-func (b verifiedBlocks) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
-	return b.store.Get(ctx, c)
-}
-
-// notHere reports whether err says that a block is missing, not that it is wrong.
-func notHere(err error) bool {
-	var corrupt *modules.CorruptError
-	return errors.Is(err, fs.ErrNotExist) && !errors.As(err, &corrupt)
-}
-
-// writeFile writes a file of a result, and the directory it is in.
-func writeFile(path string, b []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.WriteFile(path, b, 0o644)
+// withNetwork runs f with the running daemon, or with a node for this command.
+func (a *app) withNetwork(ctx context.Context, f func(node.Network) error) error {
+	return a.withHome(ctx, func(h *node.Home) error {
+		n, err := node.Join(ctx, h, a.nodeConfig())
+		if err != nil {
+			return err
+		}
+		defer n.Close()
+		return f(n)
+	})
 }

@@ -373,7 +373,7 @@ func (a *app) runTrustRemove(h *node.Home, f records.Fingerprint, scopes []recor
 		return a.emit(map[string]any{"fingerprint": f, "removed": gone, "denialRemoved": allowed})
 	}
 	if gone > 0 {
-		a.note("key %s is no longer trusted for that", f)
+		a.note("key %s is no longer trusted for that; where a broader line holds a name, it decides now", f)
 	}
 	if allowed {
 		a.note("key %s is no longer denied", f)

@@ -24,9 +24,9 @@ func (e *NotFoundError) Error() string {
 	case len(e.Have) > 0:
 		return fmt.Sprintf("no version of %s matches %q; the newest is %s", e.Name, e.Constraint, e.Have[0])
 	case e.Constraint != "":
-		return fmt.Sprintf("nobody released %s@%s", e.Name, clip(e.Constraint))
+		return fmt.Sprintf("no release of %s@%s is known here", e.Name, clip(e.Constraint))
 	}
-	return fmt.Sprintf("nobody released %s", e.Name)
+	return fmt.Sprintf("no release of %s is known here", e.Name)
 }
 
 // A ConstraintError says that a constraint cannot be understood.

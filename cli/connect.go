@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/node"
+)
+
+func (a *app) connectCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "connect ADDR",
+		Short: "meet a peer, and remember it",
+		Long: `Dials a peer by its multiaddr, as es node prints it after "listening", such as
+  /ip4/192.0.2.7/tcp/4011/p2p/12D3KooW...
+The peer is remembered and dialled again by every later command that needs one.`,
+		Args: arguments(1, 1, "a multiaddr that ends in /p2p/PEER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if a.offline {
+				return usagef(cmd, "--offline and connect contradict each other")
+			}
+			return a.withNetwork(cmd.Context(), func(n node.Network) error { return a.runConnect(cmd.Context(), n, args[0]) })
+		},
+	}
+}
+
+func (a *app) runConnect(ctx context.Context, n node.Network, addr string) error {
+	p, err := n.Connect(ctx, addr)
+	if err != nil {
+		var unreachable *node.UnreachableError
+		if errors.As(err, &unreachable) {
+			return err
+		}
+		return hinted(err, "an address looks like /ip4/192.0.2.7/tcp/4011/p2p/12D3KooW..., as es node prints it")
+	}
+	if a.json {
+		return a.emit(p)
+	}
+	a.printf("%s", p.Peer)
+	a.note("connected to %s, and remembered", safe(p.Agent))
+	return nil
+}

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+)
+
+type exportJSON struct {
+	Record    string `json:"record"`
+	Signature string `json:"signature"`
+	Key       string `json:"key"`
+}
+
+func (a *app) exportCommand() *cobra.Command {
+	var out, from string
+	cmd := &cobra.Command{
+		Use:   "export NAME@VERSION",
+		Short: "write a record, its signature and its key as files, for gpg and others",
+		Long: `Writes record.cbor, record.sig and key.asc into a directory, so that
+  gpg --import key.asc && gpg --verify record.sig record.cbor
+checks the signature without es. When several keys released the version, the
+ones you believe come first; --from FINGERPRINT names one.`,
+		Args: arguments(1, 1, "NAME@VERSION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, v, err := parseExact(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runExport(cmd.Context(), h, name, v, from, out) })
+		},
+	}
+	cmd.Flags().StringVarP(&out, "out", "o", "", "directory to write into (default: NAME-VERSION.es)")
+	cmd.Flags().StringVar(&from, "from", "", "fingerprint of the key whose record is wanted")
+	return cmd
+}
+
+func (a *app) runExport(ctx context.Context, h *node.Home, name records.Name, v records.Version, from, out string) error {
+	release, err := a.pickRelease(ctx, h, name, v, from)
+	if err != nil {
+		return err
+	}
+	envelope, block, err := h.Index().Envelope(ctx, release.ID)
+	if err != nil {
+		return err
+	}
+	key, err := sign.ParseKey(block)
+	if err != nil {
+		return err
+	}
+	verified, err := sign.Open(envelope, sign.KeyRing{key.Fingerprint(): key})
+	if err != nil {
+		return err
+	}
+	if out == "" {
+		out = fileName(name) + "-" + string(v) + ".es"
+	}
+	j := exportJSON{filepath.Join(out, "record.cbor"), filepath.Join(out, "record.sig"), filepath.Join(out, "key.asc")}
+	for _, f := range []struct {
+		path string
+		data []byte
+	}{{j.Record, verified.RecordBytes()}, {j.Signature, verified.Signature()}, {j.Key, key.Armor()}} {
+		if err := writeFile(f.path, f.data); err != nil {
+			return err
+		}
+	}
+	if a.json {
+		return a.emit(j)
+	}
+	a.printf("%s\n%s\n%s", j.Record, j.Signature, j.Key)
+	a.note("record %s, signed by %s", release.ID, key.Fingerprint())
+	a.hint("gpg --import %s && gpg --verify %s %s", j.Key, j.Signature, j.Record)
+	return nil
+}
+
+// pickRelease chooses among the releases of one version: the named key's, else
+// one that is trusted, else the first that was seen.
+func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, v records.Version, from string) (index.Release, error) {
+	releases, err := h.Index().Releases(ctx, name)
+	if err != nil {
+		return index.Release{}, err
+	}
+	view, err := h.View(ctx, time.Now())
+	if err != nil {
+		return index.Release{}, err
+	}
+	var wanted records.Fingerprint
+	if from != "" {
+		if wanted, err = records.ParseFingerprint(from); err != nil {
+			return index.Release{}, coded(exitUsage, err)
+		}
+	}
+	var found []index.Release
+	for _, r := range releases {
+		if r.Body.Version == v && (from == "" || r.Author == wanted) {
+			found = append(found, r)
+		}
+	}
+	if len(found) == 0 {
+		return index.Release{}, &index.NotFoundError{Name: name, Constraint: string(v)}
+	}
+	for _, r := range found {
+		if view.Decides(r.Author, name) {
+			return r, nil
+		}
+	}
+	return found[0], nil
+}
+
+// parseExact reads NAME@VERSION.
+func parseExact(cmd *cobra.Command, s string) (records.Name, records.Version, error) {
+	name, v, err := parseNameVersion(cmd, s)
+	if err == nil && v == "" {
+		err = usagef(cmd, "%q has no version; write NAME@VERSION", s)
+	}
+	return name, v, err
+}
+
+// fileName is a name as npm pack writes it: @acme/x is acme-x.
+func fileName(n records.Name) string {
+	return string(bytes.ReplaceAll(bytes.TrimPrefix([]byte(n), []byte("@")), []byte("/"), []byte("-")))
+}
+
+// writeFile writes a file of a result, and the directory it is in.
+func writeFile(path string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.WriteFile(path, b, 0o644)
+}

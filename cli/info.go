@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+func (a *app) infoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "info NAME[@VERSION]",
+		Short: "show everything that is claimed of a module, and by whom",
+		Args:  arguments(1, 1, "a name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, v, err := parseNameVersion(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runInfo(cmd.Context(), h, name, v) })
+		},
+	}
+}
+
+// parseNameVersion reads NAME or NAME@VERSION.
+func parseNameVersion(cmd *cobra.Command, s string) (records.Name, records.Version, error) {
+	n, v := s, ""
+	if i := strings.LastIndexByte(s, '@'); i > 0 {
+		n, v = s[:i], s[i+1:]
+	}
+	name, err := records.ParseName(n)
+	if err != nil {
+		return "", "", usagef(cmd, "%v", err)
+	}
+	if v == "" {
+		return name, "", nil
+	}
+	version, err := records.ParseVersion(v)
+	if err != nil {
+		return "", "", usagef(cmd, "%v", err)
+	}
+	return name, version, nil
+}
+
+type infoJSON struct {
+	Name     records.Name  `json:"name"`
+	Versions []versionJSON `json:"versions"`
+	Tags     []tagJSON     `json:"tags,omitempty"`
+	Notices  []noticeJSON  `json:"notices,omitempty"`
+}
+
+type versionJSON struct {
+	Version records.Version `json:"version"`
+	State   trust.State     `json:"state"`
+	Reason  string          `json:"reason"`
+	Claims  []claimJSON     `json:"claims"`
+}
+
+type claimJSON struct {
+	Author      records.Fingerprint     `json:"author"`
+	UID         string                  `json:"uid"`
+	Label       string                  `json:"label,omitempty"`
+	Effect      trust.Effect            `json:"effect"`
+	Void        string                  `json:"void,omitempty"`
+	Module      string                  `json:"module"`
+	Record      string                  `json:"record"`
+	Time        time.Time               `json:"time"`
+	FirstSeen   time.Time               `json:"firstSeen"`
+	Size        int64                   `json:"size"`
+	Files       int64                   `json:"files"`
+	Description string                  `json:"description,omitempty"`
+	License     string                  `json:"license,omitempty"`
+	Homepage    string                  `json:"homepage,omitempty"`
+	Repository  string                  `json:"repository,omitempty"`
+	Bin         map[string]string       `json:"bin,omitempty"`
+	Depends     map[string]string       `json:"dependencies,omitempty"`
+	Pins        map[records.Name]string `json:"pins,omitempty"`
+	Scripts     bool                    `json:"scripts,omitempty"`
+}
+
+type tagJSON struct {
+	Tag     string              `json:"tag"`
+	Version records.Version     `json:"version"`
+	Author  records.Fingerprint `json:"author"`
+}
+
+type noticeJSON struct {
+	Kind     string              `json:"kind"`
+	Range    string              `json:"range,omitempty"`
+	Record   string              `json:"record,omitempty"`
+	Text     string              `json:"text"`
+	Severity string              `json:"severity,omitempty"`
+	Author   records.Fingerprint `json:"author"`
+}
+
+func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, v records.Version) error {
+	view, err := h.View(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	info, err := h.Index().Info(ctx, name, view)
+	if err != nil {
+		return err
+	}
+	j := infoJSON{Name: name}
+	for _, vi := range info.Versions {
+		if v != "" && vi.Version != v {
+			continue
+		}
+		one, err := describeVersion(ctx, h, view, vi)
+		if err != nil {
+			return err
+		}
+		j.Versions = append(j.Versions, one)
+	}
+	if len(j.Versions) == 0 {
+		return &index.NotFoundError{Name: name, Constraint: string(v)}
+	}
+	for _, t := range info.Tags {
+		j.Tags = append(j.Tags, tagJSON{t.Body.Tag, t.Body.Version, t.Author})
+	}
+	for _, n := range info.Notices {
+		nj := noticeJSON{Kind: n.Body.NoticeOf, Range: n.Body.Range, Text: n.Body.Text, Severity: n.Body.Severity, Author: n.Author}
+		if n.Body.Record.Defined() {
+			nj.Record = n.Body.Record.String()
+		}
+		j.Notices = append(j.Notices, nj)
+	}
+	if a.json {
+		return a.emit(j)
+	}
+	a.printInfo(j)
+	return nil
+}
+
+func describeVersion(ctx context.Context, h *node.Home, view *trust.View, vi index.VersionInfo) (versionJSON, error) {
+	out := versionJSON{Version: vi.Version, State: vi.Decision.State, Reason: vi.Decision.Reason}
+	effects := map[string]trust.Verdict{}
+	for _, c := range vi.Decision.Claims {
+		effects[c.Record.KeyString()] = c
+	}
+	for _, r := range vi.Releases {
+		uid, err := userID(ctx, h, r.Author)
+		if err != nil {
+			return out, err
+		}
+		m := r.Body.Manifest
+		c := claimJSON{
+			Author: r.Author, UID: uid, Label: view.Label(r.Author), Effect: effects[r.ID.KeyString()].Effect, Void: r.Void,
+			Module: r.Body.Module.String(), Record: r.ID.String(), Time: r.Time.UTC(), FirstSeen: r.FirstSeen.UTC(),
+			Size: r.Body.Size, Files: r.Body.Files, Description: m.Description, License: m.License, Homepage: m.Homepage,
+			Repository: m.Repository, Bin: m.Bin, Depends: m.Dependencies, Scripts: m.Scripts,
+		}
+		for n, p := range r.Body.Pins {
+			if c.Pins == nil {
+				c.Pins = map[records.Name]string{}
+			}
+			c.Pins[n] = p.String()
+		}
+		out.Claims = append(out.Claims, c)
+	}
+	return out, nil
+}
+
+func (a *app) printInfo(j infoJSON) {
+	for i, v := range j.Versions {
+		if i > 0 {
+			a.printf("")
+		}
+		a.printf("%s@%s  %s: %s", j.Name, v.Version, v.State, safe(v.Reason))
+		for _, c := range v.Claims {
+			if c.Description != "" {
+				a.printf("  %s", safe(c.Description))
+			}
+			a.printf("  signed   %s by %s", c.Time.Format(time.DateOnly), signerText(c.Label, c.UID, 1))
+			a.printf("  key      %s (%s)", c.Author, c.Effect)
+			a.printf("  module   %s (%s, %s)", c.Module, plural(c.Files, "file"), bytesText(c.Size))
+			a.printf("  record   %s", c.Record)
+			if c.License != "" {
+				a.printf("  licence  %s", safe(c.License))
+			}
+			if len(c.Depends) > 0 {
+				a.printf("  needs    %s", safe(joinDependencies(c.Depends)))
+			}
+			if c.Scripts {
+				a.printf("  scripts  has install scripts, which es does not run")
+			}
+		}
+	}
+	for _, t := range j.Tags {
+		a.printf("tag %s is %s, says %s", safe(t.Tag), t.Version, t.Author)
+	}
+	for _, n := range j.Notices {
+		a.printf("%s %s%s: %s, says %s", n.Kind, safe(n.Range), n.Record, safe(n.Text), n.Author)
+	}
+}
+
+func joinDependencies(m map[string]string) string {
+	var out []string
+	for _, name := range sortedNames(m) {
+		out = append(out, name+"@"+m[name])
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/node"
+)
+
+func (a *app) peersCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "peers",
+		Short: "show who is connected",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withNetwork(cmd.Context(), func(n node.Network) error { return a.runPeers(cmd.Context(), n) })
+		},
+	}
+}
+
+func (a *app) runPeers(ctx context.Context, n node.Network) error {
+	peers, err := n.Peers(ctx)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		if peers == nil {
+			peers = []node.PeerInfo{}
+		}
+		return a.emit(peers)
+	}
+	if len(peers) == 0 {
+		a.note("nobody is connected")
+		a.hint("es connect ADDR")
+		return nil
+	}
+	var rows [][]string
+	for _, p := range peers {
+		addr := ""
+		if len(p.Addrs) > 0 {
+			addr = p.Addrs[0]
+		}
+		direction := "in"
+		if p.Outbound {
+			direction = "out"
+		}
+		rows = append(rows, []string{p.Peer, direction, safe(p.Agent), safe(addr)})
+	}
+	a.table(rows)
+	return nil
+}
