@@ -18,6 +18,7 @@ type user struct {
 	t       testing.TB
 	program string
 	home    string
+	gnupg   string // GNUPGHOME, for those whose keys are in gpg
 }
 
 func newUser(t testing.TB) *user {
@@ -42,7 +43,11 @@ func newAuthor(t testing.TB, name string) (*user, string) {
 }
 
 func (u *user) env() []string {
-	return []string{"HOME=" + filepath.Dir(u.home), "ES_HOME=" + u.home}
+	env := []string{"HOME=" + filepath.Dir(u.home), "ES_HOME=" + u.home}
+	if u.gnupg != "" {
+		env = append(env, "GNUPGHOME="+u.gnupg)
+	}
+	return env
 }
 
 // try runs es in dir; an empty dir is the user's own.
