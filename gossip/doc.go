@@ -3,6 +3,5 @@
 //
 // It implements SPEC.md section 8. It knows no keys, no trust and
 // no index: whoever uses it judges each message in Config.Accept. Gossip
-// announces and forgets; what it drops it counts and reports in Config.Dropped,
-// so that reconciliation can fetch it.
+// announces and forgets; what it drops it counts and reports in Config.Dropped.
 package gossip
