@@ -140,8 +140,33 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		if err != nil {
 			return installHint(err)
 		}
+		if err := a.warnFrozen(ctx, w); err != nil {
+			return err
+		}
 		return a.printResult(ctx, w, view, result)
 	})
+}
+
+// warnFrozen names the locked packages whose signer has signed another module as
+// the same version: they install by their CIDs, and could not be added again.
+func (a *app) warnFrozen(ctx context.Context, w *work) error {
+	proofs, err := w.home.Index().Equivocations(ctx)
+	if err != nil || len(proofs) == 0 {
+		return err
+	}
+	lock, err := w.project.Lockfile()
+	if err != nil || lock == nil {
+		return err
+	}
+	for _, path := range slices.Sorted(maps.Keys(lock.Packages)) {
+		p := lock.Packages[path]
+		if slices.ContainsFunc(proofs, func(x index.Proof) bool {
+			return x.Author == p.Signer && x.Name == p.Name && x.Version == p.Version
+		}) {
+			a.warn("%s: key %s has signed two modules as this version; yours is the one in es-lock.json", packageText(p), p.Signer)
+		}
+	}
+	return nil
 }
 
 func parseFingerprints(cmd *cobra.Command, args []string) ([]records.Fingerprint, error) {

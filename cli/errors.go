@@ -158,13 +158,19 @@ func exitCode(err error) int {
 // typedHints gives the hints that follow from the type of an error alone.
 func typedHints(err error) []string {
 	var (
-		untrusted *index.UntrustedError
-		notFound  *index.NotFoundError
-		syntax    *trust.SyntaxError
+		untrusted   *index.UntrustedError
+		conflict    *index.ConflictError
+		equivocated *index.EquivocationError
+		notFound    *index.NotFoundError
+		syntax      *trust.SyntaxError
 	)
 	switch {
 	case errors.As(err, &untrusted):
 		return untrustedHints(untrusted)
+	case errors.As(err, &conflict):
+		return pinHints(conflict.Name, conflict.Version, conflict.Decision)
+	case errors.As(err, &equivocated):
+		return []string{fmt.Sprintf("es info %s shows both, and the versions that are not frozen", equivocated.Name)}
 	case errors.As(err, &notFound):
 		return []string{"es search looks for other names; es connect ADDR finds more records"}
 	case errors.As(err, &syntax):

@@ -81,10 +81,13 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 		rows[i] = []string{mark(j.State), string(j.Name), string(j.Version), signerText(j.Label, j.UID, len(j.Authors)), safe(j.Description)}
 	}
 	a.table(rows)
-	if !list[0].Trusted {
-		a.hint("es trust add %s %s   (believe this key for that name)", list[0].Author, list[0].Name)
-	} else {
-		a.hint("es add %s", list[0].Name)
+	switch first := list[0]; first.State {
+	case trust.Trusted:
+		a.hint("es add %s", first.Name)
+	case trust.Untrusted:
+		a.hint("es trust add %s %s   (believe this key for that name)", first.Author, first.Name)
+	default:
+		a.hint("es info %s shows why %s is not let in", first.Name, first.Version)
 	}
 	return nil
 }

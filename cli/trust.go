@@ -33,7 +33,7 @@ Scopes:
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.trustAddCommand(), a.trustListCommand(), a.trustRemoveCommand(), a.trustDenyCommand())
+	cmd.AddCommand(a.trustAddCommand(), a.trustListCommand(), a.trustRemoveCommand(), a.trustDenyCommand(), a.trustPinCommand())
 	return cmd
 }
 

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+func (a *app) trustPinCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "pin NAME@VERSION CID",
+		Short: "decide yourself which module a version is",
+		Long: `Writes into the trust file that this version is this module, whoever else says
+what. It ends a conflict between keys that you believe. Some key that is not
+denied must have released that module; es info NAME shows what there is.`,
+		Args: arguments(2, 2, "NAME@VERSION and the CID of a module"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, v, err := parseExact(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			module, err := cid.Decode(args[1])
+			if err != nil {
+				return usagef(cmd, "%q is not a CID; es info %s shows them", args[1], name)
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustPin(h, name, v, module) })
+		},
+	}
+}
+
+func (a *app) runTrustPin(h *node.Home, name records.Name, v records.Version, module cid.Cid) error {
+	err := trust.Update(h.TrustPath(), func(file *trust.File) error { return file.SetPin(name, v, module) })
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(map[string]any{"name": name, "version": v, "module": module.String()})
+	}
+	a.note("%s@%s is %s from now on, by your own decision in %s", name, v, module, h.TrustPath())
+	return nil
+}
+
+// pinHints shows what each side of a conflict says, as the command that takes it.
+func pinHints(name records.Name, v records.Version, d trust.Decision) []string {
+	var hints []string
+	seen := map[cid.Cid]bool{}
+	for _, c := range d.Claims {
+		if c.Effect == trust.Counts && !seen[c.Module] {
+			seen[c.Module] = true
+			hints = append(hints, fmt.Sprintf("es trust pin %s@%s %s   (as %s says)", name, v, c.Module, c.Author))
+		}
+	}
+	return hints
+}
