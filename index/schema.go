@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -111,19 +112,28 @@ CREATE VIRTUAL TABLE words USING fts5(
 // prepare brings the file to the current schema. Several processes may do it at
 // once: whoever gets the write lock first makes the tables.
 func (x *Index) prepare(ctx context.Context) error {
-	if fresh, err := x.inspect(ctx, x.w); err != nil || !fresh {
-		return err
+	// inspect asks several questions, and another process may be making the
+	// index between them: a bad answer counts only when nobody else can write.
+	fresh, doubt := x.inspect(ctx, x.w)
+	if doubt == nil && !fresh {
+		return nil
 	}
-	if err := x.useWAL(ctx); err != nil {
-		return err
+	if fresh {
+		if err := x.useWAL(ctx); err != nil {
+			return err
+		}
 	}
 	tx, err := x.w.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return cmp.Or(doubt, err)
 	}
 	defer tx.Rollback()
-	if fresh, err := x.inspect(ctx, tx); err != nil || !fresh {
+	fresh, err = x.inspect(ctx, tx)
+	if err != nil || !fresh {
 		return err
+	}
+	if doubt != nil {
+		return doubt
 	}
 	if _, err := tx.ExecContext(ctx, schema); err != nil {
 		return err

@@ -341,3 +341,25 @@ func TestKill(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenTogether: whoever opens a new store while others make it finds it
+// whole or empty.
+func TestOpenTogether(t *testing.T) {
+	for range 30 {
+		path := filepath.Join(t.TempDir(), "index")
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				x, err := index.Open(t.Context(), path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := x.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+	}
+}
