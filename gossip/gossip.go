@@ -117,6 +117,7 @@ type Gossip struct {
 	peers   *ledger
 	outbox  *outbox
 	drops   *dropCounter
+	mesh    mesh
 	changed signal
 
 	offences chan peer.ID
@@ -254,6 +255,11 @@ func (g *Gossip) Peers(topic string) []peer.ID {
 		return nil
 	}
 }
+
+// Mesh returns the peers with which messages of others are exchanged at once:
+// what arrives between a peer's coming and its entry here, within a second or
+// two, is not passed on to it.
+func (g *Gossip) Mesh(topic string) []peer.ID { return g.mesh.list(topic) }
 
 // Ready waits until each topic has a peer.
 func (g *Gossip) Ready(ctx context.Context) error {

@@ -2,6 +2,8 @@ package gossip
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -30,7 +32,10 @@ func (t tracer) SendRPC(rpc *pubsub.RPC, p peer.ID) { t.g.outbox.queued(p, rpc.G
 
 func (t tracer) OnNewOutboundStream(peer.ID, protocol.ID) { t.g.changed.notify() }
 
-func (t tracer) OnClosedOutboundStream(peer.ID) { t.g.changed.notify() }
+func (t tracer) OnClosedOutboundStream(p peer.ID) {
+	t.g.mesh.forget(p)
+	t.g.changed.notify()
+}
 
 func (t tracer) RecvRPC(rpc *pubsub.RPC) {
 	if len(rpc.GetSubscriptions()) > 0 {
@@ -40,8 +45,8 @@ func (t tracer) RecvRPC(rpc *pubsub.RPC) {
 
 func (tracer) Join(string)                          {}
 func (tracer) Leave(string)                         {}
-func (tracer) Graft(peer.ID, string)                {}
-func (tracer) Prune(peer.ID, string)                {}
+func (t tracer) Graft(p peer.ID, topic string)      { t.g.mesh.set(topic, p, true) }
+func (t tracer) Prune(p peer.ID, topic string)      { t.g.mesh.set(topic, p, false) }
 func (tracer) ValidateMessage(*pubsub.Message)      {}
 func (tracer) DeliverMessage(*pubsub.Message)       {}
 func (tracer) DuplicateMessage(*pubsub.Message)     {}
@@ -108,4 +113,40 @@ func (s *signal) notify() {
 		close(s.ch)
 		s.ch = nil
 	}
+}
+
+// mesh is who is in gossipsub's mesh of each topic.
+type mesh struct {
+	mu    sync.Mutex
+	peers map[string]map[peer.ID]bool
+}
+
+func (m *mesh) set(topic string, p peer.ID, in bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.peers == nil {
+		m.peers = map[string]map[peer.ID]bool{}
+	}
+	if m.peers[topic] == nil {
+		m.peers[topic] = map[peer.ID]bool{}
+	}
+	if in {
+		m.peers[topic][p] = true
+	} else {
+		delete(m.peers[topic], p)
+	}
+}
+
+func (m *mesh) forget(p peer.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, peers := range m.peers {
+		delete(peers, p)
+	}
+}
+
+func (m *mesh) list(topic string) []peer.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.peers[topic]))
 }

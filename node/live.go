@@ -251,7 +251,7 @@ func (l *live) peer(p peer.ID) PeerInfo {
 			info.Agent = records.CleanText(s, 64)
 		}
 	}
-	info.Gossip = slices.Contains(l.gossip.Peers(gossip.TopicRecords), p)
+	info.Gossip = slices.Contains(l.gossip.Mesh(gossip.TopicRecords), p)
 	return info
 }
 

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
@@ -111,6 +113,11 @@ func (n *testNode) join(other *testNode) {
 			n.t.Fatal(err)
 		}
 	}
+	// What others publish is passed on to peers in the mesh alone.
+	meshed := func(x, y *testNode) bool {
+		return slices.Contains(x.live.gossip.Mesh(gossip.TopicRecords), y.live.host.ID())
+	}
+	until(n.t, "they are in each other's mesh", func() bool { return meshed(n, other) && meshed(other, n) })
 }
 
 func (n *testNode) has(id cid.Cid) bool {

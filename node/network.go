@@ -60,7 +60,7 @@ type PeerInfo struct {
 	Addrs    []string `json:"addrs"` // of the connections, each ending in /p2p/PEER
 	Agent    string   `json:"agent"` // what it calls itself, cleaned for display
 	Outbound bool     `json:"outbound"`
-	Gossip   bool     `json:"gossip"` // takes records
+	Gossip   bool     `json:"gossip"` // exchanges records with this node, its own and others'
 }
 
 // Status describes a node and its home.
