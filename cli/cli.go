@@ -69,11 +69,10 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return exitDone
+	if err := root.ExecuteContext(ctx); err != nil {
+		return a.fail(ctx, err)
 	}
-	return a.fail(ctx, cmd, err)
+	return exitDone
 }
 
 func (a *app) rootCommand() *cobra.Command {

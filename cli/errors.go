@@ -85,13 +85,13 @@ func arguments(min, max int, what string) cobra.PositionalArgs {
 }
 
 // fail prints err with its hints and returns the exit code.
-func (a *app) fail(ctx context.Context, cmd *cobra.Command, err error) int {
+func (a *app) fail(ctx context.Context, err error) int {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		fmt.Fprintln(a.err, "es: interrupted")
 		return 130
 	}
 	code, hints := explain(err)
-	fmt.Fprintf(a.err, "es: %s\n", message(cmd, err))
+	fmt.Fprintf(a.err, "es: %s\n", message(err))
 	for _, h := range hints {
 		fmt.Fprintf(a.err, "es: hint: %s\n", h)
 	}
@@ -100,9 +100,8 @@ func (a *app) fail(ctx context.Context, cmd *cobra.Command, err error) int {
 
 // message returns what went wrong on one safe line, or on several where the
 // error was written as a block.
-func message(cmd *cobra.Command, err error) string {
-	text := err.Error()
-	lines := strings.Split(text, "\n")
+func message(err error) string {
+	lines := strings.Split(err.Error(), "\n")
 	for i := range lines {
 		indent := len(lines[i]) - len(strings.TrimLeft(lines[i], " "))
 		lines[i] = strings.Repeat(" ", indent) + safe(lines[i])

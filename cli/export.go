@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -128,7 +128,7 @@ func parseExact(cmd *cobra.Command, s string) (records.Name, records.Version, er
 
 // fileName is a name as npm pack writes it: @acme/x is acme-x.
 func fileName(n records.Name) string {
-	return string(bytes.ReplaceAll(bytes.TrimPrefix([]byte(n), []byte("@")), []byte("/"), []byte("-")))
+	return strings.ReplaceAll(strings.TrimPrefix(string(n), "@"), "/", "-")
 }
 
 // writeFile writes a file of a result, and the directory it is in.
