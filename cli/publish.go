@@ -135,7 +135,11 @@ func (a *app) runPublish(ctx context.Context, h *node.Home, dir string, o publis
 	if err := blocks.Commit(ctx); err != nil {
 		return fmt.Errorf("store module: %w", err)
 	}
-	p := &publication{app: a, home: h, own: own}
+	claims, err := h.Index().Releases(ctx, m.Name)
+	if err != nil {
+		return err
+	}
+	p := &publication{app: a, home: h, own: own, claims: claims}
 	release, err := p.release(ctx, m)
 	if err != nil {
 		return err
@@ -184,8 +188,9 @@ type publication struct {
 	app    *app
 	home   *node.Home
 	own    node.OwnKey
-	signer sign.Signer // opened when first needed
-	made   []cid.Cid   // to be announced
+	claims []index.Release // of the name, before this publish
+	signer sign.Signer     // opened when first needed
+	made   []cid.Cid       // to be announced
 }
 
 type published struct {
@@ -194,11 +199,7 @@ type published struct {
 
 // release signs the module, unless that was done before.
 func (p *publication) release(ctx context.Context, m *modules.Module) (published, error) {
-	claims, err := p.home.Index().Releases(ctx, m.Name)
-	if err != nil {
-		return published{}, err
-	}
-	for _, c := range claims {
+	for _, c := range p.claims {
 		if c.Author != p.own.Fingerprint() || c.Body.Version != m.Version {
 			continue
 		}
@@ -260,22 +261,14 @@ func (p *publication) tags(ctx context.Context, m *modules.Module, asked string)
 	case asked != "" && asked != "latest":
 		want[asked] = m.Version
 		if !tagged {
-			before, err := p.newestBefore(ctx, m)
-			if err != nil {
-				return "", err
-			}
-			if before != "" {
+			if before := p.newestBefore(m); before != "" {
 				want["latest"] = before
 			}
 		}
 	case tagged || asked == "latest" || m.Version.Prerelease() != "":
 		want["latest"] = m.Version
 	default:
-		before, err := p.newestBefore(ctx, m)
-		if err != nil {
-			return "", err
-		}
-		if before != "" && before.Compare(m.Version) > 0 {
+		if before := p.newestBefore(m); before != "" && before.Compare(m.Version) > 0 {
 			want["latest"] = m.Version
 		}
 	}
@@ -325,13 +318,9 @@ func (p *publication) ownTags(ctx context.Context, name records.Name) (map[strin
 }
 
 // newestBefore returns the highest final version that the key published before.
-func (p *publication) newestBefore(ctx context.Context, m *modules.Module) (records.Version, error) {
-	claims, err := p.home.Index().Releases(ctx, m.Name)
-	if err != nil {
-		return "", err
-	}
+func (p *publication) newestBefore(m *modules.Module) records.Version {
 	var newest records.Version
-	for _, c := range claims {
+	for _, c := range p.claims {
 		v := c.Body.Version
 		if c.Author != p.own.Fingerprint() || v == m.Version || v.Prerelease() != "" {
 			continue
@@ -340,7 +329,7 @@ func (p *publication) newestBefore(ctx context.Context, m *modules.Module) (reco
 			newest = v
 		}
 	}
-	return newest, nil
+	return newest
 }
 
 // announce tells whoever is there and returns how many heard it. Records that
