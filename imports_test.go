@@ -18,18 +18,20 @@ const module = "github.com/everythingstays/es"
 // mayImport is the architecture: which of our packages each may import. It
 // reads the source, not "go list", whose cache once let a bad import pass.
 var mayImport = map[string][]string{
-	".":       {},
-	"records": {},
-	"sign":    {"records"},
-	"trust":   {"records", "sign"},
-	"index":   {"records", "sign", "trust"},
-	"modules": {"records"},
-	"gossip":  {"records"},
-	"install": {"records", "trust", "index", "modules"},
-	"npm":     {"records", "sign", "trust", "index", "modules"},
-	"node":    {"records", "sign", "trust", "index", "modules", "gossip", "install", "npm"},
-	"cli":     {"records", "sign", "trust", "index", "modules", "gossip", "install", "npm", "node", "testdata/samples"},
-	"cli/es":  {"cli"},
+	".":         {},
+	"records":   {},
+	"sign":      {"records"},
+	"trust":     {"records", "sign"},
+	"index":     {"records", "sign", "trust"},
+	"modules":   {"records"},
+	"gossip":    {"records"},
+	"reconcile": {"records"},
+	"transfer":  {"records", "modules"},
+	"install":   {"records", "trust", "index", "modules"},
+	"npm":       {"records", "sign", "trust", "index", "modules"},
+	"node":      {"records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm"},
+	"cli":       {"records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
+	"cli/es":    {"cli"},
 
 	"testdata/samples": {},
 }

@@ -1,0 +1,5 @@
+// Package transfer moves the blocks of whole module trees between es nodes: one
+// request, a stream of blocks, each verified as it arrives.
+//
+// It implements SPEC.md section 14.
+package transfer
