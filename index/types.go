@@ -18,6 +18,8 @@ type Source struct {
 	// Peer is the id of the peer that sent the record, as text; it may have the
 	// module too. Empty when unknown.
 	Peer string
+	// Stranger marks a record whose author the user does not trust.
+	Stranger bool
 	// At is when the record arrived; the zero value stands for the present.
 	At time.Time
 }

@@ -161,11 +161,7 @@ func (j *judge) keyBlock(ctx context.Context, m gossip.Message) gossip.Outcome {
 
 // verdict turns an error into an outcome.
 func (j *judge) verdict(m gossip.Message, err error) gossip.Outcome {
-	var format *records.FormatError
-	var signature *sign.SignatureError
-	var block *sign.KeyBlockError
-	var foreign *foreignKeyError
-	if errors.As(err, &format) || errors.As(err, &signature) || errors.As(err, &block) || errors.As(err, &foreign) {
+	if isWrong(err) {
 		j.log.Debug("rejected", "topic", m.Topic, "peer", m.From.String(), "cause", err)
 		return gossip.Reject
 	}
@@ -178,6 +174,16 @@ func (j *judge) verdict(m gossip.Message, err error) gossip.Outcome {
 		j.log.Error("judge a message", "topic", m.Topic, "err", err)
 	}
 	return gossip.Ignore
+}
+
+// isWrong reports whether bytes alone are to blame for the error: they are wrong
+// for everybody and for ever.
+func isWrong(err error) bool {
+	var format *records.FormatError
+	var signature *sign.SignatureError
+	var block *sign.KeyBlockError
+	var foreign *foreignKeyError
+	return errors.As(err, &format) || errors.As(err, &signature) || errors.As(err, &block) || errors.As(err, &foreign)
 }
 
 func (j *judge) fresh(t time.Time) bool {

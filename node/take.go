@@ -1,0 +1,215 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+)
+
+// taker stores what peers answer when they are asked for the records that this
+// node lacks (SPEC.md [N42]). Unlike gossip it sets no rates: this node asked.
+type taker struct {
+	judge *judge
+
+	mu sync.Mutex
+	// The last key block that each peer sent of an author with no record here:
+	// the author's records come next, and until then it is not worth keeping.
+	ahead map[peer.ID]*sign.Key
+}
+
+func newTaker(j *judge) *taker { return &taker{judge: j, ahead: map[peer.ID]*sign.Key{}} }
+
+// forget ends a session with a peer.
+func (t *taker) forget(from peer.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.ahead, from)
+}
+
+// taken counts what take did with its items.
+type taken struct {
+	records int // new here
+	keys    int // key blocks that brought news
+	refused int // by the trust file, the clock or the author's key
+}
+
+// batch is one call of take.
+type batch struct {
+	*taker
+	from     peer.ID
+	standing map[records.Fingerprint]standing
+	keys     map[records.Fingerprint]*sign.Key // joined with what the index knows
+	alone    []*sign.Key                       // blocks worth storing without a record
+	taken
+}
+
+type standing struct{ trusted, denied bool }
+
+// take verifies items and stores those that count. The items of an author come
+// together, the key block first. When bytes are wrong for ever, isWrong holds for
+// the error; what came before them is not stored then.
+func (t *taker) take(ctx context.Context, from peer.ID, items []records.Item) (taken, error) {
+	b := &batch{taker: t, from: from, standing: map[records.Fingerprint]standing{}, keys: map[records.Fingerprint]*sign.Key{}}
+	var envelopes []records.Item
+	for _, it := range items {
+		author := it.Element.Author()
+		if b.stands(author).denied {
+			b.refused++
+			continue
+		}
+		if it.Element.Kind() == records.ElementRecord {
+			envelopes = append(envelopes, it)
+		} else if err := b.key(ctx, author, it.Bytes); err != nil {
+			return taken{}, fmt.Errorf("take key block of %s: %w", author, err)
+		}
+	}
+	verified, err := b.verify(ctx, envelopes)
+	if err != nil {
+		return taken{}, err
+	}
+	err = b.store(ctx, verified)
+	return b.taken, err
+}
+
+func (b *batch) stands(author records.Fingerprint) standing {
+	s, ok := b.standing[author]
+	if !ok {
+		s.trusted, s.denied = b.judge.standing(author)
+		b.standing[author] = s
+	}
+	return s
+}
+
+// key joins a key block with what is known of the key.
+func (b *batch) key(ctx context.Context, author records.Fingerprint, block []byte) error {
+	key, err := sign.ParseKey(block)
+	if err != nil {
+		return err
+	}
+	if key.Fingerprint() != author {
+		return &foreignKeyError{key.Fingerprint(), author}
+	}
+	have, err := b.judge.index.Key(ctx, author)
+	if err != nil {
+		return err
+	}
+	if have != nil {
+		if key, err = have.Merge(key); err != nil {
+			return err
+		}
+	}
+	b.keys[author] = key
+	if have != nil || b.stands(author).trusted {
+		b.alone = append(b.alone, key)
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ahead[b.from] = key
+	return nil
+}
+
+// keyOf returns the key to verify the author's records by, or nil.
+func (b *batch) keyOf(ctx context.Context, author records.Fingerprint) (*sign.Key, error) {
+	if k := b.keys[author]; k != nil {
+		return k, nil
+	}
+	k, err := b.judge.index.Key(ctx, author)
+	if err != nil {
+		return nil, err
+	}
+	if k == nil {
+		b.mu.Lock()
+		if a := b.ahead[b.from]; a != nil && a.Fingerprint() == author {
+			k = a
+		}
+		b.mu.Unlock()
+	}
+	b.keys[author] = k
+	return k, nil
+}
+
+// verify opens the envelopes on all cores and returns those that count.
+func (b *batch) verify(ctx context.Context, envelopes []records.Item) ([]index.Item, error) {
+	opened := make([]*sign.Verified, len(envelopes))
+	workers, ctx := errgroup.WithContext(ctx)
+	workers.SetLimit(runtime.NumCPU())
+	for i, it := range envelopes {
+		author := it.Element.Author()
+		key, err := b.keyOf(ctx, author)
+		if err != nil {
+			return nil, errors.Join(err, workers.Wait())
+		}
+		if key == nil {
+			continue
+		}
+		workers.Go(func() error {
+			v, err := sign.Open(it.Bytes, sign.KeyRing{author: key})
+			switch {
+			case err == nil:
+				opened[i] = &v
+			case isWrong(err):
+				return fmt.Errorf("take record %s: %w", it.Element.Record(), err)
+			}
+			return ctx.Err()
+		})
+	}
+	if err := workers.Wait(); err != nil {
+		return nil, err
+	}
+	var good []index.Item
+	for i, v := range opened {
+		author := envelopes[i].Element.Author()
+		if v == nil || !b.stands(author).trusted && b.isFuture(v.Record().Time) {
+			b.refused++
+			continue
+		}
+		good = append(good, index.Item{Verified: *v, Key: b.keys[author], Source: index.Source{Peer: b.from.String(), Stranger: !b.stands(author).trusted}})
+	}
+	return good, nil
+}
+
+func (b *batch) isFuture(seconds int64) bool {
+	return time.Unix(seconds, 0).After(b.judge.now().Add(maxFuture))
+}
+
+func (b *batch) store(ctx context.Context, items []index.Item) error {
+	results, err := b.judge.index.AddAll(ctx, items)
+	if err != nil {
+		return err
+	}
+	stored := map[records.Fingerprint]bool{}
+	for i, r := range results {
+		switch r.Outcome {
+		case index.Refused:
+			b.refused++
+		case index.Stored, index.Equivocation, index.Frozen:
+			b.records++
+			stored[items[i].Verified.Record().Author] = true
+			b.judge.stored(items[i].Verified, r.Outcome)
+		}
+	}
+	for _, key := range b.alone {
+		if stored[key.Fingerprint()] {
+			continue // stored with the records
+		}
+		_, changed, err := b.judge.index.AddKey(ctx, key)
+		if err != nil {
+			return err
+		}
+		if changed {
+			b.taken.keys++
+		}
+	}
+	return nil
+}
