@@ -96,7 +96,7 @@ func (n *Node) start() (_ *live, err error) {
 	if err = n.listenOn(l.host); err != nil {
 		return nil, err
 	}
-	if !n.cfg.Ephemeral {
+	if !n.cfg.Ephemeral && !n.noServer {
 		if l.server, err = newServer(n.home, n); err != nil {
 			return nil, err
 		}
@@ -106,7 +106,7 @@ func (n *Node) start() (_ *live, err error) {
 
 func (n *Node) listenOn(h host.Host) error {
 	if len(n.listen) == 0 {
-		if n.cfg.Ephemeral {
+		if n.cfg.Ephemeral || len(h.Network().ListenAddresses()) > 0 {
 			return nil
 		}
 		return listenDefault(h, DefaultPort)

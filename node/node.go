@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -48,6 +49,11 @@ type Node struct {
 	listen    []ma.Multiaddr
 	bootstrap []peer.AddrInfo
 	patience  patience
+
+	// For simulations, where the host listens on a network that is none, and
+	// where waiting for a real socket would stop the clock.
+	hostOptions []libp2p.Option
+	noServer    bool
 
 	started atomic.Bool
 	ready   chan struct{}
