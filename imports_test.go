@@ -33,6 +33,8 @@ var mayImport = map[string][]string{
 	"cli":       {"records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
 	"cli/es":    {"cli"},
 
+	// For tests alone.
+	"simulation":       {},
 	"testdata/samples": {},
 }
 

@@ -4,65 +4,31 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/protocol"
-	"github.com/libp2p/go-libp2p/x/simlibp2p"
-	"github.com/marcopolo/simnet"
+
+	"github.com/everythingstays/es/simulation"
 )
 
 // full says to run the numbers of the threat table instead of a small part.
 var full = os.Getenv("ES_FULL") != ""
 
-// raceEnabled is set in builds with the race detector.
-var raceEnabled bool
-
 // simulate runs f in virtual time with n hosts that are not connected.
 func simulate(t *testing.T, n int, f func(t *testing.T, hosts []host.Host)) {
 	t.Helper()
-	if raceEnabled { // https://github.com/golang/go/issues/78156
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	}
-	synctest.Test(t, func(t *testing.T) {
-		network, meta, err := simlibp2p.SimpleLibp2pNetwork(
-			[]simlibp2p.NodeLinkSettingsAndCount{{
-				LinkSettings: simnet.NodeBiDiLinkSettings{
-					Downlink: simnet.LinkSettings{BitsPerSecond: 100 * simlibp2p.OneMbps},
-					Uplink:   simnet.LinkSettings{BitsPerSecond: 100 * simlibp2p.OneMbps},
-				},
-				Count: n,
-			}},
-			simnet.StaticLatency(5*time.Millisecond),
-			simlibp2p.NetworkSettings{UseBlankHost: true},
-		)
-		if err != nil {
-			t.Fatal(err)
-		}
-		network.Start()
-		hung := time.AfterFunc(12*time.Hour, func() { panic("the test waits for ever") })
-		defer hung.Stop()
-		synctest.Wait() // until identify hears of new protocols
-		defer network.Close()
-		defer func() {
-			for _, h := range meta.Nodes {
-				h.Close()
-			}
-		}()
-		f(t, meta.Nodes)
+	simulation.Run(t, simulation.Config{Hosts: n, Latency: 5 * time.Millisecond}, func(t *testing.T, n *simulation.Network) {
+		f(t, n.Hosts)
 	})
 }
 
 func connect(t *testing.T, a, b host.Host) {
 	t.Helper()
-	if err := a.Connect(t.Context(), b.Peerstore().PeerInfo(b.ID())); err != nil {
-		t.Fatal(err)
-	}
+	simulation.Connect(t, a, b)
 }
 
 // A node is a Gossip that remembers what it was asked to judge.
@@ -187,10 +153,7 @@ func (n *node) meet(t *testing.T, peers int) {
 }
 
 // settle lets virtual time pass.
-func settle(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
+func settle(d time.Duration) { simulation.Settle(d) }
 
 // A hostile peer speaks gossipsub without any of our limits.
 type hostile struct {

@@ -1,5 +1,5 @@
 //go:build race
 
-package gossip
+package simulation
 
 func init() { raceEnabled = true }
