@@ -3,8 +3,6 @@ package index
 import (
 	"bytes"
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -66,58 +64,6 @@ func (x *Index) AddAll(ctx context.Context, items []Item) (results []Result, err
 		return nil, x.explain("add records", err)
 	}
 	return results, nil
-}
-
-// A batch is a write transaction.
-type batch struct {
-	x       *Index
-	tx      *sql.Tx
-	stmts   map[string]*sql.Stmt
-	keys    map[records.Fingerprint]*sign.Key // as stored by now
-	changed map[records.Fingerprint]bool      // keys that were known differently before
-}
-
-func newBatch(x *Index, tx *sql.Tx) *batch {
-	return &batch{
-		x: x, tx: tx,
-		stmts:   map[string]*sql.Stmt{},
-		keys:    map[records.Fingerprint]*sign.Key{},
-		changed: map[records.Fingerprint]bool{},
-	}
-}
-
-// stmt prepares a query once for the transaction, at whose end it is closed.
-func (b *batch) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s := b.stmts[query]; s != nil {
-		return s, nil
-	}
-	s, err := b.tx.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	b.stmts[query] = s
-	return s, nil
-}
-
-func (b *batch) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	s, err := b.stmt(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return s.ExecContext(ctx, args...)
-}
-
-// get scans the first row into the targets, and reports whether there was one.
-func (b *batch) get(ctx context.Context, query string, args []any, to ...any) (bool, error) {
-	s, err := b.stmt(ctx, query)
-	if err != nil {
-		return false, err
-	}
-	err = s.QueryRowContext(ctx, args...).Scan(to...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 func (b *batch) add(ctx context.Context, it Item) (Result, error) {
@@ -199,6 +145,7 @@ func (b *batch) insert(ctx context.Context, it Item) (num int64, err error) {
 	if num, err = res.LastInsertId(); err != nil {
 		return 0, err
 	}
+	b.set[records.RecordElement(r.Author, v.ID())] = true
 	for _, p := range r.Prev {
 		if _, err := b.exec(ctx, "INSERT INTO prev (id, record) VALUES (?, ?)", p.Bytes(), num); err != nil {
 			return 0, err

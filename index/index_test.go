@@ -301,12 +301,12 @@ func TestX5Head(t *testing.T) {
 	head("nothing", 0)
 	add(t, x, r1)
 	head("the first is missing", 2, r1)
-	if m := must[[]cid.Cid](t)(x.Missing(ctx, a.fpr(), 10)); len(m) != 1 || m[0] != r0.Verified.ID() {
+	if m := must[[]cid.Cid](t)(x.Gaps(ctx, a.fpr(), 10)); len(m) != 1 || m[0] != r0.Verified.ID() {
 		t.Errorf("missing %v", m)
 	}
 	add(t, x, r0)
 	head("the first came late", 2, r1)
-	if m := must[[]cid.Cid](t)(x.Missing(ctx, a.fpr(), 10)); len(m) != 0 {
+	if m := must[[]cid.Cid](t)(x.Gaps(ctx, a.fpr(), 10)); len(m) != 0 {
 		t.Errorf("missing %v", m)
 	}
 	add(t, x, fork)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -103,6 +105,27 @@ func (x *Index) rememberKey(key *sign.Key) {
 	x.keys[key.Fingerprint()] = key
 }
 
+// mergedBlocks is how many digests of key blocks an Index keeps that would bring
+// nothing.
+const mergedBlocks = 16_384
+
+func (x *Index) rememberMerged(blocks []records.Element) {
+	x.keyMu.Lock()
+	defer x.keyMu.Unlock()
+	for _, e := range blocks {
+		if len(x.merged) >= mergedBlocks {
+			clear(x.merged)
+		}
+		x.merged[e] = true
+	}
+}
+
+func (x *Index) isMerged(e records.Element) bool {
+	x.keyMu.Lock()
+	defer x.keyMu.Unlock()
+	return x.merged[e]
+}
+
 // Keys lets sign.Open find keys here. An error of the store is kept for Err, and
 // the key counts as unknown.
 func (x *Index) Keys(ctx context.Context) *Keys {
@@ -159,12 +182,17 @@ func (b *batch) mergeKey(ctx context.Context, f records.Fingerprint, key *sign.K
 	if err != nil {
 		return nil, err
 	}
+	given := records.KeyElement(f, key.Block())
 	if bytes.Equal(merged.Block(), known.Block()) {
+		b.merged = append(b.merged, given)
 		return known, nil
 	}
 	if _, err := b.exec(ctx, "UPDATE keys SET block = ? WHERE fingerprint = ?", merged.Block(), f.Bytes()); err != nil {
 		return nil, err
 	}
+	old, union := records.KeyElement(f, known.Block()), records.KeyElement(f, merged.Block())
+	b.set[old], b.set[union] = false, true
+	b.merged = append(b.merged, old, given)
 	b.keys[f], b.changed[f] = merged, true
 	return merged, nil
 }
@@ -175,6 +203,7 @@ func (b *batch) firstKey(ctx context.Context, f records.Fingerprint, key *sign.K
 	}
 	_, err := b.exec(ctx, "INSERT INTO keys (fingerprint, block, first_seen) VALUES (?, ?, ?)", f.Bytes(), key.Block(), at.UnixMilli())
 	b.keys[f] = key
+	b.set[records.KeyElement(f, key.Block())] = true
 	return key, err
 }
 
@@ -197,10 +226,11 @@ func (b *batch) recheck(ctx context.Context, author records.Fingerprint) error {
 	if err != nil || len(voids) == 0 {
 		return err
 	}
-	for num, void := range voids {
-		if _, err := b.exec(ctx, "UPDATE records SET void = ? WHERE num = ?", void, num); err != nil {
+	for num, v := range voids {
+		if _, err := b.exec(ctx, "UPDATE records SET void = ? WHERE num = ?", v.void, num); err != nil {
 			return err
 		}
+		b.set[records.RecordElement(author, v.id)] = v.void == ""
 	}
 	if _, err := b.exec(ctx, `UPDATE records SET named = EXISTS (
 			SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
@@ -218,19 +248,25 @@ func (b *batch) recheck(ctx context.Context, author records.Fingerprint) error {
 	return err
 }
 
+type verdict struct {
+	id   cid.Cid
+	void string
+}
+
 // reopen returns the records whose void column is out of date, with its new value.
-func (b *batch) reopen(ctx context.Context, author records.Fingerprint, ring sign.KeyRing) (map[int64]string, error) {
-	rows, err := b.tx.QueryContext(ctx, "SELECT num, void, envelope FROM records WHERE author = ?", author.Bytes())
+func (b *batch) reopen(ctx context.Context, author records.Fingerprint, ring sign.KeyRing) (map[int64]verdict, error) {
+	rows, err := b.tx.QueryContext(ctx, "SELECT num, id, void, envelope FROM records WHERE author = ?", author.Bytes())
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	voids := map[int64]string{}
+	voids := map[int64]verdict{}
 	for rows.Next() {
 		var num int64
+		var id link
 		var was string
 		var envelope []byte
-		if err := rows.Scan(&num, &was, &envelope); err != nil {
+		if err := rows.Scan(&num, &id, &was, &envelope); err != nil {
 			return nil, err
 		}
 		now := ""
@@ -238,7 +274,7 @@ func (b *batch) reopen(ctx context.Context, author records.Fingerprint, ring sig
 			now = err.Error()
 		}
 		if now != was {
-			voids[num] = now
+			voids[num] = verdict{id.Cid, now}
 		}
 	}
 	return voids, rows.Err()

@@ -33,14 +33,15 @@ type Index struct {
 	writeMu sync.Mutex
 	full    bool // the write connection's synchronous setting, under writeMu
 
-	keyMu sync.Mutex
-	keys  map[records.Fingerprint]*sign.Key // parsed blocks, under keyMu
+	keyMu  sync.Mutex
+	keys   map[records.Fingerprint]*sign.Key // parsed blocks, under keyMu
+	merged map[records.Element]bool          // key blocks that would bring nothing, under keyMu
 }
 
 // Open opens the index at path and makes it if there is none. The directory must
 // exist.
 func Open(ctx context.Context, path string) (*Index, error) {
-	x := &Index{path: path, keys: map[records.Fingerprint]*sign.Key{}}
+	x := &Index{path: path, keys: map[records.Fingerprint]*sign.Key{}, merged: map[records.Element]bool{}}
 	if err := x.open(ctx); err != nil {
 		x.Close()
 		return nil, x.explain("open index", err)
@@ -103,6 +104,9 @@ func (x *Index) Check(ctx context.Context) error {
 	if verdict != "ok" {
 		return fmt.Errorf("check index: %s is damaged: %s", x.path, clip(verdict))
 	}
+	if err := x.snapshot(ctx, func(q queries) error { return q.checkSet(ctx) }); err != nil {
+		return x.explain("check index", err)
+	}
 	return nil
 }
 
@@ -125,11 +129,30 @@ func (x *Index) write(ctx context.Context, full bool, fn func(*batch) error) err
 	if err != nil {
 		return err
 	}
-	if err := fn(newBatch(x, tx)); err != nil {
+	b := newBatch(x, tx)
+	if err := fn(b); err != nil {
 		tx.Rollback()
 		return err
 	}
-	return tx.Commit()
+	if err := b.flushSet(ctx); err != nil {
+		tx.Rollback()
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	x.rememberMerged(b.merged)
+	return nil
+}
+
+// snapshot runs fn, all of whose queries see the store at one moment.
+func (x *Index) snapshot(ctx context.Context, fn func(queries) error) error {
+	tx, err := x.r.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	return fn(newQueries(tx))
 }
 
 // explain adds to an error of the database what a user can do about it.

@@ -240,9 +240,9 @@ func (x *Index) Head(ctx context.Context, author records.Fingerprint) (seq int64
 	return seq, prev, nil
 }
 
-// Missing returns ids that records of the author name in prev and that are not
+// Gaps returns ids that records of the author name in prev and that are not
 // stored: what somebody withholds or has not sent yet. Sorted, at most limit.
-func (x *Index) Missing(ctx context.Context, author records.Fingerprint, limit int) ([]cid.Cid, error) {
+func (x *Index) Gaps(ctx context.Context, author records.Fingerprint, limit int) ([]cid.Cid, error) {
 	rows, err := x.r.QueryContext(ctx, `SELECT DISTINCT prev.id FROM records JOIN prev ON prev.record = num
 		WHERE author = ? AND NOT EXISTS (SELECT 1 FROM records AS had WHERE had.id = prev.id) ORDER BY prev.id LIMIT ?`, author.Bytes(), limit)
 	if err != nil {

@@ -14,16 +14,17 @@ import (
 
 const (
 	applicationID = 0x65734958 // "esIX"
-	schemaVersion = 1
+	schemaVersion = 2
 )
 
-// The tables keys, records and outbox hold what cannot be had again from
-// elsewhere; all others can be rebuilt from them.
+// The tables keys, records, strangers and outbox hold what cannot be had again
+// from elsewhere; all others can be rebuilt from them.
 const schema = `
 CREATE TABLE keys (
 	fingerprint BLOB PRIMARY KEY,
 	block       BLOB NOT NULL,
-	first_seen  INTEGER NOT NULL -- Unix milliseconds
+	first_seen  INTEGER NOT NULL, -- Unix milliseconds
+	charged     INTEGER NOT NULL DEFAULT 0 -- bytes counted as a stranger's, or 0
 ) WITHOUT ROWID;
 
 CREATE TABLE records (
@@ -51,6 +52,7 @@ CREATE TABLE prev (
 	record INTEGER NOT NULL REFERENCES records(num) ON DELETE CASCADE,
 	PRIMARY KEY (id, record)
 ) WITHOUT ROWID;
+CREATE INDEX prev_by_record ON prev(record);
 
 CREATE TABLE releases (
 	record  INTEGER PRIMARY KEY REFERENCES records(num) ON DELETE CASCADE,
@@ -114,11 +116,11 @@ CREATE VIRTUAL TABLE words USING fts5(
 func (x *Index) prepare(ctx context.Context) error {
 	// inspect asks several questions, and another process may be making the
 	// index between them: a bad answer counts only when nobody else can write.
-	fresh, doubt := x.inspect(ctx, x.w)
-	if doubt == nil && !fresh {
+	version, doubt := x.inspect(ctx, x.w)
+	if doubt == nil && version == schemaVersion {
 		return nil
 	}
-	if fresh {
+	if doubt == nil && version == 0 {
 		if err := x.useWAL(ctx); err != nil {
 			return err
 		}
@@ -128,14 +130,23 @@ func (x *Index) prepare(ctx context.Context) error {
 		return cmp.Or(doubt, err)
 	}
 	defer tx.Rollback()
-	fresh, err = x.inspect(ctx, tx)
-	if err != nil || !fresh {
+	version, err = x.inspect(ctx, tx)
+	if err != nil || version == schemaVersion {
 		return err
 	}
 	if doubt != nil {
 		return doubt
 	}
-	if _, err := tx.ExecContext(ctx, schema); err != nil {
+	b := newBatch(x, tx)
+	if version == 0 {
+		_, err = tx.ExecContext(ctx, schema+setSchema+strangersSchema)
+	} else {
+		_, err = tx.ExecContext(ctx, migration+setSchema+strangersSchema)
+	}
+	if err == nil {
+		err = b.fillSet(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	stamp := fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", applicationID, schemaVersion)
@@ -145,34 +156,40 @@ func (x *Index) prepare(ctx context.Context) error {
 	return tx.Commit()
 }
 
+// migration changes the tables of version 1 that have changed since.
+const migration = `
+ALTER TABLE keys ADD COLUMN charged INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX prev_by_record ON prev(record);
+`
+
 type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// inspect tells an empty file from an index that this version can use, and fails
-// on anything else.
-func (x *Index) inspect(ctx context.Context, q queryer) (fresh bool, err error) {
-	var app, version, tables int64
+// inspect returns the version of the schema, or 0 for an empty file, and fails on
+// what this es cannot use.
+func (x *Index) inspect(ctx context.Context, q queryer) (version int64, err error) {
+	var app, tables int64
 	for query, to := range map[string]*int64{
 		"PRAGMA application_id":              &app,
 		"PRAGMA user_version":                &version,
 		"SELECT count(*) FROM sqlite_schema": &tables,
 	} {
 		if err := q.QueryRowContext(ctx, query).Scan(to); err != nil {
-			return false, err
+			return 0, err
 		}
 	}
 	switch {
 	case app == 0 && version == 0 && tables == 0:
-		return true, nil
+		return 0, nil
 	case app != applicationID:
-		return false, fmt.Errorf("%s is a database of another program; move it away", x.path)
+		return 0, fmt.Errorf("%s is a database of another program; move it away", x.path)
 	case version > schemaVersion:
-		return false, fmt.Errorf("%s was written by a newer es (format %d, this es knows %d); update es", x.path, version, schemaVersion)
-	case version != schemaVersion:
-		return false, fmt.Errorf("%s has the unknown format %d; move it away", x.path, version)
+		return 0, fmt.Errorf("%s was written by a newer es (format %d, this es knows %d); update es", x.path, version, schemaVersion)
+	case version < 1:
+		return 0, fmt.Errorf("%s has the unknown format %d; move it away", x.path, version)
 	}
-	return false, nil
+	return version, nil
 }
 
 // useWAL sets the journal mode, which stays with the file. SQLite does not wait

@@ -1,0 +1,106 @@
+package index_test
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/records"
+)
+
+// downgrade makes a file of version 1 of the schema with what the index at path
+// holds.
+func downgrade(t *testing.T, path string) string {
+	t.Helper()
+	schema, err := os.ReadFile("testdata/schema1.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(t.TempDir(), "index")
+	db, err := sql.Open("sqlite", old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	queries := []string{string(schema), fmt.Sprintf("ATTACH '%s' AS new", path),
+		"INSERT INTO keys SELECT fingerprint, block, first_seen FROM new.keys"}
+	for _, table := range []string{"records", "prev", "releases", "tags", "remarks", "equivocations", "outbox", "names", "texts"} {
+		queries = append(queries, fmt.Sprintf("INSERT INTO main.%s SELECT * FROM new.%s", table, table))
+	}
+	queries = append(queries, "INSERT INTO words (rowid, name, description, keywords) SELECT num, name, '', '' FROM texts")
+	for _, q := range queries {
+		if _, err := db.Exec(q); err != nil {
+			t.Fatal(q, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return old
+}
+
+// TestMigration opens a store that an older es made, by several processes at
+// once: everything is there, and so is the set.
+func TestMigration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	x := openAt(t, path)
+	a, b := newAuthor(t, "ann"), newAuthor(t, "bob")
+	revoked := a.revoked(packet.KeyRetired, start.Add(time.Hour))
+	var items []index.Item
+	for i := range 300 {
+		items = append(items, a.says(release(records.Name(fmt.Sprint("pkg-", i)), "1.0.0", "X")))
+	}
+	a.now = start.Add(2 * time.Hour)
+	items = append(items, a.says(release("left-pad", "2.0.0", "X")), b.says(release("left-pad", "1.0.0", "X")))
+	items[0].Source.Own = true
+	add(t, x, items...)
+	if _, _, err := x.AddKey(t.Context(), revoked); err != nil { // voids one
+		t.Fatal(err)
+	}
+	want := must[[]records.Element](t)(x.Elements(t.Context(), records.Range{}, 1000))
+	if len(want) != 303 {
+		t.Fatalf("%d elements", len(want))
+	}
+	old := downgrade(t, path)
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			y, err := index.Open(t.Context(), old)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			got, err := y.Elements(t.Context(), records.Range{}, 1000)
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%d elements, want %d, %v", len(got), len(want), err)
+			}
+			if err := y.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	y := openAt(t, old)
+	if err := y.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	counts := must[index.Counts](t)(x.Counts(t.Context()))
+	if c := must[index.Counts](t)(y.Counts(t.Context())); c != counts {
+		t.Errorf("counts %+v, want %+v", c, counts)
+	}
+	if got := search(t, y, "pkg 42", 10, view(t, a)); !slices.Equal(got, []string{"pkg-42"}) {
+		t.Errorf("found %v", got)
+	}
+	add(t, y, b.says(release("left-pad", "1.0.1", "X")))
+	if err := y.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
