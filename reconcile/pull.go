@@ -1,0 +1,501 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multistream"
+
+	"github.com/everythingstays/es/records"
+)
+
+const (
+	// maxDepth is how often a range may be split. An honest peer with 2^40
+	// elements needs ten.
+	maxDepth = 24
+	// comparedAtOnce is how many ranges one request compares: about as many as
+	// an answer has room for.
+	comparedAtOnce = 512
+	// fetchedAtOnce is about how many items are found before they are fetched,
+	// while more is to be compared.
+	fetchedAtOnce = 2000
+	// endlessRoom is how many bytes a session must have left for an answer that
+	// leaves something out to need an item: room for any item.
+	endlessRoom = 20 << 10
+	// answerRoom is how many bytes a session must have left to be worth another
+	// request.
+	answerRoom = 32 << 10
+)
+
+// A Result is what one session brought. It is right as far as the session came,
+// also beside an error.
+type Result struct {
+	Taken
+
+	Items    int   // received; those that were neither new nor refused were known after all
+	Unwanted int   // elements of the peer's that Wanted left out
+	Lacks    int   // elements of ours that the peer lacks, of the part that was compared
+	Requests int   // round trips
+	Sent     int64 // bytes
+	Received int64 // bytes
+
+	// More says that limits ended the session before all was compared or
+	// fetched, and Left what there still is to do: the Scope of the next Pull.
+	More bool
+	Left Scope
+}
+
+// Has reports whether the peer has everything that we have in the scope.
+func (r Result) Has() bool { return !r.More && r.Lacks == 0 }
+
+// Pull gets from a peer what it has in scope and we lack, in one session of at
+// most 60 s, 64 requests and 16 MiB. When more is left than that, Result.More
+// is set; a peer that is worth another session gave something in this one.
+//
+// The error is ErrBusy, ErrUnsupported or an *OffenceError, one of Take's, or
+// says how the connection failed. What was taken before it is stored.
+func (r *Reconcile) Pull(ctx context.Context, from peer.ID, scope Scope) (Result, error) {
+	if err := scope.check(); err != nil {
+		return Result{}, fmt.Errorf("pull: %w", err)
+	}
+	p := &puller{r: r, peer: from, scope: scope}
+	err := r.ask(ctx, from, func(session context.Context, s *stream) error {
+		// What has arrived when the session's time is over is still taken.
+		p.take = newTaking(ctx, r.cfg.Take, from, func() { _ = s.Reset() })
+		return p.run(session, s)
+	})
+	p.result.Left = p.left()
+	p.result.More = len(p.result.Left) > 0
+	if err != nil {
+		return p.result, fmt.Errorf("pull from %s: %w", from, err)
+	}
+	return p.result, nil
+}
+
+// ask opens a session with a peer, the only one, and runs f in it.
+func (r *Reconcile) ask(ctx context.Context, p peer.ID, f func(context.Context, *stream) error) error {
+	r.mu.Lock()
+	_, again := r.asking[p]
+	r.asking[p] = struct{}{}
+	r.mu.Unlock()
+	if again {
+		return ErrBusy
+	}
+	defer func() {
+		r.mu.Lock()
+		delete(r.asking, p)
+		r.mu.Unlock()
+	}()
+	now := time.Now()
+	outer := ctx
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Limits.Session)
+	defer cancel()
+	s, err := open(ctx, r.host, p, r.cfg.Limits.Idle)
+	if err != nil {
+		return err
+	}
+	st := newStream(s, r.cfg.Limits, now)
+	// Whatever waits for the peer ends with ctx.
+	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
+	defer stop()
+	if err := f(ctx, st); err != nil {
+		_ = s.Reset()
+		if outer.Err() != nil {
+			return outer.Err()
+		}
+		return explain(p, err)
+	}
+	return s.Close()
+}
+
+func open(ctx context.Context, h host.Host, p peer.ID, idle time.Duration) (_ network.Stream, err error) {
+	ctx, cancel := context.WithTimeout(ctx, idle)
+	defer cancel()
+	s, err := h.NewStream(ctx, p, Protocol)
+	return s, explain(p, err)
+}
+
+// explain gives the errors that callers know their names.
+func explain(p peer.ID, err error) error {
+	var unsupported multistream.ErrNotSupported[protocol.ID]
+	var bad offence
+	var code refusal
+	switch {
+	case errors.As(err, &unsupported):
+		return ErrUnsupported
+	case errors.As(err, &code) && code == refusedBusy:
+		return ErrBusy
+	case errors.As(err, &bad):
+		return &OffenceError{Peer: p, Err: bad}
+	}
+	return err
+}
+
+// request sends a request and returns the first message of the answer.
+func (s *stream) request(q request) ([]byte, error) {
+	writeErr := s.writeFrame(q.encode())
+	if errors.Is(writeErr, errBudget) {
+		return nil, writeErr
+	}
+	// A peer that refuses may have closed its side already: what it said counts.
+	body, err := s.answer()
+	if writeErr != nil && !errors.As(err, new(refusal)) {
+		return nil, writeErr
+	}
+	return body, err
+}
+
+// answer returns a message that is no refusal.
+func (s *stream) answer() ([]byte, error) {
+	body, err := s.readFrame()
+	switch {
+	case errors.Is(err, errBudget):
+		return nil, offence("peer sends more than the session has bytes")
+	case err != nil:
+		return nil, err
+	case body[0] != typeRefused:
+		return body, nil
+	}
+	code, err := decodeRefused(body)
+	if err != nil {
+		return nil, offence(err.Error())
+	}
+	return nil, code
+}
+
+// A puller is the asker's side of one session.
+type puller struct {
+	r      *Reconcile
+	peer   peer.ID
+	scope  Scope
+	result Result
+
+	started bool
+	open    []pending // to compare, in order
+	gets    []fetching
+	take    *taking
+}
+
+// A range to fetch has about so many items, as far as the peer told.
+type fetching struct {
+	records.Range
+	count uint64
+}
+
+// A pending range differs, and we have something in it.
+type pending struct {
+	records.Range
+	mine  records.Sum
+	depth int
+}
+
+// left returns what was neither found equal nor taken.
+func (p *puller) left() Scope {
+	if !p.started || p.take.failed() {
+		return p.scope
+	}
+	var ranges []records.Range
+	for _, f := range p.gets {
+		ranges = append(ranges, f.Range)
+	}
+	for _, o := range p.open {
+		ranges = append(ranges, o.Range)
+	}
+	return union(ranges...)
+}
+
+func (p *puller) run(ctx context.Context, s *stream) error {
+	err := p.session(ctx, s)
+	taken, takeErr := p.take.finish()
+	p.result.Taken = taken
+	p.result.Sent, p.result.Received = s.sent, s.received
+	switch {
+	case takeErr != nil:
+		return takeErr
+	case errors.Is(err, errBudget) || errors.Is(err, refusedLimit):
+		return nil // the next session goes on
+	case err != nil && s.over():
+		return nil
+	}
+	return err
+}
+
+func (p *puller) session(ctx context.Context, s *stream) error {
+	for _, r := range p.scope {
+		if err := p.differs(ctx, r, 0, 0); err != nil {
+			return err
+		}
+	}
+	p.started = true
+	for len(p.open) > 0 || len(p.gets) > 0 {
+		if p.result.Requests == p.r.cfg.Limits.Requests || s.left < answerRoom || s.over() {
+			return nil
+		}
+		p.result.Requests++
+		var err error
+		if ready := p.ready(); len(ready) > 0 {
+			err = p.get(ctx, s, ready)
+		} else {
+			err = p.compare(ctx, s)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// differs notes a range that the peer has something in, about count items.
+func (p *puller) differs(ctx context.Context, r records.Range, count uint64, depth int) error {
+	mine, err := p.r.cfg.Set.Sum(ctx, r)
+	if err != nil {
+		return err
+	}
+	if mine.Count == 0 {
+		p.fetch(r, count)
+	} else {
+		p.open = append(p.open, pending{r, mine, depth})
+	}
+	return nil
+}
+
+func (p *puller) fetch(r records.Range, count uint64) {
+	p.gets = append(p.gets, fetching{r, count})
+}
+
+// ready takes out the ranges to fetch now, if it is time to. Nothing is fetched
+// that lies behind something to compare, where a key block may be missing that
+// the records are verified by.
+func (p *puller) ready() Scope {
+	slices.SortFunc(p.gets, func(a, b fetching) int { return strings.Compare(a.From, b.From) })
+	n, found := 0, uint64(0)
+	for n < min(len(p.gets), maxRanges) && (len(p.open) == 0 || p.gets[n].From < p.open[0].From) {
+		found += min(p.gets[n].count, fetchedAtOnce)
+		n++
+	}
+	if len(p.open) > 0 && n < maxRanges && found < fetchedAtOnce {
+		return nil
+	}
+	ranges := make([]records.Range, n)
+	for i, f := range p.gets[:n] {
+		ranges[i] = f.Range
+	}
+	p.gets = p.gets[n:]
+	return union(ranges...)
+}
+
+// compare asks about the first open ranges.
+func (p *puller) compare(ctx context.Context, s *stream) error {
+	batch := p.open[:min(comparedAtOnce, len(p.open))]
+	q := request{kind: typeCompare, parts: maxParts}
+	for _, o := range batch {
+		q.ranges = append(q.ranges, asked{o.Range, o.mine.Fingerprint()})
+	}
+	body, err := s.request(q)
+	if err != nil {
+		return err
+	}
+	entries, err := decodeCompared(body, q)
+	if err != nil {
+		return offence(err.Error())
+	}
+	rest := p.open[len(entries):]
+	batch = batch[:len(entries)]
+	p.open = nil
+	wanted := wantedElements{}
+	for i, e := range entries {
+		if err := p.entry(ctx, batch[i], e, &wanted); err != nil {
+			p.open = append(batch, rest...)
+			return err
+		}
+	}
+	p.open = append(p.open, rest...)
+	return p.want(ctx, wanted)
+}
+
+func (p *puller) entry(ctx context.Context, o pending, e entry, wanted *wantedElements) error {
+	switch e.kind {
+	case entryElements:
+		missing, common, err := p.missing(ctx, o, e.elements)
+		if err != nil {
+			return err
+		}
+		wanted.add(e.elements, missing)
+		p.result.Lacks += max(0, int(o.mine.Count)-common)
+	case entryParts:
+		if o.depth == maxDepth {
+			return offence("peer splits ranges for ever")
+		}
+		for _, part := range e.parts {
+			if err := p.part(ctx, part, o.depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *puller) part(ctx context.Context, theirs part, depth int) error {
+	mine, err := p.r.cfg.Set.Sum(ctx, theirs.Range)
+	switch {
+	case err != nil:
+		return err
+	case mine.Fingerprint() == theirs.fingerprint:
+	case theirs.count == 0:
+		p.result.Lacks += int(mine.Count)
+	case mine.Count == 0:
+		p.fetch(theirs.Range, theirs.count)
+	default:
+		p.open = append(p.open, pending{theirs.Range, mine, depth})
+	}
+	return nil
+}
+
+// missing tells which of the peer's elements in a range are not here, and counts
+// the others.
+func (p *puller) missing(ctx context.Context, o pending, theirs []records.Element) (missing map[records.Element]bool, common int, err error) {
+	missing = make(map[records.Element]bool, len(theirs))
+	if o.mine.Count > 4*maxListed {
+		for _, e := range theirs {
+			sum, err := p.r.cfg.Set.Sum(ctx, records.ElementRange(e))
+			if err != nil {
+				return nil, 0, err
+			}
+			missing[e] = sum.Count == 0
+		}
+	} else {
+		mine, err := p.r.cfg.Set.Elements(ctx, o.Range, 8*maxListed)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, e := range theirs {
+			missing[e] = true
+		}
+		for _, e := range mine {
+			if missing[e] {
+				missing[e] = false
+			}
+		}
+	}
+	for _, m := range missing {
+		if !m {
+			common++
+		}
+	}
+	return missing, common, nil
+}
+
+// get fetches ranges and hands on what comes.
+func (p *puller) get(ctx context.Context, s *stream, ranges Scope) error {
+	rest := ranges
+	defer func() {
+		for _, r := range rest {
+			p.fetch(r, fetchedAtOnce)
+		}
+	}()
+	q := request{kind: typeGet}
+	for _, r := range ranges {
+		q.ranges = append(q.ranges, asked{Range: r})
+	}
+	body, err := s.request(q)
+	any := false
+	for ; err == nil; body, err = s.answer() {
+		if body[0] == typeEnd {
+			rest, err = p.end(body, rest, any || s.left < endlessRoom)
+			return err
+		}
+		items, err := decodeItems(body)
+		if err != nil {
+			return offence(err.Error())
+		}
+		any = true
+		for _, it := range items {
+			if rest = rest.from(string(it.Element)); len(rest) == 0 || !rest[0].Contains(it.Element) {
+				return offence("peer sent what was not asked for, or out of order")
+			}
+			rest = rest.from(string(it.Element) + "\x00")
+			p.result.Items++
+			if err := p.take.add(ctx, it); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}
+
+func (p *puller) end(body []byte, rest Scope, may bool) (Scope, error) {
+	position, err := decodeEnd(body)
+	if err != nil {
+		return rest, offence(err.Error())
+	}
+	if position == "" {
+		return nil, nil
+	}
+	after := rest.from(position)
+	switch {
+	case !may:
+		return rest, offence("peer left out everything")
+	case len(rest) == 0 || len(after) == 0 || position < rest[0].From:
+		return rest, offence("peer stopped outside what was asked for")
+	}
+	return after, nil
+}
+
+// wantedElements are the missing elements of one answer. Those that are
+// neighbours in the peer's set are fetched as one range.
+type wantedElements struct {
+	elements []records.Element
+	joined   []bool // with the one before it
+}
+
+func (w *wantedElements) add(theirs []records.Element, missing map[records.Element]bool) {
+	last := false
+	for _, e := range theirs {
+		if missing[e] {
+			w.elements = append(w.elements, e)
+			w.joined = append(w.joined, last)
+		}
+		last = missing[e]
+	}
+}
+
+// want asks whether the elements are worth it and notes them to be fetched.
+func (p *puller) want(ctx context.Context, w wantedElements) error {
+	wanted := w.elements
+	if p.r.cfg.Wanted != nil && len(wanted) > 0 {
+		var err error
+		if wanted, err = p.r.cfg.Wanted(ctx, wanted); err != nil {
+			return err
+		}
+		p.result.Unwanted += len(w.elements) - len(wanted)
+	}
+	yes := make(map[records.Element]bool, len(wanted))
+	for _, e := range wanted {
+		yes[e] = true
+	}
+	last := false
+	for i, e := range w.elements {
+		if !yes[e] {
+			last = false
+			continue
+		}
+		r := records.ElementRange(e)
+		if last && w.joined[i] {
+			f := &p.gets[len(p.gets)-1]
+			f.To = r.To
+			f.count++
+		} else {
+			p.fetch(r, 1)
+		}
+		last = true
+	}
+	return nil
+}
