@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 es=${ES:-$work/es}
 [[ -n ${ES:-} ]] || go build -o "$es" ./cli/es
-export ES_HOME=$work/home
+export ES_HOME=$work/home ES_DHT=off ES_MDNS=off
 
 mkdir "$work/npm" "$work/project"
 cp bench/app/package.json "$work/npm/"

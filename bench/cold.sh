@@ -20,7 +20,7 @@ fi
 es=$(realpath "$es")
 npm=$(command -v npm)
 
-export ES_HOME=$work/home HOME=$work
+export ES_HOME=$work/home HOME=$work ES_DHT=off ES_MDNS=off
 export npm_config_cache=$work/npm npm_config_update_notifier=false
 "$es" key new --name Bench --email bench@example.org --no-passphrase >/dev/null
 

@@ -258,7 +258,7 @@ type fetcher struct {
 
 // Fetch implements install.Fetcher.
 func (f *fetcher) Fetch(ctx context.Context, name records.Name, want modules.Bounds) error {
-	f.once.Do(func() { f.network, f.err = node.Join(ctx, f.home, f.app.nodeConfig()) })
+	f.once.Do(func() { f.network, f.err = f.app.join(ctx, f.home) })
 	if f.err != nil {
 		return fmt.Errorf("join the network: %w", f.err)
 	}

@@ -28,6 +28,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("ES_HOME", env.WorkDir+"/home")
 			env.Setenv("ES_PASSPHRASE", "")
+			env.Setenv("ES_DHT", "off") // nothing here leaves the machine
+			env.Setenv("ES_MDNS", "off")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -324,7 +324,7 @@ func (t *transcript) Write(b []byte) (int, error) {
 func (d *demo) command(who, dir, program string, args []string) *exec.Cmd {
 	cmd := exec.CommandContext(d.ctx, program, args...)
 	cmd.Dir = filepath.Join(d.dir, who, filepath.FromSlash(dir))
-	cmd.Env = append(os.Environ(), "ES_HOME="+filepath.Join(d.dir, who, "home"), "ES_PASSPHRASE=")
+	cmd.Env = append(os.Environ(), "ES_HOME="+filepath.Join(d.dir, who, "home"), "ES_PASSPHRASE=", "ES_DHT=off", "ES_MDNS=off")
 	cmd.WaitDelay = time.Second
 	return cmd
 }

@@ -340,7 +340,7 @@ func (a *app) announce(ctx context.Context, h *node.Home, ids []cid.Cid) int {
 		a.note("not announced, because of --offline: %s", kept)
 		return 0
 	}
-	network, err := node.Join(ctx, h, a.nodeConfig())
+	network, err := a.join(ctx, h)
 	if err != nil {
 		a.warn("not announced (%s): %s", safe(err.Error()), kept)
 		return 0
@@ -359,9 +359,4 @@ func (a *app) announce(ctx context.Context, h *node.Home, ids []cid.Cid) int {
 		a.note("announced to %s", plural(int64(told.Peers), "peer"))
 	}
 	return told.Peers
-}
-
-// nodeConfig is a node for one command.
-func (a *app) nodeConfig() node.Config {
-	return node.Config{Ephemeral: true, Version: version, Log: a.logger()}
 }

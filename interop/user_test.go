@@ -43,7 +43,7 @@ func newAuthor(t testing.TB, name string) (*user, string) {
 }
 
 func (u *user) env() []string {
-	env := []string{"HOME=" + filepath.Dir(u.home), "ES_HOME=" + u.home}
+	env := []string{"HOME=" + filepath.Dir(u.home), "ES_HOME=" + u.home, "ES_DHT=off", "ES_MDNS=off"}
 	if u.gnupg != "" {
 		env = append(env, "GNUPGHOME="+u.gnupg)
 	}

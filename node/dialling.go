@@ -35,6 +35,7 @@ func (l *live) keepDialling(ctx context.Context) {
 	tries := map[peer.ID]attempt{}
 	first, cancel := context.WithTimeout(ctx, firstDials)
 	l.dialAll(first, tries)
+	l.find.awaitLAN(first)
 	cancel()
 	close(l.dialled)
 	l.changed.fire()
@@ -50,10 +51,18 @@ func (l *live) keepDialling(ctx context.Context) {
 	}
 }
 
+// candidate is a peer to dial, and how it was found.
+type candidate struct {
+	peer.AddrInfo
+	how string
+}
+
 // candidates are the peers to dial, best first.
-func (l *live) candidates() []peer.AddrInfo {
-	var out []peer.AddrInfo
-	out = append(out, l.node.bootstrap...)
+func (l *live) candidates() []candidate {
+	var out []candidate
+	for _, info := range l.node.bootstrap {
+		out = append(out, candidate{info, foundAsked})
+	}
 	known, err := l.home.knownPeers()
 	if err != nil {
 		l.log.Error("read remembered peers", "err", err)
@@ -61,7 +70,11 @@ func (l *live) candidates() []peer.AddrInfo {
 	room := enoughPeers - len(connected(l.host))
 	for _, k := range known {
 		if k.Asked || room > 0 {
-			out = append(out, k.info())
+			how := foundRemembered
+			if k.Asked {
+				how = foundAsked
+			}
+			out = append(out, candidate{k.info(), how})
 			room--
 		}
 	}
@@ -82,7 +95,7 @@ func (l *live) dialAll(ctx context.Context, tries map[peer.ID]attempt) {
 			continue
 		}
 		wg.Go(func() {
-			err := dial(ctx, l.host, info)
+			err := l.find.dial(ctx, info.AddrInfo, info.how, dialTimeout)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {

@@ -38,7 +38,7 @@ func TestCorruptProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bad, err := newHost(key, "bad")
+	bad, err := newHost(hostConfig{key: key, version: "bad", gate: newGate()})
 	if err != nil {
 		t.Fatal(err)
 	}

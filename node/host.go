@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -16,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/pnet"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
@@ -26,49 +29,112 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// Limits of the host (SPEC.md [N20]). Per address of IPv4, and per /56 of IPv6, 8
-// connections are let in, from loopback any number: the resource manager's own
-// defaults.
+// Limits of the host (SPEC.md [N21]). Per address of IPv4, and per /56 of IPv6, 8
+// connections are let in, and one more every 5 s after 16, from loopback any
+// number: the resource manager's own defaults.
 const (
 	connsLow    = 64 // the connection manager closes idle connections down to this
 	connsHigh   = 96 // ... when there are more than this
 	connsGrace  = 20 * time.Second
+	maxConns    = 256 // at once, so that new ones get in before old ones are closed
+	maxInbound  = 192
+	maxStreams  = 8192 // from peers
+	maxPerPeer  = 64   // streams from one peer
 	maxMemory   = 256 << 20
 	maxFiles    = 512
 	dialTimeout = 10 * time.Second
 )
 
+// hostConfig is what differs between hosts.
+type hostConfig struct {
+	key      crypto.PrivKey
+	version  string
+	swarmKey SwarmKey // nil for no private network
+	gate     *gate
+	// relays finds peers that may relay connections to this node. With it, the
+	// node wants to be reached from outside: it learns whether it can be, has the
+	// router forward its port, and makes holes.
+	relays func(ctx context.Context, n int) <-chan peer.AddrInfo
+	more   []libp2p.Option // last, for simulations
+}
+
 // newHost makes the libp2p host. It listens nowhere yet.
-func newHost(key crypto.PrivKey, version string) (host.Host, error) {
-	limits := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&limits)
-	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Scale(maxMemory, maxFiles)), rcmgr.WithMetricsDisabled())
+func newHost(c hostConfig) (host.Host, error) {
+	resources, err := newResources()
 	if err != nil {
-		return nil, fmt.Errorf("make resource manager: %w", err)
+		return nil, err
 	}
 	conns, err := connmgr.NewConnManager(connsLow, connsHigh, connmgr.WithGracePeriod(connsGrace))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make connection manager: %w", err), resources.Close())
 	}
-	h, err := libp2p.New(
-		libp2p.Identity(key),
+	options := []libp2p.Option{
+		libp2p.Identity(c.key),
 		libp2p.NoListenAddrs,
-		libp2p.UserAgent("es/"+version),
+		libp2p.UserAgent("es/" + c.version),
 		libp2p.ProtocolVersion("es/1"),
 		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Transport(quic.NewTransport),
 		libp2p.Security(noise.ID, noise.New),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(conns),
+		libp2p.ConnectionGater(c.gate),
 		libp2p.WithDialTimeout(dialTimeout),
+		libp2p.Ping(false), // the node has it with a shorter patience
 		libp2p.DisableMetrics(),
-	)
+	}
+	if c.swarmKey != nil {
+		options = append(options, libp2p.PrivateNetwork(pnet.PSK(c.swarmKey)))
+	} else {
+		options = append(options, libp2p.Transport(quic.NewTransport))
+	}
+	if c.relays != nil {
+		options = append(options,
+			libp2p.EnableRelay(),
+			libp2p.EnableAutoRelayWithPeerSource(c.relays),
+			libp2p.EnableHolePunching(),
+			libp2p.EnableAutoNATv2(),
+			libp2p.NATPortMap(),
+		)
+	}
+	h, err := libp2p.New(append(options, c.more...)...)
 	if err != nil {
 		// The host owns both once it exists, and not before.
 		return nil, errors.Join(fmt.Errorf("make libp2p host: %w", err), conns.Close(), resources.Close())
 	}
 	return h, nil
+}
+
+// hostConfig says which host a node has.
+func (l *live) hostConfig(key crypto.PrivKey) hostConfig {
+	c := hostConfig{key: key, version: l.node.cfg.Version, swarmKey: l.node.swarmKey, gate: l.gate, more: l.node.hostOptions}
+	if !l.node.cfg.Ephemeral && l.find.table != nil && l.node.listensOutside() {
+		c.relays = l.find.relays
+	}
+	return c
+}
+
+// listensOutside reports whether the node is for others than this machine.
+func (n *Node) listensOutside() bool {
+	return len(n.listen) == 0 || slices.ContainsFunc(n.listen, func(a ma.Multiaddr) bool { return !manet.IsIPLoopback(a) })
+}
+
+func newResources() (network.ResourceManager, error) {
+	limits := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&limits)
+	fixed := rcmgr.PartialLimitConfig{
+		System: rcmgr.ResourceLimits{
+			Conns: maxConns, ConnsInbound: maxInbound, ConnsOutbound: maxInbound,
+			Streams: 2 * maxStreams, StreamsInbound: maxStreams, StreamsOutbound: maxStreams,
+			Memory: maxMemory, FD: maxFiles,
+		},
+		PeerDefault: rcmgr.ResourceLimits{StreamsInbound: maxPerPeer},
+	}.Build(limits.Scale(maxMemory, maxFiles))
+	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(fixed), rcmgr.WithMetricsDisabled())
+	if err != nil {
+		return nil, fmt.Errorf("make resource manager: %w", err)
+	}
+	return resources, nil
 }
 
 // listener is what a swarm offers beside network.Network.
@@ -126,10 +192,13 @@ func tryPort(a ma.Multiaddr) error {
 
 // listenDefault listens on port by TCP and QUIC, and on a port that the system
 // chooses where that one is taken. A family of addresses that the machine does
-// not have is passed over.
-func listenDefault(h host.Host, port int) error {
+// not have is passed over, and in a private network QUIC, which cannot have one.
+func listenDefault(h host.Host, port int, private bool) error {
 	var errs []error
 	for _, format := range []string{"/ip4/0.0.0.0/tcp/%d", "/ip4/0.0.0.0/udp/%d/quic-v1", "/ip6/::/tcp/%d", "/ip6/::/udp/%d/quic-v1"} {
+		if private && strings.Contains(format, "quic") {
+			continue
+		}
 		err := listen(h, []ma.Multiaddr{ma.StringCast(fmt.Sprintf(format, port))})
 		if err != nil {
 			err = listen(h, []ma.Multiaddr{ma.StringCast(fmt.Sprintf(format, 0))})

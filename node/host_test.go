@@ -24,7 +24,7 @@ func testHost(t *testing.T) host.Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := newHost(key, "test")
+	h, err := newHost(hostConfig{key: key, version: "test", gate: newGate()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestBusyPort(t *testing.T) {
 		t.Errorf("listen on a busy port: %v", err)
 	}
 	h := testHost(t)
-	if err := listenDefault(h, port); err != nil {
+	if err := listenDefault(h, port, false); err != nil {
 		t.Fatal(err)
 	}
 	udp.Close()
@@ -62,7 +62,7 @@ func TestBusyPort(t *testing.T) {
 	if err := listen(second, []ma.Multiaddr{ma.StringCast("/ip4/0.0.0.0/tcp/" + strconv.Itoa(port))}); err == nil {
 		t.Error("two nodes share a port")
 	}
-	if err := listenDefault(second, port); err != nil {
+	if err := listenDefault(second, port, false); err != nil {
 		t.Fatal(err)
 	}
 	if listensOn(second, "/ip4/0.0.0.0/tcp/"+strconv.Itoa(port)) || !listensOn(second, "/quic-v1") {

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
+	"io"
+	"log"
 	"log/slog"
 	"slices"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/gologshim"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 
 	"github.com/ipfs/boxo/bitswap"
 	"github.com/ipfs/boxo/bitswap/network/bsnet"
@@ -51,6 +53,8 @@ type live struct {
 	judge    *judge
 	seeder   *seeder
 	outbox   *outbox
+	gate     *gate
+	find     *discovery
 	server   *server // nil without a local API
 	changed  signal  // a peer has come or gone
 	dialled  chan struct{}
@@ -70,7 +74,9 @@ func (n *Node) start() (_ *live, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.host, err = newHost(key, n.cfg.Version); err != nil {
+	l.gate = newGate()
+	l.find = newDiscovery(l)
+	if l.host, err = newHost(l.hostConfig(key)); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -96,6 +102,9 @@ func (n *Node) start() (_ *live, err error) {
 	if err = n.listenOn(l.host); err != nil {
 		return nil, err
 	}
+	if n.cfg.MDNS {
+		l.find.lan = newLAN(l, n.swarmKey)
+	}
 	if !n.cfg.Ephemeral && !n.noServer {
 		if l.server, err = newServer(n.home, n); err != nil {
 			return nil, err
@@ -109,7 +118,7 @@ func (n *Node) listenOn(h host.Host) error {
 		if n.cfg.Ephemeral || len(h.Network().ListenAddresses()) > 0 {
 			return nil
 		}
-		return listenDefault(h, DefaultPort)
+		return listenDefault(h, DefaultPort, n.swarmKey != nil)
 	}
 	return listen(h, n.listen)
 }
@@ -119,6 +128,7 @@ func (n *Node) listenOn(h host.Host) error {
 var quiet = sync.OnceFunc(func() {
 	gologshim.SetDefaultHandler(slog.DiscardHandler)
 	golog.SetAllLoggers(golog.LevelFatal)
+	log.SetOutput(io.Discard)
 })
 
 // run does the node's work until ctx ends, Close is called, or a part fails.
@@ -128,7 +138,9 @@ func (l *live) run(ctx context.Context) error {
 	defer stop()
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	l.exchange = bitswap.New(base, bsnet.NewFromIpfsHost(l.host), nil, exchangeStore{l.home.blocks, l.home.index.Block, l.served.set},
+	patient := patientHost{l.host, l.node.idle}
+	ping.NewPingService(patient)
+	l.exchange = bitswap.New(base, bsnet.NewFromIpfsHost(patient), nil, exchangeStore{l.home.blocks, l.home.index.Block, l.served.set},
 		bitswap.EngineBlockstoreWorkerCount(bitswapReads), bitswap.MaxCidSize(maxBitswapCID))
 
 	var late, parts sync.WaitGroup
@@ -140,6 +152,7 @@ func (l *live) run(ctx context.Context) error {
 	part := func(f func(context.Context)) { parts.Go(func() { f(work) }) }
 	part(l.keepDialling)
 	part(l.keepRemembering)
+	part(l.find.run)
 	part(l.outbox.run)
 	part(l.seeder.run)
 	if l.server != nil {
@@ -165,7 +178,7 @@ func (l *live) run(ctx context.Context) error {
 	l.leave(base)
 	stop()
 	late.Wait()
-	closed := errors.Join(l.exchange.Close(), l.host.Close())
+	closed := errors.Join(l.exchange.Close(), l.find.close(), l.host.Close())
 	if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("run node: %w", err)
 	}
@@ -216,6 +229,7 @@ func (l *live) connect(ctx context.Context, addr string) (PeerInfo, error) {
 	if err := dial(ctx, l.host, *info); err != nil {
 		return PeerInfo{}, fmt.Errorf("connect to %s: %w", info.ID, plainDialError(err))
 	}
+	l.find.note(info.ID, foundAsked)
 	met := knownPeer{ID: info.ID, Seen: time.Now().Unix(), Asked: true}
 	for _, a := range info.Addrs {
 		met.Addrs = append(met.Addrs, a.String())
@@ -252,6 +266,7 @@ func (l *live) peer(p peer.ID) PeerInfo {
 		}
 	}
 	info.Gossip = slices.Contains(l.gossip.Mesh(gossip.TopicRecords), p)
+	info.Found = l.find.found(p, info.Outbound)
 	return info
 }
 
@@ -270,6 +285,11 @@ func (l *live) status(ctx context.Context) (Status, error) {
 		Pending:  c.Pending,
 		Daemon:   !l.node.cfg.Ephemeral,
 		Version:  l.node.cfg.Version,
+
+		Reachability: l.find.reachability(),
+		DHT:          l.find.dhtStatus(),
+		MDNS:         l.node.cfg.MDNS,
+		Private:      l.node.swarmKey != nil,
 	}, nil
 }
 

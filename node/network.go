@@ -61,6 +61,7 @@ type PeerInfo struct {
 	Agent    string   `json:"agent"` // what it calls itself, cleaned for display
 	Outbound bool     `json:"outbound"`
 	Gossip   bool     `json:"gossip"` // exchanges records with this node, its own and others'
+	Found    string   `json:"found"`  // how: "asked", "remembered", "lan", "dht" or "incoming"
 }
 
 // Status describes a node and its home.
@@ -74,6 +75,18 @@ type Status struct {
 	Pending  int64    `json:"pending"` // own records that no peer has taken yet
 	Daemon   bool     `json:"daemon"`  // a node that stays, not one for this command
 	Version  string   `json:"version"`
+
+	Reachability string    `json:"reachability"` // from outside: "public", "private" or "unknown"
+	DHT          DHTStatus `json:"dht"`
+	MDNS         bool      `json:"mdns"`
+	Private      bool      `json:"private"` // in a private network
+}
+
+// DHTStatus describes a node's part in the DHT.
+type DHTStatus struct {
+	Network DHT    `json:"network"`
+	Mode    string `json:"mode"`  // "client", "server", or "" while nothing of it runs
+	Peers   int    `json:"peers"` // of the DHT, known
 }
 
 // UnreachableError says that nobody who can be reached sent what is missing of a

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p"
@@ -31,6 +33,8 @@ const DefaultPort = 4011
 type Config struct {
 	Listen    []string // multiaddrs; none for the default; a busy one is an error
 	Bootstrap []string // multiaddrs ending in /p2p/PEER, dialled beside the remembered peers
+	DHT       DHT      // "" means DHTOff; in a private network it cannot be DHTPublic
+	MDNS      bool     // find peers on the LAN, and be found there
 	Seed      Seed     // "" means SeedUsed
 	Log       *slog.Logger
 	Version   string // of es, told to peers and to clients of the local API
@@ -49,6 +53,9 @@ type Node struct {
 	listen    []ma.Multiaddr
 	bootstrap []peer.AddrInfo
 	patience  patience
+	idle      time.Duration // of streams from peers
+	reprovide time.Duration
+	swarmKey  SwarmKey // nil for no private network
 
 	// For simulations, where the host listens on a network that is none, and
 	// where waiting for a real socket would stop the clock.
@@ -84,11 +91,16 @@ var ErrClosed = errors.New("the node is closed")
 // close h, which must stay open until Run has returned.
 func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
 	n := &Node{
-		home:     h,
-		patience: patience{first: firstBlock, idle: idleBlock, quiet: lingerQuiet},
-		ready:    make(chan struct{}),
-		done:     make(chan struct{}),
-		closing:  make(chan struct{}),
+		home:      h,
+		patience:  patience{first: firstBlock, idle: idleBlock, quiet: lingerQuiet},
+		idle:      idleStream,
+		reprovide: reprovideEvery,
+		ready:     make(chan struct{}),
+		done:      make(chan struct{}),
+		closing:   make(chan struct{}),
+	}
+	if err := n.network(&cfg); err != nil {
+		return nil, err
 	}
 	for _, s := range cfg.Listen {
 		a, err := parseListen(s)
@@ -119,6 +131,31 @@ func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
 	}
 	n.cfg = cfg
 	return n, nil
+}
+
+// network checks in which network the node will be.
+func (n *Node) network(cfg *Config) (err error) {
+	if cfg.DHT == "" {
+		cfg.DHT = DHTOff
+	}
+	if _, err := ParseDHT(string(cfg.DHT)); err != nil {
+		return err
+	}
+	if n.swarmKey, err = n.home.SwarmKey(); err != nil {
+		return err
+	}
+	if n.swarmKey == nil {
+		return nil
+	}
+	if cfg.DHT == DHTPublic {
+		return errors.New("a private network cannot use the public DHT: it must be own or off")
+	}
+	for _, s := range cfg.Listen {
+		if strings.Contains(s, "/quic") {
+			return fmt.Errorf("listen address %q: a private network has no QUIC", s)
+		}
+	}
+	return nil
 }
 
 // Run takes part in the network until ctx ends or Close is called, and then

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/node"
+)
+
+// networkOptions are flags that the home remembers; "" and none leave what it has.
+type networkOptions struct {
+	dht       string
+	mdns      string
+	bootstrap []string
+}
+
+func (o networkOptions) check(cmd *cobra.Command) error {
+	if _, err := node.ParseDHT(o.dht); o.dht != "" && err != nil {
+		return usagef(cmd, "--%v", err)
+	}
+	if o.mdns != "" && o.mdns != "on" && o.mdns != "off" {
+		return usagef(cmd, "--mdns %q is not on or off", o.mdns)
+	}
+	return nil
+}
+
+// remember writes what the flags say into the home.
+func (a *app) remember(h *node.Home, o networkOptions) error {
+	if o.dht == "" && o.mdns == "" && len(o.bootstrap) == 0 {
+		return nil
+	}
+	s, err := h.Settings()
+	if err != nil {
+		return err
+	}
+	if o.dht != "" {
+		s.DHT = node.DHT(o.dht)
+	}
+	if o.mdns != "" {
+		s.MDNS = o.mdns
+	}
+	if len(o.bootstrap) > 0 {
+		s.Bootstrap = o.bootstrap
+	}
+	return h.SaveSettings(s)
+}
+
+// goPrivate makes the home part of the private network whose key is in the file.
+func (a *app) goPrivate(h *node.Home, file string) error {
+	const makeOne = "es node --private new makes a key, in swarm.key of the home; give the others a copy"
+	if file == "" {
+		return nil
+	}
+	have, err := h.SwarmKey()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(h.Dir(), "swarm.key")
+	var key node.SwarmKey
+	if file == "new" {
+		if have != nil {
+			return hinted(errors.New("the home belongs to a private network already"), "its key is %s; for a new network use another --home", path)
+		}
+		key = node.NewSwarmKey()
+	} else {
+		b, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			return hinted(fmt.Errorf("read the key of the private network: %w", err), makeOne)
+		}
+		if err != nil {
+			return fmt.Errorf("read the key of the private network: %w", err)
+		}
+		if key, err = node.ParseSwarmKey(b); err != nil {
+			return hinted(fmt.Errorf("read %s: %w", file, err), makeOne)
+		}
+	}
+	err = h.SetSwarmKey(key)
+	if errors.Is(err, node.ErrSwarmKey) {
+		return hinted(err, "its key is %s; for this one use another --home", path)
+	}
+	if err == nil && file == "new" {
+		a.note("the key of the new private network is %s; whoever has a copy takes part, by es node --private FILE", path)
+	}
+	return err
+}
+
+// nodeConfig says in which network a node of the home is: flags come before the
+// environment, and that before what the home remembers.
+func (a *app) nodeConfig(h *node.Home, o networkOptions) (node.Config, error) {
+	s, err := h.Settings()
+	if err != nil {
+		return node.Config{}, err
+	}
+	if v := a.getenv("ES_DHT"); v != "" {
+		if s.DHT, err = node.ParseDHT(v); err != nil {
+			return node.Config{}, fmt.Errorf("ES_DHT: %w", err)
+		}
+	}
+	switch v := a.getenv("ES_MDNS"); v {
+	case "":
+	case "on", "off":
+		s.MDNS = v
+	default:
+		return node.Config{}, fmt.Errorf("ES_MDNS: mdns %q: it must be on or off", v)
+	}
+	if o.dht != "" {
+		s.DHT = node.DHT(o.dht)
+	}
+	if o.mdns != "" {
+		s.MDNS = o.mdns
+	}
+	if s.DHT == "" {
+		if s.DHT, err = usualDHT(h, s); err != nil {
+			return node.Config{}, err
+		}
+	}
+	return node.Config{Bootstrap: s.Bootstrap, DHT: s.DHT, MDNS: s.MDNS != "off", Version: version, Log: a.logger()}, nil
+}
+
+// usualDHT is the DHT where nobody has chosen one.
+func usualDHT(h *node.Home, s node.Settings) (node.DHT, error) {
+	key, err := h.SwarmKey()
+	switch {
+	case err != nil:
+		return "", err
+	case key == nil:
+		return node.DHTPublic, nil
+	case len(s.Bootstrap) > 0:
+		return node.DHTOwn, nil
+	}
+	return node.DHTOff, nil
+}
+
+// join returns the running daemon, or a node for this command.
+func (a *app) join(ctx context.Context, h *node.Home) (node.Network, error) {
+	cfg, err := a.nodeConfig(h, networkOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return node.Join(ctx, h, cfg)
+}

@@ -1,0 +1,392 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/zeroconf/v2"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// Bounds of discovery on the LAN (SPEC.md [D10] to [D13]). Anybody there can
+// announce as many peers as they like.
+const (
+	lanFirst   = time.Second // that a command waits for answers when it knows nobody
+	lanRound   = 5 * time.Minute
+	lanWatch   = 2 * time.Second // for other addresses: the machine may move to another LAN
+	lanPause   = 10 * time.Second
+	lanHeard   = 256 // peers heard in one round, after which the next one begins
+	lanEnough  = 32  // peers are dialled while fewer are connected
+	lanRate    = 2.0 // dials a second
+	lanBurst   = 16
+	lanAtOnce  = 8
+	lanDial    = 3 * time.Second
+	lanAddrs   = 8 // of one peer
+	lanAgain   = 30 * time.Second
+	lanTries   = 512 // peers whose last attempt is remembered
+	lanTTL     = 120 // seconds
+	lanDomain  = "local"
+	addrPrefix = "dnsaddr="
+)
+
+// lan finds peers on the local network by multicast DNS, and lets them find this
+// node when it listens.
+type lan struct {
+	host    host.Host
+	service string
+	met     func(ctx context.Context, info peer.AddrInfo, how string, limit time.Duration) error
+	peers   func() int // connected
+	fail    func(msg string, args ...any)
+
+	// browse and nets are zeroconf's and the machine's, in tests others.
+	browse func(ctx context.Context, service string, entries chan<- *zeroconf.ServiceEntry) error
+	nets   func() networks
+
+	looked chan struct{} // closed when who is there has had the time to answer
+	kick   chan struct{}
+
+	mu    sync.Mutex
+	pace  bucket
+	tries map[peer.ID]time.Time
+}
+
+func newLAN(l *live, key SwarmKey) *lan {
+	return &lan{
+		host: l.host, service: key.lanName(), met: l.find.dial,
+		peers:  func() int { return len(connected(l.host)) },
+		fail:   l.log.Debug,
+		browse: browseLAN, nets: localNetworks,
+		looked: make(chan struct{}), kick: make(chan struct{}, 1),
+		pace: newBucket(lanRate, lanBurst), tries: map[peer.ID]time.Time{},
+	}
+}
+
+// networks are where the machine is.
+type networks struct {
+	ifaces []net.Interface // that multicast works on
+	v4, v6 bool
+	nets   []*net.IPNet
+}
+
+// localNetworks looks at the machine's interfaces.
+func localNetworks() networks {
+	var n networks
+	all, err := net.Interfaces()
+	if err != nil {
+		return n
+	}
+	for _, i := range all {
+		if i.Flags&(net.FlagUp|net.FlagMulticast) != net.FlagUp|net.FlagMulticast || i.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		addrs, err := i.Addrs()
+		if err != nil || len(addrs) == 0 {
+			continue
+		}
+		n.ifaces = append(n.ifaces, i)
+		for _, a := range addrs {
+			if ipnet, ok := a.(*net.IPNet); ok {
+				n.nets = append(n.nets, ipnet)
+				n.v4 = n.v4 || ipnet.IP.To4() != nil
+				n.v6 = n.v6 || ipnet.IP.To4() == nil
+			}
+		}
+	}
+	return n
+}
+
+func (n networks) String() string {
+	var b strings.Builder
+	for _, x := range n.nets {
+		b.WriteString(x.String() + " ")
+	}
+	return b.String()
+}
+
+// near reports whether ip can belong to a machine on the same LAN. Loopback cannot:
+// an announcement must not make this node talk to the machine's own services.
+func (n networks) near(ip net.IP) bool {
+	if ip.IsLoopback() || ip.IsUnspecified() || ip.IsMulticast() {
+		return false
+	}
+	if ip.IsPrivate() || ip.To4() != nil && ip.IsLinkLocalUnicast() {
+		return true
+	}
+	return !ip.IsLinkLocalUnicast() && slices.ContainsFunc(n.nets, func(x *net.IPNet) bool { return x.Contains(ip) })
+}
+
+// browseLAN asks for the service on all interfaces until ctx ends, and then closes
+// entries.
+func browseLAN(ctx context.Context, service string, entries chan<- *zeroconf.ServiceEntry) error {
+	n := localNetworks()
+	kinds := zeroconf.IPv4AndIPv6
+	switch {
+	case !n.v6:
+		kinds = zeroconf.IPv4
+	case !n.v4:
+		kinds = zeroconf.IPv6
+	}
+	return zeroconf.Browse(ctx, service, lanDomain, entries, zeroconf.SelectIfaces(n.ifaces), zeroconf.SelectIPTraffic(kinds))
+}
+
+// run announces this node and looks for others until ctx ends.
+func (n *lan) run(ctx context.Context) {
+	var once sync.Once
+	looked := func() { once.Do(func() { close(n.looked) }) }
+	defer looked()
+	for ctx.Err() == nil {
+		nets := n.nets()
+		if len(nets.ifaces) == 0 {
+			looked()
+			n.unchanged(ctx, nets, lanRound)
+			continue
+		}
+		stop := n.announce(nets)
+		n.stay(ctx, nets, looked)
+		stop()
+	}
+}
+
+// stay looks for peers until the machine's networks change.
+func (n *lan) stay(ctx context.Context, nets networks, looked func()) {
+	for ctx.Err() == nil {
+		round, cancel := context.WithCancel(ctx)
+		same := make(chan bool, 1)
+		go func() {
+			same <- n.unchanged(round, nets, lanRound)
+			cancel()
+		}()
+		first := time.AfterFunc(lanFirst, looked)
+		n.look(round, nets)
+		first.Stop()
+		early := round.Err() == nil
+		cancel()
+		if !<-same {
+			return
+		}
+		if early && !n.unchanged(ctx, nets, lanPause) {
+			return
+		}
+	}
+}
+
+// unchanged waits until ctx ends, the time is over, or somebody needs peers now,
+// and returns false as soon as the machine has other addresses.
+func (n *lan) unchanged(ctx context.Context, nets networks, most time.Duration) bool {
+	tick := time.NewTicker(lanWatch)
+	defer tick.Stop()
+	end := time.NewTimer(most)
+	defer end.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return true
+		case <-end.C:
+			return true
+		case <-n.kick:
+			return true
+		case <-tick.C:
+			if n.nets().String() != nets.String() {
+				return false
+			}
+		}
+	}
+}
+
+// again has the LAN asked again.
+func (n *lan) again() {
+	select {
+	case n.kick <- struct{}{}:
+	default:
+	}
+}
+
+// look listens to announcements, and dials whom it hears of, until ctx ends or it
+// has heard so many that the browser's memory of them must be given up.
+func (n *lan) look(ctx context.Context, nets networks) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	entries := make(chan *zeroconf.ServiceEntry)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer cancel()
+		if err := n.browse(ctx, n.service, entries); err != nil {
+			n.fail("look for peers on the LAN", "err", err)
+		}
+	}()
+	var dials sync.WaitGroup
+	slots := make(chan struct{}, lanAtOnce)
+	for heard := 0; heard < lanHeard && ctx.Err() == nil; heard++ {
+		select {
+		case e, ok := <-entries:
+			if !ok {
+				entries = nil // it has ended, and cancels
+				continue
+			}
+			n.hear(ctx, nets, e, slots, &dials)
+		case <-ctx.Done():
+		}
+	}
+	cancel()
+	drain(entries, ended)
+	dials.Wait()
+}
+
+// drain reads entries, which the browser may be about to send, until it has ended.
+func drain(entries <-chan *zeroconf.ServiceEntry, ended <-chan struct{}) {
+	for {
+		select {
+		case <-ended:
+			return
+		case _, ok := <-entries:
+			if !ok {
+				entries = nil
+			}
+		}
+	}
+}
+
+// hear dials an announced peer in a slot of its own, as far as the limits allow.
+func (n *lan) hear(ctx context.Context, nets networks, e *zeroconf.ServiceEntry, slots chan struct{}, dials *sync.WaitGroup) {
+	info, ok := announced(e, nets)
+	if !ok || info.ID == n.host.ID() || n.peers() >= lanEnough || !n.try(info.ID) {
+		return
+	}
+	if !n.await(ctx) {
+		return
+	}
+	select {
+	case slots <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	dials.Go(func() {
+		defer func() { <-slots }()
+		if err := n.met(ctx, info, foundLAN, lanDial); err != nil {
+			n.fail("dial a peer on the LAN", "peer", info.ID.String(), "err", err)
+		}
+	})
+}
+
+// try reports whether p may be dialled now, and notes that it is.
+func (n *lan) try(p peer.ID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	if last, ok := n.tries[p]; ok && now.Sub(last) < lanAgain {
+		return false
+	}
+	if len(n.tries) >= lanTries {
+		for p, last := range n.tries {
+			if now.Sub(last) >= lanAgain {
+				delete(n.tries, p)
+			}
+		}
+	}
+	if len(n.tries) >= lanTries {
+		return false
+	}
+	n.tries[p] = now
+	return true
+}
+
+// await keeps dialling below lanRate.
+func (n *lan) await(ctx context.Context) bool {
+	for {
+		n.mu.Lock()
+		wait := n.pace.wait(time.Now())
+		if wait == 0 {
+			n.pace.tokens--
+		}
+		n.mu.Unlock()
+		if wait == 0 {
+			return true
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// announced reads who an announcement is about. It has one peer, and addresses on
+// the LAN alone.
+func announced(e *zeroconf.ServiceEntry, nets networks) (info peer.AddrInfo, ok bool) {
+	for _, text := range e.Text[:min(len(e.Text), 4*lanAddrs)] {
+		s, ok := strings.CutPrefix(text, addrPrefix)
+		if !ok || len(s) > 255 {
+			continue
+		}
+		one, err := peer.AddrInfoFromString(s)
+		if err != nil || len(one.Addrs) != 1 || !onLAN(one.Addrs[0], nets) {
+			continue
+		}
+		if info.ID != "" && info.ID != one.ID {
+			return peer.AddrInfo{}, false
+		}
+		info.ID = one.ID
+		if info.Addrs = append(info.Addrs, one.Addrs[0]); len(info.Addrs) == lanAddrs {
+			break
+		}
+	}
+	return info, info.ID != ""
+}
+
+// onLAN reports whether a is a direct address of a neighbour.
+func onLAN(a ma.Multiaddr, nets networks) bool {
+	if _, err := a.ValueForProtocol(ma.P_CIRCUIT); err == nil {
+		return false
+	}
+	_, tcp := a.ValueForProtocol(ma.P_TCP)
+	_, quic := a.ValueForProtocol(ma.P_QUIC_V1)
+	ip, err := manet.ToIP(a)
+	return err == nil && (tcp == nil || quic == nil) && nets.near(ip)
+}
+
+// announce says where this node listens. A node that does not says nothing.
+func (n *lan) announce(nets networks) (stop func()) {
+	var texts, ips []string
+	for _, a := range n.addrs(nets) {
+		texts = append(texts, addrPrefix+a.String()+"/p2p/"+n.host.ID().String())
+		if ip, err := manet.ToIP(a); err == nil && !slices.Contains(ips, ip.String()) {
+			ips = append(ips, ip.String())
+		}
+	}
+	if len(texts) == 0 {
+		return func() {}
+	}
+	// The name says nothing of the machine, and is another one on each LAN.
+	name := strings.ToLower(rand.Text())
+	server, err := zeroconf.RegisterProxy(name, n.service, lanDomain, DefaultPort, name, ips, texts, nets.ifaces, zeroconf.TTL(lanTTL))
+	if err != nil {
+		n.fail("announce this node on the LAN", "err", err)
+		return func() {}
+	}
+	return server.Shutdown
+}
+
+// addrs are the addresses of this node that neighbours can dial.
+func (n *lan) addrs(nets networks) []ma.Multiaddr {
+	var local []ma.Multiaddr
+	for _, x := range nets.nets {
+		if a, err := manet.FromIP(x.IP); err == nil {
+			local = append(local, a)
+		}
+	}
+	all, err := manet.ResolveUnspecifiedAddresses(n.host.Network().ListenAddresses(), local)
+	if err != nil {
+		return nil
+	}
+	all = slices.DeleteFunc(all, func(a ma.Multiaddr) bool { return !onLAN(a, nets) })
+	return all[:min(len(all), lanAddrs)]
+}

@@ -1,0 +1,120 @@
+package node
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// DHT says which distributed hash table a node asks for peers and for who has a
+// module, if any.
+type DHT string
+
+const (
+	DHTOff    DHT = "off"    // "" means the same
+	DHTPublic DHT = "public" // Amino, IPFS's own
+	DHTOwn    DHT = "own"    // that of the bootstrap nodes and whoever they know
+)
+
+// ParseDHT reads a DHT as it stands in flags and settings.
+func ParseDHT(s string) (DHT, error) {
+	switch d := DHT(s); d {
+	case DHTOff, DHTPublic, DHTOwn:
+		return d, nil
+	}
+	return "", fmt.Errorf("dht %q: it must be public, own or off", s)
+}
+
+// Settings say how the nodes of a home, those for one command too, find others.
+// They are the home's file "network" (SPEC.md [N9]).
+type Settings struct {
+	DHT       DHT      // "" when nothing is said
+	MDNS      string   // "on", "off", or "" when nothing is said
+	Bootstrap []string // multiaddrs ending in /p2p/PEER
+}
+
+const maxSettings = 64 << 10
+
+func (h *Home) settingsPath() string { return filepath.Join(h.dir, "network") }
+
+// Settings reads the home's settings; there need not be any.
+func (h *Home) Settings() (Settings, error) {
+	b, err := os.ReadFile(h.settingsPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return Settings{}, nil
+	}
+	if err != nil {
+		return Settings{}, fmt.Errorf("read network settings: %w", err)
+	}
+	s, err := parseSettings(b)
+	if err != nil {
+		return Settings{}, fmt.Errorf("read network settings %s: %w", h.settingsPath(), err)
+	}
+	return s, nil
+}
+
+func parseSettings(b []byte) (Settings, error) {
+	if len(b) > maxSettings {
+		return Settings{}, fmt.Errorf("longer than %d bytes", maxSettings)
+	}
+	var s Settings
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		word, value, _ := strings.Cut(line, " ")
+		if err := s.set(word, strings.TrimSpace(value)); err != nil {
+			return Settings{}, fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	return s, lines.Err()
+}
+
+func (s *Settings) set(word, value string) (err error) {
+	switch word {
+	case "dht":
+		s.DHT, err = ParseDHT(value)
+	case "mdns":
+		if value != "on" && value != "off" {
+			return fmt.Errorf("mdns %q: it must be on or off", value)
+		}
+		s.MDNS = value
+	case "bootstrap":
+		if _, err := parseAddr(value); err != nil {
+			return err
+		}
+		s.Bootstrap = append(s.Bootstrap, value)
+	default:
+		return fmt.Errorf("%q is none of dht, mdns and bootstrap", word)
+	}
+	return err
+}
+
+// SaveSettings replaces the home's settings.
+func (h *Home) SaveSettings(s Settings) error {
+	var b bytes.Buffer
+	b.WriteString("# How the nodes of this home find others. es node writes it when it is told otherwise.\n")
+	if s.DHT != "" {
+		fmt.Fprintf(&b, "dht %s\n", s.DHT)
+	}
+	if s.MDNS != "" {
+		fmt.Fprintf(&b, "mdns %s\n", s.MDNS)
+	}
+	for _, a := range s.Bootstrap {
+		fmt.Fprintf(&b, "bootstrap %s\n", a)
+	}
+	if _, err := parseSettings(b.Bytes()); err != nil {
+		return fmt.Errorf("save network settings: %w", err)
+	}
+	if err := replaceFile(h.settingsPath(), b.Bytes()); err != nil {
+		return fmt.Errorf("save network settings: %w", err)
+	}
+	return nil
+}
