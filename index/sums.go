@@ -33,6 +33,7 @@ CREATE TABLE sums (
 const (
 	maxPage  = 128 // elements of a page
 	maxNode  = 64  // children of a node
+	minFill  = 4   // a node that is less than a fourth full is merged if it can be
 	topLevel = 2   // has any number of nodes: about one for 250,000 elements
 )
 
@@ -65,8 +66,9 @@ func (s sumScanner) Scan(v any) (err error) {
 
 // A delta is by how much the sum changes at one place of the order.
 type delta struct {
-	at  string
-	sum records.Sum // modulo what a Sum holds, so it may be less than nothing
+	at    string
+	sum   records.Sum // modulo what a Sum holds, so it may be less than nothing
+	count uint64      // what a node has afterwards
 }
 
 func negative(s records.Sum) records.Sum {
@@ -116,7 +118,7 @@ func (b *batch) writeElements(ctx context.Context) ([]delta, error) {
 			return nil, err
 		}
 		if n > 0 {
-			deltas = append(deltas, delta{string(e), sum})
+			deltas = append(deltas, delta{at: string(e), sum: sum})
 		}
 	}
 	clear(b.set)
@@ -141,6 +143,7 @@ func (b *batch) raise(ctx context.Context, level int, deltas []delta) ([]delta, 
 		if err := b.putNode(ctx, level, n.first, n.sum); err != nil {
 			return nil, err
 		}
+		change.count = n.sum.Count
 		up = append(up, change)
 	}
 	return up, nil
@@ -189,6 +192,9 @@ func (b *batch) balance(ctx context.Context, touched []delta) error {
 	for level := range topLevel + 1 {
 		var parents []delta
 		for _, d := range touched {
+			if level == 0 && d.count <= maxPage && d.count >= maxPage/minFill {
+				continue
+			}
 			changed, err := b.balanceNode(ctx, level, d.at)
 			if err != nil {
 				return err
@@ -223,7 +229,7 @@ func (b *batch) balanceNode(ctx context.Context, level int, first string) (chang
 		if size > nodeLimit(level) {
 			return true, b.split(ctx, level, n, size)
 		}
-		if size >= nodeLimit(level)/4 {
+		if size >= nodeLimit(level)/minFill {
 			return changed, nil
 		}
 		merged, err := b.merge(ctx, level, n, size)

@@ -1,0 +1,105 @@
+package index_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/records"
+)
+
+// bigSet fills an index with made-up elements of 1,000 authors, in batches of 500.
+func bigSet(b *testing.B, n int) *index.Index {
+	b.Helper()
+	x := openAt(b, filepath.Join(b.TempDir(), "index"))
+	for i := 0; i < n; i += 5000 {
+		if err := x.PutElements(b.Context(), someElements(i, 5000)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return x
+}
+
+func someElements(from, n int) map[records.Element]bool {
+	changes := map[records.Element]bool{}
+	for i := from; i < from+n; i++ {
+		f, err := records.FingerprintFromBytes(module(fmt.Sprint("author ", i%1000)).Hash()[2:22])
+		if err != nil {
+			panic(err)
+		}
+		changes[records.RecordElement(f, module(fmt.Sprint("bench ", i)))] = true
+	}
+	return changes
+}
+
+// BenchmarkSet asks sets of 10^4 and 10^5 elements, and of 10^6 with ES_FULL=1.
+func BenchmarkSet(b *testing.B) {
+	sizes := []int{10_000, 100_000}
+	if full {
+		sizes = append(sizes, 1_000_000)
+	}
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+			x := bigSet(b, n)
+			benchmarkSet(b, x, n)
+		})
+	}
+}
+
+func benchmarkSet(b *testing.B, x *index.Index, n int) {
+	ctx := b.Context()
+	bound := func(i int) string {
+		return "\x04" + string(binary.BigEndian.AppendUint32(nil, uint32(i)*2654435761))
+	}
+	i := 0
+	wide := func() records.Range {
+		i++
+		return records.Range{From: bound(i)}
+	}
+	narrow := func() records.Range {
+		i++
+		at := bound(i)
+		return records.Range{From: at, To: at + "\xff"}
+	}
+	b.Run("sum wide", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := x.Sum(ctx, wide()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("sum narrow", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := x.Sum(ctx, narrow()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("split into 16", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := x.Split(ctx, wide(), 16); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("100 elements", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := x.Elements(ctx, wide(), 100); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("put 500", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			n += 500
+			changes := someElements(n, 500)
+			b.StartTimer()
+			if err := x.PutElements(ctx, changes); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
