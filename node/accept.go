@@ -32,6 +32,7 @@ type judge struct {
 	quota *quota
 	// stored is told of each new record.
 	stored func(v sign.Verified, o index.Outcome)
+	given  *given // may be nil
 
 	mu   sync.Mutex
 	last *trust.File // the last trust file that could be read
@@ -83,11 +84,12 @@ func (j *judge) frame(ctx context.Context, m gossip.Message) gossip.Outcome {
 	if !fresh && !trusted || !j.quota.take(author, trusted, j.now()) {
 		return gossip.Ignore
 	}
-	o, err := j.index.Add(ctx, v, key, index.Source{Peer: m.From.String()})
+	o, err := j.index.Add(ctx, v, key, index.Source{Peer: m.From.String(), Stranger: !trusted})
 	if err != nil {
 		return j.verdict(m, err)
 	}
 	if o == index.Stored || o == index.Equivocation {
+		j.given.add(m.From, 1)
 		j.stored(v, o)
 		if fresh {
 			return gossip.Accept

@@ -11,6 +11,8 @@ import (
 	"net/http"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
 )
 
 // Client is the local API of a running daemon. It implements Network.
@@ -101,6 +103,42 @@ func (c *Client) Fetch(ctx context.Context, w Want, progress func(Progress)) err
 			progress(*e.Progress)
 		}
 	}
+}
+
+// Sync implements Network.
+func (c *Client) Sync(ctx context.Context, o SyncOptions, progress func(Synced)) (Synced, error) {
+	body, err := c.send(ctx, http.MethodPost, "sync", o)
+	if err != nil {
+		return Synced{}, err
+	}
+	defer body.Close()
+	lines := json.NewDecoder(body)
+	for {
+		var e syncEvent
+		if err := lines.Decode(&e); err != nil {
+			if ctx.Err() != nil {
+				return Synced{}, ctx.Err()
+			}
+			return Synced{}, errors.New("sync: the running es node has ended")
+		}
+		switch {
+		case e.Error != nil:
+			return Synced{}, e.Error.err()
+		case e.Done != nil:
+			return *e.Done, nil
+		case e.Progress != nil && progress != nil:
+			progress(*e.Progress)
+		}
+	}
+}
+
+// Survey implements Network.
+func (c *Client) Survey(ctx context.Context, authors []records.Fingerprint) (all []Answer, err error) {
+	if authors == nil {
+		authors = []records.Fingerprint{}
+	}
+	err = c.call(ctx, http.MethodPost, "survey", surveyRequest{authors}, &all)
+	return all, err
 }
 
 // Close implements Network. The daemon goes on.

@@ -24,6 +24,7 @@ import (
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -47,18 +48,21 @@ type live struct {
 	log      *slog.Logger
 	patience patience
 
-	host     host.Host
-	exchange *bitswap.Bitswap
-	gossip   *gossip.Gossip
-	judge    *judge
-	seeder   *seeder
-	outbox   *outbox
-	gate     *gate
-	find     *discovery
-	server   *server // nil without a local API
-	changed  signal  // a peer has come or gone
-	dialled  chan struct{}
-	served   clock // when bitswap last read a block for a peer
+	host      host.Host
+	exchange  *bitswap.Bitswap
+	gossip    *gossip.Gossip
+	reconcile *reconcile.Reconcile
+	judge     *judge
+	syncer    *syncer
+	given     *given
+	seeder    *seeder
+	outbox    *outbox
+	gate      *gate
+	find      *discovery
+	server    *server // nil without a local API
+	changed   signal  // a peer has come or gone
+	dialled   chan struct{}
+	served    clock // when bitswap last read a block for a peer
 }
 
 // start makes everything that runs; on an error nothing is left behind.
@@ -90,15 +94,28 @@ func (n *Node) start() (_ *live, err error) {
 	})
 	l.seeder = newSeeder(l)
 	l.outbox = newOutbox(l)
-	l.judge = &judge{home: l.home, index: l.home.index, log: l.log, now: time.Now, quota: newQuota(), stored: l.stored}
+	l.given = newGiven()
+	l.judge = &judge{home: l.home, index: l.home.index, log: l.log, now: time.Now, quota: newQuota(), stored: l.stored, given: l.given}
+	l.syncer = newSyncer(l)
 	l.gossip, err = gossip.New(l.host, gossip.Config{
 		Accept:  l.judge.accept,
-		Dropped: func(d gossip.Drops) { l.log.Warn("gossip dropped messages", "counts", fmt.Sprintf("%+v", d)) },
+		Dropped: l.dropped,
 		Log:     l.log,
 	})
 	if err != nil {
 		return nil, err
 	}
+	l.reconcile, err = reconcile.New(l.host, reconcile.Config{
+		Set:    l.home.index,
+		Source: recordSource{l.home.index, l.served.set},
+		Take:   l.syncer.taker.take,
+		Wanted: l.home.index.Missing,
+		Log:    l.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.host.SetStreamHandler(clockProtocol, serveClock)
 	if err = n.listenOn(l.host); err != nil {
 		return nil, err
 	}
@@ -149,12 +166,18 @@ func (l *live) run(ctx context.Context) error {
 			cancel(err)
 		}
 	})
+	late.Go(func() {
+		if err := l.reconcile.Run(base); err != nil {
+			cancel(err)
+		}
+	})
 	part := func(f func(context.Context)) { parts.Go(func() { f(work) }) }
 	part(l.keepDialling)
 	part(l.keepRemembering)
 	part(l.find.run)
 	part(l.outbox.run)
 	part(l.seeder.run)
+	part(l.syncer.run)
 	if l.server != nil {
 		parts.Go(func() {
 			if err := l.server.run(work); err != nil {
@@ -204,6 +227,23 @@ func (l *live) leave(ctx context.Context) {
 			l.log.Error("mark records as announced", "err", err)
 		}
 	}
+}
+
+// dropped is told what gossip has lost.
+func (l *live) dropped(d gossip.Drops) {
+	l.log.Warn("gossip dropped messages", "counts", fmt.Sprintf("%+v", d))
+	l.syncer.dropped()
+}
+
+// recordSource is the index as peers that pull read it.
+type recordSource struct {
+	index  *index.Index
+	served func()
+}
+
+func (s recordSource) Items(ctx context.Context, r records.Range, maxBytes int) ([]records.Item, records.Range, error) {
+	s.served()
+	return s.index.Items(ctx, r, maxBytes)
 }
 
 // stored is told of every record that arrives.
@@ -265,6 +305,7 @@ func (l *live) peer(p peer.ID) PeerInfo {
 			info.Agent = records.CleanText(s, 64)
 		}
 	}
+	info.Records = l.given.by(p)
 	info.Gossip = slices.Contains(l.gossip.Mesh(gossip.TopicRecords), p)
 	info.Found = l.find.found(p, info.Outbound)
 	return info

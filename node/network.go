@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
 )
 
 // Network is what commands need of other peers. *Node is one inside this
@@ -21,6 +23,14 @@ type Network interface {
 	// nobody has sent what is missing, and a *modules.RuleError when the tree
 	// breaks the limits of the format or of w.
 	Fetch(ctx context.Context, w Want, progress func(Progress)) error
+	// Sync asks the peers that are there for the records that this home lacks and
+	// wants (SPEC.md [N43]). progress may be nil; calls do not overlap. That
+	// nobody is there, or that nobody answers, is no error.
+	Sync(ctx context.Context, o SyncOptions, progress func(Synced)) (Synced, error)
+	// Survey asks at most 8 of the peers that are there how their records of
+	// some authors compare with those here, and what time it is. It stores
+	// nothing. Peers that do not answer are left out.
+	Survey(ctx context.Context, authors []records.Fingerprint) ([]Answer, error)
 	// Connect dials a multiaddr that ends in /p2p/PEER and remembers it.
 	Connect(ctx context.Context, addr string) (PeerInfo, error)
 	// Peers lists the connected peers.
@@ -60,8 +70,9 @@ type PeerInfo struct {
 	Addrs    []string `json:"addrs"` // of the connections, each ending in /p2p/PEER
 	Agent    string   `json:"agent"` // what it calls itself, cleaned for display
 	Outbound bool     `json:"outbound"`
-	Gossip   bool     `json:"gossip"` // exchanges records with this node, its own and others'
-	Found    string   `json:"found"`  // how: "asked", "remembered", "lan", "dht" or "incoming"
+	Gossip   bool     `json:"gossip"`  // exchanges records with this node, its own and others'
+	Found    string   `json:"found"`   // how: "asked", "remembered", "lan", "dht" or "incoming"
+	Records  int64    `json:"records"` // that came from it first, since this node started
 }
 
 // Status describes a node and its home.

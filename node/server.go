@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
 )
 
 // The local API (SPEC.md [N60]): HTTP with JSON over a unix socket. Both sides
@@ -38,11 +40,22 @@ type fetchRequest struct {
 	Record string `json:"record,omitempty"`
 }
 
+type surveyRequest struct {
+	Authors []records.Fingerprint `json:"authors"`
+}
+
 // fetchEvent is one line of the answer to a fetch: any number of progress lines,
 // then one with done or error.
 type fetchEvent struct {
 	Progress *Progress `json:"progress,omitempty"`
 	Done     bool      `json:"done,omitempty"`
+	Error    *apiError `json:"error,omitempty"`
+}
+
+// syncEvent is one line of the answer to a sync, in the same way.
+type syncEvent struct {
+	Progress *Synced   `json:"progress,omitempty"`
+	Done     *Synced   `json:"done,omitempty"`
 	Error    *apiError `json:"error,omitempty"`
 }
 
@@ -113,7 +126,11 @@ func (s *server) routes() http.Handler {
 		}
 		return s.network.Announce(ctx, ids)
 	}))
+	mux.HandleFunc("POST /v1/survey", answer(func(ctx context.Context, r surveyRequest) ([]Answer, error) {
+		return s.network.Survey(ctx, r.Authors)
+	}))
 	mux.HandleFunc("POST /v1/fetch", s.fetch)
+	mux.HandleFunc("POST /v1/sync", s.sync)
 	return s.checked(mux)
 }
 
@@ -175,19 +192,39 @@ func (s *server) fetch(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, &apiError{Text: err.Error()})
 		return
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	lines, flush := json.NewEncoder(w), http.NewResponseController(w)
-	send := func(e fetchEvent) {
-		if lines.Encode(e) == nil {
-			_ = flush.Flush() // a client that has gone ends the request's context
-		}
-	}
+	send := lines[fetchEvent](w)
 	err = s.network.Fetch(r.Context(), want, func(p Progress) { send(fetchEvent{Progress: &p}) })
 	if err != nil {
 		send(fetchEvent{Error: newAPIError(err)})
 		return
 	}
 	send(fetchEvent{Done: true})
+}
+
+func (s *server) sync(w http.ResponseWriter, r *http.Request) {
+	var q SyncOptions
+	if err := readRequest(r, &q); err != nil {
+		fail(w, http.StatusBadRequest, &apiError{Text: err.Error()})
+		return
+	}
+	send := lines[syncEvent](w)
+	done, err := s.network.Sync(r.Context(), q, func(p Synced) { send(syncEvent{Progress: &p}) })
+	if err != nil {
+		send(syncEvent{Error: newAPIError(err)})
+		return
+	}
+	send(syncEvent{Done: &done})
+}
+
+// lines returns what writes an answer of several lines, one at a time.
+func lines[E any](w http.ResponseWriter) func(E) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out, flush := json.NewEncoder(w), http.NewResponseController(w)
+	return func(e E) {
+		if out.Encode(e) == nil {
+			_ = flush.Flush() // a client that has gone ends the request's context
+		}
+	}
 }
 
 func (q fetchRequest) want() (Want, error) {

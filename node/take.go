@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -36,13 +37,6 @@ func (t *taker) forget(from peer.ID) {
 	delete(t.ahead, from)
 }
 
-// taken counts what take did with its items.
-type taken struct {
-	records int // new here
-	keys    int // key blocks that brought news
-	refused int // by the trust file, the clock or the author's key
-}
-
 // batch is one call of take.
 type batch struct {
 	*taker
@@ -50,35 +44,43 @@ type batch struct {
 	standing map[records.Fingerprint]standing
 	keys     map[records.Fingerprint]*sign.Key // joined with what the index knows
 	alone    []*sign.Key                       // blocks worth storing without a record
-	taken
+	reconcile.Taken
 }
 
 type standing struct{ trusted, denied bool }
 
 // take verifies items and stores those that count. The items of an author come
-// together, the key block first. When bytes are wrong for ever, isWrong holds for
-// the error; what came before them is not stored then.
-func (t *taker) take(ctx context.Context, from peer.ID, items []records.Item) (taken, error) {
+// together, the key block first. The error is a *reconcile.OffenceError when bytes
+// are wrong for ever; none of these items is stored then.
+func (t *taker) take(ctx context.Context, from peer.ID, items []records.Item) (reconcile.Taken, error) {
 	b := &batch{taker: t, from: from, standing: map[records.Fingerprint]standing{}, keys: map[records.Fingerprint]*sign.Key{}}
 	var envelopes []records.Item
 	for _, it := range items {
 		author := it.Element.Author()
 		if b.stands(author).denied {
-			b.refused++
+			b.Refused++
 			continue
 		}
 		if it.Element.Kind() == records.ElementRecord {
 			envelopes = append(envelopes, it)
 		} else if err := b.key(ctx, author, it.Bytes); err != nil {
-			return taken{}, fmt.Errorf("take key block of %s: %w", author, err)
+			return reconcile.Taken{}, blame(from, fmt.Errorf("key block of %s: %w", author, err))
 		}
 	}
 	verified, err := b.verify(ctx, envelopes)
 	if err != nil {
-		return taken{}, err
+		return reconcile.Taken{}, blame(from, err)
 	}
 	err = b.store(ctx, verified)
-	return b.taken, err
+	return b.Taken, err
+}
+
+// blame makes an error one of the peer when bytes are to blame.
+func blame(from peer.ID, err error) error {
+	if isWrong(err) {
+		return &reconcile.OffenceError{Peer: from, Err: err}
+	}
+	return err
 }
 
 func (b *batch) stands(author records.Fingerprint) standing {
@@ -159,7 +161,7 @@ func (b *batch) verify(ctx context.Context, envelopes []records.Item) ([]index.I
 			case err == nil:
 				opened[i] = &v
 			case isWrong(err):
-				return fmt.Errorf("take record %s: %w", it.Element.Record(), err)
+				return fmt.Errorf("record %s: %w", it.Element.Record(), err)
 			}
 			return ctx.Err()
 		})
@@ -171,7 +173,7 @@ func (b *batch) verify(ctx context.Context, envelopes []records.Item) ([]index.I
 	for i, v := range opened {
 		author := envelopes[i].Element.Author()
 		if v == nil || !b.stands(author).trusted && b.isFuture(v.Record().Time) {
-			b.refused++
+			b.Refused++
 			continue
 		}
 		good = append(good, index.Item{Verified: *v, Key: b.keys[author], Source: index.Source{Peer: b.from.String(), Stranger: !b.stands(author).trusted}})
@@ -192,9 +194,9 @@ func (b *batch) store(ctx context.Context, items []index.Item) error {
 	for i, r := range results {
 		switch r.Outcome {
 		case index.Refused:
-			b.refused++
+			b.Refused++
 		case index.Stored, index.Equivocation, index.Frozen:
-			b.records++
+			b.Records++
 			stored[items[i].Verified.Record().Author] = true
 			b.judge.stored(items[i].Verified, r.Outcome)
 		}
@@ -208,7 +210,7 @@ func (b *batch) store(ctx context.Context, items []index.Item) error {
 			return err
 		}
 		if changed {
-			b.taken.keys++
+			b.Keys++
 		}
 	}
 	return nil

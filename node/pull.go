@@ -1,0 +1,289 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/everythingstays/es/reconcile"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// SyncOptions say what Sync asks for.
+type SyncOptions struct {
+	All bool `json:"all"` // strangers' records too, as far as they are kept
+}
+
+// Synced is what Sync has brought.
+type Synced struct {
+	Peers    int   `json:"peers"`    // that answered
+	Failed   int   `json:"failed"`   // that did not
+	Records  int64 `json:"records"`  // new here
+	Keys     int64 `json:"keys"`     // key blocks that brought news
+	Refused  int64 `json:"refused"`  // records and key blocks that were not kept
+	Bytes    int64 `json:"bytes"`    // received
+	Complete bool  `json:"complete"` // none of these peers has more that this node asks for
+}
+
+// pull brings what p has and this node lacks, in as many sessions as that takes.
+func (s *syncer) pull(ctx context.Context, p peer.ID, all bool, told func(reconcile.Result)) (reconcile.Result, error) {
+	var sum reconcile.Result
+	if !s.begin(p) {
+		return sum, reconcile.ErrBusy
+	}
+	defer s.end(p)
+	scope, err := s.scope(ctx, all)
+	for err == nil && len(scope) > 0 {
+		var r reconcile.Result
+		r, err = s.live.reconcile.Pull(ctx, p, scope)
+		add(&sum, r)
+		s.live.given.add(p, r.Records)
+		if told != nil {
+			told(r)
+		}
+		if r.Items == 0 {
+			break // it says that it has more, and gives nothing
+		}
+		scope = r.Left
+	}
+	if errors.As(err, new(*reconcile.OffenceError)) {
+		s.shunned(p)
+	}
+	return sum, err
+}
+
+func (s *syncer) shunned(p peer.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shun[p] = time.Now().Add(syncShun)
+}
+
+// scope is what this node pulls now. It changes with the trust file.
+func (s *syncer) scope(ctx context.Context, all bool) (reconcile.Scope, error) {
+	f := s.live.judge.trust()
+	if all || s.live.node.cfg.Seed == SeedAll || len(f.Entries()) == 0 {
+		full, err := false, error(nil)
+		if err != nil {
+			return nil, err
+		}
+		if !full {
+			var denied []records.Fingerprint
+			for _, d := range f.Denials() {
+				denied = append(denied, d.Fingerprint)
+			}
+			return reconcile.Everything().Without(denied...), nil
+		}
+	}
+	authors, err := s.live.home.authors(ctx, f, s.live.judge.now())
+	return reconcile.Authors(authors...), err
+}
+
+// maxAuthors bounds the authors that one pull asks for.
+const maxAuthors = 10_000
+
+// authors returns whose records a node of this home pulls, sorted: of the own
+// keys, of those that the trust file lists, and of those to whom these delegate
+// or who are to follow them.
+func (h *Home) authors(ctx context.Context, f *trust.File, now time.Time) ([]records.Fingerprint, error) {
+	own, err := h.ownFingerprints()
+	if err != nil {
+		return nil, err
+	}
+	depth := map[records.Fingerprint]int{}
+	var queue []records.Fingerprint
+	add := func(key records.Fingerprint, d int) {
+		known, ok := depth[key]
+		if f.Denied(key) || ok && known >= d || !ok && len(depth) >= maxAuthors {
+			return
+		}
+		depth[key] = d
+		queue = append(queue, key)
+	}
+	for _, key := range own {
+		add(key, 0)
+	}
+	for _, e := range f.Entries() {
+		if !e.Expired(now) {
+			add(e.Fingerprint, e.Depth)
+		}
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
+		key := queue[0]
+		links, err := h.index.Statements(ctx, key, "delegate", "successor")
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range links {
+			switch body := s.Record.Body.(type) {
+			case *records.Delegate:
+				if depth[key] > 0 && s.Void == "" && len(body.Scopes) > 0 {
+					add(body.To, min(depth[key]-1, int(body.Depth)))
+				}
+			case *records.Successor:
+				if !body.To.IsZero() && s.Void == "" {
+					add(body.To, 0)
+				}
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(depth), func(a, b records.Fingerprint) int { return strings.Compare(a.String(), b.String()) }), nil
+}
+
+func add(sum *reconcile.Result, r reconcile.Result) {
+	sum.Records += r.Records
+	sum.Keys += r.Keys
+	sum.Refused += r.Refused
+	sum.Items += r.Items
+	sum.Received += r.Received
+	sum.Sent += r.Sent
+	sum.More = r.More
+}
+
+// Sync implements Network.
+func (n *Node) Sync(ctx context.Context, o SyncOptions, progress func(Synced)) (Synced, error) {
+	l, err := n.running(ctx)
+	if err != nil {
+		return Synced{}, err
+	}
+	return l.syncer.sync(ctx, o, progress)
+}
+
+// sync asks the peers that are there: one first, and then the others at once for
+// what that one did not have.
+func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced)) (Synced, error) {
+	all, err := s.meet(ctx)
+	if err != nil {
+		return Synced{}, err
+	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	all = all[:min(len(all), syncPeers)]
+	var mu sync.Mutex
+	sum := Synced{Complete: true}
+	told := func(r reconcile.Result) {
+		mu.Lock()
+		defer mu.Unlock()
+		sum.Records += int64(r.Records)
+		sum.Keys += int64(r.Keys)
+		sum.Refused += int64(r.Refused)
+		sum.Bytes += r.Received
+		if progress != nil {
+			progress(sum)
+		}
+	}
+	one := func(p peer.ID) error {
+		r, err := s.pullPatiently(ctx, p, o.All, told)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			s.live.log.Debug("pull", "peer", p.String(), "err", err)
+			sum.Failed++
+			return nil
+		}
+		sum.Peers++
+		sum.Complete = sum.Complete && !r.More
+		return nil
+	}
+	for len(all) > 0 && sum.Peers == 0 {
+		if err := one(all[0]); err != nil {
+			return Synced{}, err
+		}
+		all = all[1:]
+	}
+	others, _ := errgroup.WithContext(ctx)
+	others.SetLimit(syncWorkers)
+	for _, p := range all {
+		others.Go(func() error { return one(p) })
+	}
+	if err := others.Wait(); err != nil {
+		return Synced{}, err
+	}
+	if sum.Peers == 0 {
+		sum.Complete = false
+		return sum, nil
+	}
+	return sum, s.live.home.setSynced(time.Now())
+}
+
+// pullPatiently waits for a peer that is busy, as with the pull that its coming
+// has begun.
+func (s *syncer) pullPatiently(ctx context.Context, p peer.ID, all bool, told func(reconcile.Result)) (reconcile.Result, error) {
+	for tries := 0; ; tries++ {
+		r, err := s.pull(ctx, p, all, told)
+		if !errors.Is(err, reconcile.ErrBusy) || tries == syncTries {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-time.After(syncAgain):
+		}
+	}
+}
+
+// meet waits a moment for peers that can be pulled from.
+func (s *syncer) meet(ctx context.Context) ([]peer.ID, error) {
+	if _, ok := s.live.awaitPeers(ctx); !ok {
+		return nil, ctx.Err()
+	}
+	late := time.After(meetTimeout)
+	dialled := s.live.dialled
+	for {
+		change := s.live.changed.wait()
+		all := s.peers()
+		if len(all) > 0 && dialled == nil {
+			return all, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-late:
+			return all, nil
+		case <-dialled:
+			dialled = nil
+		case <-change:
+		}
+	}
+}
+
+func (h *Home) syncedPath() string { return filepath.Join(h.dir, "synced") }
+
+// Synced returns when some peer was last asked for all that this home lacks, and
+// the zero time when that never happened.
+func (h *Home) Synced() (time.Time, error) {
+	b, err := os.ReadFile(h.syncedPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read when records were last asked for: %w", err)
+	}
+	seconds, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		return time.Time{}, nil // written again after the next pull
+	}
+	return time.Unix(seconds, 0), nil
+}
+
+func (h *Home) setSynced(at time.Time) error {
+	if err := replaceFile(h.syncedPath(), fmt.Appendf(nil, "%d\n", at.Unix())); err != nil {
+		return fmt.Errorf("note when records were asked for: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package node
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/everythingstays/es/reconcile"
+)
+
+// When records are pulled (SPEC.md [N42] and up).
+const (
+	syncEvery   = 3 * time.Minute // from a random peer, give or take a fifth
+	syncSettle  = 5 * time.Second // after gossip has dropped messages
+	syncWorkers = 2               // peers at once
+	syncPeers   = 8               // that one Sync asks
+	syncShun    = 10 * time.Minute
+	syncAgain   = time.Second // after a peer that was busy
+	syncTries   = 5
+)
+
+// syncer pulls the records that gossip did not bring.
+type syncer struct {
+	live  *live
+	taker *taker
+	every time.Duration
+
+	mu    sync.Mutex
+	queue []peer.ID // to pull from, without repeats
+	busy  map[peer.ID]bool
+	shun  map[peer.ID]time.Time
+	wake  chan struct{}
+	lost  chan struct{} // gossip has dropped messages
+}
+
+func newSyncer(l *live) *syncer {
+	return &syncer{
+		live: l, taker: newTaker(l.judge), every: syncEvery,
+		busy: map[peer.ID]bool{}, shun: map[peer.ID]time.Time{},
+		wake: make(chan struct{}, syncWorkers), lost: make(chan struct{}, 1),
+	}
+}
+
+// run pulls from peers that come, and now and then from one of those that are
+// there, until ctx ends.
+func (s *syncer) run(ctx context.Context) {
+	met, err := s.live.host.EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted))
+	if err != nil {
+		s.live.log.Error("watch for peers to pull from", "err", err)
+		return
+	}
+	defer met.Close()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if !s.live.node.cfg.Ephemeral { // which pulls when it is told to
+		for range syncWorkers {
+			wg.Go(func() { s.work(ctx) })
+		}
+	}
+	for _, p := range s.peers() {
+		s.offer(p)
+	}
+	next := time.NewTimer(s.pause())
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-met.Out():
+			if who, ok := e.(event.EvtPeerIdentificationCompleted); ok && slices.Contains(who.Protocols, reconcile.Protocol) {
+				s.live.changed.fire()
+				s.offer(who.Peer)
+			}
+		case <-s.lost:
+			next.Reset(syncSettle)
+		case <-next.C:
+			s.offerAny()
+			next.Reset(s.pause())
+		}
+	}
+}
+
+// dropped is told that gossip lost messages: they are fetched once it is calmer.
+func (s *syncer) dropped() {
+	select {
+	case s.lost <- struct{}{}:
+	default:
+	}
+}
+
+// offerAny has one of the connected peers pulled from.
+func (s *syncer) offerAny() {
+	if all := s.peers(); len(all) > 0 {
+		s.offer(all[rand.IntN(len(all))])
+	}
+}
+
+func (s *syncer) pause() time.Duration {
+	return time.Duration(float64(s.every) * (0.8 + 0.4*rand.Float64()))
+}
+
+// peers returns the connected peers that can be pulled from.
+func (s *syncer) peers() []peer.ID {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(connected(s.live.host), func(p peer.ID) bool {
+		if until, ok := s.shun[p]; ok {
+			if now.Before(until) {
+				return true
+			}
+			delete(s.shun, p)
+		}
+		spoken, err := s.live.host.Peerstore().SupportsProtocols(p, reconcile.Protocol)
+		return err != nil || len(spoken) == 0
+	})
+}
+
+// offer has p pulled from soon.
+func (s *syncer) offer(p peer.ID) {
+	s.mu.Lock()
+	if slices.Contains(s.queue, p) {
+		s.mu.Unlock()
+		return
+	}
+	s.queue = append(s.queue, p)
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *syncer) work(ctx context.Context) {
+	for {
+		p, ok := s.next()
+		if !ok {
+			select {
+			case <-ctx.Done():
+				return
+			case <-s.wake:
+			}
+			continue
+		}
+		r, err := s.pull(ctx, p, false, nil)
+		if err == nil && !r.More {
+			err = s.live.home.setSynced(time.Now())
+		}
+		if err != nil && ctx.Err() == nil {
+			s.live.log.Debug("pull", "peer", p.String(), "err", err)
+		}
+	}
+}
+
+// next takes a peer off the queue that is not being pulled from.
+func (s *syncer) next() (peer.ID, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, p := range s.queue {
+		if !s.busy[p] {
+			s.queue = slices.Delete(s.queue, i, i+1)
+			return p, true
+		}
+	}
+	return "", false
+}
+
+// begin makes the caller the one who pulls from p.
+func (s *syncer) begin(p peer.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[p] {
+		return false
+	}
+	s.busy[p] = true
+	return true
+}
+
+func (s *syncer) end(p peer.ID) {
+	s.mu.Lock()
+	delete(s.busy, p)
+	waiting := len(s.queue) > 0
+	s.mu.Unlock()
+	s.taker.forget(p)
+	if waiting {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}

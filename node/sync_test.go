@@ -1,0 +1,273 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/reconcile"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+	"github.com/everythingstays/es/trust"
+)
+
+// heard makes a record of the author that nobody will be told of by gossip.
+func (a *author) heard(version string, module int) cid.Cid {
+	a.t.Helper()
+	v := a.sign(time.Now(), testRelease(version, someModule(module)))
+	if _, err := a.home.Index().Add(a.t.Context(), v, a.key.Key(), index.Source{}); err != nil {
+		a.t.Fatal(err)
+	}
+	return v.ID()
+}
+
+func (a *author) fingerprint() records.Fingerprint { return a.key.Key().Fingerprint() }
+
+func hasAll(n *testNode, ids ...cid.Cid) bool {
+	return !slices.ContainsFunc(ids, func(id cid.Cid) bool { return !n.has(id) })
+}
+
+// SPEC N43 and N44. Who comes late has what was said before, of those they trust.
+func TestPullOnConnect(t *testing.T) {
+	ctx := t.Context()
+	friend, stranger := newAuthor(t, testHome(t)), newAuthor(t, testHome(t))
+	said := []cid.Cid{friend.heard("1.0.0", 1), friend.heard("1.0.1", 2), friend.heard("1.1.0", 3)}
+	other := stranger.heard("1.0.0", 4)
+	// One home knows both.
+	v, key, err := stranger.home.Index().Envelope(ctx, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	take(t, friend.home, records.Item{Element: records.KeyElement(stranger.fingerprint(), key), Bytes: key},
+		records.Item{Element: records.RecordElement(stranger.fingerprint(), other), Bytes: v})
+
+	server := startNode(t, friend.home, Config{})
+	reader, curious, seeder := startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{Seed: SeedAll})
+	reader.trust(friend.fingerprint())
+	seeder.trust(friend.fingerprint())
+	for _, n := range []*testNode{reader, curious, seeder} {
+		if _, err := n.Connect(ctx, server.addr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "here", func() bool { return hasAll(reader, said...) })
+	until(t, "here, with strangers' records", func() bool {
+		return hasAll(curious, append(said, other)...) && hasAll(seeder, append(said, other)...)
+	})
+	// The reader is done: what it did not ask for does not come.
+	s, err := reader.Sync(ctx, SyncOptions{}, nil)
+	if err != nil || s.Peers != 1 || !s.Complete || s.Records != 0 {
+		t.Errorf("sync: %+v, %v", s, err)
+	}
+	if reader.has(other) {
+		t.Error("a stranger's record was pulled by who trusts others")
+	}
+	if s, err := reader.Sync(ctx, SyncOptions{All: true}, nil); err != nil || s.Records != 1 || !reader.has(other) {
+		t.Errorf("sync of everything: %+v, %v", s, err)
+	}
+	if p, err := reader.Peers(ctx); err != nil || len(p) != 1 || p[0].Records != 4 {
+		t.Errorf("peers: %+v, %v", p, err)
+	}
+	if at, err := reader.home.Synced(); err != nil || time.Since(at) > time.Minute {
+		t.Errorf("synced at %v, %v", at, err)
+	}
+}
+
+// take has a home store items as if a peer had sent them.
+func take(t *testing.T, h *Home, items ...records.Item) reconcile.Taken {
+	t.Helper()
+	done, err := testTaker(h).take(t.Context(), "12D3", items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+func testTaker(h *Home) *taker {
+	return newTaker(&judge{home: h, index: h.Index(), log: slog.New(slog.DiscardHandler), now: time.Now, quota: newQuota(), stored: func(sign.Verified, index.Outcome) {}})
+}
+
+// SPEC N43. A command without a daemon asks those it remembers.
+func TestSyncOfOneCommand(t *testing.T) {
+	ctx := t.Context()
+	a := newAuthor(t, testHome(t))
+	server := startNode(t, a.home, Config{})
+	h := testHome(t)
+	for i := range 3 {
+		id := a.heard([]string{"1.0.0", "1.1.0", "1.2.0"}[i], i)
+		n, err := Join(ctx, h, Config{Version: "test", Bootstrap: []string{server.addr()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := n.Sync(ctx, SyncOptions{}, nil)
+		if err != nil || s.Peers != 1 || s.Records != 1 || !s.Complete {
+			t.Errorf("sync %d: %+v, %v", i, s, err)
+		}
+		if ok, err := h.Index().Has(ctx, id); !ok || err != nil {
+			t.Errorf("sync %d brought another record: %v", i, err)
+		}
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	alone, err := Join(ctx, testHome(t), Config{Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alone.Close()
+	if s, err := alone.Sync(ctx, SyncOptions{}, nil); err != nil || s.Peers != 0 || s.Complete {
+		t.Errorf("sync with nobody: %+v, %v", s, err)
+	}
+}
+
+// SPEC N43. Delegates are pulled as deep as the line grants, and not what a denied
+// key delegates.
+func TestAuthorsToPull(t *testing.T) {
+	ctx := t.Context()
+	h := testHome(t)
+	var keys []*author
+	for range 6 {
+		keys = append(keys, newAuthor(t, testHome(t)))
+	}
+	own := newAuthor(t, h)
+	delegate := func(from, to int, depth int64) {
+		v := keys[from].sign(time.Now(), &records.Delegate{To: keys[to].fingerprint(), Scopes: []records.Scope{"*"}, Depth: depth, Until: time.Now().Add(time.Hour).Unix()})
+		if _, err := h.Index().Add(ctx, v, keys[from].key.Key(), index.Source{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	delegate(0, 1, 2)
+	delegate(1, 2, 0)
+	delegate(2, 3, 0) // too deep
+	delegate(4, 5, 1) // from a line without depth
+	for depth, want := range map[int][]int{0: {0, 4}, 1: {0, 1, 4}, 2: {0, 1, 2, 4}, 3: {0, 1, 2, 4}} {
+		f := new(trust.File)
+		for _, e := range []trust.Entry{
+			{Fingerprint: keys[0].fingerprint(), Scopes: []records.Scope{"*"}, Depth: depth},
+			{Fingerprint: keys[4].fingerprint(), Scopes: []records.Scope{"*"}},
+		} {
+			if _, err := f.AddKey(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := h.authors(ctx, f, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect := []string{own.fingerprint().String()}
+		for _, i := range want {
+			expect = append(expect, keys[i].fingerprint().String())
+		}
+		slices.Sort(expect)
+		var texts []string
+		for _, f := range got {
+			texts = append(texts, f.String())
+		}
+		if !slices.Equal(texts, expect) {
+			t.Errorf("depth %d: %v, want %v", depth, texts, expect)
+		}
+	}
+}
+
+// SPEC N42. What a pull brings, item by item.
+func TestTake(t *testing.T) {
+	ctx := t.Context()
+	a := newAuthor(t, testHome(t))
+	key := records.Item{Element: records.KeyElement(a.fingerprint(), a.key.Key().Block()), Bytes: a.key.Key().Block()}
+	item := func(at time.Duration, version string) records.Item {
+		v := a.sign(time.Now().Add(at), testRelease(version, someModule(0)))
+		return records.Item{Element: records.RecordElement(a.fingerprint(), v.ID()), Bytes: v.Envelope()}
+	}
+	now, old, future := item(0, "1.0.0"), item(0, "0.1.0"), item(time.Hour, "2.0.0")
+	forged := now
+	forged.Bytes = bytes.Clone(now.Bytes)
+	forged.Bytes[len(forged.Bytes)-1] ^= 1
+	lineFor := func(format string) func(*Home) {
+		return func(h *Home) {
+			if err := replaceFile(h.TrustPath(), []byte(format+" "+a.fingerprint().String()+" *\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		prepare func(*Home)
+		batches [][]records.Item
+		want    reconcile.Taken
+		offence bool
+	}{
+		"a stranger":                     {nil, [][]records.Item{{key, now, old}}, reconcile.Taken{Records: 2}, false},
+		"the key in an earlier batch":    {nil, [][]records.Item{{key}, {now}}, reconcile.Taken{Records: 1}, false},
+		"no key":                         {nil, [][]records.Item{{now}}, reconcile.Taken{Refused: 1}, false},
+		"a key of a stranger alone":      {nil, [][]records.Item{{key}}, reconcile.Taken{}, false},
+		"a stranger's future":            {nil, [][]records.Item{{key, future}}, reconcile.Taken{Refused: 1}, false},
+		"a friend's future":              {lineFor("key"), [][]records.Item{{key, future}}, reconcile.Taken{Records: 1}, false},
+		"a friend's key alone":           {lineFor("key"), [][]records.Item{{key}}, reconcile.Taken{Keys: 1}, false},
+		"twice":                          {nil, [][]records.Item{{key, now}, {key, now}}, reconcile.Taken{Records: 1}, false},
+		"a denied author":                {denied(a), [][]records.Item{{key, now}}, reconcile.Taken{Refused: 2}, false},
+		"a forgery beside a good record": {nil, [][]records.Item{{key, old, forged}}, reconcile.Taken{}, true},
+		"no key block":                   {nil, [][]records.Item{{records.Item{Element: key.Element, Bytes: []byte("key")}}}, reconcile.Taken{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := testHome(t)
+			if c.prepare != nil {
+				c.prepare(h)
+			}
+			tk := testTaker(h)
+			var sum reconcile.Taken
+			var failure error
+			for _, b := range c.batches {
+				done, err := tk.take(ctx, "12D3", b)
+				sum.Records, sum.Keys, sum.Refused = sum.Records+done.Records, sum.Keys+done.Keys, sum.Refused+done.Refused
+				failure = errors.Join(failure, err)
+			}
+			if sum != c.want || errors.As(failure, new(*reconcile.OffenceError)) != c.offence || (failure != nil) != c.offence {
+				t.Errorf("taken %+v, want %+v; %v", sum, c.want, failure)
+			}
+			if n, err := h.Index().Counts(ctx); err != nil || n.Records != int64(c.want.Records) {
+				t.Errorf("%d records are stored, want %d: %v", n.Records, c.want.Records, err)
+			}
+		})
+	}
+}
+
+func denied(a *author) func(*Home) {
+	return func(h *Home) {
+		if err := replaceFile(h.TrustPath(), []byte("deny "+a.fingerprint().String()+"\n")); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+}
+
+// SPEC N45. How far the clocks of peers are away, and what they have.
+func TestSurvey(t *testing.T) {
+	ctx := t.Context()
+	a, b := newAuthor(t, testHome(t)), newAuthor(t, testHome(t))
+	a.heard("1.0.0", 1)
+	server, reader := startNode(t, a.home, Config{}), startNode(t, b.home, Config{})
+	server.trust(a.fingerprint())
+	b.heard("1.0.0", 2)
+	reader.trust(a.fingerprint())
+	reader.join(server)
+	both := []records.Fingerprint{a.fingerprint(), b.fingerprint()}
+	until(t, "pulled", func() bool {
+		all, err := reader.Survey(ctx, both)
+		return err == nil && len(all) == 1 && all[0].Authors[a.fingerprint()] == SameRecords
+	})
+	a.heard("1.1.0", 3)
+	all, err := reader.Survey(ctx, both)
+	if err != nil || len(all) != 1 || all[0].Peer != server.live.host.ID().String() {
+		t.Fatalf("survey: %+v, %v", all, err)
+	}
+	if all[0].Authors[a.fingerprint()] != MoreThere || all[0].Authors[b.fingerprint()] != MoreHere {
+		t.Errorf("survey: %+v", all[0].Authors)
+	}
+	if offset, n := MedianOffset(all); n != 1 || offset.Abs() > 10*time.Second {
+		t.Errorf("clocks are %v apart by %d peers", offset, n)
+	}
+}
