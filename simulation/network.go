@@ -34,10 +34,10 @@ type Config struct {
 	Mbps    int           // that a host can send, and receive; 0 means 100
 	Seed    uint64
 
-	// The connection manager of each of Hosts closes connections down to
-	// ConnsLow when there are more than ConnsHigh, but none that is younger than
-	// 20 s. 0 means that there is none to speak of.
-	ConnsLow, ConnsHigh int
+	// Conns says how many connections each of Hosts may have: from high on its
+	// connection manager closes those that are older than 20 s, down to low. Nil
+	// is for any number.
+	Conns func(i int) (low, high int)
 }
 
 // raceEnabled is set in builds with the race detector.
@@ -98,12 +98,12 @@ func Run(t *testing.T, cfg Config, f func(t *testing.T, n *Network)) {
 
 func (n *Network) make() error {
 	settings := simlibp2p.NetworkSettings{UseBlankHost: true}
-	low, high := n.cfg.ConnsLow, n.cfg.ConnsHigh
-	if high == 0 {
-		low, high = 1<<20, 1<<20
-	}
 	var err error
-	settings.BlankHostOptsForHostIdx = func(int) simlibp2p.BlankHostOpts {
+	settings.BlankHostOptsForHostIdx = func(i int) simlibp2p.BlankHostOpts {
+		low, high := 1<<20, 1<<20
+		if n.cfg.Conns != nil {
+			low, high = n.cfg.Conns(i)
+		}
 		conns, failed := connmgr.NewConnManager(low, high, connmgr.WithGracePeriod(20*time.Second))
 		if failed != nil {
 			err = failed
@@ -116,7 +116,21 @@ func (n *Network) make() error {
 		return failed
 	}
 	sim.Logger = slog.New(slog.DiscardHandler) // it logs what route loses
-	n.sim, n.Hosts = sim, meta.Nodes
+	n.sim = sim
+	for _, h := range meta.Nodes {
+		n.Hosts = append(n.Hosts, &simulated{Host: h})
+	}
+	return err
+}
+
+// simulated is a host that may be closed twice: by a test, and at the end.
+type simulated struct {
+	host.Host
+	closing sync.Once
+}
+
+func (h *simulated) Close() (err error) {
+	h.closing.Do(func() { err = h.Host.Close() })
 	return err
 }
 
@@ -159,8 +173,8 @@ func (n *Network) route(p *simnet.Packet) time.Duration {
 	}
 	// The same for all packets of a pair, both ways: reordering is not what is
 	// simulated.
-	pair := rand.NewPCG(n.cfg.Seed^uint64(min(from, to)), uint64(max(from, to)))
-	off := 2*rand.New(pair).Float64() - 1
+	pair := uint64(min(from, to))<<32 | uint64(max(from, to))
+	off := float64((pair^n.cfg.Seed)*0x9e3779b97f4a7c15>>11)/(1<<52) - 1
 	return time.Duration(float64(n.cfg.Latency) * (1 + n.cfg.Jitter*off))
 }
 
