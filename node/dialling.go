@@ -3,10 +3,12 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
@@ -17,6 +19,7 @@ import (
 
 const (
 	enoughPeers   = 16 // remembered peers are dialled until there are so many
+	enoughChosen  = 8  // ... and this node dialled so many of them: those who come by themselves may all be one
 	firstDials    = 3 * time.Second
 	redialFirst   = 5 * time.Second
 	redialMost    = 5 * time.Minute
@@ -51,24 +54,40 @@ func (l *live) keepDialling(ctx context.Context) {
 	}
 }
 
+// isChosen reports whether this node dialled p.
+func isChosen(h host.Host, p peer.ID) bool {
+	return slices.ContainsFunc(h.Network().ConnsToPeer(p), func(c network.Conn) bool {
+		return c.Stat().Direction == network.DirOutbound
+	})
+}
+
 // candidate is a peer to dial, and how it was found.
 type candidate struct {
 	peer.AddrInfo
 	how string
 }
 
-// candidates are the peers to dial, best first.
-func (l *live) candidates() []candidate {
+// candidates are the peers to dial, best first, without those that skip holds
+// for.
+func (l *live) candidates(skip func(peer.ID) bool) []candidate {
 	var out []candidate
 	for _, info := range l.node.bootstrap {
+		if skip(info.ID) {
+			continue
+		}
 		out = append(out, candidate{info, foundAsked})
 	}
 	known, err := l.home.knownPeers()
 	if err != nil {
 		l.log.Error("read remembered peers", "err", err)
 	}
-	room := enoughPeers - len(connected(l.host))
+	peers := connected(l.host)
+	chosen := slices.DeleteFunc(slices.Clone(peers), func(p peer.ID) bool { return !isChosen(l.host, p) })
+	room := max(enoughPeers-len(peers), enoughChosen-len(chosen))
 	for _, k := range known {
+		if skip(k.ID) {
+			continue
+		}
 		if k.Asked || room > 0 {
 			how := foundRemembered
 			if k.Asked {
@@ -84,16 +103,15 @@ func (l *live) candidates() []candidate {
 func (l *live) dialAll(ctx context.Context, tries map[peer.ID]attempt) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	for _, info := range l.candidates() {
-		if info.ID == l.host.ID() || l.isConnected(info.ID) {
-			continue
-		}
+	skip := func(p peer.ID) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return p == l.host.ID() || l.isConnected(p) || time.Now().Before(tries[p].next)
+	}
+	for _, info := range l.candidates(skip) {
 		mu.Lock()
 		t := tries[info.ID]
 		mu.Unlock()
-		if time.Now().Before(t.next) {
-			continue
-		}
 		wg.Go(func() {
 			err := l.find.dial(ctx, info.AddrInfo, info.how, dialTimeout)
 			mu.Lock()
@@ -122,7 +140,7 @@ func (l *live) awaitPeers(ctx context.Context) (tried int, ok bool) {
 		select {
 		case <-l.dialled:
 			// Somebody may have come between the two looks.
-			return len(l.candidates()), len(connected(l.host)) > 0
+			return len(l.candidates(func(peer.ID) bool { return false })), len(connected(l.host)) > 0
 		default:
 		}
 		select {
