@@ -121,7 +121,7 @@ func TestLocalAPI(t *testing.T) {
 func TestClientGoesAway(t *testing.T) {
 	n, other := startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{})
 	n.join(other)
-	n.live.patience.first = time.Hour
+	n.live.patience.lacking = time.Hour
 	c := dialDaemon(t, n.home)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -19,6 +19,7 @@ import (
 const (
 	fetchWorkers  = 32               // blocks asked for at once
 	firstBlock    = 10 * time.Second // until the first block comes
+	lackingWait   = time.Second      // the same when all who are connected said that they lack it
 	idleBlock     = 30 * time.Second // between blocks
 	progressEvery = 100 * time.Millisecond
 	askAgain      = 250 * time.Millisecond // when bitswap ends a want by itself
@@ -44,22 +45,31 @@ func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) error
 	if progress == nil {
 		progress = func(Progress) {}
 	}
+	var p Progress
 	ctx, give := context.WithCancelCause(ctx)
 	defer give(nil)
 	f := &fetch{live: l, root: w.Root, give: give, wanted: map[cid.Cid]struct{}{}, limit: l.patience.first}
-	if w.Record.Defined() {
-		l.callSender(ctx, w.Record)
+	sent, err := l.transferTree(ctx, w, func(now Progress) { p = now; progress(now) })
+	if err != nil {
+		return fmt.Errorf("fetch %s: %w", w.Root, err)
+	}
+	if sent.Complete {
+		return nil
+	}
+	if sent.Failed == 0 && !l.strangers() {
+		f.limit = l.patience.lacking
 	}
 	f.server = l.exchange.NewSession(ctx)
 	f.waiting = time.AfterFunc(time.Hour, f.giveUp)
 	f.waiting.Stop()
 	defer f.waiting.Stop()
 
-	var p Progress
+	var walked Progress
 	var last time.Time
 	visit := func(c cid.Cid, b []byte) error {
-		p.Blocks++
-		p.Bytes += int64(len(b))
+		walked.Blocks++
+		walked.Bytes += int64(len(b))
+		p.Blocks, p.Bytes = max(p.Blocks, walked.Blocks), max(p.Bytes, walked.Bytes)
 		if now := time.Now(); now.Sub(last) >= progressEvery {
 			last = now
 			p.Peers = len(connected(l.host))
@@ -67,7 +77,7 @@ func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) error
 		}
 		return nil
 	}
-	err := modules.Walk(ctx, f, modules.Bounds{CID: w.Root, Size: w.Size, Files: w.Files}, fetchWorkers, visit)
+	err = modules.Walk(ctx, f, modules.Bounds{CID: w.Root, Size: w.Size, Files: w.Files}, fetchWorkers, visit)
 	var away *UnreachableError
 	if errors.As(context.Cause(ctx), &away) {
 		return away
@@ -149,27 +159,6 @@ func (f *fetch) giveUp() {
 	for c := range f.wanted {
 		f.give(&UnreachableError{Root: f.root, Missing: c, Peers: len(connected(f.live.host))})
 		return
-	}
-}
-
-// callSender connects to the peer that sent a record, who is likely to have what
-// it names. Failing is no error: others may have it.
-func (l *live) callSender(ctx context.Context, record cid.Cid) {
-	r, err := l.home.index.Release(ctx, record)
-	if err != nil || r.Peer == "" {
-		return
-	}
-	known, err := l.home.knownPeers()
-	if err != nil {
-		return
-	}
-	for _, k := range known {
-		if k.ID.String() == r.Peer && !l.isConnected(k.ID) {
-			if err := dial(ctx, l.host, k.info()); err != nil {
-				l.log.Debug("dial the sender of a record", "peer", r.Peer, "err", err)
-			}
-			return
-		}
 	}
 }
 

@@ -27,12 +27,13 @@ import (
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
+	"github.com/everythingstays/es/transfer"
 )
 
 // patience is how long a fetch waits for blocks, and a node for one command for
 // somebody to ask for them.
 type patience struct {
-	first, idle, quiet time.Duration
+	first, lacking, idle, quiet time.Duration
 }
 
 const (
@@ -50,6 +51,7 @@ type live struct {
 
 	host      host.Host
 	exchange  *bitswap.Bitswap
+	transfer  *transfer.Exchange
 	gossip    *gossip.Gossip
 	reconcile *reconcile.Reconcile
 	judge     *judge
@@ -62,7 +64,7 @@ type live struct {
 	server    *server // nil without a local API
 	changed   signal  // a peer has come or gone
 	dialled   chan struct{}
-	served    clock // when bitswap last read a block for a peer
+	served    clock // when a block or a record was last read for a peer
 }
 
 // start makes everything that runs; on an error nothing is left behind.
@@ -92,6 +94,7 @@ func (n *Node) start() (_ *live, err error) {
 		ConnectedF:    func(network.Network, network.Conn) { l.changed.fire() },
 		DisconnectedF: func(network.Network, network.Conn) { l.changed.fire() },
 	})
+	l.transfer = newTransfer(l)
 	l.seeder = newSeeder(l)
 	l.outbox = newOutbox(l)
 	l.given = newGiven()
@@ -168,6 +171,11 @@ func (l *live) run(ctx context.Context) error {
 	})
 	late.Go(func() {
 		if err := l.reconcile.Run(base); err != nil {
+			cancel(err)
+		}
+	})
+	late.Go(func() {
+		if err := l.transfer.Run(base); err != nil {
 			cancel(err)
 		}
 	})

@@ -59,9 +59,11 @@ type Want struct {
 
 // Progress is how far a fetch is.
 type Progress struct {
-	Bytes  int64 `json:"bytes"`  // of the blocks that are here, also those that were before
-	Blocks int64 `json:"blocks"` // likewise
-	Peers  int   `json:"peers"`  // connected
+	Bytes    int64 `json:"bytes"`    // of the blocks that are here, also those that were before
+	Blocks   int64 `json:"blocks"`   // likewise
+	Received int64 `json:"received"` // bytes of blocks that peers sent for this fetch
+	From     int   `json:"from"`     // how many es nodes some of them came from
+	Peers    int   `json:"peers"`    // connected
 }
 
 // PeerInfo describes a connected peer.

@@ -92,7 +92,7 @@ var ErrClosed = errors.New("the node is closed")
 func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
 	n := &Node{
 		home:      h,
-		patience:  patience{first: firstBlock, idle: idleBlock, quiet: lingerQuiet},
+		patience:  patience{first: firstBlock, lacking: lackingWait, idle: idleBlock, quiet: lingerQuiet},
 		idle:      idleStream,
 		reprovide: reprovideEvery,
 		ready:     make(chan struct{}),

@@ -1,0 +1,170 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/transfer"
+)
+
+// strangersFirst is how long a fetch that is connected to nobody who speaks
+// transfer waits for one before it turns to bitswap.
+const strangersFirst = 500 * time.Millisecond
+
+func newTransfer(l *live) *transfer.Exchange {
+	return transfer.New(l.host, transfer.Config{
+		Store:  transferStore{l.home.blocks},
+		Served: func(peer.ID) { l.served.set() },
+		Offence: func(p peer.ID, err error) {
+			l.log.Warn("disconnect a peer that sent a bad block", "peer", p.String(), "err", err)
+			if err := l.host.Network().ClosePeer(p); err != nil {
+				l.log.Debug("disconnect", "peer", p.String(), "err", err)
+			}
+		},
+	})
+}
+
+// transferStore is the block store as package transfer wants it, which verifies
+// what it puts.
+type transferStore struct{ *BlockStore }
+
+func (s transferStore) Put(ctx context.Context, c cid.Cid, b []byte) error {
+	return s.putVerified(ctx, c, b)
+}
+
+// transferTree fetches from peers that speak transfer.
+func (l *live) transferTree(ctx context.Context, w Want, progress func(Progress)) (transfer.Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	peers, starved := make(chan peer.ID), make(chan struct{}, 1)
+	asking.Go(func() { l.findProviders(ctx, w, peers, starved) })
+	providers := transfer.Providers{Peers: peers, Starved: func() {
+		select {
+		case starved <- struct{}{}:
+		default:
+		}
+	}}
+	bounds := modules.Bounds{CID: w.Root, Size: w.Size, Files: w.Files}
+	return l.transfer.Fetch(ctx, bounds, providers, func(p transfer.Progress) {
+		progress(Progress{Bytes: p.Bytes, Blocks: p.Blocks, Received: p.Received, From: p.Givers, Peers: len(connected(l.host))})
+	})
+}
+
+// findProviders sends the peers that may give what w wants to peers, the best
+// first, and closes it when nobody else is to be expected. It looks for others
+// when those who are there do not suffice.
+func (l *live) findProviders(ctx context.Context, w Want, peers chan<- peer.ID, starved <-chan struct{}) {
+	defer close(peers)
+	var offered []peer.ID
+	offer := func(p peer.ID) {
+		if slices.Contains(offered, p) || !l.mayTransfer(p) {
+			return
+		}
+		offered = append(offered, p)
+		select {
+		case peers <- p:
+		case <-ctx.Done():
+		}
+	}
+	sender, called := l.senderOf(ctx, w.Record), make(chan struct{})
+	var calling sync.WaitGroup
+	defer calling.Wait()
+	calling.Go(func() {
+		defer close(called)
+		l.call(ctx, sender)
+	})
+	if l.isConnected(sender.ID) {
+		offer(sender.ID)
+	}
+	strangers := time.NewTimer(strangersFirst)
+	defer strangers.Stop()
+	dialled := l.dialled
+	for dialled != nil || called != nil {
+		change := l.changed.wait()
+		for _, p := range connected(l.host) {
+			offer(p)
+		}
+		select {
+		case <-change:
+		case <-dialled:
+			dialled = nil
+		case <-called:
+			called = nil
+		case <-strangers.C:
+			if len(offered) == 0 && len(connected(l.host)) > 0 {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+	for _, p := range connected(l.host) {
+		offer(p)
+	}
+	select {
+	case <-starved:
+	case <-ctx.Done():
+		return
+	}
+	for p := range l.moreProviders(ctx, w.Root) {
+		offer(p.ID)
+	}
+}
+
+// mayTransfer reports whether a peer speaks transfer or has not said yet.
+func (l *live) mayTransfer(p peer.ID) bool {
+	protocols, err := l.host.Peerstore().GetProtocols(p)
+	return err != nil || len(protocols) == 0 || slices.Contains(protocols, transfer.ID)
+}
+
+// strangers reports whether anybody is connected who has blocks and does not
+// speak transfer.
+func (l *live) strangers() bool {
+	return slices.ContainsFunc(connected(l.host), func(p peer.ID) bool { return !l.mayTransfer(p) })
+}
+
+// senderOf returns the peer that sent a record, who is likely to have what it
+// names.
+func (l *live) senderOf(ctx context.Context, record cid.Cid) peer.AddrInfo {
+	if !record.Defined() {
+		return peer.AddrInfo{}
+	}
+	r, err := l.home.index.Release(ctx, record)
+	if err != nil || r.Peer == "" {
+		return peer.AddrInfo{}
+	}
+	id, err := peer.Decode(r.Peer)
+	if err != nil {
+		return peer.AddrInfo{}
+	}
+	info := peer.AddrInfo{ID: id}
+	known, err := l.home.knownPeers()
+	if err != nil {
+		return info
+	}
+	for _, k := range known {
+		if k.ID == id {
+			return k.info()
+		}
+	}
+	return info
+}
+
+// call connects to a peer. Failing is no error: others may have what it has.
+func (l *live) call(ctx context.Context, p peer.AddrInfo) {
+	if p.ID == "" || len(p.Addrs) == 0 || l.host.Network().Connectedness(p.ID) == network.Connected {
+		return
+	}
+	if err := dial(ctx, l.host, p); err != nil {
+		l.log.Debug("dial the sender of a record", "peer", p.ID.String(), "err", err)
+	}
+}

@@ -1,0 +1,167 @@
+package transfer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Store is where blocks are. Its methods are called from several goroutines.
+type Store interface {
+	// Get returns the bytes of a block after verifying them. Any error means
+	// that the block is not here.
+	Get(ctx context.Context, c cid.Cid) ([]byte, error)
+	// Put keeps a block that is not here. Its hash was verified; b is used again
+	// when Put has returned.
+	Put(ctx context.Context, c cid.Cid, b []byte) error
+}
+
+// Config says how an Exchange works.
+type Config struct {
+	Store Store
+	// Served, if not nil, is called whenever a block was read for a peer.
+	Served func(peer.ID)
+	// Offence, if not nil, is told of peers that sent wrong bytes. They are not
+	// asked again for a while.
+	Offence func(peer.ID, error)
+
+	patience patience // zero: the defaults
+}
+
+// patience is how long others are waited for.
+type patience struct {
+	idle  time.Duration // for the next 64 KiB, as client and as server
+	steal time.Duration // until what one peer was asked for is asked of an idle one too
+	busy  time.Duration // until a peer that is busy is asked again
+}
+
+// Waiting (SPEC.md [B9] and [B13]).
+const (
+	idleTimeout  = 10 * time.Second
+	stealAfter   = 2 * time.Second
+	busyPause    = time.Second
+	streamPause  = 5 * time.Second // until a stream that nobody uses is closed
+	stallPenalty = time.Minute
+	liePenalty   = 10 * time.Minute
+)
+
+const maxPeersKnown = 1024 // peers with counters, and shunned peers
+
+// Stats counts blocks and their bytes that were exchanged with one peer.
+type Stats struct {
+	BlocksIn, BytesIn   int64 // received and right
+	BlocksOut, BytesOut int64 // sent
+}
+
+// Exchange serves blocks to other es nodes and fetches trees from them.
+type Exchange struct {
+	host  host.Host
+	cfg   Config
+	slots chan struct{} // answers that are being sent
+
+	mu      sync.Mutex
+	closed  bool
+	serving map[peer.ID]int // streams that peers have opened
+	streams map[network.Stream]struct{}
+	running sync.WaitGroup // a count for each goroutine that uses a stream
+	lines   map[peer.ID]*line
+	jobs    []*job
+	shunned map[peer.ID]time.Time
+	stats   map[peer.ID]*Stats
+}
+
+// New makes an Exchange. It serves while Run runs.
+func New(h host.Host, cfg Config) *Exchange {
+	p := &cfg.patience
+	if *p == (patience{}) {
+		*p = patience{idle: idleTimeout, steal: stealAfter, busy: busyPause}
+	}
+	return &Exchange{
+		host: h, cfg: cfg, slots: make(chan struct{}, maxAnswers),
+		serving: map[peer.ID]int{}, streams: map[network.Stream]struct{}{},
+		lines: map[peer.ID]*line{}, shunned: map[peer.ID]time.Time{}, stats: map[peer.ID]*Stats{},
+	}
+}
+
+// Run serves until ctx ends. It returns nil when all streams are closed, also
+// those of fetches, which then fail.
+func (x *Exchange) Run(ctx context.Context) error {
+	x.host.SetStreamHandler(ID, func(s network.Stream) {
+		if !x.admit(s) {
+			_ = s.ResetWithError(network.StreamResourceLimitExceeded)
+			return
+		}
+		defer x.dismiss(s)
+		x.serve(ctx, s)
+	})
+	<-ctx.Done()
+	x.host.RemoveStreamHandler(ID)
+	x.mu.Lock()
+	x.closed = true
+	for s := range x.streams {
+		_ = s.Reset()
+	}
+	for _, l := range x.lines {
+		for _, st := range l.streams {
+			st.cancel()
+		}
+	}
+	x.mu.Unlock()
+	x.running.Wait()
+	return nil
+}
+
+// Stats returns what was exchanged with a peer since it was last forgotten: of
+// 1,024 peers the counters are kept.
+func (x *Exchange) Stats(p peer.ID) Stats {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if s := x.stats[p]; s != nil {
+		return *s
+	}
+	return Stats{}
+}
+
+// count is called with x.mu held.
+func (x *Exchange) count(p peer.ID) *Stats {
+	s := x.stats[p]
+	if s == nil {
+		for other := range x.stats {
+			if len(x.stats) < maxPeersKnown {
+				break
+			}
+			if x.host.Network().Connectedness(other) != network.Connected {
+				delete(x.stats, other)
+			}
+		}
+		s = new(Stats)
+		if len(x.stats) < maxPeersKnown {
+			x.stats[p] = s
+		}
+	}
+	return s
+}
+
+// open notes a stream that Run closes, unless it has ended.
+func (x *Exchange) open(s network.Stream) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return false
+	}
+	x.streams[s] = struct{}{}
+	x.running.Add(1)
+	return true
+}
+
+func (x *Exchange) over(s network.Stream) {
+	x.mu.Lock()
+	delete(x.streams, s)
+	x.mu.Unlock()
+	x.running.Done()
+}
