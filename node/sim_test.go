@@ -1,0 +1,273 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/marcopolo/simnet"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/simulation"
+)
+
+// simSeed is 1 or ES_SEED.
+func simSeed() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("ES_SEED"), 10, 64); err == nil {
+		return n
+	}
+	return 1
+}
+
+// A village is some whole nodes, with homes on the disk, in a simulated network.
+type village struct {
+	t     *testing.T
+	net   *simulation.Network
+	nodes []*villager
+}
+
+// A villager is a node that is there at times.
+type villager struct {
+	v      *village
+	i      int
+	author *author
+	known  []string // bootstrap addresses
+	addr   string
+	node   *Node // nil while it is away
+	stop   func()
+
+	mu        sync.Mutex
+	published []cid.Cid
+}
+
+// found makes a village of n nodes, each of which knows a few others. None is
+// there yet.
+func found(t *testing.T, net *simulation.Network, n, knows int) *village {
+	t.Helper()
+	v := &village{t: t, net: net}
+	for i := range n {
+		h := testHome(t)
+		key, err := h.identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := peer.IDFromPrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := fmt.Sprintf("/ip4/%s/udp/8000/quic-v1/p2p/%s", simnet.IntToPublicIPv4(i), id)
+		v.nodes = append(v.nodes, &villager{v: v, i: i, author: newAuthor(t, h), addr: addr})
+	}
+	for i, a := range v.nodes {
+		for _, j := range net.Rand.Perm(n) {
+			if j != i && len(a.known) < knows {
+				a.known = append(a.known, v.nodes[j].addr)
+			}
+		}
+	}
+	return v
+}
+
+// come starts the node, with the home it had before.
+func (a *villager) come() {
+	t := a.v.t
+	t.Helper()
+	n, err := New(t.Context(), a.author.home, Config{Bootstrap: a.known, Version: "test", Log: logTo(fmt.Sprint(a.i))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.hostOptions = a.v.net.HostOptions(a.i)
+	n.noServer = true
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	select {
+	case <-n.Ready():
+	case err := <-done:
+		cancel()
+		t.Fatalf("run node %d: %v", a.i, err)
+	}
+	a.node = n
+	a.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run node %d: %v", a.i, err)
+		}
+		a.node = nil
+	})
+}
+
+func (v *village) come() {
+	v.t.Helper()
+	for _, a := range v.nodes {
+		a.come()
+	}
+}
+
+func (v *village) leave() {
+	for _, a := range v.nodes {
+		if a.node != nil {
+			a.stop()
+		}
+	}
+}
+
+// publish makes a record and announces it, if the node is there.
+func (a *villager) publish() cid.Cid {
+	t := a.v.t
+	t.Helper()
+	k := len(a.published)
+	id := a.author.store(a.author.sign(time.Now(), testRelease(fmt.Sprintf("%d.0.0", k), someModule(1000*a.i+k))))
+	a.published = append(a.published, id)
+	if a.node != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if _, err := a.node.Announce(ctx, []cid.Cid{id}); err != nil && ctx.Err() == nil {
+			t.Errorf("node %d: %v", a.i, err)
+		}
+	}
+	return id
+}
+
+// missing counts the published records that nodes lack.
+func (v *village) missing() (missing, all int) {
+	v.t.Helper()
+	for _, a := range v.nodes {
+		for _, b := range v.nodes {
+			for _, id := range b.published {
+				all++
+				has, err := a.author.home.Index().Has(v.t.Context(), id)
+				if err != nil {
+					v.t.Fatal(err)
+				}
+				if !has {
+					missing++
+				}
+			}
+		}
+	}
+	return missing, all
+}
+
+// equal reports whether all sets are the same, key blocks included. (Nobody keeps
+// the key of a stranger without records.)
+func (v *village) equal() bool {
+	v.t.Helper()
+	var sums []records.Sum
+	for _, a := range v.nodes {
+		sum, err := a.author.home.Index().Sum(v.t.Context(), records.Range{})
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		sums = append(sums, sum)
+	}
+	return len(slices.Compact(sums)) == 1
+}
+
+// A record that one of a few whole nodes publishes is seen by all, and a node that
+// was away has what was published meanwhile.
+func TestVillage(t *testing.T) {
+	simulation.Run(t, simulation.Config{Latency: 20 * time.Millisecond, Seed: simSeed()}, func(t *testing.T, net *simulation.Network) {
+		v := found(t, net, 6, 3)
+		defer v.leave()
+		v.come()
+		simulation.Settle(10 * time.Second)
+		for _, a := range v.nodes {
+			a.publish()
+		}
+		simulation.Settle(time.Second)
+		if missing, all := v.missing(); missing > 0 || all == 0 {
+			t.Errorf("%d of %d deliveries are missing", missing, all)
+		}
+		away := v.nodes[5]
+		away.stop()
+		v.nodes[1].publish()
+		simulation.Settle(time.Minute)
+		if missing, _ := v.missing(); missing != 1 {
+			t.Errorf("%d deliveries are missing, want one: to the node that is away", missing)
+		}
+		away.come()
+		simulation.Settle(10 * time.Second)
+		if !v.equal() {
+			missing, all := v.missing()
+			t.Errorf("the node that was away is not equal: %d of %d deliveries are missing", missing, all)
+		}
+	})
+}
+
+// Whole nodes that come and go, in a network that loses every fifth packet and is
+// in three parts for a while, have all the same records three periods of pulling
+// after it is one again.
+func TestChurnAndPartitions(t *testing.T) {
+	nodes, rounds, minutes := 8, 1, 4
+	if full {
+		nodes, rounds, minutes = 20, 20, 10
+	}
+	for round := range rounds {
+		seed := simSeed() + uint64(round)
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			simulation.Run(t, simulation.Config{Latency: 20 * time.Millisecond, Jitter: 0.5, Loss: 0.2, Seed: seed}, func(t *testing.T, net *simulation.Network) {
+				v := found(t, net, nodes, 4)
+				defer v.leave()
+				v.come()
+				simulation.Settle(10 * time.Second)
+				for i := range nodes {
+					net.Move(i%3, i)
+				}
+				v.live(time.Duration(minutes)*time.Minute, 3*time.Second)
+				for _, a := range v.nodes {
+					if a.node == nil {
+						a.come()
+					}
+				}
+				net.Heal()
+				if missing, all := v.missing(); missing < all/3 {
+					t.Errorf("only %d of %d deliveries are missing when the network becomes one: the test shows nothing", missing, all)
+				}
+				v.converge(3)
+			})
+		})
+	}
+}
+
+// live has nodes publish, leave and come back at random.
+func (v *village) live(howLong, every time.Duration) {
+	v.t.Helper()
+	for _, a := range v.nodes {
+		a.publish()
+	}
+	for end := time.Now().Add(howLong); time.Now().Before(end); time.Sleep(every) {
+		v.nodes[v.net.Rand.IntN(len(v.nodes))].publish()
+		a := v.nodes[v.net.Rand.IntN(len(v.nodes))]
+		switch {
+		case a.node == nil:
+			a.come()
+		case v.net.Rand.IntN(4) == 0:
+			a.stop()
+		}
+	}
+}
+
+// converge fails unless all nodes are equal within some periods of pulling.
+func (v *village) converge(periods int) {
+	v.t.Helper()
+	start := time.Now()
+	for !v.equal() {
+		missing, all := v.missing()
+		if passed := time.Since(start); passed > time.Duration(periods)*syncEvery {
+			v.t.Errorf("%v after the network became one, %d of %d deliveries are missing", passed, missing, all)
+			return
+		}
+		simulation.Settle(10 * time.Second)
+	}
+	_, all := v.missing()
+	sent, lost := v.net.Packets()
+	v.t.Logf("%d nodes, %d deliveries: equal %v after the network became one; %d of %d packets were lost", len(v.nodes), all, time.Since(start).Round(time.Second), lost, sent)
+}
