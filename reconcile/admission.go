@@ -31,12 +31,10 @@ type admission struct {
 
 // served is a session that has a place.
 type served struct {
-	peer  peer.ID
-	yield func() // ends the session
-
-	waiting bool // for the peer, to send or to take something
+	peer    peer.ID
+	yield   func() // ends the session
+	waiting bool   // for the peer, to send or to take something
 	since   time.Time
-	spent   float64
 }
 
 // An account holds what a peer may still use up. It may be overdrawn: what a
@@ -55,13 +53,21 @@ func newAdmission(l Limits) *admission {
 func (a *admission) enter(p peer.ID, yield func(), now time.Time) *served {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.sessions[p] != nil || a.account(p, now).tokens < sessionCost {
+	if a.account(p, now).tokens < sessionCost {
 		return nil
+	}
+	// A peer has one session at a time: if it begins another, it has ended the
+	// last one, and only the news of that is late.
+	if last := a.sessions[p]; last != nil {
+		if !last.waiting {
+			return nil
+		}
+		a.end(last)
 	}
 	if len(a.sessions) >= a.limits.Serve && !a.displace(now) {
 		return nil
 	}
-	s := &served{peer: p, yield: yield, spent: sessionCost}
+	s := &served{peer: p, yield: yield}
 	a.sessions[p] = s
 	a.account(p, now).tokens -= sessionCost
 	return s
@@ -80,9 +86,13 @@ func (a *admission) displace(now time.Time) bool {
 	if idlest == nil || now.Sub(idlest.since) < patience {
 		return false
 	}
-	delete(a.sessions, idlest.peer)
-	idlest.yield()
+	a.end(idlest)
 	return true
+}
+
+func (a *admission) end(s *served) {
+	delete(a.sessions, s.peer)
+	s.yield()
 }
 
 // wait notes that s waits for its peer, or that it does not any more.
@@ -126,19 +136,18 @@ func (acc *account) fill(l Limits, now time.Time) {
 	acc.at = now
 }
 
-// forget drops the accounts that are full, which says nothing, or else the
-// fullest one.
+// forget drops the accounts that have as much left as the average or more: those
+// of peers that have used up little.
 func (a *admission) forget(now time.Time) {
-	var fullest peer.ID
-	for p, acc := range a.accounts {
+	total := 0.0
+	for _, acc := range a.accounts {
 		acc.fill(a.limits, now)
-		if acc.tokens >= a.limits.Burst {
-			delete(a.accounts, p)
-		} else if f := a.accounts[fullest]; f == nil || acc.tokens > f.tokens {
-			fullest = p
-		}
+		total += acc.tokens
 	}
-	if len(a.accounts) >= maxAccounts {
-		delete(a.accounts, fullest)
+	average := total / float64(len(a.accounts))
+	for p, acc := range a.accounts {
+		if acc.tokens >= average-1 { // which rounding may have put above all
+			delete(a.accounts, p)
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -113,7 +112,8 @@ func (r *Reconcile) ask(ctx context.Context, p peer.ID, f func(context.Context, 
 		}
 		return explain(p, err)
 	}
-	return s.Close()
+	_ = s.Close() // the peer may have gone first
+	return nil
 }
 
 func open(ctx context.Context, h host.Host, p peer.ID, idle time.Duration) (_ network.Stream, err error) {
@@ -209,7 +209,9 @@ func (p *puller) left() Scope {
 	for _, o := range p.open {
 		ranges = append(ranges, o.Range)
 	}
-	return union(ranges...)
+	// Neighbours stay apart: that they differ has been found out.
+	slices.SortFunc(ranges, byFrom)
+	return ranges
 }
 
 func (p *puller) run(ctx context.Context, s *stream) error {
@@ -275,7 +277,7 @@ func (p *puller) fetch(r records.Range, count uint64) {
 // that lies behind something to compare, where a key block may be missing that
 // the records are verified by.
 func (p *puller) ready() Scope {
-	slices.SortFunc(p.gets, func(a, b fetching) int { return strings.Compare(a.From, b.From) })
+	slices.SortFunc(p.gets, func(a, b fetching) int { return byFrom(a.Range, b.Range) })
 	n, found := 0, uint64(0)
 	for n < min(len(p.gets), maxRanges) && (len(p.open) == 0 || p.gets[n].From < p.open[0].From) {
 		found += min(p.gets[n].count, fetchedAtOnce)
@@ -309,11 +311,12 @@ func (p *puller) compare(ctx context.Context, s *stream) error {
 	}
 	rest := p.open[len(entries):]
 	batch = batch[:len(entries)]
+	open, gets := p.open, p.gets
 	p.open = nil
 	wanted := wantedElements{}
 	for i, e := range entries {
 		if err := p.entry(ctx, batch[i], e, &wanted); err != nil {
-			p.open = append(batch, rest...)
+			p.open, p.gets = open, gets
 			return err
 		}
 	}

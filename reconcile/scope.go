@@ -21,7 +21,7 @@ func Authors(authors ...records.Fingerprint) Scope {
 	for _, a := range authors {
 		ranges = append(ranges, records.AuthorRange(a))
 	}
-	slices.SortFunc(ranges, func(a, b records.Range) int { return strings.Compare(a.From, b.From) })
+	slices.SortFunc(ranges, byFrom)
 	return slices.Compact(ranges)
 }
 
@@ -70,9 +70,11 @@ func (s Scope) check() error {
 	return nil
 }
 
+func byFrom(a, b records.Range) int { return strings.Compare(a.From, b.From) }
+
 // union sorts ranges and joins those that meet.
 func union(ranges ...records.Range) Scope {
-	slices.SortFunc(ranges, func(a, b records.Range) int { return strings.Compare(a.From, b.From) })
+	slices.SortFunc(ranges, byFrom)
 	var joined Scope
 	for _, r := range ranges {
 		last := len(joined) - 1

@@ -77,6 +77,9 @@ func (a *answerer) session(ctx context.Context) error {
 		case errors.Is(err, errBudget):
 			a.refuse(refusedLimit)
 			return err
+		case err != nil && a.over():
+			a.refuse(refusedLimit)
+			return err
 		case err != nil:
 			_ = a.Reset()
 			return err
@@ -102,16 +105,19 @@ func (a *answerer) offended(err error) error {
 	return err
 }
 
+// request reads the next request. From the first message of an answer on, it is
+// the asker who is waited for.
 func (a *answerer) request() ([]byte, error) {
 	a.r.admit.wait(a.seat, true, time.Now())
-	defer func() { a.r.admit.wait(a.seat, false, time.Now()) }()
-	return a.readFrame()
+	body, err := a.readFrame()
+	if err == nil {
+		a.r.admit.wait(a.seat, false, time.Now())
+	}
+	return body, err
 }
 
-// send writes a message that may take the session's last bytes but reserve.
 func (a *answerer) send(body []byte) error {
 	a.r.admit.wait(a.seat, true, time.Now())
-	defer func() { a.r.admit.wait(a.seat, false, time.Now()) }()
 	return a.writeFrame(body)
 }
 
