@@ -129,11 +129,13 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		bar := a.newProgress()
 		w := &work{home: h, project: p}
 		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, Approve: approve(accepted)}
-		w.sources = install.Sources{Resolver: &resolver{h.Index(), view}, Blocks: h.Blocks()}
+		answers := &resolver{index: h.Index(), view: view}
+		w.sources = install.Sources{Resolver: answers, Blocks: h.Blocks()}
 		if !a.offline {
-			net := &fetcher{app: a, home: h, bar: bar}
-			defer net.close()
-			w.sources.Fetcher = net
+			network := &joined{app: a, home: h}
+			defer network.close()
+			answers.news = &news{app: a, home: h, network: network}
+			w.sources.Fetcher = &fetcher{network, bar}
 		}
 		result, err := f(ctx, w)
 		bar.end()
@@ -229,11 +231,18 @@ func installHint(err error) error {
 type resolver struct {
 	index *index.Index
 	view  *trust.View
+	news  *news // nil when nobody may be asked
 }
 
 // Resolve implements install.Resolver.
 func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.Spec) (*install.Resolution, error) {
 	res, err := r.index.Resolve(ctx, name, spec.Text, r.view)
+	if r.news != nil && r.news.wanted(spec, err) {
+		if err := r.news.get(ctx, err != nil); err != nil {
+			return nil, err
+		}
+		res, err = r.index.Resolve(ctx, name, spec.Text, r.view)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -244,36 +253,121 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 	}, nil
 }
 
-// fetcher gets modules from other peers. It joins the network when the first
-// module is missing here, so that what is at hand needs no network at all.
-type fetcher struct {
+// How long a command without a daemon relies on what its home was told last, and
+// how long it waits for peers to tell it more.
+const (
+	newsFresh   = 10 * time.Minute
+	newsWait    = 2 * time.Second
+	missingWait = 10 * time.Second // when it cannot go on without
+)
+
+// news asks peers for records, once for a command, when what the home knows may
+// be out of date.
+type news struct {
+	app     *app
+	home    *node.Home
+	network *joined
+
+	mu    sync.Mutex
+	asked bool // with as much patience as there is
+	tried bool
+}
+
+// wanted reports whether peers may know better than the index: they cannot when
+// it has exactly the version that is asked for.
+func (n *news) wanted(spec install.Spec, err error) bool {
+	if err == nil {
+		_, err := records.ParseVersion(spec.Text)
+		return err != nil
+	}
+	return errors.As(err, new(*index.NotFoundError))
+}
+
+// get asks for news unless that happened lately. That nobody answers is no error.
+func (n *news) get(ctx context.Context, missing bool) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.asked || n.tried && !missing {
+		return nil
+	}
+	n.tried, n.asked = true, n.asked || missing
+	last, err := n.home.Synced()
+	if err != nil {
+		return err
+	}
+	if !missing && time.Since(last) < newsFresh {
+		return nil
+	}
+	network, err := n.network.join(ctx)
+	if err != nil {
+		return err
+	}
+	if _, daemon := network.(*node.Client); daemon && !missing {
+		return nil // it asks by itself
+	}
+	wait := newsWait
+	if missing {
+		wait = missingWait
+	}
+	asking, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	s, err := network.Sync(asking, node.SyncOptions{}, nil)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil && asking.Err() == nil:
+		return err
+	case s.Records > 0:
+		n.app.note("%s from %s", newRecords(s), plural(int64(s.Peers), "peer"))
+	case s.Peers == 0 && !last.IsZero():
+		n.app.note("nobody could be asked for news; the last were of %s", last.Format("2006-01-02 15:04"))
+	}
+	return nil
+}
+
+// joined is the network, which a command joins when it first needs it: what is at
+// hand needs none.
+type joined struct {
 	app  *app
 	home *node.Home
-	bar  *progress
 
 	once    sync.Once
 	network node.Network
 	err     error
 }
 
+func (j *joined) join(ctx context.Context) (node.Network, error) {
+	j.once.Do(func() { j.network, j.err = j.app.join(ctx, j.home) })
+	if j.err != nil {
+		return nil, fmt.Errorf("join the network: %w", j.err)
+	}
+	return j.network, nil
+}
+
+func (j *joined) close() {
+	if j.network != nil {
+		j.network.Close()
+	}
+}
+
+// fetcher gets modules from other peers.
+type fetcher struct {
+	*joined
+	bar *progress
+}
+
 // Fetch implements install.Fetcher.
 func (f *fetcher) Fetch(ctx context.Context, name records.Name, want modules.Bounds) error {
-	f.once.Do(func() { f.network, f.err = f.app.join(ctx, f.home) })
-	if f.err != nil {
-		return fmt.Errorf("join the network: %w", f.err)
+	network, err := f.join(ctx)
+	if err != nil {
+		return err
 	}
-	err := f.network.Fetch(ctx, node.Want{Root: want.CID, Size: want.Size, Files: want.Files}, func(p node.Progress) { f.bar.fetched(name, p) })
+	err = network.Fetch(ctx, node.Want{Root: want.CID, Size: want.Size, Files: want.Files}, func(p node.Progress) { f.bar.fetched(name, p) })
 	var unreachable *node.UnreachableError
 	if errors.As(err, &unreachable) {
 		return hinted(err, "es peers shows who is connected; es connect ADDR meets somebody who has it")
 	}
 	return err
-}
-
-func (f *fetcher) close() {
-	if f.network != nil {
-		f.network.Close()
-	}
 }
 
 type resultJSON struct {

@@ -117,6 +117,7 @@ First steps:
 		a.nodeCommand(),
 		a.connectCommand(),
 		a.peersCommand(),
+		a.syncCommand(),
 		a.statusCommand(),
 		a.exportCommand(),
 		a.verifyCommand(),

@@ -11,8 +11,11 @@ import (
 func (a *app) peersCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "peers",
-		Short: "show who is connected",
-		Args:  noArguments,
+		Short: "show who is connected, and what they gave",
+		Long: `Shows each connected peer: its id, who called whom (in or out), how it was found
+(asked, remembered, lan, dht or incoming), its program, what it gave since the node
+started, and its address.`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withNetwork(cmd.Context(), func(n node.Network) error { return a.runPeers(cmd.Context(), n) })
 		},
@@ -45,8 +48,16 @@ func (a *app) runPeers(ctx context.Context, n node.Network) error {
 		if p.Outbound {
 			direction = "out"
 		}
-		rows = append(rows, []string{p.Peer, direction, safe(p.Agent), safe(addr)})
+		rows = append(rows, []string{p.Peer, direction, p.Found, safe(p.Agent), given(p), safe(addr)})
 	}
 	a.table(rows)
 	return nil
+}
+
+// given says what a peer has brought.
+func given(p node.PeerInfo) string {
+	if p.Records == 0 {
+		return "nothing yet"
+	}
+	return plural(p.Records, "record")
 }

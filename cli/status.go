@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,9 +39,34 @@ func (a *app) runStatus(ctx context.Context, n node.Network) error {
 		a.printf("address   %s", safe(addr))
 	}
 	a.printf("peers     %d connected", s.Peers)
+	a.printf("reach     %s", reachText(s))
 	a.printf("index     %s by %s, %s", plural(s.Records, "record"), plural(s.Authors, "author"), plural(s.Releases, "release"))
+	switch {
+	case s.Synced.IsZero():
+		a.printf("news      never asked for: es sync")
+	default:
+		a.printf("news      asked for %s", s.Synced.Format("2006-01-02 15:04"))
+	}
 	if s.Pending > 0 {
 		a.printf("outbox    %s of yours that nobody has heard of yet", plural(s.Pending, "record"))
 	}
 	return nil
+}
+
+// reachText says who can find the node.
+func reachText(s node.Status) string {
+	var ways []string
+	if s.Private {
+		ways = append(ways, "a private network alone")
+	}
+	if s.MDNS {
+		ways = append(ways, "the local network (mDNS)")
+	}
+	if s.DHT.Network != node.DHTOff && s.DHT.Network != "" {
+		ways = append(ways, fmt.Sprintf("the %s DHT (%s)", s.DHT.Network, plural(int64(s.DHT.Peers), "peer")))
+	}
+	if len(ways) == 0 {
+		ways = append(ways, "known addresses")
+	}
+	return s.Reachability + " from outside; meets peers through " + strings.Join(ways, ", ")
 }

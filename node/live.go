@@ -324,6 +324,10 @@ func (l *live) status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	synced, err := l.home.Synced()
+	if err != nil {
+		return Status{}, err
+	}
 	return Status{
 		Peer:     l.host.ID().String(),
 		Addrs:    fullAddrs(l.host),
@@ -332,6 +336,7 @@ func (l *live) status(ctx context.Context) (Status, error) {
 		Records:  c.Records,
 		Releases: c.Releases,
 		Pending:  c.Pending,
+		Synced:   synced,
 		Daemon:   !l.node.cfg.Ephemeral,
 		Version:  l.node.cfg.Version,
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -86,8 +87,10 @@ type Status struct {
 	Records  int64    `json:"records"`
 	Releases int64    `json:"releases"`
 	Pending  int64    `json:"pending"` // own records that no peer has taken yet
-	Daemon   bool     `json:"daemon"`  // a node that stays, not one for this command
-	Version  string   `json:"version"`
+	// Synced is when peers were last asked for all that is missing here.
+	Synced  time.Time `json:"synced,omitzero"`
+	Daemon  bool      `json:"daemon"` // a node that stays, not one for this command
+	Version string    `json:"version"`
 
 	Reachability string    `json:"reachability"` // from outside: "public", "private" or "unknown"
 	DHT          DHTStatus `json:"dht"`

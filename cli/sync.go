@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/node"
+)
+
+func (a *app) syncCommand() *cobra.Command {
+	var o node.SyncOptions
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "get the records that are missing here",
+		Long: `Asks the peers that can be reached for records that this home does not have: those
+of the keys you trust and of those they delegate to. While you trust nobody, and
+with --all, strangers' records come too, as many as are kept.
+
+A running es node does this by itself; without one, other commands see what was
+known when this one ran last.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if a.offline {
+				return usagef(cmd, "--offline and sync contradict each other")
+			}
+			return a.withNetwork(cmd.Context(), func(n node.Network) error { return a.runSync(cmd.Context(), n, o) })
+		},
+	}
+	cmd.Flags().BoolVar(&o.All, "all", false, "get the records of strangers too")
+	return cmd
+}
+
+func (a *app) runSync(ctx context.Context, n node.Network, o node.SyncOptions) error {
+	bar := a.newProgress()
+	s, err := n.Sync(ctx, o, bar.synced)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	if s.Peers == 0 {
+		return coded(exitUnreachable, nobodyAnswered(s), "es connect ADDR meets a peer; es peers shows who is connected")
+	}
+	if a.json {
+		return a.emit(s)
+	}
+	a.printf("%s from %s", newRecords(s), plural(int64(s.Peers), "peer"))
+	if s.Refused > 0 {
+		a.note("%s not kept: from keys that you deny or that were revoked, or dated in the future", plural(s.Refused, "record"))
+	}
+	if !s.Complete {
+		a.note("these peers have more")
+		a.hint("es sync")
+	}
+	return nil
+}
+
+// synced shows how far a sync is.
+func (p *progress) synced(s node.Synced) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stage, p.counts = "getting records", fmt.Sprintf("%d  %s", s.Records, bytesText(s.Bytes))
+	p.draw()
+}
+
+func nobodyAnswered(s node.Synced) error {
+	if s.Failed == 0 {
+		return errors.New("nobody is connected who could be asked for records")
+	}
+	return errors.New("none of " + plural(int64(s.Failed), "connected peer") + " answered")
+}
+
+func newRecords(s node.Synced) string {
+	if s.Records == 0 {
+		return "nothing new"
+	}
+	return plural(s.Records, "new record") + " (" + bytesText(s.Bytes) + ")"
+}
