@@ -11,14 +11,28 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// A Claim says that one author released name@version as one module.
+// A Claim says that one author released or endorsed name@version as one module.
 type Claim struct {
 	Author records.Fingerprint
 	Module cid.Cid
-	Record cid.Cid // the release record
+	Record cid.Cid // the release or endorse record
 	// Void says why the signature does not count under what is known of the
 	// author's key, as when the key was revoked; "" when it counts.
 	Void string
+	// Endorse is the claim of an endorsement, such as "reviewed", and "" for a
+	// release.
+	Endorse string
+	// Withdrawn is whether the author took an endorsement back. A release that
+	// was taken back still counts; Notices says what follows.
+	Withdrawn bool
+
+	// What follows decides nothing: it makes warnings and holds.
+
+	Time      time.Time // as the record says; zero when not known
+	FirstSeen time.Time // by this node's clock; zero when not known, and then long ago
+	// Ended is when the key that signed was revoked softly or expired, by what
+	// is known now; zero when it was not.
+	Ended time.Time
 }
 
 // State is the outcome of a decision.
@@ -30,7 +44,7 @@ const (
 	Untrusted                 // claimed, but not by (enough) keys that decide
 	Denied                    // claimed only by keys that are denied
 	Conflict                  // keys that decide name different modules
-	Equivocation              // a key that decides named two modules itself
+	Equivocation              // a key that decides released two modules itself
 )
 
 var states = [...]string{"unknown", "trusted", "untrusted", "denied", "conflict", "equivocation"}
@@ -42,32 +56,48 @@ func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // A Decision says what name@version stands for, and why.
 type Decision struct {
-	State  State
-	Module cid.Cid               // the module when Trusted, else undefined
-	Record cid.Cid               // a release of that module by By[0]: the one with the lowest CID
-	By     []records.Fingerprint // the keys that claim Module and count, sorted; when pinned, all that claim it
-	Rule   Rule
-	Pin    int    // the line of the pin that decided, or 0
-	Reason string // one clause in English: "2 keys that decide about * agree"
-	Claims []Verdict
+	Name    records.Name
+	Version records.Version
+	State   State
+	Module  cid.Cid               // the module when Trusted, else undefined
+	Record  cid.Cid               // the release record to use for Module
+	Signer  records.Fingerprint   // the author of Record
+	By      []records.Fingerprint // the keys that claim Module and count, sorted; when pinned, all that claim it
+	Voices  int                   // how many voices By are; when pinned, 0
+	Rule    Rule
+	Pin     int    // the line of the pin that decided, or 0
+	Reason  string // one clause in English: "2 keys that decide about * agree"
+	Claims  []Verdict
+
+	// Agree and Differ count other keys, not denied, that claim Module, and
+	// that claim only other modules. Keys cost nothing: this is no proof.
+	Agree, Differ int
+	// Since is when what decides was here; zero when that is not known or
+	// longer ago than can be told.
+	Since time.Time
+	// Hold says that the version is not to be used unasked.
+	Hold     Hold
+	Warnings []Warning
 }
 
 // An Effect is what became of one claim.
 type Effect int
 
 const (
-	Counts       Effect = iota // by a key that decides
-	NotListed                  // no line gives the key a scope with this name
-	Overruled                  // the key has only a broader scope than those that decide
-	Expired                    // the key's line is past its last day
-	ByDenied                   // the key is denied
-	VoidKey                    // the signature does not count, see Claim.Void
-	Equivocating               // by a key that decides and says two things
-	Pinned                     // names the pinned module
-	NotPinned                  // names another module than the pinned one
+	Counts        Effect = iota // by a key that decides
+	NotListed                   // no line gives the key a scope with this name
+	Overruled                   // the key has only a broader scope than those that decide
+	Expired                     // the key's line is past its last day
+	ByDenied                    // the key is denied
+	VoidKey                     // the signature does not count, see Claim.Void
+	Equivocating                // by a key that decides and released two modules
+	Pinned                      // names the pinned module
+	NotPinned                   // names another module than the pinned one
+	TakenBack                   // an endorsement that its author withdrew
+	Contradicting               // by a key that decides and endorses one module and names another
 )
 
-var effects = [...]string{"counts", "not-listed", "overruled", "expired", "denied", "void", "equivocates", "pinned", "not-pinned"}
+var effects = [...]string{"counts", "not-listed", "overruled", "expired", "denied", "void", "equivocates", "pinned", "not-pinned", "withdrawn", "contradicts"}
 
 func (e Effect) String() string { return effects[e] }
 
@@ -79,221 +109,95 @@ type Verdict struct {
 	Claim
 	Effect Effect
 	Line   int // of the trust file, or 0
-}
-
-// A Grant is a key that decides about a name.
-type Grant struct {
-	Key     records.Fingerprint
-	Label   string
-	Line    int  // 0 for the user's own key
-	Expired bool // past its last day: ends the search and lets nobody in
-}
-
-// A Rule says who decides about one name.
-type Rule struct {
-	Scope     records.Scope // the most specific scope that holds the name; "" when there is none
-	Keys      []Grant       // who has that scope, sorted by key
-	Threshold int           // how many of them must agree, at least 1
-	// ThresholdLine is the line that says so, or 0.
-	ThresholdLine int
-}
-
-// A View is a trust file seen by one user at one moment. It is immutable and may
-// be used by several goroutines.
-type View struct {
-	scopes     map[records.Scope][]Grant
-	denied     map[records.Fingerprint]int
-	labels     map[records.Fingerprint]string
-	thresholds map[records.Scope]Threshold
-	pins       map[pinned]Pin
-}
-
-type pinned struct {
-	name    records.Name
-	version records.Version
-}
-
-// NewView prepares decisions. The user's own keys have the scope "*" beside what
-// the file gives them. Now matters to lines with an "until" alone.
-func NewView(f *File, own []records.Fingerprint, now time.Time) *View {
-	v := &View{
-		scopes:     map[records.Scope][]Grant{},
-		denied:     map[records.Fingerprint]int{},
-		labels:     map[records.Fingerprint]string{},
-		thresholds: map[records.Scope]Threshold{},
-		pins:       map[pinned]Pin{},
-	}
-	if f == nil {
-		f = &File{}
-	}
-	for _, key := range own {
-		v.grant("*", Grant{Key: key})
-	}
-	for _, e := range f.Entries() {
-		v.label(e.Fingerprint, e.Label)
-		for _, s := range e.Scopes {
-			v.grant(s, Grant{Key: e.Fingerprint, Line: e.Line, Expired: e.Expired(now)})
-		}
-	}
-	for _, d := range f.Denials() {
-		v.label(d.Fingerprint, d.Label)
-		if v.denied[d.Fingerprint] == 0 {
-			v.denied[d.Fingerprint] = d.Line
-		}
-	}
-	for _, t := range f.Thresholds() {
-		v.thresholds[t.Scope] = t
-	}
-	for _, p := range f.Pins() {
-		v.pins[pinned{p.Name, p.Version}] = p
-	}
-	for s, gs := range v.scopes {
-		for i := range gs {
-			gs[i].Label = v.labels[gs[i].Key]
-		}
-		slices.SortFunc(gs, func(a, b Grant) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
-		v.scopes[s] = gs
-	}
-	return v
-}
-
-// grant adds g to the scope. Of several lines that give one key one scope, one
-// that has not expired counts.
-func (v *View) grant(s records.Scope, g Grant) {
-	i := slices.IndexFunc(v.scopes[s], func(h Grant) bool { return h.Key == g.Key })
-	switch {
-	case i < 0:
-		v.scopes[s] = append(v.scopes[s], g)
-	case v.scopes[s][i].Expired && !g.Expired:
-		v.scopes[s][i] = g
-	}
-}
-
-func (v *View) label(key records.Fingerprint, label string) {
-	if v.labels[key] == "" {
-		v.labels[key] = label
-	}
-}
-
-// Label returns the label that the trust file gives the key, and "" without one.
-func (v *View) Label(key records.Fingerprint) string { return v.labels[key] }
-
-// Denied reports whether the trust file denies the key.
-func (v *View) Denied(key records.Fingerprint) bool { return v.denied[key] != 0 }
-
-// Rule returns who decides about the name. Only the most specific scope of the
-// trust file that holds the name is asked, whether or not its keys have said
-// anything: a key with a broader scope never fills a gap.
-func (v *View) Rule(name records.Name) Rule {
-	r := Rule{Threshold: 1}
-	eachScope(name, func(s records.Scope) bool {
-		if gs := v.scopes[s]; len(gs) > 0 {
-			r.Scope, r.Keys = s, gs
-			return false
-		}
-		return true
-	})
-	eachScope(name, func(s records.Scope) bool {
-		t, ok := v.thresholds[s]
-		if ok {
-			r.Threshold, r.ThresholdLine = t.Keys, t.Line
-		}
-		return !ok
-	})
-	return r
-}
-
-// eachScope yields every scope that can hold the name, the most specific first,
-// until yield returns false.
-func eachScope(name records.Name, yield func(records.Scope) bool) {
-	if !yield(records.Scope(name)) {
-		return
-	}
-	for i := len(name); i >= 0; i-- {
-		if !yield(records.Scope(name[:i]) + "*") {
-			return
-		}
-	}
-}
-
-// Decides reports whether the key is among those that decide about the name, and
-// neither expired nor denied. Such a key's tags and notices count too.
-func (v *View) Decides(key records.Fingerprint, name records.Name) bool {
-	return !v.Denied(key) && v.Rule(name).grants(key)
-}
-
-func (r Rule) find(key records.Fingerprint) (Grant, bool) {
-	for _, g := range r.Keys {
-		if g.Key == key {
-			return g, true
-		}
-	}
-	return Grant{}, false
-}
-
-func (r Rule) grants(key records.Fingerprint) bool {
-	g, ok := r.find(key)
-	return ok && !g.Expired
+	// Project is whether Line is of the project's file.
+	Project bool
+	// Via is how the author comes to decide about the name; nil when it does not.
+	Via []Step
 }
 
 // Decide says what name@version is, given everything that anybody claims it is.
 // The order of claims does not matter, and neither do repeated ones.
 func (v *View) Decide(name records.Name, version records.Version, claims []Claim) Decision {
-	d := Decision{Rule: v.Rule(name)}
-	claims = slices.Clone(claims)
-	slices.SortFunc(claims, compareClaims)
-	claims = slices.Compact(claims)
+	rule := v.rule(name)
+	d := Decision{Name: name, Version: version, Rule: *rule}
+	claims = sortClaims(claims)
+	if len(claims) > 0 {
+		d.Claims = make([]Verdict, 0, len(claims))
+	}
 	for _, c := range claims {
-		d.Claims = append(d.Claims, v.judge(name, d.Rule, c))
+		d.Claims = append(d.Claims, v.judge(name, rule, c))
 	}
 	if p, ok := v.pins[pinned{name, version}]; ok {
 		d.decidePinned(p)
 	} else {
-		d.decideByKeys()
+		v.decideByKeys(&d)
 	}
+	d.count()
+	v.warn(&d)
 	return d
+}
+
+// sortClaims returns the claims in an order of their own, each once. Of what is
+// the same but for the time when it was first seen, the earliest stays.
+func sortClaims(claims []Claim) []Claim {
+	claims = slices.Clone(claims)
+	slices.SortFunc(claims, func(a, b Claim) int {
+		return cmp.Or(compareClaims(a, b), a.FirstSeen.Compare(b.FirstSeen))
+	})
+	return slices.CompactFunc(claims, func(a, b Claim) bool { return compareClaims(a, b) == 0 })
 }
 
 func compareClaims(a, b Claim) int {
 	return cmp.Or(
-		cmp.Compare(a.Author.String(), b.Author.String()),
+		compareKeys(a.Author, b.Author),
 		cmp.Compare(a.Record.KeyString(), b.Record.KeyString()),
 		cmp.Compare(a.Module.KeyString(), b.Module.KeyString()),
 		cmp.Compare(a.Void, b.Void),
+		cmp.Compare(a.Endorse, b.Endorse),
+		compareBool(a.Withdrawn, b.Withdrawn),
+		a.Time.Compare(b.Time),
+		a.Ended.Compare(b.Ended),
 	)
 }
 
 // judge says what a claim counts for by itself.
-func (v *View) judge(name records.Name, r Rule, c Claim) Verdict {
-	line := v.denied[c.Author]
+func (v *View) judge(name records.Name, r *Rule, c Claim) Verdict {
 	g, decides := r.find(c.Author)
+	line := v.denied[c.Author]
 	switch {
 	case c.Void != "":
-		return Verdict{c, VoidKey, 0}
+		return Verdict{Claim: c, Effect: VoidKey}
+	case c.Endorse != "" && c.Withdrawn:
+		return Verdict{Claim: c, Effect: TakenBack}
 	case line != 0:
-		return Verdict{c, ByDenied, line}
+		return Verdict{Claim: c, Effect: ByDenied, Line: line}
 	case decides && g.Expired:
-		return Verdict{c, Expired, g.Line}
+		return Verdict{Claim: c, Effect: Expired, Line: g.Line, Project: g.Project}
 	case decides:
-		return Verdict{c, Counts, g.Line}
+		return Verdict{Claim: c, Effect: Counts, Line: g.Line, Project: g.Project, Via: g.Via}
 	}
-	if line, ok := v.broader(name, c.Author); ok {
-		return Verdict{c, Overruled, line}
+	if line, project, ok := v.broader(name, c.Author); ok {
+		return Verdict{Claim: c, Effect: Overruled, Line: line, Project: project}
 	}
-	return Verdict{c, NotListed, 0}
+	return Verdict{Claim: c, Effect: NotListed}
 }
 
 // broader finds a scope of the key that holds the name, and the line that gives it.
-func (v *View) broader(name records.Name, key records.Fingerprint) (line int, found bool) {
-	eachScope(name, func(s records.Scope) bool {
-		for _, g := range v.scopes[s] {
-			if g.Key == key {
-				line, found = g.Line, true
+func (v *View) broader(name records.Name, key records.Fingerprint) (line int, project, found bool) {
+	for _, in := range []map[records.Scope][]root{v.scopes, v.project} {
+		eachScope(name, func(s records.Scope) bool {
+			for _, r := range in[s] {
+				if r.key == key {
+					line, project, found = r.line, r.project, true
+				}
 			}
+			return !found
+		})
+		if found {
+			return line, project, true
 		}
-		return !found
-	})
-	return line, found
+	}
+	return 0, false, slices.ContainsFunc(v.own, func(r root) bool { return r.key == key })
 }
 
 func (d *Decision) decidePinned(p Pin) {
@@ -301,52 +205,75 @@ func (d *Decision) decidePinned(p Pin) {
 	for i := range d.Claims {
 		c := &d.Claims[i]
 		switch {
-		case c.Effect == ByDenied || c.Effect == VoidKey:
+		case c.Effect == ByDenied || c.Effect == VoidKey || c.Effect == TakenBack:
 		case c.Module == p.Module:
-			c.Effect, c.Line = Pinned, p.Line
+			c.Effect, c.Line, c.Project = Pinned, p.Line, false
 		default:
-			c.Effect, c.Line = NotPinned, p.Line
+			c.Effect, c.Line, c.Project = NotPinned, p.Line, false
 		}
 	}
 	if d.settle(p.Module, Pinned) {
 		d.Reason = fmt.Sprintf("line %d pins this module", p.Line)
 		return
 	}
-	d.refuse(fmt.Sprintf("line %d pins %s, which no valid record of a key that is not denied names", p.Line, p.Module))
+	d.refuse(fmt.Sprintf("line %d pins %s, which no valid release by a key that is not denied names", p.Line, p.Module))
 }
 
-func (d *Decision) decideByKeys() {
-	d.markEquivocations()
-	keys := map[cid.Cid]map[records.Fingerprint]bool{}
-	equivocates := false
-	for _, c := range d.Claims {
-		equivocates = equivocates || c.Effect == Equivocating
-		if c.Effect != Counts {
+// settle decides for the module if a release with the effect names it. The record
+// is one by a key that decides, if there is one.
+func (d *Decision) settle(module cid.Cid, effect Effect) bool {
+	var use *Verdict
+	var by []records.Fingerprint
+	for i := range d.Claims {
+		c := &d.Claims[i]
+		if c.Effect != effect || c.Module != module {
 			continue
 		}
-		if keys[c.Module] == nil {
-			keys[c.Module] = map[records.Fingerprint]bool{}
+		if n := len(by); n == 0 || by[n-1] != c.Author {
+			by = append(by, c.Author)
 		}
-		keys[c.Module][c.Author] = true
+		if c.Endorse == "" && (use == nil || use.Via == nil && c.Via != nil) {
+			use = c
+		}
 	}
-	if equivocates {
+	if use == nil {
+		return false
+	}
+	d.State, d.Module, d.Record, d.Signer, d.By = Trusted, module, use.Record, use.Author, by
+	return true
+}
+
+// A candidate is a module and the keys that decide and name it.
+type candidate struct {
+	module   cid.Cid
+	keys     []records.Fingerprint
+	released bool // by one of keys
+	voices   int
+}
+
+func (v *View) decideByKeys(d *Decision) {
+	if d.markContradictions() {
 		d.State, d.Reason = Equivocation, "a key that decides here signed two different modules as this version"
 		return
 	}
-	var enough []cid.Cid
+	candidates := d.candidates()
+	var enough []candidate
 	most := 0
-	for module, by := range keys {
-		most = max(most, len(by))
-		if len(by) >= d.Rule.Threshold {
-			enough = append(enough, module)
+	for _, c := range candidates {
+		c.voices = v.voices(&d.Rule, c.keys)
+		most = max(most, c.voices)
+		if c.voices >= d.Rule.Threshold {
+			enough = append(enough, c)
 		}
 	}
 	switch {
 	case len(enough) > 1:
 		d.State, d.Reason = Conflict, "keys that decide here signed different modules as this version"
-	case len(enough) == 1:
-		d.settle(enough[0], Counts)
+	case len(enough) == 1 && d.settle(enough[0].module, Counts):
+		d.Voices = enough[0].voices
 		d.Reason = d.agreement()
+	case len(enough) == 1:
+		d.refuse("keys that decide here endorsed this version, and none of them released it")
 	case most > 0:
 		d.refuse(fmt.Sprintf("%d keys must sign the same module here, and at most %d did", d.Rule.Threshold, most))
 	case len(d.Rule.Keys) == 0:
@@ -356,8 +283,31 @@ func (d *Decision) decideByKeys() {
 	}
 }
 
+// candidates lists the modules that claims which count name.
+func (d *Decision) candidates() []candidate {
+	var list []candidate
+	for _, c := range d.Claims {
+		if c.Effect != Counts {
+			continue
+		}
+		i := slices.IndexFunc(list, func(l candidate) bool { return l.module == c.Module })
+		if i < 0 {
+			i = len(list)
+			list = append(list, candidate{module: c.Module})
+		}
+		l := &list[i]
+		l.released = l.released || c.Endorse == ""
+		if n := len(l.keys); n == 0 || l.keys[n-1] != c.Author {
+			l.keys = append(l.keys, c.Author)
+		}
+	}
+	return list
+}
+
 func (d *Decision) agreement() string {
 	switch n := len(d.By); {
+	case d.Rule.Threshold > 1 && d.Voices < n:
+		return fmt.Sprintf("%d keys that decide about %s agree as %d voices, and %d are needed", n, d.Rule.Scope, d.Voices, d.Rule.Threshold)
 	case d.Rule.Threshold > 1:
 		return fmt.Sprintf("%d keys that decide about %s agree, and %d are needed", n, d.Rule.Scope, d.Rule.Threshold)
 	case n > 1:
@@ -366,40 +316,45 @@ func (d *Decision) agreement() string {
 	return fmt.Sprintf("a key that decides about %s signed it", d.Rule.Scope)
 }
 
-// markEquivocations finds keys that decide and that claim two modules.
-func (d *Decision) markEquivocations() {
-	first := map[records.Fingerprint]cid.Cid{}
-	twice := map[records.Fingerprint]bool{}
-	for _, c := range d.Claims {
+// markContradictions finds keys that decide and name two modules, and reports
+// whether one of them released both.
+func (d *Decision) markContradictions() (equivocates bool) {
+	for from := 0; from < len(d.Claims); {
+		to := from + 1
+		for to < len(d.Claims) && d.Claims[to].Author == d.Claims[from].Author {
+			to++
+		}
+		equivocates = markAuthor(d.Claims[from:to]) || equivocates
+		from = to
+	}
+	return equivocates
+}
+
+// markAuthor looks at the claims of one author.
+func markAuthor(claims []Verdict) (equivocates bool) {
+	var released, named cid.Cid
+	contradicts := false
+	for _, c := range claims {
 		if c.Effect != Counts {
 			continue
 		}
-		if m, ok := first[c.Author]; ok && m != c.Module {
-			twice[c.Author] = true
+		contradicts = contradicts || named.Defined() && named != c.Module
+		named = c.Module
+		if c.Endorse == "" {
+			equivocates = equivocates || released.Defined() && released != c.Module
+			released = c.Module
 		}
-		first[c.Author] = c.Module
 	}
-	for i := range d.Claims {
-		if c := &d.Claims[i]; c.Effect == Counts && twice[c.Author] {
+	for i := range claims {
+		switch c := &claims[i]; {
+		case c.Effect != Counts:
+		case equivocates:
 			c.Effect = Equivocating
+		case contradicts:
+			c.Effect = Contradicting
 		}
 	}
-}
-
-// settle decides for the module if a claim with the effect names it.
-func (d *Decision) settle(module cid.Cid, effect Effect) bool {
-	for _, c := range d.Claims {
-		if c.Effect != effect || c.Module != module {
-			continue
-		}
-		if len(d.By) == 0 {
-			d.State, d.Module, d.Record = Trusted, module, c.Record
-		}
-		if n := len(d.By); n == 0 || d.By[n-1] != c.Author {
-			d.By = append(d.By, c.Author)
-		}
-	}
-	return len(d.By) > 0
+	return equivocates
 }
 
 // refuse decides for nothing.
@@ -407,7 +362,7 @@ func (d *Decision) refuse(reason string) {
 	denied, other := false, false
 	for _, c := range d.Claims {
 		switch c.Effect {
-		case VoidKey: // another node may never have stored it
+		case VoidKey, TakenBack: // another node may never have stored it
 		case ByDenied:
 			denied = true
 		default:
@@ -424,4 +379,26 @@ func (d *Decision) refuse(reason string) {
 	default:
 		d.State, d.Reason = Unknown, "nobody signed this version"
 	}
+}
+
+// count finds out who else says what about the module.
+func (d *Decision) count() {
+	if d.State != Trusted {
+		return
+	}
+	agree, differ := map[records.Fingerprint]bool{}, map[records.Fingerprint]bool{}
+	for _, c := range d.Claims {
+		_, by := slices.BinarySearchFunc(d.By, c.Author, compareKeys)
+		switch {
+		case by || c.Effect == ByDenied || c.Effect == VoidKey || c.Effect == TakenBack:
+		case c.Module == d.Module:
+			agree[c.Author] = true
+		default:
+			differ[c.Author] = true
+		}
+	}
+	for k := range agree {
+		delete(differ, k)
+	}
+	d.Agree, d.Differ = len(agree), len(differ)
 }

@@ -16,12 +16,14 @@ const lockWait = 5 * time.Second
 
 // Load reads the trust file at path. A file that does not exist is empty: nobody
 // is trusted.
-func Load(path string) (*File, error) {
+func Load(path string) (*File, error) { return load(path, Parse) }
+
+func load(path string, parse func([]byte) (*File, error)) (*File, error) {
 	b, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read trust file: %w", err)
 	}
-	f, err := Parse(b)
+	f, err := parse(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -51,7 +53,9 @@ func readFile(path string) ([]byte, error) {
 // and puts the result in place at once, readable by the user alone. Another
 // Update of the same file, by any process, waits its turn for up to 5 seconds.
 // When edit fails or changes nothing, the file is not touched.
-func Update(path string, edit func(*File) error) error {
+func Update(path string, edit func(*File) error) error { return update(path, Parse, edit) }
+
+func update(path string, parse func([]byte) (*File, error), edit func(*File) error) error {
 	// A trust file kept elsewhere and linked to stays a link.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
@@ -61,7 +65,7 @@ func Update(path string, edit func(*File) error) error {
 		return fmt.Errorf("lock trust file: %w", err)
 	}
 	defer unlock()
-	f, err := Load(path)
+	f, err := load(path, parse)
 	if err != nil {
 		return err
 	}
@@ -74,7 +78,7 @@ func Update(path string, edit func(*File) error) error {
 		return nil
 	}
 	// Whatever the edit did, the next reader must be able to read it.
-	if _, err := Parse(after); err != nil {
+	if _, err := parse(after); err != nil {
 		return fmt.Errorf("edit trust file: %w", err)
 	}
 	if err := replaceFile(path, after); err != nil {

@@ -161,6 +161,32 @@ func (f *File) RemovePin(name records.Name, version records.Version) bool {
 	})
 }
 
+// SetMinAge makes age what the file says of it: whole hours, up to 9999, or whole
+// days, up to as many.
+func (f *File) SetMinAge(age time.Duration) error {
+	const day = 24 * time.Hour
+	text := ""
+	switch {
+	case age < 0 || age%time.Hour != 0:
+		return fmt.Errorf("edit trust file: min-age of %v is not whole hours", age)
+	case age%day == 0 && age > 0:
+		text = fmt.Sprintf("min-age %dd", age/day)
+	default:
+		text = fmt.Sprintf("min-age %dh", age/time.Hour)
+	}
+	return f.replace(text, func(stmt any) bool { _, ok := stmt.(MinAge); return ok })
+}
+
+// RemoveMinAge removes the "min-age" line and reports whether there was one.
+func (f *File) RemoveMinAge() bool {
+	return f.remove(func(stmt any) bool { _, ok := stmt.(MinAge); return ok })
+}
+
+// Clone returns a copy that can be changed by itself.
+func (f *File) Clone() *File {
+	return &File{lines: slices.Clone(f.lines), eol: f.eol}
+}
+
 func (f *File) remove(match func(stmt any) bool) bool {
 	n := len(f.lines)
 	f.lines = slices.DeleteFunc(f.lines, func(l line) bool { return match(l.stmt) })

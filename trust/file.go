@@ -39,9 +39,9 @@ type Entry struct {
 	Fingerprint records.Fingerprint
 	Scopes      []records.Scope
 	Label       string
-	Depth       int       // how many delegations may follow; no effect yet
+	Depth       int       // how many delegations in a row may start at the key
 	Until       time.Time // midnight UTC at the start of the last day; zero for ever
-	Follow      bool      // a successor inherits; no effect yet
+	Follow      bool      // the key's successors have what the line gives
 	Line        int       // 1 is the first; ignored by AddKey
 }
 
@@ -57,7 +57,7 @@ type Denial struct {
 	Line        int
 }
 
-// Threshold is a "threshold" line: in Scope, Keys different keys must agree.
+// Threshold is a "threshold" line: in Scope, Keys different voices must agree.
 type Threshold struct {
 	Keys  int
 	Scope records.Scope
@@ -72,7 +72,8 @@ type Pin struct {
 	Line    int
 }
 
-// MinAge is a "min-age" line. It has no effect yet.
+// MinAge is a "min-age" line: a version is known for so long before it is chosen
+// unasked.
 type MinAge struct {
 	Age  time.Duration
 	Line int
@@ -247,8 +248,7 @@ func (f *File) Label(key records.Fingerprint) string {
 }
 
 // Warnings describes, in the order of the file, the lines that have less effect
-// than a reader may think: unknown words, what this version of es does not act
-// on yet, and keys that are denied as well.
+// than a reader may think: unknown words, and keys that are denied as well.
 func (f *File) Warnings() []string {
 	var ws []string
 	warn := func(i int, format string, args ...any) {
@@ -257,17 +257,9 @@ func (f *File) Warnings() []string {
 	for i, l := range f.lines {
 		switch s := l.stmt.(type) {
 		case Entry:
-			if s.Depth > 0 {
-				warn(i, "depth has no effect yet: delegations are not followed")
-			}
-			if s.Follow {
-				warn(i, "follow has no effect yet: successors are not followed")
-			}
 			if f.Denied(s.Fingerprint) {
 				warn(i, "the key is denied as well, and deny decides")
 			}
-		case MinAge:
-			warn(i, "min-age has no effect yet")
 		case nil:
 			if l.word != "" {
 				warn(i, "%.40q is not a word this version of es knows; the line is kept and has no effect", l.word)

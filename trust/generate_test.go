@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ var (
 )
 
 func vectors() []vector {
-	return append(append(fileVectors(), decisionVectors()...), editVectors()...)
+	return slices.Concat(fileVectors(), decisionVectors(), editVectors(), projectVectors(), successionVectors(), delegationVectors(), voiceVectors(), holdVectors())
 }
 
 func fileVectors() []vector {
@@ -134,7 +135,7 @@ func decisionVectors() []vector {
 		v("decide-denied-one", "trusted", "T18", "denied keys take no part in a conflict", "key "+k1+" *\nkey "+k2+" *\ndeny "+k2+"\n", about("left-pad", says(1, "X"), says(2, "Y"))),
 		v("decide-threshold", "trusted", "T19", "two of two agree", "key "+k1+" *\nkey "+k2+" *\nthreshold 2 left-*\n", about("left-pad", says(1, "X"), says(2, "X"))),
 		v("decide-threshold-short", "untrusted", "T19", "one of two is not enough, however often it says so", "key "+k1+" *\nthreshold 2 *\n",
-			about("left-pad", says(1, "X"), claim{testKey(1), modX, recordCID("again").String(), ""})),
+			about("left-pad", says(1, "X"), claim{Author: testKey(1), Module: modX, Record: recordCID("again").String()})),
 		v("decide-threshold-stolen", "trusted", "T19", "a third key that says otherwise cannot stop two", "key "+k1+" *\nkey "+k2+" *\nkey "+k3+" *\nthreshold 2 *\n",
 			about("left-pad", says(1, "X"), says(2, "X"), says(3, "Y"))),
 		v("decide-threshold-specific", "trusted", "T19", "the most specific threshold counts", "key "+k1+" *\nthreshold 2 *\nthreshold 1 left-pad\n", about("left-pad", says(1, "X"))),
@@ -178,6 +179,7 @@ func editVectors() []vector {
 		v("edit-remove-key", "all lines of the key go, and deny stays", "key "+k1+" *\nkey "+k2+" *\ndeny "+k1+"\nkey "+k1+" left-pad\n", "remove "+k1),
 		v("edit-deny", "a denied key keeps its lines", "key "+k1+" *\n", "deny "+k1+"\ndeny "+k1),
 		v("edit-threshold", "a threshold is changed in place", "threshold 2 * # careful\nkey "+k1+" *\n", "threshold 3 *\nthreshold 1 left-pad"),
+		v("edit-min-age", "a min-age is changed in place", "min-age 3d # wait\nkey "+k1+" *\n", "min-age 36h"),
 		v("edit-pin", "a pin is changed in place", "pin left-pad 1.0.0 "+modX+" # ours\npin left-pad 1.0.1 "+modX+"\n", "pin left-pad 1.0.0 "+modY),
 	}
 }
@@ -212,9 +214,13 @@ func archive(t *testing.T, v vector) *txtar.Archive {
 	}
 	add("trust", shownText(v.text))
 	add("trust.json", string(quoted)+"\n")
-	f, err := trust.Parse([]byte(v.text))
+	parse := trust.Parse
+	if v.expect == "project-error" {
+		parse = trust.ParseProject
+	}
+	f, err := parse([]byte(v.text))
 	switch {
-	case v.expect == "syntax-error":
+	case v.expect == "syntax-error" || v.expect == "project-error":
 		se, ok := err.(*trust.SyntaxError)
 		if !ok {
 			t.Fatalf("%s: got %v, want a syntax error", v.file, err)
@@ -242,7 +248,7 @@ func archive(t *testing.T, v vector) *txtar.Archive {
 			t.Fatal(err)
 		}
 		add("world.json", string(b)+"\n")
-		add("decision", showDecision(trust.NewView(f, v.world.Own, v.world.Now).Decide(v.world.Name, v.world.Version, v.world.claims(t))))
+		add("decision", showDecision(v.world.decide(t, f)))
 	}
 	return a
 }

@@ -31,19 +31,91 @@ type world struct {
 	Own     []records.Fingerprint `json:"own,omitempty"`
 	Now     time.Time             `json:"now"`
 	Claims  []claim               `json:"claims"`
+	// Project is the project's file.
+	Project     string                `json:"project,omitempty"`
+	Delegations []delegation          `json:"delegations,omitempty"`
+	Successions []succession          `json:"successions,omitempty"`
+	Equivocated []records.Fingerprint `json:"equivocated,omitempty"`
 }
 
 type claim struct {
-	Author records.Fingerprint `json:"author"`
-	Module string              `json:"module"`
-	Record string              `json:"record"`
-	Void   string              `json:"void,omitempty"`
+	Author    records.Fingerprint `json:"author"`
+	Module    string              `json:"module"`
+	Record    string              `json:"record"`
+	Void      string              `json:"void,omitempty"`
+	Endorse   string              `json:"endorse,omitempty"`
+	Withdrawn bool                `json:"withdrawn,omitempty"`
+	Time      time.Time           `json:"time,omitzero"`
+	FirstSeen time.Time           `json:"firstSeen,omitzero"`
+	Ended     time.Time           `json:"ended,omitzero"`
+}
+
+type statement struct {
+	Author    records.Fingerprint `json:"author"`
+	Record    string              `json:"record"`
+	Seq       int64               `json:"seq"`
+	Time      time.Time           `json:"time"`
+	Void      string              `json:"void,omitempty"`
+	Withdrawn bool                `json:"withdrawn,omitempty"`
+}
+
+type delegation struct {
+	statement
+	To     records.Fingerprint `json:"to"`
+	Scopes []records.Scope     `json:"scopes"`
+	Depth  int                 `json:"depth"`
+	Until  time.Time           `json:"until"`
+}
+
+type succession struct {
+	statement
+	To   *records.Fingerprint `json:"to,omitempty"`
+	From *records.Fingerprint `json:"from,omitempty"`
+}
+
+func (s statement) trust(t *testing.T) trust.Statement {
+	return trust.Statement{Author: s.Author, Record: decodeCID(t, s.Record), Seq: s.Seq, Time: s.Time, Void: s.Void, Withdrawn: s.Withdrawn}
+}
+
+// decide asks the question of the world.
+func (w world) decide(t *testing.T, f *trust.File) trust.Decision {
+	t.Helper()
+	return w.basis(t, f).View().Decide(w.Name, w.Version, w.claims(t))
+}
+
+func (w world) basis(t *testing.T, f *trust.File) trust.Basis {
+	t.Helper()
+	b := trust.Basis{File: f, Own: w.Own, Now: w.Now}
+	for _, d := range w.Delegations {
+		b.Facts.Delegations = append(b.Facts.Delegations, trust.Delegation{Statement: d.trust(t), To: d.To, Scopes: d.Scopes, Depth: d.Depth, Until: d.Until})
+	}
+	for _, s := range w.Successions {
+		one := trust.Succession{Statement: s.trust(t)}
+		if s.To != nil {
+			one.To = *s.To
+		}
+		if s.From != nil {
+			one.From = *s.From
+		}
+		b.Facts.Successions = append(b.Facts.Successions, one)
+	}
+	b.Facts.Equivocated = w.Equivocated
+	if w.Project != "" {
+		var err error
+		if b.Project, err = trust.ParseProject([]byte(w.Project)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
 }
 
 func (w world) claims(t *testing.T) []trust.Claim {
 	var cs []trust.Claim
 	for _, c := range w.Claims {
-		cs = append(cs, trust.Claim{Author: c.Author, Module: decodeCID(t, c.Module), Record: decodeCID(t, c.Record), Void: c.Void})
+		cs = append(cs, trust.Claim{
+			Author: c.Author, Module: decodeCID(t, c.Module), Record: decodeCID(t, c.Record), Void: c.Void,
+			Endorse: c.Endorse, Withdrawn: c.Withdrawn, Time: c.Time, FirstSeen: c.FirstSeen, Ended: c.Ended,
+		})
 	}
 	return cs
 }
@@ -105,9 +177,12 @@ func TestVectors(t *testing.T) {
 		}
 		t.Run(strings.TrimSuffix(file, ".txtar"), func(t *testing.T) { runVector(t, head["expect"], a) })
 	}
+	for _, tag := range testedTags(t) {
+		covered[tag] = true
+	}
 	for _, tag := range specTags(t) {
 		if !covered[tag] {
-			t.Errorf("rule [%s] has no vector", tag)
+			t.Errorf("rule [%s] has no vector and no test", tag)
 		}
 	}
 }
@@ -146,6 +221,25 @@ func specTags(t *testing.T) []string {
 	return slices.Compact(tags)
 }
 
+// testedTags finds the rules that tests of this package name.
+func testedTags(t *testing.T) []string {
+	files, err := fs.Glob(os.DirFS("."), "*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tags []string
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`SPEC (T\d+(?:(?:, | and )T\d+)*)`).FindAllStringSubmatch(string(b), -1) {
+			tags = append(tags, regexp.MustCompile(`T\d+`).FindAllString(m[1], -1)...)
+		}
+	}
+	return tags
+}
+
 func section(t *testing.T, a *txtar.Archive, name string) string {
 	t.Helper()
 	for _, f := range a.Files {
@@ -166,8 +260,12 @@ func runVector(t *testing.T, expect string, a *txtar.Archive) {
 	if shown := section(t, a, "trust"); shown != shownText(text) {
 		t.Fatalf("sections trust and trust.json differ")
 	}
-	f, err := trust.Parse([]byte(text))
-	if expect == "syntax-error" {
+	parse := trust.Parse
+	if expect == "project-error" {
+		parse = trust.ParseProject
+	}
+	f, err := parse([]byte(text))
+	if expect == "syntax-error" || expect == "project-error" {
 		se, ok := err.(*trust.SyntaxError)
 		if !ok {
 			t.Fatalf("got %v, want a syntax error", err)
@@ -196,7 +294,7 @@ func runVector(t *testing.T, expect string, a *txtar.Archive) {
 		editVector(t, f, a)
 		return
 	}
-	decisionVector(t, f, expect, a)
+	runDecision(t, f, expect, a)
 }
 
 func editVector(t *testing.T, f *trust.File, a *txtar.Archive) {
@@ -250,6 +348,9 @@ func edit(t *testing.T, f *trust.File, line string) {
 	case "pin":
 		p := one.Pins()[0]
 		err = f.SetPin(p.Name, p.Version, p.Module)
+	case "min-age":
+		a, _ := one.MinAge()
+		err = f.SetMinAge(a.Age)
 	default:
 		t.Fatalf("unknown edit %q", line)
 	}
@@ -258,7 +359,7 @@ func edit(t *testing.T, f *trust.File, line string) {
 	}
 }
 
-func decisionVector(t *testing.T, f *trust.File, expect string, a *txtar.Archive) {
+func runDecision(t *testing.T, f *trust.File, expect string, a *txtar.Archive) {
 	if !slices.Contains([]string{"unknown", "trusted", "untrusted", "denied", "conflict", "equivocation"}, expect) {
 		t.Fatalf("unknown expect: %q", expect)
 	}
@@ -266,7 +367,7 @@ func decisionVector(t *testing.T, f *trust.File, expect string, a *txtar.Archive
 	if err := json.Unmarshal([]byte(section(t, a, "world.json")), &w); err != nil {
 		t.Fatal(err)
 	}
-	d := trust.NewView(f, w.Own, w.Now).Decide(w.Name, w.Version, w.claims(t))
+	d := w.decide(t, f)
 	if d.State.String() != expect {
 		t.Fatalf("got %v (%s), want %s", d.State, d.Reason, expect)
 	}
@@ -282,16 +383,56 @@ func showDecision(d trust.Decision) string {
 		for _, k := range d.By {
 			fmt.Fprintf(&b, "by %s\n", k)
 		}
+		if d.Pin == 0 && d.Voices != len(d.By) {
+			fmt.Fprintf(&b, "voices %d\n", d.Voices)
+		}
+		if d.Agree+d.Differ > 0 {
+			fmt.Fprintf(&b, "others %d agree, %d differ\n", d.Agree, d.Differ)
+		}
 	}
 	fmt.Fprintf(&b, "reason %s\n", d.Reason)
+	if d.Hold != trust.NotHeld {
+		fmt.Fprintf(&b, "hold %s\n", d.Hold)
+	}
+	for _, w := range d.Warnings {
+		b.WriteString(strings.TrimRight(showWarning(w), " ") + "\n")
+	}
 	for _, c := range d.Claims {
 		fmt.Fprintf(&b, "claim %s %s %v", c.Author, c.Record, c.Effect)
 		if c.Line > 0 {
 			fmt.Fprintf(&b, " line %d", c.Line)
 		}
+		if c.Project {
+			b.WriteString(" of the project's file")
+		}
+		if len(c.Via) > 1 {
+			for _, step := range c.Via[1:] {
+				fmt.Fprintf(&b, " %s %s", step.Kind, step.Key)
+			}
+		}
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+func showWarning(w trust.Warning) string {
+	s := fmt.Sprintf("warning %s", w.Kind)
+	if !w.Key.IsZero() {
+		s += " " + w.Key.String()
+	}
+	for _, k := range w.Others {
+		s += " by " + k.String()
+	}
+	if w.Followed {
+		s += " followed"
+	}
+	if !w.Since.IsZero() {
+		s += w.Since.Format(" since 2006-01-02")
+	}
+	if !w.Until.IsZero() {
+		s += w.Until.Format(" until 2006-01-02")
+	}
+	return s
 }
 
 // lineByLine shows what each line says.

@@ -1,0 +1,137 @@
+package trust
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
+)
+
+// lateAfter is how long after the end of a key what it signed before may come.
+const lateAfter = 7 * 24 * time.Hour
+
+// Hold says why a trusted version is not to be used unasked. Ranges and tags pass
+// over a version that is held.
+type Hold int
+
+const (
+	NotHeld  Hold = iota
+	Cooldown      // known for a shorter time than min-age: use it when asked for by its number
+	Late          // signed by keys that had ended long before it came: the user must confirm this version
+)
+
+var holds = [...]string{"", "cooldown", "late"}
+
+func (h Hold) String() string { return holds[h] }
+
+// MarshalText encodes h as String does.
+func (h Hold) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// WarningKind says what a warning is about.
+type WarningKind int
+
+const (
+	WarnCooldown    WarningKind = iota // the version is known since Since, and held until Until
+	WarnLate                           // Record by Key, dated Since, was first seen long after the key's end, Until
+	WarnSucceeded                      // Others succeed Key, which Line names: not followed unless Followed
+	WarnEquivocated                    // Key is known to have released two modules as one version elsewhere
+	WarnContradicts                    // Key decides here and endorses one module and names another
+)
+
+var warningKinds = [...]string{"cooldown", "late", "succeeded", "equivocated", "contradicts"}
+
+func (k WarningKind) String() string { return warningKinds[k] }
+
+// MarshalText encodes k as String does.
+func (k WarningKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// A Warning is something to show beside a decision. It changes no outcome.
+type Warning struct {
+	Kind         WarningKind
+	Key          records.Fingerprint
+	Record       cid.Cid
+	Others       []records.Fingerprint
+	Followed     bool
+	Line         int
+	Project      bool // Line is of the project's file
+	Since, Until time.Time
+}
+
+// late reports whether the claim may have been dated back by a key that had ended.
+func (c *Claim) late() bool {
+	return !c.Ended.IsZero() && c.Time.Before(c.Ended) && c.FirstSeen.After(c.Ended.Add(lateAfter))
+}
+
+// warn finds what a decision is to be shown with, and whether it is to be held.
+func (v *View) warn(d *Decision) {
+	if d.State == Trusted && d.Pin == 0 {
+		v.hold(d)
+	}
+	for _, s := range d.Rule.Succeeded {
+		d.Warnings = append(d.Warnings, Warning{Kind: WarnSucceeded, Key: s.Key, Others: s.By, Followed: s.Followed, Line: s.Line, Project: s.Project})
+	}
+	for i, c := range d.Claims {
+		if i > 0 && d.Claims[i-1].Author == c.Author {
+			continue
+		}
+		if v.equivocated[c.Author] && c.Via != nil {
+			d.Warnings = append(d.Warnings, Warning{Kind: WarnEquivocated, Key: c.Author, Line: c.Line, Project: c.Project})
+		}
+	}
+	var last records.Fingerprint
+	for _, c := range d.Claims {
+		if c.Effect == Contradicting && c.Author != last {
+			last = c.Author
+			d.Warnings = append(d.Warnings, Warning{Kind: WarnContradicts, Key: c.Author, Line: c.Line, Project: c.Project})
+		}
+	}
+}
+
+func (v *View) hold(d *Decision) {
+	timely := make([]*Claim, 0, len(d.By))
+	for i := range d.Claims {
+		c := &d.Claims[i]
+		switch {
+		case c.Effect != Counts || c.Module != d.Module:
+		case c.late():
+			d.Warnings = append(d.Warnings, Warning{Kind: WarnLate, Key: c.Author, Record: c.Record, Line: c.Line, Project: c.Project, Since: c.Time, Until: c.Ended})
+		default:
+			timely = append(timely, &c.Claim)
+		}
+	}
+	since, ok := v.since(&d.Rule, timely)
+	if !ok {
+		d.Hold = Late
+		return
+	}
+	d.Since = since
+	own := slices.ContainsFunc(timely, func(c *Claim) bool {
+		return c.Endorse == "" && slices.ContainsFunc(v.own, func(r root) bool { return r.key == c.Author })
+	})
+	if until := since.Add(v.minAge); v.minAge > 0 && !since.IsZero() && v.now.Before(until) && !own {
+		d.Hold = Cooldown
+		d.Warnings = append(d.Warnings, Warning{Kind: WarnCooldown, Since: since, Until: until})
+	}
+}
+
+// since returns when so many of the claims had come that they suffice.
+func (v *View) since(r *Rule, claims []*Claim) (time.Time, bool) {
+	slices.SortStableFunc(claims, func(a, b *Claim) int { return a.FirstSeen.Compare(b.FirstSeen) })
+	var keys []records.Fingerprint
+	released := false
+	for i, c := range claims {
+		released = released || c.Endorse == ""
+		if !slices.Contains(keys, c.Author) {
+			keys = append(keys, c.Author)
+		}
+		if i+1 < len(claims) && claims[i+1].FirstSeen.Equal(c.FirstSeen) {
+			continue
+		}
+		if released && len(keys) >= r.Threshold && v.voices(r, keys) >= r.Threshold {
+			return c.FirstSeen, true
+		}
+	}
+	return time.Time{}, false
+}

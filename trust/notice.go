@@ -1,0 +1,111 @@
+package trust
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
+)
+
+// A Notice is what somebody says about versions of a name, or about one record.
+type Notice struct {
+	Statement
+	Name  records.Name
+	Kind  string  // records.Deprecated, records.Yanked or records.Advisory
+	Range string  // of versions; or
+	About cid.Cid // a record
+	Text  string  // "" takes back what the author said of the same before
+
+	Severity, Fixed string // of an advisory; Fixed is a range
+	Refs            []string
+}
+
+// Applying are the notices about one version that count, of each kind sorted by
+// author and then by record.
+type Applying struct {
+	Deprecated, Yanked, Advisories []Notice
+	// Strangers are notices about the version by keys that neither decide nor
+	// released it: to be shown as what they are, if at all.
+	Strangers []Notice
+}
+
+// Notices says which of the notices, by anybody and in any order, are about the
+// version of the decision. In reports whether a version is in a range; a range
+// that it cannot read holds no version.
+func (v *View) Notices(d Decision, notices []Notice, in func(rng string, version records.Version) bool) Applying {
+	var a Applying
+	authors, releases := d.released()
+	for _, n := range newestNotices(d.Name, notices) {
+		switch {
+		case v.Denied(n.Author) || n.Text == "" || !n.isAbout(d.Version, releases, in):
+		case !authors[n.Author] && !v.Decides(n.Author, d.Name):
+			a.Strangers = append(a.Strangers, n)
+		case n.Kind == records.Deprecated:
+			a.Deprecated = append(a.Deprecated, n)
+		case n.Kind == records.Yanked:
+			a.Yanked = append(a.Yanked, n)
+		case n.Kind == records.Advisory:
+			a.Advisories = append(a.Advisories, n)
+		}
+	}
+	return a
+}
+
+// released returns the releases that the decision is about and whose authors may
+// say more of it: of a trusted module only the one of the record that is used,
+// since anybody can release what somebody else did.
+func (d *Decision) released() (authors map[records.Fingerprint]bool, releases map[cid.Cid]bool) {
+	authors, releases = map[records.Fingerprint]bool{}, map[cid.Cid]bool{}
+	for _, c := range d.Claims {
+		takesPart := c.Void == "" && c.Effect != ByDenied && c.Endorse == ""
+		if d.State == Trusted {
+			takesPart = takesPart && c.Module == d.Module && (c.Effect == Counts || c.Effect == Pinned)
+		}
+		if takesPart {
+			releases[c.Record] = true
+			authors[c.Author] = d.State != Trusted || c.Author == d.Signer
+		}
+	}
+	return authors, releases
+}
+
+func (n *Notice) isAbout(version records.Version, releases map[cid.Cid]bool, in func(string, records.Version) bool) bool {
+	if n.Range == "" {
+		if !releases[n.About] {
+			return false
+		}
+	} else if !in(n.Range, version) {
+		return false
+	}
+	return n.Kind != records.Advisory || n.Fixed == "" || !in(n.Fixed, version)
+}
+
+// newestNotices returns of each author's notices about the name, kind and range
+// or record the newest, sorted by author and record.
+func newestNotices(name records.Name, notices []Notice) []Notice {
+	type topic struct {
+		author    records.Fingerprint
+		kind, rng string
+		about     cid.Cid
+	}
+	newest := map[topic]Notice{}
+	for _, n := range notices {
+		if n.Name != name || !n.takesPart() {
+			continue
+		}
+		t := topic{n.Author, n.Kind, n.Range, n.About}
+		if old, ok := newest[t]; !ok || n.compareNewest(&old.Statement) > 0 {
+			newest[t] = n
+		}
+	}
+	list := make([]Notice, 0, len(newest))
+	for _, n := range newest {
+		list = append(list, n)
+	}
+	slices.SortFunc(list, func(a, b Notice) int {
+		return cmp.Or(compareKeys(a.Author, b.Author), cmp.Compare(a.Record.KeyString(), b.Record.KeyString()))
+	})
+	return list
+}
