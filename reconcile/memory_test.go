@@ -29,7 +29,7 @@ type memory struct {
 const page = 64
 
 func newMemory(items ...records.Item) *memory {
-	m := &memory{items: make(map[records.Element][]byte, len(items))}
+	m := &memory{items: make(map[records.Element][]byte)}
 	m.fill(items...)
 	return m
 }
@@ -39,22 +39,23 @@ func (m *memory) fill(items ...records.Item) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, it := range items {
-		if _, ok := m.items[it.Element]; !ok {
+		m.elements = append(m.elements, it.Element)
+		if it.Bytes != nil {
 			m.items[it.Element] = it.Bytes
-			m.elements = append(m.elements, it.Element)
 		}
 	}
 	slices.Sort(m.elements)
+	m.elements = slices.Compact(m.elements)
 	m.sums = []records.Sum{{}}
 }
 
 // add puts in one item and reports whether it is new.
 func (m *memory) add(it records.Item) bool {
-	if _, ok := m.items[it.Element]; ok {
+	at, known := slices.BinarySearch(m.elements, it.Element)
+	if known {
 		return false
 	}
 	m.items[it.Element] = it.Bytes
-	at, _ := slices.BinarySearch(m.elements, it.Element)
 	m.elements = slices.Insert(m.elements, at, it.Element)
 	m.sums = m.sums[:min(len(m.sums), at/page+1)]
 	return true
@@ -216,16 +217,20 @@ func history(authors, each int) []records.Item {
 	return items
 }
 
-// strange makes elements with nothing behind them.
+// strange makes elements with nothing behind them, of 100 authors.
 func strange(seed uint64, n int) []records.Item {
+	var heads []string
+	for a := range 100 {
+		heads = append(heads, head(record(author(a), 0).Element))
+	}
 	random := rand.New(rand.NewPCG(seed, 1))
-	items := make([]records.Item, 0, n)
-	for i := range n {
-		var digest [32]byte
+	items := make([]records.Item, n)
+	var digest [32]byte
+	for i := range items {
 		for j := 0; j < len(digest); j += 8 {
 			binary.LittleEndian.PutUint64(digest[j:], random.Uint64())
 		}
-		items = append(items, records.Item{Element: records.Element(head(record(author(i%100), 0).Element) + string(digest[:]))})
+		items[i].Element = records.Element(heads[i%100] + string(digest[:]))
 	}
 	return items
 }

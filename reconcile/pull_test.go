@@ -75,3 +75,39 @@ func checkOrder(t *testing.T, taken []records.Element) {
 		}
 	}
 }
+
+// Ten records that are missing are found in a large set at a cost that grows like
+// its logarithm.
+func TestCost(t *testing.T) {
+	sizes := []int{10_000, 100_000}
+	if full {
+		sizes = append(sizes, 1_000_000)
+	}
+	var first int64
+	for _, size := range sizes {
+		items := strange(1, size-10)
+		a := newMemory(items...)
+		for i := range 10 {
+			items = append(items, record(author(10*i), 1))
+		}
+		b := newMemory(items...)
+		pair(t, a, b, func(t *testing.T, x, y *node) {
+			got, err := x.Pull(t.Context(), y.host.ID(), Everything())
+			if err != nil || got.Records != 10 || got.Items != 10 || !got.Has() {
+				t.Fatalf("10 of %d are missing: %+v, %v", size, got, err)
+			}
+			payload := 0
+			for _, it := range items[size-10:] {
+				payload += len(it.Bytes)
+			}
+			bytes := got.Sent + got.Received - int64(payload)
+			t.Logf("10 of %d: %d requests, %d bytes sent, %d received, %d of them items", size, got.Requests, got.Sent, got.Received, payload)
+			if first == 0 {
+				first = bytes
+			}
+			if got.Requests > 8 || bytes > 256<<10 || bytes > 2*first {
+				t.Errorf("%d requests and %d bytes for 10 of %d; %d bytes for 10 of %d", got.Requests, bytes, size, first, sizes[0])
+			}
+		})
+	}
+}
