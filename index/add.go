@@ -68,9 +68,14 @@ func (x *Index) AddAll(ctx context.Context, items []Item) (results []Result, err
 
 func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 	r := it.Verified.Record()
-	key, err := b.mergeKey(ctx, r.Author, it.Key, it.Source.arrival())
+	key, err := b.mergeKey(ctx, r.Author, it.Key, it.Source)
 	if err != nil {
 		return Result{}, err
+	}
+	if !it.Source.stranger() && b.charged[r.Author] > 0 {
+		if err := b.promote(ctx, r.Author); err != nil {
+			return Result{}, err
+		}
 	}
 	id := it.Verified.ID().Bytes()
 	var one int
@@ -79,7 +84,7 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 	}
 	// The caller may have opened the envelope with an older key block.
 	if err := it.Verified.Check(key); err != nil {
-		return Result{Outcome: Refused, Err: err}, nil
+		return Result{Outcome: Refused, Err: err}, b.releaseKey(ctx, r.Author)
 	}
 	outcome := Stored
 	release, isRelease := r.Body.(*records.Release)
@@ -98,6 +103,11 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 	if err := b.insertBody(ctx, num, r); err != nil {
 		return Result{}, err
 	}
+	if it.Source.stranger() {
+		if err := b.insertStranger(ctx, num, it); err != nil {
+			return Result{}, err
+		}
+	}
 	if outcome == Equivocation {
 		_, err = b.exec(ctx, "INSERT INTO equivocations (author, name, version) VALUES (?, ?, ?)",
 			r.Author.Bytes(), string(release.Name), string(release.Version))
@@ -111,6 +121,8 @@ func (s Source) arrival() time.Time {
 	}
 	return s.At
 }
+
+func (s Source) stranger() bool { return s.Stranger && !s.Own }
 
 // weigh finds whether a release that is about to be stored is a second module
 // under one version by its author.

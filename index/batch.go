@@ -81,9 +81,13 @@ type batch struct {
 	queries
 	x       *Index
 	keys    map[records.Fingerprint]*sign.Key // as stored by now
+	charged map[records.Fingerprint]int64     // of those, the bytes counted as a stranger's
 	changed map[records.Fingerprint]bool      // keys that were known differently before
 	set     map[records.Element]bool          // elements to put in (true) or take out at the end
 	merged  []records.Element                 // key blocks that say nothing beyond what is stored
+	records int64                             // by how many the strangers' records change
+	bytes   int64                             // and their bytes
+	used    int64                             // the last use of a stranger's record, once it is asked for
 }
 
 func newBatch(x *Index, tx *sql.Tx) *batch {
@@ -91,6 +95,7 @@ func newBatch(x *Index, tx *sql.Tx) *batch {
 		queries: newQueries(tx),
 		x:       x,
 		keys:    map[records.Fingerprint]*sign.Key{},
+		charged: map[records.Fingerprint]int64{},
 		changed: map[records.Fingerprint]bool{},
 		set:     map[records.Element]bool{},
 	}

@@ -17,7 +17,22 @@ func (q queries) checkSet(ctx context.Context) error {
 	if err := q.checkSums(ctx); err != nil {
 		return err
 	}
-	return q.checkElements(ctx)
+	if err := q.checkElements(ctx); err != nil {
+		return err
+	}
+	return q.checkStrangers(ctx)
+}
+
+// checkStrangers compares what is counted of strangers with what is there.
+func (q queries) checkStrangers(ctx context.Context) error {
+	var n, bytes, wantN, wantBytes int64
+	_, err := q.get(ctx, `SELECT records, bytes, (SELECT count(*) FROM strangers),
+		(SELECT coalesce(sum(size), 0) FROM strangers) + (SELECT coalesce(sum(charged), 0) FROM keys) FROM strangers_total`,
+		nil, &n, &bytes, &wantN, &wantBytes)
+	if err == nil && (n != wantN || bytes != wantBytes) {
+		err = fmt.Errorf("strangers have %d records and %d bytes, and %d and %d are counted", wantN, wantBytes, n, bytes)
+	}
+	return err
 }
 
 func (q queries) checkSums(ctx context.Context) error {

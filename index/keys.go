@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -26,11 +25,11 @@ const cachedKeys = 4096
 func (x *Index) AddKey(ctx context.Context, key *sign.Key) (merged *sign.Key, changed bool, err error) {
 	f := key.Fingerprint()
 	err = x.write(ctx, true, func(b *batch) error {
-		old, err := b.storedBlock(ctx, f)
+		old, _, err := b.storedBlock(ctx, f)
 		if err != nil {
 			return err
 		}
-		if merged, err = b.mergeKey(ctx, f, key, time.Now()); err != nil {
+		if merged, err = b.mergeKey(ctx, f, key, Source{}); err != nil {
 			return err
 		}
 		changed = !bytes.Equal(old, merged.Block())
@@ -150,23 +149,25 @@ func (k *Keys) Key(f records.Fingerprint) (*sign.Key, bool) {
 // Err returns the first error of the store.
 func (k *Keys) Err() error { return k.err }
 
-func (b *batch) storedBlock(ctx context.Context, f records.Fingerprint) ([]byte, error) {
-	var block []byte
-	_, err := b.get(ctx, "SELECT block FROM keys WHERE fingerprint = ?", []any{f.Bytes()}, &block)
-	return block, err
+func (b *batch) storedBlock(ctx context.Context, f records.Fingerprint) (block []byte, charged int64, err error) {
+	_, err = b.get(ctx, "SELECT block, charged FROM keys WHERE fingerprint = ?", []any{f.Bytes()}, &block, &charged)
+	return block, charged, err
 }
 
 // mergeKey stores the union of the known block and key, which may be nil, and
 // returns it. A revocation is never lost: no block is ever replaced by less.
-func (b *batch) mergeKey(ctx context.Context, f records.Fingerprint, key *sign.Key, at time.Time) (*sign.Key, error) {
+func (b *batch) mergeKey(ctx context.Context, f records.Fingerprint, key *sign.Key, from Source) (*sign.Key, error) {
 	known := b.keys[f]
 	if known == nil {
-		block, err := b.storedBlock(ctx, f)
+		block, charged, err := b.storedBlock(ctx, f)
 		if err != nil {
 			return nil, err
 		}
 		if block == nil {
-			return b.firstKey(ctx, f, key, at)
+			return b.firstKey(ctx, f, key, from)
+		}
+		if charged > 0 {
+			b.charged[f] = charged
 		}
 		if key != nil && bytes.Equal(block, key.Block()) {
 			known = key
@@ -190,6 +191,11 @@ func (b *batch) mergeKey(ctx context.Context, f records.Fingerprint, key *sign.K
 	if _, err := b.exec(ctx, "UPDATE keys SET block = ? WHERE fingerprint = ?", merged.Block(), f.Bytes()); err != nil {
 		return nil, err
 	}
+	if b.charged[f] > 0 {
+		if err := b.charge(ctx, f, int64(len(merged.Block()))); err != nil {
+			return nil, err
+		}
+	}
 	old, union := records.KeyElement(f, known.Block()), records.KeyElement(f, merged.Block())
 	b.set[old], b.set[union] = false, true
 	b.merged = append(b.merged, old, given)
@@ -197,11 +203,14 @@ func (b *batch) mergeKey(ctx context.Context, f records.Fingerprint, key *sign.K
 	return merged, nil
 }
 
-func (b *batch) firstKey(ctx context.Context, f records.Fingerprint, key *sign.Key, at time.Time) (*sign.Key, error) {
+func (b *batch) firstKey(ctx context.Context, f records.Fingerprint, key *sign.Key, from Source) (*sign.Key, error) {
 	if key == nil {
 		return nil, &sign.UnknownKeyError{Fingerprint: f}
 	}
-	_, err := b.exec(ctx, "INSERT INTO keys (fingerprint, block, first_seen) VALUES (?, ?, ?)", f.Bytes(), key.Block(), at.UnixMilli())
+	_, err := b.exec(ctx, "INSERT INTO keys (fingerprint, block, first_seen) VALUES (?, ?, ?)", f.Bytes(), key.Block(), from.arrival().UnixMilli())
+	if err == nil && from.stranger() {
+		err = b.charge(ctx, f, int64(len(key.Block())))
+	}
 	b.keys[f] = key
 	b.set[records.KeyElement(f, key.Block())] = true
 	return key, err

@@ -31,7 +31,8 @@ type Index struct {
 	w    *sql.DB // one connection, whose transactions are immediate
 
 	writeMu sync.Mutex
-	full    bool // the write connection's synchronous setting, under writeMu
+	full    bool           // the write connection's synchronous setting, under writeMu
+	limit   StrangersLimit // under writeMu
 
 	keyMu  sync.Mutex
 	keys   map[records.Fingerprint]*sign.Key // parsed blocks, under keyMu
@@ -130,11 +131,14 @@ func (x *Index) write(ctx context.Context, full bool, fn func(*batch) error) err
 		return err
 	}
 	b := newBatch(x, tx)
-	if err := fn(b); err != nil {
-		tx.Rollback()
-		return err
+	err = fn(b)
+	if err == nil {
+		err = b.settleStrangers(ctx)
 	}
-	if err := b.flushSet(ctx); err != nil {
+	if err == nil {
+		err = b.flushSet(ctx)
+	}
+	if err != nil {
 		tx.Rollback()
 		return err
 	}

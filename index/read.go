@@ -388,8 +388,9 @@ func (x *Index) Counts(ctx context.Context) (Counts, error) {
 	var c Counts
 	err := x.r.QueryRowContext(ctx, `SELECT
 		(SELECT count(DISTINCT author) FROM records), (SELECT count(*) FROM keys), (SELECT count(*) FROM records),
-		(SELECT count(*) FROM releases), (SELECT count(*) FROM names), (SELECT count(*) FROM outbox)`).
-		Scan(&c.Authors, &c.Keys, &c.Records, &c.Releases, &c.Names, &c.Pending)
+		(SELECT count(*) FROM releases), (SELECT count(*) FROM names), (SELECT count(*) FROM outbox),
+		records, bytes FROM strangers_total`).
+		Scan(&c.Authors, &c.Keys, &c.Records, &c.Releases, &c.Names, &c.Pending, &c.Strangers, &c.StrangerBytes)
 	if err != nil {
 		return Counts{}, x.explain("count records", err)
 	}

@@ -61,7 +61,7 @@ CREATE TABLE releases (
 	author  BLOB NOT NULL,
 	module  BLOB NOT NULL
 );
-CREATE INDEX releases_by_name ON releases(name, version, author);
+CREATE INDEX releases_by_name ON releases(name, author, version);
 
 CREATE TABLE tags (
 	record  INTEGER PRIMARY KEY REFERENCES records(num) ON DELETE CASCADE,
@@ -160,6 +160,8 @@ func (x *Index) prepare(ctx context.Context) error {
 const migration = `
 ALTER TABLE keys ADD COLUMN charged INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX prev_by_record ON prev(record);
+DROP INDEX releases_by_name;
+CREATE INDEX releases_by_name ON releases(name, author, version);
 `
 
 type queryer interface {

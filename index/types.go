@@ -15,11 +15,12 @@ type Source struct {
 	// Own marks a record that was made here. It is on the disk before Add
 	// returns, and waits in the outbox until Announced names it.
 	Own bool
+	// Stranger marks a record whose author nobody here trusts. All that strangers
+	// say is bounded (see LimitStrangers). It means nothing beside Own.
+	Stranger bool
 	// Peer is the id of the peer that sent the record, as text; it may have the
 	// module too. Empty when unknown.
 	Peer string
-	// Stranger marks a record whose author the user does not trust.
-	Stranger bool
 	// At is when the record arrived; the zero value stands for the present.
 	At time.Time
 }
@@ -168,4 +169,7 @@ type Counts struct {
 	Releases int64
 	Names    int64
 	Pending  int64 // own records that nobody was told of yet
+
+	Strangers     int64 // records that count towards the limit of strangers
+	StrangerBytes int64 // what they have, with the key blocks that are there for their sake
 }

@@ -1,0 +1,157 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
+)
+
+// A removal takes records out of the store. What follows from the records that
+// are left is found at its end, once for each thing, since an attacker can hang
+// any number of records on one name, version or link.
+type removal struct {
+	*batch
+	links  map[named]bool // what removed records named
+	texts  map[claim]bool // without a version
+	proofs map[claim]bool
+}
+
+// named is a record that another record of the author named in prev.
+type named struct {
+	id     cid.Cid
+	author records.Fingerprint
+}
+
+// A claim is what releases are about.
+type claim struct {
+	author  records.Fingerprint
+	name    records.Name
+	version records.Version
+}
+
+func newRemoval(b *batch) *removal {
+	return &removal{b, map[named]bool{}, map[claim]bool{}, map[claim]bool{}}
+}
+
+// record removes a record, and what belongs to it alone.
+func (r *removal) record(ctx context.Context, num int64) error {
+	var id link
+	var void string
+	var envelope []byte
+	if _, err := r.get(ctx, "SELECT id, void, envelope FROM records WHERE num = ?", []any{num}, &id, &void, &envelope); err != nil {
+		return err
+	}
+	e, err := records.DecodeEnvelope(envelope)
+	if err != nil {
+		return fmt.Errorf("stored record %s: %w", id, err)
+	}
+	author := e.Record.Author
+	r.set[records.RecordElement(author, id.Cid)] = false
+	if void == "" {
+		for _, p := range e.Record.Prev {
+			r.links[named{p, author}] = true
+		}
+	}
+	if body, ok := e.Record.Body.(*records.Release); ok {
+		r.proofs[claim{author, body.Name, body.Version}] = true
+		shown, err := r.get(ctx, "SELECT 1 FROM texts WHERE name = ? AND author = ? AND version = ?",
+			[]any{string(body.Name), author.Bytes(), string(body.Version)}, new(int))
+		if err != nil {
+			return err
+		}
+		if shown {
+			r.texts[claim{author, body.Name, ""}] = true
+		}
+	}
+	// The tables that refer to records are cleared with it.
+	_, err = r.exec(ctx, "DELETE FROM records WHERE num = ?", num)
+	return err
+}
+
+// settle brings to the state without the removed records what is told of several.
+func (r *removal) settle(ctx context.Context) error {
+	for n := range r.links {
+		_, err := r.exec(ctx, `UPDATE records SET named = EXISTS (
+				SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
+				WHERE prev.id = ?1 AND later.author = ?2 AND later.void = '')
+			WHERE id = ?1 AND author = ?2`, n.id.Bytes(), n.author.Bytes())
+		if err != nil {
+			return err
+		}
+	}
+	for c := range r.proofs {
+		if err := r.dropProof(ctx, c); err != nil {
+			return err
+		}
+	}
+	for c := range r.texts {
+		if err := r.renewText(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropProof forgets an equivocation of which one module is left, or none.
+func (r *removal) dropProof(ctx context.Context, c claim) error {
+	args := []any{c.author.Bytes(), string(c.name), string(c.version)}
+	if known, err := r.get(ctx, "SELECT 1 FROM equivocations WHERE author = ? AND name = ? AND version = ?", args, new(int)); err != nil || !known {
+		return err
+	}
+	_, err := r.exec(ctx, `DELETE FROM equivocations WHERE author = ?1 AND name = ?2 AND version = ?3 AND 2 > (
+		SELECT count(*) FROM (SELECT DISTINCT module FROM releases JOIN records ON num = record
+			WHERE name = ?2 AND version = ?3 AND releases.author = ?1 AND void = '' LIMIT 2))`, args...)
+	return err
+}
+
+// renewText gives search the words of an author's newest release under a name
+// anew, or nothing when none is left.
+func (r *removal) renewText(ctx context.Context, c claim) error {
+	var newest records.Version
+	var num int64
+	err := r.each(ctx, "SELECT version, record FROM releases WHERE name = ? AND author = ? ORDER BY record", []any{string(c.name), c.author.Bytes()},
+		func(rows *sql.Rows) error {
+			var v records.Version
+			var n int64
+			if err := rows.Scan(&v, &n); err != nil {
+				return err
+			}
+			if newest == "" || compareNewest(v, newest) >= 0 {
+				newest, num = v, n
+			}
+			return nil
+		})
+	if err != nil {
+		return err
+	}
+	if err := r.dropText(ctx, c, newest == ""); err != nil || newest == "" {
+		return err
+	}
+	var envelope []byte
+	if _, err := r.get(ctx, "SELECT envelope FROM records WHERE num = ?", []any{num}, &envelope); err != nil {
+		return err
+	}
+	e, err := records.DecodeEnvelope(envelope)
+	if err != nil {
+		return fmt.Errorf("stored release of %s@%s: %w", c.name, newest, err)
+	}
+	return r.insertText(ctx, c.author, e.Record.Body.(*records.Release))
+}
+
+// dropText takes an author's words about a name out of search, and the name with
+// its last author.
+func (r *removal) dropText(ctx context.Context, c claim, last bool) error {
+	args := []any{string(c.name), c.author.Bytes()}
+	if _, err := r.exec(ctx, "DELETE FROM words WHERE rowid = (SELECT num FROM texts WHERE name = ? AND author = ?)", args...); err != nil {
+		return err
+	}
+	if _, err := r.exec(ctx, "DELETE FROM texts WHERE name = ? AND author = ?", args...); err != nil || !last {
+		return err
+	}
+	_, err := r.exec(ctx, "DELETE FROM names WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM texts WHERE name = ?1)", string(c.name))
+	return err
+}
