@@ -86,13 +86,17 @@ func scanStatement(rows *sql.Rows) (Statement, error) {
 func (x *Index) Releases(ctx context.Context, name records.Name) ([]Release, error) {
 	all, err := x.statements(ctx, "list releases", "SELECT "+statementColumns+
 		" FROM releases JOIN records ON num = record WHERE name = ? ORDER BY num", string(name))
+	return releasesOf(all), err
+}
+
+func releasesOf(all []Statement) []Release {
 	var rs []Release
 	for _, s := range all {
 		if body, ok := s.Record.Body.(*records.Release); ok {
 			rs = append(rs, Release{s.Meta, body})
 		}
 	}
-	return rs, err
+	return rs
 }
 
 // Release returns a release by its record id, or a *NotFoundError.

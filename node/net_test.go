@@ -30,14 +30,19 @@ const loopback = "/ip4/127.0.0.1/tcp/0"
 // until waits for something that has no channel of its own.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	untilWithin(t, 20*time.Second, what, ok)
+}
+
+func untilWithin(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(limit)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("after 20 s: not %s", what)
+			t.Fatalf("after %v: not %s", limit, what)
 		}
 	}
 }
@@ -309,6 +314,29 @@ func TestSeedPolicy(t *testing.T) {
 		if ok, err := c.n.home.Blocks().Has(ctx, c.m.CID); ok || err != nil {
 			t.Errorf("%s is fetched without need: %v", c.m.Name, err)
 		}
+	}
+}
+
+// SPEC N50. What was stored before a node seeded, or before its author was trusted,
+// is fetched too.
+func TestSeedCatchesUp(t *testing.T) {
+	a := newAuthor(t, testHome(t))
+	id, m := a.publish("left-pad", "1.0.0")
+	writer := startNode(t, a.home, Config{})
+	h := testHome(t)
+	reader := startNode(t, h, Config{})
+	reader.join(writer)
+	until(t, "visible", func() bool { return reader.has(id) })
+	reader.stop()
+	if ok, err := h.Blocks().complete(t.Context(), m.CID); ok || err != nil {
+		t.Fatalf("the module is here too early: %v", err)
+	}
+	seeder := startNode(t, h, Config{Seed: SeedTrusted})
+	seeder.join(writer)
+	seeder.trust(a.fingerprint())
+	until(t, "seeded", func() bool { return complete(t.Context(), h, m) })
+	if ok, err := h.Blocks().complete(t.Context(), m.CID); !ok || err != nil {
+		t.Errorf("the module counts as incomplete: %v", err)
 	}
 }
 

@@ -3,12 +3,15 @@ package node
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
 )
 
 // Bounds of seeding (SPEC.md [N50]).
@@ -18,6 +21,9 @@ const (
 	seedRetry   = time.Minute     // and whenever a peer comes
 	seedPause   = 2 * time.Second // between two such rounds
 	seedFor     = 24 * time.Hour  // until a module is given up
+	seedLook    = time.Hour       // between looks at all releases that are stored
+	seedNotice  = 2 * time.Second // in which a change of the trust file is seen
+	seedPage    = 200
 )
 
 // seeder fetches the modules of new releases as the policy says, so that others
@@ -83,7 +89,82 @@ func (s *seeder) run(ctx context.Context) {
 		wg.Go(func() { s.work(ctx) })
 	}
 	wg.Go(func() { s.revive(ctx) })
+	wg.Go(func() { s.lookBack(ctx) })
 	wg.Wait()
+}
+
+// lookBack offers what was stored before: by another process, before this node
+// started, before its author was trusted, or while the queue was full.
+func (s *seeder) lookBack(ctx context.Context) {
+	tick := time.NewTicker(seedNotice)
+	defer tick.Stop()
+	var looked time.Time
+	var by *trust.File
+	for {
+		if f := s.live.judge.trust(); f != by || time.Since(looked) >= seedLook {
+			if err := s.offerStored(ctx); err != nil && ctx.Err() == nil {
+				s.live.log.Error("look for modules to seed", "err", err)
+			}
+			looked, by = time.Now(), f
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *seeder) offerStored(ctx context.Context) error {
+	for after := int64(0); ; {
+		page, err := s.live.home.index.ReleasesAfter(ctx, after, seedPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, r := range page {
+			after = r.Order
+			here, err := s.live.home.blocks.complete(ctx, r.Body.Module)
+			if err != nil {
+				return err
+			}
+			if !here {
+				s.offer(r.ID, r.Author, r.Body)
+			}
+		}
+	}
+}
+
+// complete reports whether the whole tree is here. It trusts what the files of
+// leaves are named; a fetch does not.
+func (s *BlockStore) complete(ctx context.Context, root cid.Cid) (bool, error) {
+	seen := map[cid.Cid]bool{root: true}
+	for queue := []cid.Cid{root}; len(queue) > 0; queue = queue[1:] {
+		c := queue[0]
+		if c.Type() == cid.Raw {
+			if ok, err := s.Has(ctx, c); !ok || err != nil {
+				return false, err
+			}
+			continue
+		}
+		b, err := s.Get(ctx, c)
+		if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*modules.CorruptError)) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		links, err := modules.Links(c, b)
+		if err != nil {
+			return true, nil // no fetch would make it better
+		}
+		for _, l := range links {
+			if !seen[l] {
+				seen[l] = true
+				queue = append(queue, l)
+			}
+		}
+	}
+	return true, nil
 }
 
 // revive tries again what nobody had, whenever a peer comes or time has passed.
