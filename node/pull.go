@@ -46,7 +46,7 @@ func (s *syncer) pull(ctx context.Context, p peer.ID, all bool, told func(reconc
 		return sum, reconcile.ErrBusy
 	}
 	defer s.end(p)
-	scope, err := s.scope(ctx, all)
+	scope, wide, err := s.scope(ctx, all)
 	for err == nil && len(scope) > 0 {
 		var r reconcile.Result
 		r, err = s.live.reconcile.Pull(ctx, p, scope)
@@ -55,10 +55,15 @@ func (s *syncer) pull(ctx context.Context, p peer.ID, all bool, told func(reconc
 		if told != nil {
 			told(r)
 		}
-		if r.Items == 0 {
-			break // it says that it has more, and gives nothing
+		if err != nil || r.Items == 0 {
+			break // with more that it does not give
 		}
 		scope = r.Left
+		if full := false; wide && len(scope) > 0 {
+			if full, err = s.live.home.index.StrangersFull(ctx); err == nil && full {
+				scope, wide, err = s.scope(ctx, all)
+			}
+		}
 	}
 	if errors.As(err, new(*reconcile.OffenceError)) {
 		s.shunned(p)
@@ -72,24 +77,26 @@ func (s *syncer) shunned(p peer.ID) {
 	s.shun[p] = time.Now().Add(syncShun)
 }
 
-// scope is what this node pulls now. It changes with the trust file.
-func (s *syncer) scope(ctx context.Context, all bool) (reconcile.Scope, error) {
+// scope is what this node pulls now, and whether that is wide: not only of authors
+// whom it chose. It changes with the trust file, and with how much is kept of
+// strangers.
+func (s *syncer) scope(ctx context.Context, all bool) (scope reconcile.Scope, wide bool, err error) {
 	f := s.live.judge.trust()
 	if all || s.live.node.cfg.Seed == SeedAll || len(f.Entries()) == 0 {
-		full, err := false, error(nil)
+		full, err := s.live.home.index.StrangersFull(ctx)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if !full {
 			var denied []records.Fingerprint
 			for _, d := range f.Denials() {
 				denied = append(denied, d.Fingerprint)
 			}
-			return reconcile.Everything().Without(denied...), nil
+			return reconcile.Everything().Without(denied...), true, nil
 		}
 	}
 	authors, err := s.live.home.authors(ctx, f, s.live.judge.now())
-	return reconcile.Authors(authors...), err
+	return reconcile.Authors(authors...), false, err
 }
 
 // maxAuthors bounds the authors that one pull asks for.

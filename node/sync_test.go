@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -269,5 +270,40 @@ func TestSurvey(t *testing.T) {
 	}
 	if offset, n := MedianOffset(all); n != 1 || offset.Abs() > 10*time.Second {
 		t.Errorf("clocks are %v apart by %d peers", offset, n)
+	}
+}
+
+// SPEC N43. Who keeps as much of strangers as they may asks only for those they
+// trust, whatever they seed.
+func TestPullWhenFullOfStrangers(t *testing.T) {
+	ctx := t.Context()
+	friend, stranger := newAuthor(t, testHome(t)), newAuthor(t, testHome(t))
+	server := startNode(t, friend.home, Config{})
+	n := startNode(t, testHome(t), Config{Seed: SeedAll})
+	n.home.Index().LimitStrangers(index.StrangersLimit{Records: 10})
+	n.trust(friend.fingerprint())
+	give := func(h *Home, v sign.Verified) {
+		if _, err := h.Index().Add(ctx, v, stranger.key.Key(), index.Source{Stranger: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 9 {
+		give(n.home, stranger.sign(time.Now(), testRelease(fmt.Sprintf("%d.0.0", i), someModule(i))))
+	}
+	other := stranger.sign(time.Now(), testRelease("100.0.0", someModule(100)))
+	give(friend.home, other)
+	said := friend.heard("1.0.0", 200)
+	if _, err := n.Connect(ctx, server.addr()); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := n.Sync(ctx, SyncOptions{All: true}, nil); err != nil || s.Peers != 1 || !s.Complete {
+		t.Fatalf("sync: %+v, %v", s, err)
+	}
+	if !n.has(said) || n.has(other.ID()) {
+		t.Errorf("a friend's record is here: %v, a stranger's: %v", n.has(said), n.has(other.ID()))
+	}
+	n.home.Index().LimitStrangers(index.StrangersLimit{})
+	if s, err := n.Sync(ctx, SyncOptions{All: true}, nil); err != nil || !n.has(other.ID()) {
+		t.Errorf("with room it does not come: %+v, %v", s, err)
 	}
 }
