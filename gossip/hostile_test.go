@@ -64,8 +64,9 @@ func spam(t *testing.T, count int, pause time.Duration) int {
 	return judged
 }
 
-// SPEC G11. Threat 26: a spammer is ignored after a handful of invalid messages.
-func TestInvalidSpam(t *testing.T) {
+// SPEC G11. Threat 26: a spammer is ignored after a handful of invalid messages,
+// and all that is honest arrives meanwhile.
+func TestThreat26InvalidSpam(t *testing.T) {
 	if got := spam(t, 2000, 0); got == 0 || got > 64 {
 		t.Errorf("2,000 invalid messages sent fast: %d were judged, want 1 to 64", got)
 	} else {
@@ -79,7 +80,7 @@ func TestInvalidSpam(t *testing.T) {
 }
 
 // SPEC G3. Threat 3: bad copies that come first never keep the good record out.
-func TestBadCopiesFirst(t *testing.T) {
+func TestThreat3BadCopiesFirst(t *testing.T) {
 	const copies = 100
 	good := 20
 	if full {
@@ -245,7 +246,7 @@ func subscriptions(from, count int) *pb.RPC {
 }
 
 // SPEC G9. Threat 29: topics of others cost nothing.
-func TestTopicFlood(t *testing.T) {
+func TestThreat29TopicFlood(t *testing.T) {
 	peers, each := 5, 20_000
 	if full {
 		peers, each = 50, 20_000

@@ -84,7 +84,10 @@ func meshParams() pubsub.GossipSubParams {
 	// advertisements.
 	p.HistoryLength, p.HistoryGossip = 12, 6
 	p.MaxIHaveLength, p.MaxIHaveMessages = 1000, 10
-	p.IDontWantMessageThreshold = 1024
+	// Never: telling all the mesh of each message that comes, before it is judged,
+	// lets replayed records make traffic, and saves nothing with records as small
+	// as ours.
+	p.IDontWantMessageThreshold = maxRPC
 	return p
 }
 
