@@ -202,6 +202,29 @@ func TestVillage(t *testing.T) {
 	})
 }
 
+// SPEC N44. What a peer gets after it was pulled from and before it is in the mesh
+// is passed on to nobody, and comes all the same.
+func TestNothingIsLostBeforeTheMesh(t *testing.T) {
+	for _, after := range []time.Duration{200, 500, 1000, 2000} {
+		simulation.Run(t, simulation.Config{Latency: 20 * time.Millisecond, Seed: simSeed()}, func(t *testing.T, net *simulation.Network) {
+			v := found(t, net, 3, 0)
+			defer v.leave()
+			author, middle, reader := v.nodes[0], v.nodes[1], v.nodes[2]
+			author.known, reader.known = []string{middle.addr}, []string{middle.addr}
+			middle.come()
+			author.come()
+			simulation.Settle(10 * time.Second)
+			reader.come()
+			simulation.Settle(after * time.Millisecond)
+			author.publish()
+			simulation.Settle(15 * time.Second)
+			if missing, _ := v.missing(); missing > 0 {
+				t.Errorf("published %v after the connection: %d deliveries are missing 15 s later", after*time.Millisecond, missing)
+			}
+		})
+	}
+}
+
 // Whole nodes that come and go, in a network that loses every fifth packet and is
 // in three parts for a while, have all the same records three periods of pulling
 // after it is one again.

@@ -16,7 +16,7 @@ import (
 // When records are pulled (SPEC.md [N42] and up).
 const (
 	syncEvery   = 3 * time.Minute // from a random peer, give or take a fifth
-	syncSettle  = 5 * time.Second // after gossip has dropped messages
+	syncSettle  = 5 * time.Second // after a peer has come, gossip has dropped messages, or a pull has brought some
 	syncWorkers = 2               // peers at once
 	syncPeers   = 8               // that one Sync asks
 	syncShun    = 10 * time.Minute
@@ -29,6 +29,7 @@ type syncer struct {
 	live  *live
 	taker *taker
 	every time.Duration
+	turn  bool // of the peers that this node dialled; run's own
 
 	mu    sync.Mutex
 	queue []peer.ID // to pull from, without repeats
@@ -65,7 +66,8 @@ func (s *syncer) run(ctx context.Context) {
 	for _, p := range s.peers() {
 		s.offer(p)
 	}
-	next := time.NewTimer(s.pause())
+	pause := s.pause()
+	due, next := time.Now().Add(pause), time.NewTimer(pause)
 	defer next.Stop()
 	for {
 		select {
@@ -75,17 +77,29 @@ func (s *syncer) run(ctx context.Context) {
 			if who, ok := e.(event.EvtPeerIdentificationCompleted); ok && slices.Contains(who.Protocols, reconcile.Protocol) {
 				s.live.changed.fire()
 				s.offer(who.Peer)
+				// What it gets before it is in the mesh is passed on to nobody.
+				time.AfterFunc(syncSettle, func() {
+					if s.live.isConnected(who.Peer) {
+						s.offer(who.Peer)
+					}
+				})
 			}
 		case <-s.lost:
-			next.Reset(syncSettle)
+			if soon := time.Now().Add(syncSettle); soon.Before(due) {
+				due = soon
+				next.Reset(syncSettle)
+			}
 		case <-next.C:
 			s.offerAny()
-			next.Reset(s.pause())
+			pause := s.pause()
+			due = time.Now().Add(pause)
+			next.Reset(pause)
 		}
 	}
 }
 
-// dropped is told that gossip lost messages: they are fetched once it is calmer.
+// dropped is told that this node lacks something: gossip lost messages, which are
+// fetched once it is calmer, or a peer had something new, and others may have more.
 func (s *syncer) dropped() {
 	select {
 	case s.lost <- struct{}{}:
@@ -93,9 +107,17 @@ func (s *syncer) dropped() {
 	}
 }
 
-// offerAny has one of the connected peers pulled from.
+// offerAny has one of the connected peers pulled from, every other time one that
+// this node dialled: all those who came by themselves may be one.
 func (s *syncer) offerAny() {
-	if all := s.peers(); len(all) > 0 {
+	all := s.peers()
+	s.turn = !s.turn
+	if s.turn {
+		if chosen := slices.DeleteFunc(slices.Clone(all), func(p peer.ID) bool { return !isChosen(s.live.host, p) }); len(chosen) > 0 {
+			all = chosen
+		}
+	}
+	if len(all) > 0 {
 		s.offer(all[rand.IntN(len(all))])
 	}
 }
@@ -154,20 +176,36 @@ func (s *syncer) work(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			s.live.log.Debug("pull", "peer", p.String(), "err", err)
 		}
+		if r.Records > 0 {
+			s.dropped()
+		}
 	}
 }
 
-// next takes a peer off the queue that is not being pulled from.
+// next takes a peer off the queue that is not being pulled from, one that this node
+// dialled if there is one: others can come in any number, and let it wait.
 func (s *syncer) next() (peer.ID, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	best := -1
 	for i, p := range s.queue {
-		if !s.busy[p] {
-			s.queue = slices.Delete(s.queue, i, i+1)
-			return p, true
+		if s.busy[p] {
+			continue
+		}
+		if isChosen(s.live.host, p) {
+			best = i
+			break
+		}
+		if best < 0 {
+			best = i
 		}
 	}
-	return "", false
+	if best < 0 {
+		return "", false
+	}
+	p := s.queue[best]
+	s.queue = slices.Delete(s.queue, best, best+1)
+	return p, true
 }
 
 // begin makes the caller the one who pulls from p.
