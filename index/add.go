@@ -39,8 +39,10 @@ func (x *Index) Add(ctx context.Context, v sign.Verified, key *sign.Key, from So
 // block of it is stored already.
 func (x *Index) AddAll(ctx context.Context, items []Item) (results []Result, err error) {
 	full := false
+	keys := map[records.Fingerprint]*sign.Key{}
 	for _, it := range items {
 		if it.Key != nil {
+			keys[it.Key.Fingerprint()] = it.Key
 			if it.Key.Fingerprint() != it.Verified.Record().Author {
 				return nil, fmt.Errorf("add record: key %s is not that of its author %s", it.Key.Fingerprint(), it.Verified.Record().Author)
 			}
@@ -49,7 +51,12 @@ func (x *Index) AddAll(ctx context.Context, items []Item) (results []Result, err
 		}
 		full = full || it.Source.Own
 	}
+	seen, err := x.foresee(ctx, keys)
+	if err != nil {
+		return nil, x.explain("add records", err)
+	}
 	err = x.write(ctx, full, func(b *batch) error {
+		b.foreseen = seen
 		results = make([]Result, 0, len(items))
 		for _, it := range items {
 			r, err := b.add(ctx, it)

@@ -6,6 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
@@ -156,4 +159,50 @@ func BenchmarkResolve(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkKeyChange merges a revocation into the key of an author with 20,000
+// records, while another author publishes.
+func BenchmarkKeyChange(b *testing.B) {
+	const n = 20_000
+	x := openAt(b, filepath.Join(b.TempDir(), "index"))
+	a, other := newAuthor(b, "ann"), newAuthor(b, "bob")
+	var batch []index.Item
+	for i := range n {
+		batch = append(batch, a.says(release(records.Name(fmt.Sprintf("pkg-%d", i)), "1.0.0", "X")))
+		if len(batch) == 500 {
+			if _, err := x.AddAll(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+			batch = nil
+		}
+	}
+	var worst time.Duration
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		revoked := a.revoked(packet.KeyRetired, a.now.Add(time.Duration(i)*time.Hour))
+		b.StartTimer()
+		done := make(chan error)
+		go func() {
+			_, _, err := x.AddKey(b.Context(), revoked)
+			done <- err
+		}()
+		for published := false; !published; {
+			it := other.says(release("left-pad", records.Version(fmt.Sprintf("1.%d.0", other.seq)), "X"))
+			began := time.Now()
+			if _, err := x.Add(b.Context(), it.Verified, it.Key, it.Source); err != nil {
+				b.Fatal(err)
+			}
+			worst = max(worst, time.Since(began))
+			select {
+			case err := <-done:
+				if err != nil {
+					b.Fatal(err)
+				}
+				published = true
+			default:
+			}
+		}
+	}
+	b.ReportMetric(float64(worst.Milliseconds()), "ms/worst-publish")
 }

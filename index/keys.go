@@ -6,11 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
-
-	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -24,7 +19,12 @@ const cachedKeys = 4096
 // later answer says so. It is on the disk before AddKey returns.
 func (x *Index) AddKey(ctx context.Context, key *sign.Key) (merged *sign.Key, changed bool, err error) {
 	f := key.Fingerprint()
+	seen, err := x.foresee(ctx, map[records.Fingerprint]*sign.Key{f: key})
+	if err != nil {
+		return nil, false, x.explain("add key", err)
+	}
 	err = x.write(ctx, true, func(b *batch) error {
+		b.foreseen = seen
 		old, _, err := b.storedBlock(ctx, f)
 		if err != nil {
 			return err
@@ -214,77 +214,4 @@ func (b *batch) firstKey(ctx context.Context, f records.Fingerprint, key *sign.K
 	b.keys[f] = key
 	b.set[records.KeyElement(f, key.Block())] = true
 	return key, err
-}
-
-// settleKeys looks again at all records of the keys that changed.
-func (b *batch) settleKeys(ctx context.Context) error {
-	for _, f := range slices.SortedFunc(maps.Keys(b.changed), func(a, b records.Fingerprint) int { return strings.Compare(a.String(), b.String()) }) {
-		if err := b.recheck(ctx, f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// recheck opens each of the author's envelopes with the key as it is known now,
-// so that what counts depends on the records and the key alone, and not on which
-// of them came first.
-func (b *batch) recheck(ctx context.Context, author records.Fingerprint) error {
-	ring := sign.KeyRing{author: b.keys[author]}
-	voids, err := b.reopen(ctx, author, ring)
-	if err != nil || len(voids) == 0 {
-		return err
-	}
-	for num, v := range voids {
-		if _, err := b.exec(ctx, "UPDATE records SET void = ? WHERE num = ?", v.void, num); err != nil {
-			return err
-		}
-		b.set[records.RecordElement(author, v.id)] = v.void == ""
-	}
-	if _, err := b.exec(ctx, `UPDATE records SET named = EXISTS (
-			SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
-			WHERE prev.id = records.id AND later.author = ?1 AND later.void = '')
-		WHERE author = ?1`, author.Bytes()); err != nil {
-		return err
-	}
-	if _, err := b.exec(ctx, "DELETE FROM equivocations WHERE author = ?", author.Bytes()); err != nil {
-		return err
-	}
-	_, err = b.exec(ctx, `INSERT INTO equivocations (author, name, version)
-		SELECT releases.author, name, version FROM records JOIN releases ON record = num
-		WHERE records.author = ? AND kind = 'release' AND void = ''
-		GROUP BY name, version HAVING count(DISTINCT module) > 1`, author.Bytes())
-	return err
-}
-
-type verdict struct {
-	id   cid.Cid
-	void string
-}
-
-// reopen returns the records whose void column is out of date, with its new value.
-func (b *batch) reopen(ctx context.Context, author records.Fingerprint, ring sign.KeyRing) (map[int64]verdict, error) {
-	rows, err := b.tx.QueryContext(ctx, "SELECT num, id, void, envelope FROM records WHERE author = ?", author.Bytes())
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	voids := map[int64]verdict{}
-	for rows.Next() {
-		var num int64
-		var id link
-		var was string
-		var envelope []byte
-		if err := rows.Scan(&num, &id, &was, &envelope); err != nil {
-			return nil, err
-		}
-		now := ""
-		if _, err := sign.Open(envelope, ring); err != nil {
-			now = err.Error()
-		}
-		if now != was {
-			voids[num] = verdict{id.Cid, now}
-		}
-	}
-	return voids, rows.Err()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,6 +187,48 @@ func TestX2RevocationBesideRecord(t *testing.T) {
 	offer(t, x, late)
 	if has := must[bool](t)(x.Has(t.Context(), late.Verified.ID())); has {
 		t.Error("stored a record by a revoked key")
+	}
+}
+
+// TestX2RevocationOfMany: also when an author has many records, and says more while
+// the revocation is merged.
+func TestX2RevocationOfMany(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	x, a := openAt(t, path), newAuthor(t, "ann")
+	revokedAt := start.Add(150 * time.Second)
+	revoked := a.revoked(packet.KeyRetired, revokedAt)
+	var items []index.Item
+	for i := range 400 {
+		items = append(items, a.says(release(records.Name(fmt.Sprint("pkg-", i)), "1.0.0", "X")))
+	}
+	add(t, x, items[:300]...)
+	other := openAt(t, path)
+	var group sync.WaitGroup
+	group.Go(func() {
+		for _, it := range items[300:] {
+			_, err := other.Add(t.Context(), it.Verified, it.Key, it.Source)
+			if ke := new(sign.KeyError); err != nil && !errors.As(err, &ke) {
+				t.Error(err)
+			}
+		}
+	})
+	late := items[0]
+	late.Key = revoked
+	if got := add(t, x, late); got[0] != index.Known {
+		t.Errorf("outcome %v", got)
+	}
+	group.Wait()
+	all := must[[]index.Statement](t)(x.Statements(t.Context(), a.fpr()))
+	if len(all) < 300 {
+		t.Errorf("%d records", len(all))
+	}
+	for _, s := range all {
+		if want := !s.SignedAt.Before(revokedAt); (s.Void != "") != want {
+			t.Errorf("signed at %v: void %q", s.SignedAt, s.Void)
+		}
+	}
+	if err := x.Check(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
