@@ -48,7 +48,7 @@ type siege struct {
 func TestThreat31Attacks(t *testing.T) {
 	s := siege{members: 10, sybils: 40, degree: 2, reach: 4, warm: 10 * time.Second, attack: 30 * time.Second, every: time.Second}
 	if full {
-		s = siege{members: 100, sybils: 400, degree: 10, reach: 20, warm: 30 * time.Second, attack: 2 * time.Minute, every: 200 * time.Millisecond}
+		s = siege{members: 100, sybils: 400, degree: 10, reach: 20, warm: 30 * time.Second, attack: 2 * time.Minute, every: 500 * time.Millisecond}
 	}
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) { a.run(t, s) })

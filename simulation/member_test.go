@@ -217,7 +217,7 @@ type syncer struct {
 }
 
 func newSyncer(m *member, r *rand.Rand) *syncer {
-	s := &syncer{m: m, rand: r, wake: make(chan struct{}, 1), shunned: make(map[peer.ID]time.Time), pulls: make(map[string]int)}
+	s := &syncer{m: m, rand: r, wake: make(chan struct{}, pullsAtOnce), shunned: make(map[peer.ID]time.Time), pulls: make(map[string]int)}
 	m.host.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
 		p := c.RemotePeer()
 		s.add(p)
@@ -283,9 +283,11 @@ func (s *syncer) period() time.Duration {
 }
 
 func (s *syncer) run(ctx context.Context) error {
-	var pulls sync.WaitGroup
-	defer pulls.Wait()
-	free := make(chan struct{}, pullsAtOnce)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	for range pullsAtOnce {
+		workers.Go(func() { s.work(ctx) })
+	}
 	next := time.NewTimer(s.period())
 	defer next.Stop()
 	for {
@@ -295,29 +297,32 @@ func (s *syncer) run(ctx context.Context) error {
 		case <-next.C:
 			s.addRandom()
 			next.Reset(s.period())
-		case <-s.wake:
-		}
-		for p, ok := s.take(); ok; p, ok = s.take() {
-			select {
-			case free <- struct{}{}:
-			case <-ctx.Done():
-				return nil
-			}
-			pulls.Go(func() {
-				defer func() { <-free }()
-				s.pull(ctx, p)
-			})
 		}
 	}
 }
 
-// take returns the next peer to pull from.
+func (s *syncer) work(ctx context.Context) {
+	for {
+		if p, ok := s.take(); ok {
+			s.pull(ctx, p)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		}
+	}
+}
+
+// take returns the next peer to pull from, one that m dialled if there is one.
 func (s *syncer) take() (peer.ID, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.waiting) > 0 {
-		p := s.waiting[0]
-		s.waiting = s.waiting[1:]
+		i := max(0, slices.IndexFunc(s.waiting, s.m.hasChosen))
+		p := s.waiting[i]
+		s.waiting = slices.Delete(s.waiting, i, i+1)
 		if time.Now().After(s.shunned[p]) && s.m.host.Network().Connectedness(p) == network.Connected {
 			return p, true
 		}
@@ -354,7 +359,6 @@ func (s *syncer) count(p peer.ID, err error) {
 		s.shunned[p] = time.Now().Add(shunning)
 	case err != nil:
 		outcome = "failed"
-		s.shunned[p] = time.Now().Add(shunning)
 	}
 	s.pulls[outcome]++
 }
