@@ -118,6 +118,7 @@ First steps:
 		a.connectCommand(),
 		a.peersCommand(),
 		a.syncCommand(),
+		a.doctorCommand(),
 		a.statusCommand(),
 		a.exportCommand(),
 		a.verifyCommand(),

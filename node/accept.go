@@ -51,15 +51,15 @@ func (j *judge) accept(ctx context.Context, m gossip.Message) gossip.Outcome {
 func (j *judge) frame(ctx context.Context, m gossip.Message) gossip.Outcome {
 	f, err := records.DecodeFrame(m.Data)
 	if err != nil {
-		return j.verdict(m, err)
+		return j.verdict(ctx, m, err)
 	}
 	env, err := records.DecodeEnvelope(f.Envelope)
 	if err != nil {
-		return j.verdict(m, err)
+		return j.verdict(ctx, m, err)
 	}
 	known, err := j.index.Has(ctx, records.ID(env.RecordBytes))
 	if err != nil {
-		return j.verdict(m, err)
+		return j.verdict(ctx, m, err)
 	}
 	if m.Local {
 		// Our own announcements come from the index.
@@ -78,7 +78,7 @@ func (j *judge) frame(ctx context.Context, m gossip.Message) gossip.Outcome {
 	}
 	key, v, err := j.open(ctx, f, author)
 	if err != nil {
-		return j.verdict(m, err)
+		return j.verdict(ctx, m, err)
 	}
 	fresh := j.fresh(time.Unix(env.Record.Time, 0))
 	if !fresh && !trusted || !j.quota.take(author, trusted, j.now()) {
@@ -86,7 +86,7 @@ func (j *judge) frame(ctx context.Context, m gossip.Message) gossip.Outcome {
 	}
 	o, err := j.index.Add(ctx, v, key, index.Source{Peer: m.From.String(), Stranger: !trusted})
 	if err != nil {
-		return j.verdict(m, err)
+		return j.verdict(ctx, m, err)
 	}
 	if o == index.Stored || o == index.Equivocation {
 		j.given.add(m.From, 1)
@@ -133,7 +133,7 @@ func (e *foreignKeyError) Error() string {
 func (j *judge) keyBlock(ctx context.Context, m gossip.Message) gossip.Outcome {
 	key, err := sign.ParseKey(m.Data)
 	if err != nil {
-		return j.verdict(m, err)
+		return j.verdict(ctx, m, err)
 	}
 	if m.Local {
 		return gossip.Accept
@@ -141,7 +141,7 @@ func (j *judge) keyBlock(ctx context.Context, m gossip.Message) gossip.Outcome {
 	trusted, denied := j.standing(key.Fingerprint())
 	have, err := j.index.Key(ctx, key.Fingerprint())
 	if err != nil {
-		return j.verdict(m, err)
+		return j.verdict(ctx, m, err)
 	}
 	if denied || !j.quota.take(key.Fingerprint(), trusted, j.now()) {
 		return gossip.Ignore
@@ -153,7 +153,7 @@ func (j *judge) keyBlock(ctx context.Context, m gossip.Message) gossip.Outcome {
 	}
 	_, changed, err := j.index.AddKey(ctx, key)
 	if err != nil {
-		return j.verdict(m, err)
+		return j.verdict(ctx, m, err)
 	}
 	if changed {
 		return gossip.Accept
@@ -162,7 +162,7 @@ func (j *judge) keyBlock(ctx context.Context, m gossip.Message) gossip.Outcome {
 }
 
 // verdict turns an error into an outcome.
-func (j *judge) verdict(m gossip.Message, err error) gossip.Outcome {
+func (j *judge) verdict(ctx context.Context, m gossip.Message, err error) gossip.Outcome {
 	if isWrong(err) {
 		j.log.Debug("rejected", "topic", m.Topic, "peer", m.From.String(), "cause", err)
 		return gossip.Reject
@@ -170,7 +170,7 @@ func (j *judge) verdict(m gossip.Message, err error) gossip.Outcome {
 	var key *sign.KeyError
 	var unknown *sign.UnknownKeyError
 	var equivocation *index.EquivocationError
-	if errors.As(err, &key) || errors.As(err, &unknown) || errors.As(err, &equivocation) || errors.Is(err, context.Canceled) {
+	if errors.As(err, &key) || errors.As(err, &unknown) || errors.As(err, &equivocation) || ctx.Err() != nil {
 		j.log.Debug("ignored", "topic", m.Topic, "peer", m.From.String(), "cause", err)
 	} else {
 		j.log.Error("judge a message", "topic", m.Topic, "err", err)

@@ -151,6 +151,18 @@ func (l *live) awaitPeers(ctx context.Context) (tried int, ok bool) {
 	}
 }
 
+// awaitDialled lets a node for one command meet whom it knows, before it says who
+// is there.
+func (l *live) awaitDialled(ctx context.Context) {
+	if !l.node.cfg.Ephemeral {
+		return
+	}
+	select {
+	case <-l.dialled:
+	case <-ctx.Done():
+	}
+}
+
 // keepRemembering writes down, now and then and at the end, which peers take part
 // in gossip and where they can be dialled.
 func (l *live) keepRemembering(ctx context.Context) {

@@ -246,6 +246,7 @@ func (n *Node) Peers(ctx context.Context) ([]PeerInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.awaitDialled(ctx)
 	return l.peers(), nil
 }
 
@@ -255,5 +256,6 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	l.awaitDialled(ctx)
 	return l.status(ctx)
 }

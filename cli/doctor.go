@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/node"
+)
+
+// Where a doctor begins to worry.
+const (
+	clockWarning  = time.Minute
+	clockFailure  = 10 * time.Minute // records are taken for those of the future from here on
+	expiryWarning = 30 * 24 * time.Hour
+	diskWarning   = 1 << 30 // bytes
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "look for what is wrong here, and say what to do",
+		Long: `Looks at the disk, the keys, the clock, the network, and at whether the records of
+the keys you trust are complete, fresh and the same as what peers have. The exit
+code is 1 when something is broken.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runDoctor(cmd.Context(), h) })
+		},
+	}
+}
+
+// finding is one thing that the doctor looked at.
+type finding struct {
+	Check string `json:"check"`
+	State string `json:"state"` // ok, warning or broken
+	Text  string `json:"text"`
+	Hint  string `json:"hint,omitempty"`
+}
+
+type findings []finding
+
+func (f *findings) ok(check, format string, args ...any) {
+	*f = append(*f, finding{check, "ok", fmt.Sprintf(format, args...), ""})
+}
+
+func (f *findings) warn(check, hint, format string, args ...any) {
+	*f = append(*f, finding{check, "warning", fmt.Sprintf(format, args...), hint})
+}
+
+func (f *findings) broken(check, hint, format string, args ...any) {
+	*f = append(*f, finding{check, "broken", fmt.Sprintf(format, args...), hint})
+}
+
+func (a *app) runDoctor(ctx context.Context, h *node.Home) error {
+	now := time.Now()
+	c, err := node.CheckHome(ctx, h, now)
+	if err != nil {
+		return err
+	}
+	var f findings
+	checkDisk(&f, c)
+	checkKeys(&f, c, now)
+	if a.offline {
+		f.warn("network", "leave out --offline", "not looked at, because of --offline")
+		checkAuthors(&f, c, nil, now)
+	} else if err := a.checkNetwork(ctx, h, &f, c, now); err != nil {
+		return err
+	}
+	return a.printFindings(f)
+}
+
+func (a *app) checkNetwork(ctx context.Context, h *node.Home, f *findings, c node.HomeCheck, now time.Time) error {
+	n, err := a.join(ctx, h)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	answers, err := n.Survey(ctx, c.AuthorKeys())
+	if err != nil {
+		return err
+	}
+	s, err := n.Status(ctx)
+	if err != nil {
+		return err
+	}
+	checkReach(f, s, answers)
+	checkClock(f, answers)
+	checkAuthors(f, c, answers, now)
+	return nil
+}
+
+func checkDisk(f *findings, c node.HomeCheck) {
+	if c.IndexError != "" {
+		f.broken("index", "move index.db away; es sync brings others' records back", "%s", safe(c.IndexError))
+	} else {
+		f.ok("index", "%s, %d of them by strangers; %s on disk", plural(c.Records, "record"), c.Strangers, bytesText(c.IndexBytes))
+	}
+	text := fmt.Sprintf("%s free, modules take %s", bytesText(c.Free), bytesText(c.BlockBytes))
+	if c.Free < diskWarning {
+		f.warn("disk", "make room", "%s", text)
+		return
+	}
+	f.ok("disk", "%s", text)
+}
+
+func checkKeys(f *findings, c node.HomeCheck, now time.Time) {
+	for _, k := range c.OwnKeys {
+		checkKey(f, k, "your key "+k.Fingerprint.String(), now)
+	}
+	for _, k := range c.Authors {
+		if k.Known {
+			checkKey(f, k.KeyCheck, authorText(k), now)
+		}
+	}
+}
+
+func checkKey(f *findings, k node.KeyCheck, who string, now time.Time) {
+	switch {
+	case k.Revoked != "":
+		f.broken("key", "es trust remove "+k.Fingerprint.String(), "%s was revoked: %s", who, safe(k.Revoked))
+	case k.Expires.IsZero() || k.Expires.After(now.Add(expiryWarning)):
+		f.ok("key", "%s is valid", who)
+	case k.Expires.After(now):
+		f.warn("key", "its owner must extend it", "%s expires on %s", who, k.Expires.Format(time.DateOnly))
+	default:
+		f.warn("key", "its owner must extend it", "%s expired on %s; what it signed before still counts", who, k.Expires.Format(time.DateOnly))
+	}
+}
+
+func authorText(a node.AuthorCheck) string {
+	if a.Label != "" {
+		return fmt.Sprintf("%s (%s)", a.Fingerprint, safe(a.Label))
+	}
+	return a.Fingerprint.String()
+}
+
+func checkReach(f *findings, s node.Status, answers []node.Answer) {
+	daemon := "no es node is running: records arrive only while commands run"
+	if s.Daemon {
+		daemon = "es node is running"
+	}
+	switch {
+	case len(answers) == 0 && s.Peers == 0:
+		f.broken("network", "es connect ADDR", "nobody is connected; %s", daemon)
+	case len(answers) == 0:
+		f.warn("network", "es connect ADDR", "%s connected, none of them an es node; %s", plural(int64(s.Peers), "peer"), daemon)
+	case !s.Daemon:
+		f.warn("network", "es node", "%s answered; %s", plural(int64(len(answers)), "es node"), daemon)
+	default:
+		f.ok("network", "%s answered; %s", plural(int64(len(answers)), "es node"), daemon)
+	}
+	if s.Pending > 0 {
+		f.warn("outbox", "es connect ADDR", "%s of yours that nobody has heard of yet", plural(s.Pending, "record"))
+	}
+}
+
+func checkClock(f *findings, answers []node.Answer) {
+	offset, n := node.MedianOffset(answers)
+	switch away := offset.Abs().Round(time.Second); {
+	case n == 0:
+	case away >= clockFailure:
+		f.broken("clock", "set the clock", "%s away from that of %s: what you publish is taken for old or for the future", away, plural(int64(n), "peer"))
+	case away >= clockWarning:
+		f.warn("clock", "set the clock", "%s away from that of %s", away, plural(int64(n), "peer"))
+	default:
+		f.ok("clock", "agrees with %s", plural(int64(n), "peer"))
+	}
+}
+
+func checkAuthors(f *findings, c node.HomeCheck, answers []node.Answer, now time.Time) {
+	if len(c.Authors) == 0 {
+		f.warn("trust", "es search QUERY shows who publishes; es trust add KEY SCOPE...", "you trust nobody yet")
+	}
+	for _, a := range c.Authors {
+		who := authorText(a)
+		same, more := a.Confirmed(answers)
+		switch {
+		case a.Records == 0:
+			f.warn("author", "es sync", "%s: no record here, of a key that you trust", who)
+		case a.Missing > 0:
+			f.warn("author", "es sync", "%s: %s of theirs that others name are missing here", who, plural(int64(a.Missing), "record"))
+		case !a.Promised.IsZero() && a.Promised.Before(now):
+			f.warn("author", "es sync", "%s: promised news by %s and none is here", who, a.Promised.Format(time.DateOnly))
+		case more > 0:
+			f.warn("author", "es sync", "%s: %s have records that are not here", who, plural(int64(more), "peer"))
+		default:
+			f.ok("author", "%s: %s, the newest of %s, confirmed by %d of %s", who, plural(a.Records, "record"),
+				a.Newest.Format(time.DateOnly), same, plural(int64(len(answers)), "peer"))
+		}
+	}
+}
+
+func (a *app) printFindings(f findings) error {
+	broken := 0
+	for _, x := range f {
+		if x.State == "broken" {
+			broken++
+		}
+	}
+	if a.json {
+		if err := a.emit(f); err != nil {
+			return err
+		}
+	} else {
+		for _, x := range f {
+			a.printf("%-8s %-8s %s", x.State, x.Check, x.Text)
+			if x.Hint != "" {
+				a.printf("%-17s -> %s", "", x.Hint)
+			}
+		}
+	}
+	if broken > 0 {
+		return errors.New(plural(int64(broken), "thing") + " broken")
+	}
+	return nil
+}

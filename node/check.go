@@ -1,0 +1,213 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+	"github.com/everythingstays/es/trust"
+)
+
+// HomeCheck is what can be told about a home without asking anybody.
+type HomeCheck struct {
+	Records    int64
+	Strangers  int64  // records of authors who are not trusted
+	IndexError string // what is wrong with the index, or ""
+	IndexBytes int64  // on disk
+	BlockBytes int64  // on disk
+	Free       int64  // bytes for this user on the file system of the home
+	OwnKeys    []KeyCheck
+	Authors    []AuthorCheck // whose records are pulled, sorted by fingerprint
+}
+
+// KeyCheck is the state of one key.
+type KeyCheck struct {
+	Fingerprint records.Fingerprint
+	Expires     time.Time // zero for never
+	Revoked     string    // why, or ""
+}
+
+// AuthorCheck is how much is known of an author.
+type AuthorCheck struct {
+	KeyCheck
+	Label    string // the trust file's
+	Known    bool   // a key block is here
+	Records  int64
+	Missing  int       // records that others of the author name and that are not here
+	Newest   time.Time // of the newest record, as it says
+	Promised time.Time // when the newest heartbeat promised news; zero when something came after it
+}
+
+// CheckHome looks at the disk, the index and the keys of a home.
+func CheckHome(ctx context.Context, h *Home, now time.Time) (HomeCheck, error) {
+	var c HomeCheck
+	if err := h.index.Check(ctx); err != nil {
+		c.IndexError = err.Error()
+	}
+	counts, err := h.index.Counts(ctx)
+	if err != nil {
+		return c, err
+	}
+	c.Records, c.Strangers = counts.Records, counts.Strangers
+	if err := c.measure(h); err != nil {
+		return c, err
+	}
+	own, err := h.Keys(ctx)
+	if err != nil {
+		return c, err
+	}
+	for _, k := range own {
+		known, err := h.index.Key(ctx, k.Fingerprint())
+		if err != nil {
+			return c, err
+		}
+		if known == nil {
+			known = k.Key
+		}
+		c.OwnKeys = append(c.OwnKeys, checkKey(known))
+	}
+	return c, c.authors(ctx, h, now)
+}
+
+// measure finds how much the home takes, and how much it may take.
+func (c *HomeCheck) measure(h *Home) (err error) {
+	if c.Free, err = freeSpace(h.dir); err != nil {
+		return fmt.Errorf("ask for free space: %w", err)
+	}
+	for _, name := range []string{"index.db", "index.db-wal"} {
+		info, err := os.Stat(filepath.Join(h.dir, name))
+		if err == nil {
+			c.IndexBytes += info.Size()
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return filepath.WalkDir(filepath.Join(h.dir, "blocks"), func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return ignoreGone(err)
+		}
+		info, err := d.Info()
+		if err == nil {
+			c.BlockBytes += info.Size()
+		}
+		return ignoreGone(err)
+	})
+}
+
+// ignoreGone passes over files that another process has removed meanwhile.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func checkKey(k *sign.Key) KeyCheck {
+	c := KeyCheck{Fingerprint: k.Fingerprint()}
+	if at, ok := k.Expires(); ok {
+		c.Expires = at
+	}
+	if r, ok := k.Revocation(); ok {
+		c.Revoked = "since " + r.At.UTC().Format(time.DateOnly)
+		if r.Hard {
+			c.Revoked = "with all that it ever signed"
+		}
+		if r.Text != "" {
+			c.Revoked += ": " + r.Text
+		}
+	}
+	return c
+}
+
+func (c *HomeCheck) authors(ctx context.Context, h *Home, now time.Time) error {
+	f, err := h.Trust()
+	if err != nil {
+		return err
+	}
+	all, err := h.authors(ctx, f, now)
+	if err != nil {
+		return err
+	}
+	own, err := h.ownFingerprints()
+	if err != nil {
+		return err
+	}
+	labels := trust.NewView(f, nil, now)
+	for _, key := range all {
+		if slices.Contains(own, key) {
+			continue
+		}
+		a := AuthorCheck{KeyCheck: KeyCheck{Fingerprint: key}, Label: labels.Label(key)}
+		known, err := h.index.Key(ctx, key)
+		if err != nil {
+			return err
+		}
+		if known != nil {
+			a.KeyCheck, a.Known = checkKey(known), true
+		}
+		if a.Missing, err = h.index.Incomplete(ctx, key); err != nil {
+			return err
+		}
+		if err := a.news(ctx, h); err != nil {
+			return err
+		}
+		c.Authors = append(c.Authors, a)
+	}
+	return nil
+}
+
+// news fills in how much an author has said, and promised to say.
+func (a *AuthorCheck) news(ctx context.Context, h *Home) error {
+	sum, err := h.index.Sum(ctx, records.AuthorRange(a.Fingerprint))
+	if err != nil {
+		return err
+	}
+	if a.Records = int64(sum.Count); a.Known {
+		a.Records-- // the key block
+	}
+	newest, err := h.index.Newest(ctx, a.Fingerprint)
+	if err != nil {
+		return err
+	}
+	a.Newest = newest.Time
+	beats, err := h.index.Statements(ctx, a.Fingerprint, "heartbeat")
+	if err != nil {
+		return err
+	}
+	for _, b := range beats {
+		if body, ok := b.Record.Body.(*records.Heartbeat); ok && b.ID == newest.Record {
+			a.Promised = time.Unix(body.Next, 0)
+		}
+	}
+	return nil
+}
+
+// AuthorKeys returns the fingerprints of the authors.
+func (c HomeCheck) AuthorKeys() []records.Fingerprint {
+	var all []records.Fingerprint
+	for _, a := range c.Authors {
+		all = append(all, a.Fingerprint)
+	}
+	return all
+}
+
+// Confirmed counts the peers that have the same records of the author, and those
+// that have some that are not here.
+func (a AuthorCheck) Confirmed(answers []Answer) (same, more int) {
+	for _, peer := range answers {
+		switch peer.Authors[a.Fingerprint] {
+		case SameRecords:
+			same++
+		case MoreThere, Differ:
+			more++
+		}
+	}
+	return same, more
+}
