@@ -106,8 +106,8 @@ func (x *Index) Touch(ctx context.Context, ids ...cid.Cid) error {
 }
 
 // Promote says that an author is no stranger any more: the records that are stored
-// stay. That happens by itself when StrangersLimit.Keep knows the author, or a
-// record comes without Source.Stranger.
+// stay. Without it, that is found out when one of them would have to go and
+// StrangersLimit.Keep knows the author.
 func (x *Index) Promote(ctx context.Context, author records.Fingerprint) error {
 	err := x.write(ctx, false, func(b *batch) error { return b.promote(ctx, author) })
 	if err != nil {
