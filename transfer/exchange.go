@@ -60,9 +60,10 @@ type Stats struct {
 
 // Exchange serves blocks to other es nodes and fetches trees from them.
 type Exchange struct {
-	host  host.Host
-	cfg   Config
-	slots chan struct{} // answers that are being sent
+	host      host.Host
+	cfg       Config
+	slots     chan struct{} // answers that are being sent
+	nodeSlots chan struct{} // the same of requests for nodes
 
 	mu      sync.Mutex
 	closed  bool
@@ -82,7 +83,7 @@ func New(h host.Host, cfg Config) *Exchange {
 		*p = patience{idle: idleTimeout, steal: stealAfter, busy: busyPause}
 	}
 	return &Exchange{
-		host: h, cfg: cfg, slots: make(chan struct{}, maxAnswers),
+		host: h, cfg: cfg, slots: make(chan struct{}, maxAnswers), nodeSlots: make(chan struct{}, maxNodeAnswers),
 		serving: map[peer.ID]int{}, streams: map[network.Stream]struct{}{},
 		lines: map[peer.ID]*line{}, shunned: map[peer.ID]time.Time{}, stats: map[peer.ID]*Stats{},
 	}

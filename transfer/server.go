@@ -17,10 +17,10 @@ import (
 const (
 	maxPeerStreams = 8   // that one peer may have open
 	maxStreams     = 256 // of all peers
-	maxAnswers     = 64  // that are being sent at once
+	maxAnswers     = 64  // that are being sent at once, with a block in memory each
+	maxNodeAnswers = 16  // the same of those that keep a list of up to 32,768 nodes
 	slotWait       = 2 * time.Second
 	pieceSize      = 64 << 10 // bytes that are written by one deadline
-	listMemory     = 4 << 20  // that a full listing takes
 )
 
 // admit takes a stream of a peer, unless there are too many.
@@ -79,18 +79,14 @@ func (x *Exchange) answer(ctx context.Context, s network.Stream, k kind, asked [
 	w := pieces.Get().(*bufio.Writer)
 	w.Reset(&deadlineWriter{s, x.cfg.patience.idle})
 	defer func() { w.Reset(nil); pieces.Put(w) }()
-	memory := modules.MaxBlock + pieceSize
+	slots := x.slots
 	if k == askNodes {
-		memory += listMemory
+		slots = x.nodeSlots
 	}
-	if !x.slot(ctx) {
+	if !await(ctx, slots) {
 		return end(w)
 	}
-	defer func() { <-x.slots }()
-	if err := s.Scope().ReserveMemory(memory, network.ReservationPriorityMedium); err != nil {
-		return end(w)
-	}
-	defer s.Scope().ReleaseMemory(memory)
+	defer func() { <-slots }()
 	var err error
 	if k == askNodes {
 		err = x.sendNodes(ctx, s, w, asked)
@@ -110,17 +106,17 @@ func end(w *bufio.Writer) error {
 	return w.Flush()
 }
 
-// slot waits a moment for its turn.
-func (x *Exchange) slot(ctx context.Context) bool {
+// await waits a moment for its turn.
+func await(ctx context.Context, slots chan<- struct{}) bool {
 	select {
-	case x.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return true
 	default:
 	}
 	late := time.NewTimer(slotWait)
 	defer late.Stop()
 	select {
-	case x.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return true
 	case <-late.C:
 	case <-ctx.Done():
