@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -130,9 +131,28 @@ func (t *table) ready(ctx context.Context) (*kad.IpfsDHT, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, tableFirst)
 	defer cancel()
+	in := make(chan bool, 1)
+	go func() { in <- t.enter(ctx) }()
+	tick := time.NewTicker(tablePoll)
+	defer tick.Stop()
+	for d.RoutingTable().Size() == 0 {
+		select {
+		case ok := <-in:
+			if !ok && len(connected(t.live.host)) == 0 {
+				return nil, errNoTable
+			}
+		case <-ctx.Done():
+			return nil, errNoTable
+		case <-tick.C:
+		}
+	}
+	return d, nil
+}
+
+// enter connects to the entrances, and reports whether one let it in.
+func (t *table) enter(ctx context.Context) bool {
 	var dials sync.WaitGroup
-	defer dials.Wait()
-	defer cancel() // before waiting for the dials
+	var ok atomic.Bool
 	for _, info := range t.entrances() {
 		if info.ID == t.live.host.ID() {
 			continue
@@ -140,19 +160,13 @@ func (t *table) ready(ctx context.Context) (*kad.IpfsDHT, error) {
 		dials.Go(func() {
 			if err := t.live.find.dial(ctx, info, foundDHT, dialTimeout); err != nil {
 				t.live.log.Debug("dial a peer of the DHT", "peer", info.ID.String(), "err", err)
+				return
 			}
+			ok.Store(true)
 		})
 	}
-	tick := time.NewTicker(tablePoll)
-	defer tick.Stop()
-	for d.RoutingTable().Size() == 0 {
-		select {
-		case <-ctx.Done():
-			return nil, errNoTable
-		case <-tick.C:
-		}
-	}
-	return d, nil
+	dials.Wait()
+	return ok.Load()
 }
 
 // status describes the table without opening it.

@@ -243,6 +243,20 @@ func (d *discovery) meet(ctx context.Context, c cid.Cid) {
 	}
 }
 
+// seek finds somebody for a node of one command that knows nobody. It reports
+// whether anybody is connected.
+func (d *discovery) seek(ctx context.Context) bool {
+	if d.table == nil || !d.live.node.cfg.Ephemeral {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, searchFor)
+	defer cancel()
+	for range d.search(ctx, rendezvousCID()) {
+		return true
+	}
+	return false
+}
+
 // search asks the DHT who provides c, dials them, and sends those who answer. The
 // channel is closed when nobody more is to be expected or ctx has ended.
 func (d *discovery) search(ctx context.Context, c cid.Cid) <-chan peer.AddrInfo {
@@ -282,32 +296,6 @@ func (d *discovery) search(ctx context.Context, c cid.Cid) <-chan peer.AddrInfo 
 				}
 				out <- info // has room for all
 			})
-		}
-	}()
-	return out
-}
-
-// moreProviders looks for peers that have the module root beyond those that are
-// connected: on the LAN, then in the DHT. It sends each to whom there is a
-// connection now, and closes the channel after searchFor at the latest. Bitswap
-// asks them by itself.
-func (l *live) moreProviders(ctx context.Context, root cid.Cid) <-chan peer.AddrInfo {
-	if l.find.lan != nil {
-		l.find.lan.again()
-	}
-	if l.find.table == nil {
-		none := make(chan peer.AddrInfo)
-		close(none)
-		return none
-	}
-	ctx, cancel := context.WithTimeout(ctx, searchFor)
-	found := l.find.search(ctx, root)
-	out := make(chan peer.AddrInfo, searchPeers)
-	go func() {
-		defer cancel()
-		defer close(out)
-		for info := range found {
-			out <- info // has room for all
 		}
 	}()
 	return out

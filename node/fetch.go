@@ -31,6 +31,7 @@ type fetch struct {
 	root   cid.Cid
 	give   context.CancelCauseFunc
 	server exchange.Fetcher
+	search *search
 
 	mu      sync.Mutex
 	wanted  map[cid.Cid]struct{} // asked for and not here yet
@@ -38,7 +39,7 @@ type fetch struct {
 	waiting *time.Timer // runs while something is wanted
 }
 
-func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) error {
+func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) (err error) {
 	if !w.Root.Defined() {
 		return errors.New("fetch: there is no CID")
 	}
@@ -47,9 +48,16 @@ func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) error
 	}
 	var p Progress
 	ctx, give := context.WithCancelCause(ctx)
-	defer give(nil)
 	f := &fetch{live: l, root: w.Root, give: give, wanted: map[cid.Cid]struct{}{}, limit: l.patience.first}
-	sent, err := l.transferTree(ctx, w, func(now Progress) { p = now; progress(now) })
+	f.search = newSearch(l, w.Root, f.hope)
+	defer f.search.wait()
+	defer give(nil)
+	defer func() {
+		if err == nil {
+			l.find.offers.have(w.Root)
+		}
+	}()
+	sent, err := l.transferTree(ctx, w, f.search.providers(ctx), func(now Progress) { p = now; progress(now) })
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", w.Root, err)
 	}
@@ -104,11 +112,15 @@ func (f *fetch) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	}
 	tried, ok := f.live.awaitPeers(ctx)
 	if !ok {
+		ok = f.search.await(ctx)
+	}
+	if !ok {
 		err := &UnreachableError{Root: f.root, Missing: c, Tried: tried}
 		f.give(err)
 		return nil, err
 	}
 	f.want(c)
+	f.search.soon(ctx)
 	block, err := f.server.GetBlock(ctx, c)
 	for err != nil {
 		// The want stays, so that giveUp can name it. Bitswap may end a new want
@@ -144,11 +156,21 @@ func (f *fetch) got(c cid.Cid) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.wanted, c)
+	f.search.enough()
 	f.limit = f.live.patience.idle
 	if len(f.wanted) > 0 {
 		f.waiting.Reset(f.limit)
 	} else {
 		f.waiting.Stop()
+	}
+}
+
+// hope has the wait begin again, since somebody was found who may have the tree.
+func (f *fetch) hope() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.wanted) > 0 {
+		f.waiting.Reset(f.limit)
 	}
 }
 

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -90,6 +92,33 @@ func TestHostLimits(t *testing.T) {
 			defer scope.Done()
 		}
 	}
+	// From everywhere together 192, so that new ones get in before old ones are closed.
+	all := 0
+	for i := range 2 * maxInbound {
+		scope, err := h.Network().ResourceManager().OpenConnection(1, true, ma.StringCast(fmt.Sprintf("/ip4/198.51.%d.%d/tcp/1", i/250, i%250)))
+		if err != nil {
+			continue
+		}
+		defer scope.Done()
+		if scope.SetPeer(peer.ID(fmt.Sprint("peer ", i))) == nil {
+			all++
+		}
+	}
+	if all += 8; all != maxInbound { // with those above
+		t.Errorf("%d connections are let in, want %d", all, maxInbound)
+	}
+	// Of one peer 64 streams.
+	streams := 0
+	for range 2 * maxPerPeer {
+		scope, err := h.Network().ResourceManager().OpenStream("one", 1)
+		if err == nil {
+			defer scope.Done()
+			streams++
+		}
+	}
+	if streams != maxPerPeer {
+		t.Errorf("%d streams are let in, want %d", streams, maxPerPeer)
+	}
 }
 
 // SPEC N4. A file is the old or the new one.
@@ -140,4 +169,29 @@ func TestAnnouncingIsPaced(t *testing.T) {
 			t.Errorf("after the end: %v", err)
 		}
 	})
+}
+
+// SPEC N20. Who asks the router for a port.
+func TestWhoWantsToBeReached(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		want bool
+	}{
+		{Config{DHT: DHTPublic}, true},
+		{Config{DHT: DHTOwn}, true},
+		{Config{DHT: DHTOwn, Listen: []string{"/ip4/0.0.0.0/tcp/4011"}}, true},
+		{Config{DHT: DHTOff}, false},
+		{Config{DHT: DHTPublic, Listen: []string{loopback}}, false},
+		{Config{DHT: DHTPublic, Ephemeral: true}, false},
+	} {
+		n, err := New(t.Context(), testHome(t), c.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &live{node: n}
+		l.find = newDiscovery(l)
+		if got := l.hostConfig(nil).relays != nil; got != c.want {
+			t.Errorf("%+v wants to be reached: %v", c.cfg, got)
+		}
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/zeroconf/v2"
 	ma "github.com/multiformats/go-multiaddr"
@@ -40,7 +39,8 @@ const (
 // lan finds peers on the local network by multicast DNS, and lets them find this
 // node when it listens.
 type lan struct {
-	host    host.Host
+	self    peer.ID
+	listens func() []ma.Multiaddr
 	service string
 	met     func(ctx context.Context, info peer.AddrInfo, how string, limit time.Duration) error
 	peers   func() int // connected
@@ -60,7 +60,7 @@ type lan struct {
 
 func newLAN(l *live, key SwarmKey) *lan {
 	return &lan{
-		host: l.host, service: key.lanName(), met: l.find.dial,
+		self: l.host.ID(), listens: l.host.Network().ListenAddresses, service: key.lanName(), met: l.find.dial,
 		peers:  func() int { return len(connected(l.host)) },
 		fail:   l.log.Debug,
 		browse: browseLAN, nets: localNetworks,
@@ -258,7 +258,7 @@ func drain(entries <-chan *zeroconf.ServiceEntry, ended <-chan struct{}) {
 // hear dials an announced peer in a slot of its own, as far as the limits allow.
 func (n *lan) hear(ctx context.Context, nets networks, e *zeroconf.ServiceEntry, slots chan struct{}, dials *sync.WaitGroup) {
 	info, ok := announced(e, nets)
-	if !ok || info.ID == n.host.ID() || n.peers() >= lanEnough || !n.try(info.ID) {
+	if !ok || info.ID == n.self || n.peers() >= lanEnough || !n.try(info.ID) {
 		return
 	}
 	if !n.await(ctx) {
@@ -357,7 +357,7 @@ func onLAN(a ma.Multiaddr, nets networks) bool {
 func (n *lan) announce(nets networks) (stop func()) {
 	var texts, ips []string
 	for _, a := range n.addrs(nets) {
-		texts = append(texts, addrPrefix+a.String()+"/p2p/"+n.host.ID().String())
+		texts = append(texts, addrPrefix+a.String()+"/p2p/"+n.self.String())
 		if ip, err := manet.ToIP(a); err == nil && !slices.Contains(ips, ip.String()) {
 			ips = append(ips, ip.String())
 		}
@@ -383,7 +383,7 @@ func (n *lan) addrs(nets networks) []ma.Multiaddr {
 			local = append(local, a)
 		}
 	}
-	all, err := manet.ResolveUnspecifiedAddresses(n.host.Network().ListenAddresses(), local)
+	all, err := manet.ResolveUnspecifiedAddresses(n.listens(), local)
 	if err != nil {
 		return nil
 	}

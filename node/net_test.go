@@ -64,6 +64,12 @@ func logTo(name string) *slog.Logger {
 
 func startNode(t *testing.T, h *Home, cfg Config) *testNode {
 	t.Helper()
+	return startNodeWith(t, h, cfg, func(*Node) {})
+}
+
+// startNodeWith starts a node that is changed before.
+func startNodeWith(t *testing.T, h *Home, cfg Config, change func(*Node)) *testNode {
+	t.Helper()
 	if len(cfg.Listen) == 0 {
 		cfg.Listen = []string{loopback}
 	}
@@ -74,6 +80,7 @@ func startNode(t *testing.T, h *Home, cfg Config) *testNode {
 		t.Fatal(err)
 	}
 	n.patience = patience{first: 2 * time.Second, idle: 2 * time.Second, quiet: time.Hour}
+	change(n)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()

@@ -104,7 +104,7 @@ func (l *live) meet(ctx context.Context) error {
 	if len(l.gossip.Peers(gossip.TopicRecords)) > 0 {
 		return nil
 	}
-	if _, ok := l.awaitPeers(ctx); !ok {
+	if _, ok := l.awaitPeers(ctx); !ok && !l.find.seek(ctx) {
 		return ctx.Err()
 	}
 	wait, cancel := context.WithTimeout(ctx, meetTimeout)

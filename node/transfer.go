@@ -40,13 +40,13 @@ func (s transferStore) Put(ctx context.Context, c cid.Cid, b []byte) error {
 }
 
 // transferTree fetches from peers that speak transfer.
-func (l *live) transferTree(ctx context.Context, w Want, progress func(Progress)) (transfer.Result, error) {
+func (l *live) transferTree(ctx context.Context, w Want, more func() <-chan peer.AddrInfo, progress func(Progress)) (transfer.Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	defer cancel()
 	peers, starved := make(chan peer.ID), make(chan struct{}, 1)
-	asking.Go(func() { l.findProviders(ctx, w, peers, starved) })
+	asking.Go(func() { l.findProviders(ctx, w, more, peers, starved) })
 	providers := transfer.Providers{Peers: peers, Starved: func() {
 		select {
 		case starved <- struct{}{}:
@@ -62,7 +62,7 @@ func (l *live) transferTree(ctx context.Context, w Want, progress func(Progress)
 // findProviders sends the peers that may give what w wants to peers, the best
 // first, and closes it when nobody else is to be expected. It looks for others
 // when those who are there do not suffice.
-func (l *live) findProviders(ctx context.Context, w Want, peers chan<- peer.ID, starved <-chan struct{}) {
+func (l *live) findProviders(ctx context.Context, w Want, more func() <-chan peer.AddrInfo, peers chan<- peer.ID, starved <-chan struct{}) {
 	defer close(peers)
 	var offered []peer.ID
 	offer := func(p peer.ID) {
@@ -115,8 +115,16 @@ func (l *live) findProviders(ctx context.Context, w Want, peers chan<- peer.ID, 
 	case <-ctx.Done():
 		return
 	}
-	for p := range l.moreProviders(ctx, w.Root) {
-		offer(p.ID)
+	for found := more(); ; {
+		select {
+		case p, ok := <-found:
+			if !ok {
+				return
+			}
+			offer(p.ID)
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
