@@ -183,6 +183,14 @@ func hostileAnswers(lacking []records.Item) []hostileAnswer {
 			_, err := r.Write(binary.AppendUvarint(nil, 1<<30))
 			return err
 		}},
+		{"announces a message of two megabytes", true, func(r *raw, _ request) error {
+			_, err := r.Write(binary.AppendUvarint(nil, 2<<20))
+			return err
+		}},
+		{"writes a length in more bytes than it needs", true, func(r *raw, _ request) error {
+			_, err := r.Write([]byte{0x82, 0x00, typeCompared, entryEqual})
+			return err
+		}},
 		{"announces a message and sends half", false, func(r *raw, _ request) error {
 			if _, err := r.Write(append(binary.AppendUvarint(nil, 1000), make([]byte, 500)...)); err != nil {
 				return err

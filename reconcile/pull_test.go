@@ -76,6 +76,24 @@ func checkOrder(t *testing.T, taken []records.Element) {
 	}
 }
 
+// SPEC E12. Many records are fetched while others are still compared, but not
+// before their author's key block.
+func TestKeyBlockFirst(t *testing.T) {
+	theirs := newMemory(history(1, 3000)...)
+	var mine []records.Item
+	for _, e := range theirs.all()[1:4] { // near the key block, which is missing
+		mine = append(mine, records.Item{Element: e, Bytes: theirs.items[e]})
+	}
+	a := newMemory(mine...)
+	pair(t, a, theirs, func(t *testing.T, x, y *node) {
+		got, _ := x.pull(t, y, Everything())
+		if got.Items != 2998 || len(a.taken) != 2998 {
+			t.Fatalf("%d items came", got.Items)
+		}
+		checkOrder(t, a.taken)
+	})
+}
+
 // Ten records that are missing are found in a large set at a cost that grows like
 // its logarithm.
 func TestCost(t *testing.T) {

@@ -104,6 +104,17 @@ func TestSessionBytes(t *testing.T) {
 	})
 }
 
+// SPEC E13 and E14. A peer that sends more than a session may have is at fault.
+func TestTooMuch(t *testing.T) {
+	a, b := newMemory(), newMemory(history(5, 200)...)
+	limited(t, a, b, Config{Limits: Limits{Bytes: 64 << 10}}, Config{}, func(t *testing.T, x, y *node) {
+		got, err := x.Pull(t.Context(), y.host.ID(), Everything())
+		if !errors.As(err, new(*OffenceError)) || got.Received > 64<<10 {
+			t.Errorf("%d bytes came: %v", got.Received, err)
+		}
+	})
+}
+
 // SPEC E14. A node that takes slowly does not lose what it has.
 func TestSlowTake(t *testing.T) {
 	a, b := newMemory(), newMemory(history(20, 200)...)
