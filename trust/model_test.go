@@ -535,7 +535,7 @@ func wideModel(r *rand.Rand) *model {
 	g := &generator{Rand: r, scopes: []string{"*"}, keys: 44}
 	m := &model{denied: map[int]bool{g.key(): true}, thresholds: map[string]int{}}
 	m.lines = []modelLine{{key: 0, scopes: []string{"*"}, depth: 1 + g.IntN(3), follow: true}}
-	for i := range 70 {
+	for i := range 90 {
 		d := modelDelegation{from: g.IntN(6), to: 1 + g.IntN(g.keys-1), scopes: []string{"*"}, depth: g.IntN(4), seq: i, record: fmt.Sprint("delegation ", i)}
 		if d.from != d.to {
 			m.delegations = append(m.delegations, d)
@@ -546,6 +546,42 @@ func wideModel(r *rand.Rand) *model {
 	}
 	m.successions[1].to = m.successions[0].to
 	m.claims = []modelClaim{{author: g.key(), module: "A", record: "1"}, {author: g.key(), module: "A", record: "2"}}
+	return m
+}
+
+// denseModel is a world of few keys that all have to do with one another.
+func denseModel(r *rand.Rand) *model {
+	g := &generator{Rand: r, scopes: []string{"*"}, keys: 6}
+	m := &model{denied: map[int]bool{}, thresholds: map[string]int{"*": 1 + g.IntN(3)}}
+	for range 2 {
+		l := modelLine{key: g.key(), scopes: []string{"*"}, depth: 3 - g.IntN(2), follow: g.chance(2)}
+		if !g.chance(3) {
+			m.lines = append(m.lines, l)
+		} else {
+			m.project = append(m.project, modelLine{key: l.key, scopes: []string{"left*"}})
+		}
+		if g.chance(2) {
+			m.own = append(m.own, g.key())
+		}
+	}
+	for i := range 9 {
+		d := modelDelegation{from: g.key(), to: g.key(), scopes: []string{"*"}, depth: g.IntN(3), seq: i, record: fmt.Sprint("delegation ", i)}
+		if d.from != d.to {
+			m.delegations = append(m.delegations, d)
+		}
+	}
+	if g.chance(2) {
+		from := g.key()
+		to := (from + 1 + g.IntN(5)) % 6
+		for _, old := range []bool{true, false} {
+			m.successions = append(m.successions, modelSuccession{from: from, to: to, old: old, record: fmt.Sprint(old)})
+		}
+	}
+	for i := range 6 {
+		if !g.chance(4) {
+			m.claims = append(m.claims, modelClaim{author: i, module: "A", record: fmt.Sprint(i), endorse: g.chance(5)})
+		}
+	}
 	return m
 }
 

@@ -129,7 +129,17 @@ func decodeCID(t *testing.T, s string) cid.Cid {
 	return c
 }
 
-func testKey(n int) records.Fingerprint {
+var testKeys = func() []records.Fingerprint {
+	keys := make([]records.Fingerprint, 2000)
+	for n := range keys {
+		keys[n] = makeKey(n)
+	}
+	return keys
+}()
+
+func testKey(n int) records.Fingerprint { return testKeys[n] }
+
+func makeKey(n int) records.Fingerprint {
 	sum := sha256.Sum256([]byte(fmt.Sprint("key ", n)))
 	f, err := records.FingerprintFromBytes(sum[:20])
 	if err != nil {

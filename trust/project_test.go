@@ -1,0 +1,255 @@
+package trust_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// TestProjectOnDisk is that what a project's file may not say is not written to
+// it either. SPEC T27.
+func TestProjectOnDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), trust.ProjectFile)
+	f, err := trust.LoadProject(path)
+	if err != nil || len(f.Entries()) > 0 {
+		t.Fatalf("a file that is not there: %v, %v", f, err)
+	}
+	add := func(scope records.Scope) error {
+		return trust.UpdateProject(path, func(f *trust.File) error {
+			_, err := f.AddKey(trust.Entry{Fingerprint: testKey(1), Scopes: []records.Scope{scope}})
+			return err
+		})
+	}
+	if err := add("@acme/*"); err != nil {
+		t.Fatal(err)
+	}
+	if err := add("*"); err == nil {
+		t.Fatal("all names were written to a project's file")
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != key(1, "@acme/*") {
+		t.Fatalf("%q, %v", b, err)
+	}
+	if err := os.WriteFile(path, []byte("pin left-pad 1.0.0 "+modX+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var syntax *trust.SyntaxError
+	if _, err := trust.LoadProject(path); !errors.As(err, &syntax) || syntax.Line != 1 {
+		t.Fatalf("a pin: %v", err)
+	}
+}
+
+// TestOverruled is what a project's author learns of lines that do nothing. SPEC T28.
+func TestOverruled(t *testing.T) {
+	project, err := trust.ParseProject([]byte(key(1, "left-pad @acme/* right") + key(1, "right-*")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := parseView(t, key(2, "left-*")+key(2, "right-pad @acme/x"), nil)
+	if got, want := view.Overruled(project), (map[int][]records.Scope{1: {"left-pad"}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := parseView(t, key(2, "*"), nil).Overruled(project); len(got[1]) != 3 || len(got[2]) != 1 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestMinAgeEdits(t *testing.T) {
+	f := parse(t, key(1, "*"))
+	for _, c := range []struct {
+		age  time.Duration
+		want string
+	}{{72 * time.Hour, "min-age 3d\n"}, {36 * time.Hour, "min-age 36h\n"}, {0, "min-age 0h\n"}} {
+		if err := f.SetMinAge(c.age); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(f.Bytes()); got != key(1, "*")+c.want {
+			t.Errorf("%v: %q", c.age, got)
+		}
+		if a, ok := parse(t, string(f.Bytes())).MinAge(); !ok || a.Age != c.age {
+			t.Errorf("%v is read as %v", c.age, a.Age)
+		}
+	}
+	for _, age := range []time.Duration{-time.Hour, time.Minute, 10_000 * 24 * time.Hour} {
+		if err := f.SetMinAge(age); err == nil {
+			t.Errorf("%v was written", age)
+		}
+	}
+	if !f.RemoveMinAge() || f.RemoveMinAge() || string(f.Bytes()) != key(1, "*") {
+		t.Errorf("%q", f.Bytes())
+	}
+}
+
+// TestGatherAsksLittle is that only authors whom a line leads to are asked for,
+// each once.
+func TestGatherAsksLittle(t *testing.T) {
+	w := about("left-pad").
+		delegates(1, 2, 1, "*").delegates(2, 3, 0, "*").delegates(3, 4, 3, "*"). // 3 may not delegate
+		delegates(5, 6, 3, "*").                                                 // no depth
+		delegates(7, 1, 3, "*").                                                 // a stranger
+		succeeds(8, 5).succeeds(9, 8)
+	b := w.basis(t, parse(t, key(1, "* depth=3")+key(5, "left-pad")))
+	all := b.Facts
+	b.Facts = trust.Facts{}
+	var asked []int
+	facts, err := trust.Gather(b, func(authors []records.Fingerprint) (trust.Facts, error) {
+		for _, a := range authors {
+			asked = append(asked, slices.Index(testKeys, a))
+		}
+		return factsBy(all, authors), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(asked)
+	if want := []int{1, 2, 3, 5, 8, 9}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %v, want %v", asked, want)
+	}
+	if len(facts.Delegations) != 4 || len(facts.Successions) != 4 {
+		t.Errorf("%d delegations, %d successions", len(facts.Delegations), len(facts.Successions))
+	}
+	failed := errors.New("no")
+	if _, err := trust.Gather(b, func([]records.Fingerprint) (trust.Facts, error) { return trust.Facts{}, failed }); err != failed {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestLongChains is the limit on successors, and that it makes no two voices of
+// one. SPEC T29, T31 and T34.
+func TestLongChains(t *testing.T) {
+	for _, loop := range []bool{false, true} {
+		w := about("left-pad")
+		for k := 1; k < 40; k++ {
+			w.succeeds(k+1, k)
+		}
+		if loop {
+			w.succeeds(1, 40)
+		}
+		b := w.basis(t, parse(t, key(1, "* follow=yes depth=1")))
+		all := b.Facts
+		gathered, err := trust.Gather(b, func(authors []records.Fingerprint) (trust.Facts, error) { return factsBy(all, authors), nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, facts := range []trust.Facts{all, gathered} {
+			b.Facts = facts
+			view := b.View()
+			for k := 1; k <= 40; k++ {
+				if got := view.Decides(testKey(k), "left-pad"); got != (k <= 32) {
+					t.Errorf("key %d of the chain decides: %t", k, got)
+				}
+			}
+		}
+	}
+}
+
+// TestReachedKeys is the limit on the keys that one line leads to: those after
+// fewer delegations first, then those with the lower fingerprint. SPEC T31.
+func TestReachedKeys(t *testing.T) {
+	w := about("left-pad").delegates(1, 2, 1, "*").delegates(1, 3, 0, "*")
+	var far []records.Fingerprint
+	for k := 10; k < 60; k++ {
+		w.delegates(2, k, 0, "*")
+		far = append(far, testKey(k))
+	}
+	slices.SortFunc(far, func(a, b records.Fingerprint) int { return slices.Compare(a.Bytes(), b.Bytes()) })
+	view := w.basis(t, parse(t, key(1, "* depth=2"))).View()
+	for i, k := range far {
+		if got := view.Decides(k, "left-pad"); got != (i < 30) {
+			t.Errorf("key %d decides: %t", i, got)
+		}
+	}
+	if !view.Decides(testKey(2), "left-pad") || !view.Decides(testKey(3), "left-pad") {
+		t.Error("the nearer keys do not decide")
+	}
+}
+
+// A benchmark's world: trusted keys with lines, each with delegates over three
+// levels, and a name that some of them decide about.
+func benchBasis(b *testing.B, lines, each int, scope string) (trust.Basis, []trust.Claim) {
+	w := about("left-pad")
+	text := ""
+	for k := range lines {
+		text += key(k, fmt.Sprintf("pkg-%d @org%d/* ", k, k)+scope+" depth=3")
+		at := k
+		for i := range each {
+			to := (k*7 + i*13 + 1) % 1999
+			if to != at {
+				w.delegates(at, to, 2, "*")
+			}
+			if i%3 == 2 {
+				at = to
+			}
+		}
+	}
+	basis := trust.Basis{File: parse(b, text), Now: noon}
+	for _, d := range w.Delegations {
+		id := recordCID(d.Record)
+		basis.Facts.Delegations = append(basis.Facts.Delegations, trust.Delegation{
+			Statement: trust.Statement{Author: d.Author, Record: id, Seq: d.Seq, Time: d.Time}, To: d.To, Scopes: d.Scopes, Depth: d.Depth, Until: d.Until,
+		})
+	}
+	var claims []trust.Claim
+	for k := range 4 {
+		claims = append(claims, trust.Claim{Author: testKey(k), Module: moduleCID("X"), Record: recordCID(fmt.Sprint(k))})
+	}
+	return basis, claims
+}
+
+var sizes = []struct {
+	name, scope string
+	lines, each int
+}{
+	{"10-lines", "", 10, 3}, {"100-lines", "", 100, 3}, {"1000-lines", "", 1000, 3},
+	{"100-decide", "left-*", 100, 3}, {"1000-decide", "left-*", 1000, 3}, {"1000-decide-9-delegations", "left-*", 1000, 9},
+}
+
+// BenchmarkView is reading the trust file and preparing decisions.
+func BenchmarkView(b *testing.B) {
+	for _, s := range sizes {
+		b.Run(s.name, func(b *testing.B) {
+			basis, _ := benchBasis(b, s.lines, s.each, s.scope)
+			text := basis.File.Bytes()
+			for b.Loop() {
+				f, err := trust.Parse(text)
+				if err != nil {
+					b.Fatal(err)
+				}
+				basis.File = f
+				basis.View()
+			}
+		})
+	}
+}
+
+// BenchmarkDecide is a first decision about a name; BenchmarkDecideVersion the
+// next ones, about its other versions.
+func BenchmarkDecide(b *testing.B)        { benchDecide(b, func(i int) records.Name { return names[i%2] }) }
+func BenchmarkDecideVersion(b *testing.B) { benchDecide(b, func(int) records.Name { return names[0] }) }
+
+var names = []records.Name{"left-pad", "left-pads"}
+
+func benchDecide(b *testing.B, name func(int) records.Name) {
+	for _, s := range sizes {
+		b.Run(s.name, func(b *testing.B) {
+			basis, claims := benchBasis(b, s.lines, s.each, s.scope)
+			view := basis.View()
+			want := trust.Untrusted
+			if s.scope != "" {
+				want = trust.Trusted
+			}
+			for i := 0; b.Loop(); i++ {
+				if d := view.Decide(name(i), "1.0.0", claims); d.State != want {
+					b.Fatal(d.State)
+				}
+			}
+		})
+	}
+}
