@@ -53,6 +53,8 @@ type infoJSON struct {
 	Versions []versionJSON `json:"versions"`
 	Tags     []tagJSON     `json:"tags,omitempty"`
 	Notices  []noticeJSON  `json:"notices,omitempty"`
+
+	Endorsements []endorsementJSON `json:"endorsements,omitempty"`
 }
 
 type versionJSON struct {
@@ -123,14 +125,23 @@ func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, v re
 		return &index.NotFoundError{Name: name, Constraint: string(v)}
 	}
 	for _, t := range info.Tags {
+		if t.Body.Version == "" {
+			continue // taken away
+		}
 		j.Tags = append(j.Tags, tagJSON{t.Body.Tag, t.Body.Version, t.Author})
 	}
 	for _, n := range info.Notices {
+		if n.Body.Text == "" {
+			continue // taken back
+		}
 		nj := noticeJSON{Kind: n.Body.NoticeOf, Range: n.Body.Range, Text: n.Body.Text, Severity: n.Body.Severity, Author: n.Author}
 		if n.Body.Record.Defined() {
 			nj.Record = n.Body.Record.String()
 		}
 		j.Notices = append(j.Notices, nj)
+	}
+	for _, e := range info.Endorsements {
+		j.Endorsements = append(j.Endorsements, endorsementJSON{e.Body.Version, e.Body.Claim, e.Body.Module.String(), e.Body.Text, e.Author})
 	}
 	if a.json {
 		return a.emit(j)
@@ -199,6 +210,21 @@ func (a *app) printInfo(j infoJSON) {
 	for _, n := range j.Notices {
 		a.printf("%s %s%s: %s, says %s", n.Kind, safe(n.Range), n.Record, safe(n.Text), n.Author)
 	}
+	for _, e := range j.Endorsements {
+		text := ""
+		if e.Text != "" {
+			text = ": " + safe(e.Text)
+		}
+		a.printf("%s %s as %s%s, says %s", safe(e.Claim), e.Version, e.Module, text, e.Author)
+	}
+}
+
+type endorsementJSON struct {
+	Version records.Version     `json:"version"`
+	Claim   string              `json:"claim"`
+	Module  string              `json:"module"`
+	Text    string              `json:"text,omitempty"`
+	Author  records.Fingerprint `json:"author"`
 }
 
 func joinDependencies(m map[string]string) string {

@@ -12,7 +12,6 @@ import (
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
-	"github.com/everythingstays/es/sign"
 )
 
 type publishOptions struct {
@@ -139,7 +138,7 @@ func (a *app) runPublish(ctx context.Context, h *node.Home, dir string, o publis
 	if err != nil {
 		return err
 	}
-	p := &publication{app: a, home: h, own: own, claims: claims}
+	p := &publication{statements{app: a, home: h, own: own}, claims}
 	release, err := p.release(ctx, m)
 	if err != nil {
 		return err
@@ -185,16 +184,8 @@ func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.
 
 // publication makes and stores the records of one publish.
 type publication struct {
-	app    *app
-	home   *node.Home
-	own    node.OwnKey
+	statements
 	claims []index.Release // of the name, before this publish
-	signer sign.Signer     // opened when first needed
-	made   []cid.Cid       // to be announced
-}
-
-type published struct {
-	ID, envelope cid.Cid
 }
 
 // release signs the module, unless that was done before.
@@ -220,30 +211,6 @@ func (p *publication) release(ctx context.Context, m *modules.Module) (published
 	return p.sign(ctx, &records.Release{
 		Name: m.Name, Version: m.Version, Module: m.CID, Size: m.Size, Files: m.Files, Manifest: m.Manifest, Pins: m.Pins,
 	})
-}
-
-func (p *publication) sign(ctx context.Context, body records.Body) (published, error) {
-	if p.signer == nil {
-		s, err := p.home.Signer(ctx, p.own, p.app.gpg(), p.app.passphrase)
-		if err != nil {
-			return published{}, err
-		}
-		p.signer = s
-	}
-	author := p.own.Fingerprint()
-	seq, prev, err := p.home.Index().Head(ctx, author)
-	if err != nil {
-		return published{}, err
-	}
-	v, err := sign.Sign(ctx, p.signer, &records.Record{Author: author, Seq: seq, Prev: prev, Time: time.Now().Unix(), Body: body})
-	if err != nil {
-		return published{}, err
-	}
-	if _, err := p.home.Index().Add(ctx, v, p.signer.Key(), index.Source{Own: true}); err != nil {
-		return published{}, err
-	}
-	p.made = append(p.made, v.ID())
-	return published{v.ID(), v.EnvelopeID()}, nil
 }
 
 // tags points tags at the new version as npm's publish does: latest moves

@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+)
+
+// noticeOptions are the flags of deprecate, yank and advise.
+type noticeOptions struct {
+	key      string
+	undo     bool
+	severity string
+	fixed    string
+	refs     []string
+}
+
+func (a *app) deprecateCommand() *cobra.Command {
+	var o noticeOptions
+	cmd := &cobra.Command{
+		Use:   "deprecate NAME[@RANGE] [TEXT]",
+		Short: "tell users of a module to move on",
+		Long: `Signs that the versions in RANGE (default: all) are deprecated, and why. Whoever
+trusts you for the name sees the text when they add or look at such a version; it
+can still be installed.`,
+		Args: arguments(1, 2, "NAME[@RANGE] and a text"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runNotice(cmd, records.Deprecated, o, args) },
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+func (a *app) yankCommand() *cobra.Command {
+	var o noticeOptions
+	cmd := &cobra.Command{
+		Use:   "yank NAME@RANGE [TEXT]",
+		Short: "keep versions of yours from being chosen",
+		Long: `Signs that the versions in RANGE should not be chosen any more. Ranges and tags
+pass over them for whoever trusts you for the name; lockfiles, and those who ask for
+the version by its number, still get it. Nothing can be deleted.`,
+		Args: arguments(1, 2, "NAME@RANGE and a text"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runNotice(cmd, records.Yanked, o, args) },
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+func (a *app) adviseCommand() *cobra.Command {
+	var o noticeOptions
+	cmd := &cobra.Command{
+		Use:   "advise NAME@RANGE TEXT",
+		Short: "warn of a vulnerability",
+		Long: `Signs a security advisory about the versions in RANGE, whoever published them.
+Whoever trusts you for the name is told.`,
+		Args: arguments(1, 2, "NAME@RANGE and a text"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runNotice(cmd, records.Advisory, o, args) },
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&o.severity, "severity", "", "low, moderate, high or critical")
+	cmd.Flags().StringVar(&o.fixed, "fixed", "", "range of versions that are not affected any more")
+	cmd.Flags().StringArrayVar(&o.refs, "ref", nil, "identifier or address, such as CVE-2026-1234; may be repeated")
+	return cmd
+}
+
+func (o *noticeOptions) flags(cmd *cobra.Command) {
+	keyFlag(cmd, &o.key)
+	cmd.Flags().BoolVar(&o.undo, "undo", false, "take an earlier notice about exactly this range back")
+}
+
+// runNotice signs a notice. Without a text it says nothing, which is how notices
+// are taken back (SPEC.md [X4]): so a text is required where none is meant.
+func (a *app) runNotice(cmd *cobra.Command, kind string, o noticeOptions, args []string) error {
+	name, rng, err := parseRange(cmd, args[0])
+	if err != nil {
+		return err
+	}
+	if rng == "" && kind != records.Deprecated {
+		return usagef(cmd, "%s needs versions: %s@1.2.3, or %s@'<2.0.0'", cmd.CommandPath(), name, name)
+	}
+	if rng == "" {
+		rng = "*"
+	}
+	text := ""
+	if len(args) == 2 {
+		text = args[1]
+	}
+	switch {
+	case o.undo && text != "":
+		return usagef(cmd, "--undo takes a notice back, and needs no text")
+	case !o.undo && text == "" && kind == records.Yanked:
+		text = "yanked by its author"
+	case !o.undo && text == "":
+		return usagef(cmd, "%s needs a text that says why; --undo takes a notice back", cmd.CommandPath())
+	}
+	if o.severity != "" && !slices.Contains([]string{"low", "moderate", "high", "critical"}, o.severity) {
+		return usagef(cmd, "--severity %q is not low, moderate, high or critical", o.severity)
+	}
+	if o.fixed != "" {
+		if _, err := index.ParseRange(o.fixed); err != nil {
+			return usagef(cmd, "--fixed: %v", err)
+		}
+	}
+	for _, t := range append([]string{text}, o.refs...) {
+		if err := records.CheckText(t, records.MaxLongText); err != nil {
+			return usagef(cmd, "%.40q: %v", t, err)
+		}
+	}
+	return a.say(cmd, o.key, func(ctx context.Context, h *node.Home) (records.Body, error) {
+		return &records.Notice{Name: name, Range: rng, NoticeOf: kind, Text: text, Severity: o.severity, Fixed: o.fixed, Refs: o.refs},
+			a.showReach(ctx, h, name, rng)
+	})
+}
+
+// showReach says which known versions a notice is about.
+func (a *app) showReach(ctx context.Context, h *node.Home, name records.Name, rng string) error {
+	holds, err := index.ParseRange(rng)
+	if err != nil {
+		return err
+	}
+	all, err := h.Index().Releases(ctx, name)
+	if err != nil {
+		return err
+	}
+	var hit []records.Version
+	for _, r := range all {
+		if holds(r.Body.Version) && !slices.Contains(hit, r.Body.Version) {
+			hit = append(hit, r.Body.Version)
+		}
+	}
+	slices.SortFunc(hit, records.Version.Compare)
+	switch {
+	case len(all) == 0:
+		a.warn("nothing is known here of %s", name)
+	case len(hit) == 0:
+		a.warn("no known version of %s is in %q", name, rng)
+	case len(hit) > 5:
+		a.note("about %s of %s, %s to %s", plural(int64(len(hit)), "version"), name, hit[0], hit[len(hit)-1])
+	default:
+		texts := make([]string, len(hit))
+		for i, v := range hit {
+			texts[i] = string(v)
+		}
+		a.note("about %s of %s: %s", plural(int64(len(hit)), "version"), name, strings.Join(texts, ", "))
+	}
+	return nil
+}
+
+// parseRange reads NAME or NAME@RANGE.
+func parseRange(cmd *cobra.Command, s string) (records.Name, string, error) {
+	base, rng := s, ""
+	if i := strings.LastIndex(s, "@"); i > 0 {
+		base, rng = s[:i], s[i+1:]
+	}
+	name, err := records.ParseName(base)
+	if err != nil {
+		return "", "", usagef(cmd, "%v", err)
+	}
+	if rng != "" {
+		if _, err := index.ParseRange(rng); err != nil {
+			return "", "", usagef(cmd, "%v", err)
+		}
+	}
+	return name, rng, nil
+}
+
+func (a *app) tagCommand() *cobra.Command {
+	var key string
+	var remove bool
+	cmd := &cobra.Command{
+		Use:   "tag NAME@VERSION TAG",
+		Short: "point a tag at a version, such as latest or next",
+		Long: `Signs that TAG stands for this version, for whoever trusts you for the name. With
+--remove, es tag NAME TAG takes the tag away.`,
+		Args: arguments(2, 2, "NAME@VERSION and a tag"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := records.CheckTag(args[1]); err != nil {
+				return usagef(cmd, "%v", err)
+			}
+			if remove {
+				name, err := records.ParseName(args[0])
+				if err != nil {
+					return usagef(cmd, "%v; --remove takes the name alone", err)
+				}
+				return a.say(cmd, key, func(context.Context, *node.Home) (records.Body, error) {
+					return &records.Tag{Name: name, Tag: args[1]}, nil
+				})
+			}
+			name, v, err := parseExact(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			return a.say(cmd, key, func(ctx context.Context, h *node.Home) (records.Body, error) {
+				return &records.Tag{Name: name, Tag: args[1], Version: v}, knownVersion(ctx, h, name, v)
+			})
+		},
+	}
+	keyFlag(cmd, &key)
+	cmd.Flags().BoolVar(&remove, "remove", false, "take the tag away")
+	return cmd
+}
+
+// knownVersion fails for a version that nobody has released.
+func knownVersion(ctx context.Context, h *node.Home, name records.Name, v records.Version) error {
+	all, err := h.Index().Releases(ctx, name)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(all, func(r index.Release) bool { return r.Body.Version == v && r.Void == "" }) {
+		return nil
+	}
+	return coded(exitNotFound, fmt.Errorf("%s@%s is not known here", name, v), "es info "+string(name)+" shows what is", "es sync")
+}

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+)
+
+// statements makes and stores the records of one command, by one own key.
+type statements struct {
+	app    *app
+	home   *node.Home
+	own    node.OwnKey
+	signer sign.Signer // opened when first needed
+	made   []cid.Cid   // to be announced
+}
+
+type published struct {
+	ID, envelope cid.Cid
+}
+
+// sign makes the author's next record and stores it.
+func (p *statements) sign(ctx context.Context, body records.Body) (published, error) {
+	if p.signer == nil {
+		s, err := p.home.Signer(ctx, p.own, p.app.gpg(), p.app.passphrase)
+		if err != nil {
+			return published{}, err
+		}
+		p.signer = s
+	}
+	author := p.own.Fingerprint()
+	seq, prev, err := p.home.Index().Head(ctx, author)
+	if err != nil {
+		return published{}, err
+	}
+	v, err := sign.Sign(ctx, p.signer, &records.Record{Author: author, Seq: seq, Prev: prev, Time: time.Now().Unix(), Body: body})
+	if err != nil {
+		return published{}, err
+	}
+	if _, err := p.home.Index().Add(ctx, v, p.signer.Key(), index.Source{Own: true}); err != nil {
+		return published{}, err
+	}
+	p.made = append(p.made, v.ID())
+	return published{v.ID(), v.EnvelopeID()}, nil
+}
+
+// saidJSON is what a command that signs one statement prints.
+type saidJSON struct {
+	Record string `json:"record"`
+	Kind   string `json:"kind"`
+	Author string `json:"author"`
+	Peers  int    `json:"peers"`
+}
+
+// say signs one statement and announces it.
+func (a *app) say(cmd *cobra.Command, key string, body func(context.Context, *node.Home) (records.Body, error)) error {
+	ctx := cmd.Context()
+	return a.withHome(ctx, func(h *node.Home) error {
+		own, err := a.signingKey(ctx, h, key)
+		if err != nil {
+			return err
+		}
+		b, err := body(ctx, h)
+		if err != nil {
+			return err
+		}
+		s := &statements{app: a, home: h, own: own}
+		made, err := s.sign(ctx, b)
+		if errors.As(err, new(*records.FormatError)) {
+			return coded(exitFailed, err) // by what the user asked for; nobody sent anything wrong
+		}
+		if err != nil {
+			return err
+		}
+		told := a.announce(ctx, h, s.made)
+		if a.json {
+			return a.emit(saidJSON{made.ID.String(), b.Kind(), own.Fingerprint().String(), told})
+		}
+		a.printf("%s", made.ID)
+		return nil
+	})
+}
+
+func keyFlag(cmd *cobra.Command, key *string) {
+	cmd.Flags().StringVar(key, "key", "", "fingerprint of the own key that signs (default: es key use)")
+}
