@@ -30,6 +30,7 @@ const (
 type outbox struct {
 	live  *live
 	proof chan cid.Cid // a record that completed a proof of equivocation
+	again chan cid.Cid // a record that others may have missed
 
 	mu   sync.Mutex
 	pace bucket
@@ -37,7 +38,7 @@ type outbox struct {
 }
 
 func newOutbox(l *live) *outbox {
-	return &outbox{live: l, proof: make(chan cid.Cid, 64), pace: newBucket(announceRate, announceBurst)}
+	return &outbox{live: l, proof: make(chan cid.Cid, 64), again: make(chan cid.Cid, 2*tellMost), pace: newBucket(announceRate, announceBurst)}
 }
 
 // run announces own records that wait, whenever there is somebody to tell.
@@ -55,6 +56,10 @@ func (o *outbox) run(ctx context.Context) {
 		case id := <-o.proof:
 			if err := o.announceProof(ctx, id); err != nil && ctx.Err() == nil {
 				o.live.log.Error("announce proofs of equivocation", "err", err)
+			}
+		case id := <-o.again:
+			if err := o.announceAgain(ctx, id); err != nil && ctx.Err() == nil {
+				o.live.log.Error("announce what was pulled", "err", err)
 			}
 		}
 	}
@@ -199,6 +204,25 @@ func (o *outbox) spreadProof(id cid.Cid) {
 	case o.proof <- id:
 	default: // a flood of them: whoever asks gets them from the index
 	}
+}
+
+// spread has records that others may have missed announced.
+func (o *outbox) spread(ids []cid.Cid) {
+	for _, id := range ids {
+		select {
+		case o.again <- id:
+		default: // others pull
+		}
+	}
+}
+
+func (o *outbox) announceAgain(ctx context.Context, id cid.Cid) error {
+	envelope, key, err := o.live.home.index.Envelope(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, err = o.publish(ctx, index.Sealed{ID: id, Envelope: envelope, Key: key})
+	return err
 }
 
 func (o *outbox) announceProof(ctx context.Context, id cid.Cid) error {

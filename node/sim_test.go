@@ -225,6 +225,37 @@ func TestNothingIsLostBeforeTheMesh(t *testing.T) {
 	}
 }
 
+// SPEC N42. What a pull brought goes on to others at once when it is little, and by
+// their own pulls when it is much.
+func TestPulledNewsTravel(t *testing.T) {
+	for _, c := range []struct {
+		records int
+		soon    bool
+	}{{1, true}, {tellMost, true}, {tellMost + 1, false}} {
+		simulation.Run(t, simulation.Config{Latency: 20 * time.Millisecond, Seed: simSeed()}, func(t *testing.T, net *simulation.Network) {
+			v := found(t, net, 3, 0)
+			defer v.leave()
+			newcomer, middle, reader := v.nodes[0], v.nodes[1], v.nodes[2]
+			newcomer.known, reader.known = []string{middle.addr}, []string{middle.addr}
+			for i := range c.records {
+				newcomer.published = append(newcomer.published, newcomer.author.heard(fmt.Sprintf("%d.0.0", i), i))
+			}
+			middle.come()
+			reader.come()
+			simulation.Settle(30 * time.Second)
+			newcomer.come()
+			simulation.Settle(4 * time.Second)
+			if missing, _ := v.missing(); missing != 0 && c.soon || missing == 0 && !c.soon {
+				t.Errorf("of %d records that were pulled, %d deliveries are missing after 4 s", c.records, missing)
+			}
+			simulation.Settle(4 * time.Minute)
+			if missing, _ := v.missing(); missing != 0 {
+				t.Errorf("of %d records that were pulled, %d deliveries are missing after 4 minutes", c.records, missing)
+			}
+		})
+	}
+}
+
 // Whole nodes that come and go, in a network that loses every fifth packet and is
 // in three parts for a while, have all the same records three periods of pulling
 // after it is one again.

@@ -224,7 +224,9 @@ func (s *syncer) end(p peer.ID) {
 	delete(s.busy, p)
 	waiting := len(s.queue) > 0
 	s.mu.Unlock()
-	s.taker.forget(p)
+	if news := s.taker.forget(p); !s.live.node.cfg.Ephemeral {
+		s.live.outbox.spread(news)
+	}
 	if waiting {
 		select {
 		case s.wake <- struct{}{}:

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
@@ -23,18 +24,33 @@ type taker struct {
 	judge *judge
 
 	mu sync.Mutex
+	// The records that a session has brought so far and that may be passed on, at
+	// most one more than tellMost.
+	news map[peer.ID][]cid.Cid
 	// The last key block that each peer sent of an author with no record here:
 	// the author's records come next, and until then it is not worth keeping.
 	ahead map[peer.ID]*sign.Key
 }
 
-func newTaker(j *judge) *taker { return &taker{judge: j, ahead: map[peer.ID]*sign.Key{}} }
+// tellMost is how many records a pull may bring that are announced to others: when
+// it is few, they may have missed them too. When it is more, all are pulling.
+const tellMost = 32
 
-// forget ends a session with a peer.
-func (t *taker) forget(from peer.ID) {
+func newTaker(j *judge) *taker {
+	return &taker{judge: j, ahead: map[peer.ID]*sign.Key{}, news: map[peer.ID][]cid.Cid{}}
+}
+
+// forget ends a session with a peer, and returns what it brought when that is worth
+// announcing.
+func (t *taker) forget(from peer.ID) (news []cid.Cid) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if news = t.news[from]; len(news) > tellMost {
+		news = nil
+	}
+	delete(t.news, from)
 	delete(t.ahead, from)
+	return news
 }
 
 // batch is one call of take.
@@ -181,6 +197,19 @@ func (b *batch) verify(ctx context.Context, envelopes []records.Item) ([]index.I
 	return good, nil
 }
 
+// note keeps in mind a record that this node would pass on if it came by gossip.
+func (b *batch) note(v sign.Verified) {
+	r := v.Record()
+	if !b.judge.fresh(time.Unix(r.Time, 0)) {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.news[b.from]) <= tellMost && b.judge.quota.take(r.Author, b.stands(r.Author).trusted, b.judge.now()) {
+		b.news[b.from] = append(b.news[b.from], v.ID())
+	}
+}
+
 func (b *batch) isFuture(seconds int64) bool {
 	return time.Unix(seconds, 0).After(b.judge.now().Add(maxFuture))
 }
@@ -199,6 +228,7 @@ func (b *batch) store(ctx context.Context, items []index.Item) error {
 			b.Records++
 			stored[items[i].Verified.Record().Author] = true
 			b.judge.stored(items[i].Verified, r.Outcome)
+			b.note(items[i].Verified)
 		}
 	}
 	for _, key := range b.alone {

@@ -46,7 +46,7 @@ type siege struct {
 
 // SPEC G11. Threat 31: whatever a majority of sybils does, all records arrive.
 func TestThreat31Attacks(t *testing.T) {
-	s := siege{members: 10, sybils: 40, degree: 2, reach: 4, warm: 10 * time.Second, attack: 30 * time.Second, every: time.Second}
+	s := siege{members: 8, sybils: 32, degree: 2, reach: 5, warm: 10 * time.Second, attack: 30 * time.Second, every: time.Second}
 	if full {
 		s = siege{members: 100, sybils: 400, degree: 10, reach: 20, warm: 30 * time.Second, attack: 2 * time.Minute, every: 500 * time.Millisecond}
 	}

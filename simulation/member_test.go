@@ -32,6 +32,7 @@ const (
 	pullAgain    = 5 * time.Second // after the first time, when the peer is in the mesh
 	pullSoon     = 5 * time.Second // after gossip has dropped something
 	pullsAtOnce  = 2
+	tellMost     = 32               // records that a pull brought are announced
 	shunning     = 10 * time.Minute // of peers whose answers were wrong
 )
 
@@ -115,6 +116,7 @@ func (m *member) take(_ context.Context, from peer.ID, items []records.Item) (re
 		if m.set.add(r) {
 			r.arrive(m.i, true)
 			taken.Records++
+			m.syncer.news(r)
 		}
 	}
 	return taken, nil
@@ -211,6 +213,7 @@ type syncer struct {
 	mu      sync.Mutex
 	waiting []peer.ID
 	turn    int
+	fresh   []*record // pulled and not announced
 	soon    bool
 	shunned map[peer.ID]time.Time
 	pulls   map[string]int // by outcome
@@ -338,10 +341,35 @@ func (s *syncer) pull(ctx context.Context, p peer.ID) {
 		if result.Records > 0 {
 			s.randomSoon() // others may have more of what was missed here
 		}
+		s.tell(ctx)
 		if err != nil || !result.More || result.Records == 0 {
 			return
 		}
 		scope = result.Left
+	}
+}
+
+// news is told of a record that a pull brought.
+func (s *syncer) news(r *record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fresh = append(s.fresh, r)
+}
+
+// tell announces what pulls brought, when it is little: others may have missed it
+// too. After much was missed all pull anyway.
+func (s *syncer) tell(ctx context.Context) {
+	s.mu.Lock()
+	fresh := s.fresh
+	s.fresh = nil
+	s.mu.Unlock()
+	if len(fresh) > tellMost {
+		return
+	}
+	for _, r := range fresh {
+		if _, err := s.m.gossip.PublishRecord(ctx, r.frame); err != nil && !errors.Is(err, gossip.ErrAnnounced) && ctx.Err() == nil {
+			s.m.t.Errorf("member %d: %v", s.m.i, err)
+		}
 	}
 }
 

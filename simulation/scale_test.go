@@ -70,7 +70,7 @@ func percentile[T int | time.Duration](values []T, p float64) T {
 // A record that one of many nodes publishes reaches all of them by gossip, in a
 // few times the latency of the links.
 func TestPublishReachesAll(t *testing.T) {
-	nodes, publishes := 50, 5
+	nodes, publishes := 30, 3
 	if full {
 		nodes, publishes = 1000, 50
 	}
