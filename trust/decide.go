@@ -118,22 +118,22 @@ type Verdict struct {
 // Decide says what name@version is, given everything that anybody claims it is.
 // The order of claims does not matter, and neither do repeated ones.
 func (v *View) Decide(name records.Name, version records.Version, claims []Claim) Decision {
-	rule := v.rule(name)
-	d := Decision{Name: name, Version: version, Rule: *rule}
+	r := v.rule(name)
+	d := Decision{Name: name, Version: version, Rule: r.Rule}
 	claims = sortClaims(claims)
 	if len(claims) > 0 {
 		d.Claims = make([]Verdict, 0, len(claims))
 	}
 	for _, c := range claims {
-		d.Claims = append(d.Claims, v.judge(name, rule, c))
+		d.Claims = append(d.Claims, v.judge(name, r, c))
 	}
 	if p, ok := v.pins[pinned{name, version}]; ok {
 		d.decidePinned(p)
 	} else {
-		v.decideByKeys(&d)
+		v.decideByKeys(&d, r)
 	}
 	d.count()
-	v.warn(&d)
+	v.warn(&d, r)
 	return d
 }
 
@@ -161,9 +161,9 @@ func compareClaims(a, b Claim) int {
 }
 
 // judge says what a claim counts for by itself.
-func (v *View) judge(name records.Name, r *Rule, c Claim) Verdict {
-	g, decides := r.find(c.Author)
-	line := v.denied[c.Author]
+func (v *View) judge(name records.Name, r *ruling, c Claim) Verdict {
+	id := v.id(c.Author)
+	line := v.denied(id)
 	switch {
 	case c.Void != "":
 		return Verdict{Claim: c, Effect: VoidKey}
@@ -171,23 +171,29 @@ func (v *View) judge(name records.Name, r *Rule, c Claim) Verdict {
 		return Verdict{Claim: c, Effect: TakenBack}
 	case line != 0:
 		return Verdict{Claim: c, Effect: ByDenied, Line: line}
-	case decides && g.Expired:
-		return Verdict{Claim: c, Effect: Expired, Line: g.Line, Project: g.Project}
-	case decides:
-		return Verdict{Claim: c, Effect: Counts, Line: g.Line, Project: g.Project, Via: g.Via}
+	case r.decides(id):
+		way := v.way(r, id)
+		return Verdict{Claim: c, Effect: Counts, Line: way[0].Line, Project: way[0].Project, Via: way}
+	case id < 0:
+		return Verdict{Claim: c, Effect: NotListed}
 	}
-	if line, project, ok := v.broader(name, c.Author); ok {
+	for i := range r.roots {
+		if root := &r.roots[i]; root.key == id { // and it is over
+			return Verdict{Claim: c, Effect: Expired, Line: root.line, Project: root.project}
+		}
+	}
+	if line, project, ok := v.broader(name, id); ok {
 		return Verdict{Claim: c, Effect: Overruled, Line: line, Project: project}
 	}
 	return Verdict{Claim: c, Effect: NotListed}
 }
 
 // broader finds a scope of the key that holds the name, and the line that gives it.
-func (v *View) broader(name records.Name, key records.Fingerprint) (line int, project, found bool) {
+func (v *View) broader(name records.Name, id int32) (line int, project, found bool) {
 	for _, in := range []map[records.Scope][]root{v.scopes, v.project} {
 		eachScope(name, func(s records.Scope) bool {
 			for _, r := range in[s] {
-				if r.key == key {
+				if r.key == id {
 					line, project, found = r.line, r.project, true
 				}
 			}
@@ -197,7 +203,7 @@ func (v *View) broader(name records.Name, key records.Fingerprint) (line int, pr
 			return line, project, true
 		}
 	}
-	return 0, false, slices.ContainsFunc(v.own, func(r root) bool { return r.key == key })
+	return 0, false, slices.ContainsFunc(v.own, func(r root) bool { return r.key == id })
 }
 
 func (d *Decision) decidePinned(p Pin) {
@@ -246,21 +252,21 @@ func (d *Decision) settle(module cid.Cid, effect Effect) bool {
 // A candidate is a module and the keys that decide and name it.
 type candidate struct {
 	module   cid.Cid
-	keys     []records.Fingerprint
+	keys     []int32
 	released bool // by one of keys
 	voices   int
 }
 
-func (v *View) decideByKeys(d *Decision) {
+func (v *View) decideByKeys(d *Decision, r *ruling) {
 	if d.markContradictions() {
 		d.State, d.Reason = Equivocation, "a key that decides here signed two different modules as this version"
 		return
 	}
-	candidates := d.candidates()
+	candidates := v.candidates(d)
 	var enough []candidate
 	most := 0
 	for _, c := range candidates {
-		c.voices = v.voices(&d.Rule, c.keys)
+		c.voices = v.voices(r, c.keys)
 		most = max(most, c.voices)
 		if c.voices >= d.Rule.Threshold {
 			enough = append(enough, c)
@@ -276,7 +282,7 @@ func (v *View) decideByKeys(d *Decision) {
 		d.refuse("keys that decide here endorsed this version, and none of them released it")
 	case most > 0:
 		d.refuse(fmt.Sprintf("%d keys must sign the same module here, and at most %d did", d.Rule.Threshold, most))
-	case len(d.Rule.Keys) == 0:
+	case d.Rule.Scope == "":
 		d.refuse("no line of the trust file speaks of this name")
 	default:
 		d.refuse(fmt.Sprintf("none of the keys that decide about %s signed this version", d.Rule.Scope))
@@ -284,7 +290,7 @@ func (v *View) decideByKeys(d *Decision) {
 }
 
 // candidates lists the modules that claims which count name.
-func (d *Decision) candidates() []candidate {
+func (v *View) candidates(d *Decision) []candidate {
 	var list []candidate
 	for _, c := range d.Claims {
 		if c.Effect != Counts {
@@ -297,8 +303,8 @@ func (d *Decision) candidates() []candidate {
 		}
 		l := &list[i]
 		l.released = l.released || c.Endorse == ""
-		if n := len(l.keys); n == 0 || l.keys[n-1] != c.Author {
-			l.keys = append(l.keys, c.Author)
+		if id := v.id(c.Author); len(l.keys) == 0 || l.keys[len(l.keys)-1] != id {
+			l.keys = append(l.keys, id)
 		}
 	}
 	return list

@@ -65,9 +65,9 @@ func (c *Claim) late() bool {
 }
 
 // warn finds what a decision is to be shown with, and whether it is to be held.
-func (v *View) warn(d *Decision) {
+func (v *View) warn(d *Decision, r *ruling) {
 	if d.State == Trusted && d.Pin == 0 {
-		v.hold(d)
+		v.hold(d, r)
 	}
 	for _, s := range d.Rule.Succeeded {
 		d.Warnings = append(d.Warnings, Warning{Kind: WarnSucceeded, Key: s.Key, Others: s.By, Followed: s.Followed, Line: s.Line, Project: s.Project})
@@ -76,7 +76,7 @@ func (v *View) warn(d *Decision) {
 		if i > 0 && d.Claims[i-1].Author == c.Author {
 			continue
 		}
-		if v.equivocated[c.Author] && c.Via != nil {
+		if c.Via != nil && v.list[v.id(c.Author)].equivocated {
 			d.Warnings = append(d.Warnings, Warning{Kind: WarnEquivocated, Key: c.Author, Line: c.Line, Project: c.Project})
 		}
 	}
@@ -89,7 +89,7 @@ func (v *View) warn(d *Decision) {
 	}
 }
 
-func (v *View) hold(d *Decision) {
+func (v *View) hold(d *Decision, r *ruling) {
 	timely := make([]*Claim, 0, len(d.By))
 	for i := range d.Claims {
 		c := &d.Claims[i]
@@ -101,14 +101,14 @@ func (v *View) hold(d *Decision) {
 			timely = append(timely, &c.Claim)
 		}
 	}
-	since, ok := v.since(&d.Rule, timely)
+	since, ok := v.since(r, timely)
 	if !ok {
 		d.Hold = Late
 		return
 	}
 	d.Since = since
 	own := slices.ContainsFunc(timely, func(c *Claim) bool {
-		return c.Endorse == "" && slices.ContainsFunc(v.own, func(r root) bool { return r.key == c.Author })
+		return c.Endorse == "" && slices.ContainsFunc(v.own, func(r root) bool { return v.list[r.key].key == c.Author })
 	})
 	if until := since.Add(v.minAge); v.minAge > 0 && !since.IsZero() && v.now.Before(until) && !own {
 		d.Hold = Cooldown
@@ -117,14 +117,14 @@ func (v *View) hold(d *Decision) {
 }
 
 // since returns when so many of the claims had come that they suffice.
-func (v *View) since(r *Rule, claims []*Claim) (time.Time, bool) {
+func (v *View) since(r *ruling, claims []*Claim) (time.Time, bool) {
 	slices.SortStableFunc(claims, func(a, b *Claim) int { return a.FirstSeen.Compare(b.FirstSeen) })
-	var keys []records.Fingerprint
+	var keys []int32
 	released := false
 	for i, c := range claims {
 		released = released || c.Endorse == ""
-		if !slices.Contains(keys, c.Author) {
-			keys = append(keys, c.Author)
+		if id := v.id(c.Author); !slices.Contains(keys, id) {
+			keys = append(keys, id)
 		}
 		if i+1 < len(claims) && claims[i+1].FirstSeen.Equal(c.FirstSeen) {
 			continue

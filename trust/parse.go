@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -272,11 +273,14 @@ func parseFingerprint(s string) (records.Fingerprint, error) {
 			return records.Fingerprint{}, fmt.Errorf("%.80q is not a fingerprint; write its 40 or 64 hexadecimal digits without spaces", s)
 		}
 	}
-	key, err := records.ParseFingerprint(s)
-	if err != nil {
-		return key, fmt.Errorf("%.80q has %d digits; write the whole fingerprint of 40 or 64", s, len(s))
+	b, err := hex.DecodeString(s)
+	if err == nil {
+		var key records.Fingerprint
+		if key, err = records.FingerprintFromBytes(b); err == nil {
+			return key, nil
+		}
 	}
-	return key, nil
+	return records.Fingerprint{}, fmt.Errorf("%.80q has %d digits; write the whole fingerprint of 40 or 64", s, len(s))
 }
 
 // parseInt takes decimal digits without sign or leading zero.

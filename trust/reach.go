@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/ipfs/go-cid"
@@ -9,136 +8,251 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// grants returns the keys that decide about the name by the roots, sorted.
-func (v *View) grants(name records.Name, roots []root) []Grant {
-	var all []Grant
-	for i := range roots {
-		all = v.reach(all, name, &roots[i])
-	}
-	// Of one key, what is in force comes first, then the shortest way, then
-	// the first line: own keys have none.
-	slices.SortStableFunc(all, func(a, b Grant) int {
-		return cmp.Or(compareKeys(a.Key, b.Key), compareBool(a.Expired, b.Expired), cmp.Compare(len(a.Via), len(b.Via)),
-			compareBool(a.Line == 0, b.Line == 0), cmp.Compare(a.Line, b.Line))
-	})
-	grants := all[:0]
-	for _, g := range all {
-		if n := len(grants); n > 0 && grants[n-1].Key == g.Key {
-			if !g.Expired {
-				grants[n-1].roots = append(grants[n-1].roots, g.roots...)
-			}
+// A ruling is who decides about one name.
+type ruling struct {
+	Rule
+	roots []root
+	nodes []node
+	last  []int32 // by key: 1 + the last node by which it decides, or 0
+}
+
+// A node is a key that a root leads to, on one way from there.
+type node struct {
+	key    int32
+	before int32 // the node before it, or -1 for the root's own
+	root   int32
+	depth  int32 // how many delegations may start here
+	other  int32 // 1 + another node by which the key decides, or 0
+	by     *delegation
+	after  *successor
+}
+
+// grow finds everybody who decides by the roots.
+func (v *View) grow(r *ruling, name records.Name) {
+	r.nodes = make([]node, 0, len(r.roots))
+	r.last = make([]int32, len(v.list))
+	g := growth{ruling: r, name: name}
+	for i := range r.roots {
+		root := &r.roots[i]
+		first := len(r.nodes)
+		r.nodes = append(r.nodes, node{key: root.key, before: -1, root: int32(i), depth: int32(root.depth)})
+		if root.expired || v.list[root.key].denied != 0 {
 			continue
 		}
-		grants = append(grants, g)
-	}
-	return grants
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
-}
-
-// A reached key is one that a root leads to.
-type reached struct {
-	key   records.Fingerprint
-	via   []Step
-	depth int // how many delegations may start here
-}
-
-// reach adds to grants the keys that decide about the name by one root.
-func (v *View) reach(grants []Grant, name records.Name, r *root) []Grant {
-	first := Step{Kind: ByLine, Key: r.key, Line: r.line, Project: r.project}
-	if r.line == 0 {
-		first.Kind = ByOwn
-	}
-	var room [1]reached
-	keys := append(room[:0], reached{r.key, []Step{first}, r.depth})
-	if !r.expired && v.denied[r.key] == 0 {
-		if r.follow {
-			keys = v.follow(keys)
+		if root.follow {
+			v.follow(r)
 		}
-		if r.depth > 0 {
-			keys = v.delegate(keys, name)
+		g.known = g.known[:0]
+		for n := first; n < len(r.nodes); n++ {
+			g.known = append(g.known, int32(n))
+		}
+		if root.depth > 0 {
+			v.delegate(&g)
+		}
+		for _, n := range g.known {
+			key := r.nodes[n].key
+			r.nodes[n].other, r.last[key] = r.last[key], n+1
 		}
 	}
-	for i, k := range keys {
-		g := Grant{Key: k.key, Label: v.labels[k.key], Line: r.line, Project: r.project, Expired: r.expired, Via: k.via}
-		if i == 0 && r.project && g.Label == "" {
-			g.Label = r.label
-		}
-		if !r.expired {
-			g.roots = []records.Fingerprint{r.voice}
-		}
-		grants = append(grants, g)
-	}
-	return grants
 }
 
-// follow adds the successors of the only key.
-func (v *View) follow(keys []reached) []reached {
-	chain, _ := v.chain(keys[0].key)
-	for _, s := range chain {
-		last := keys[len(keys)-1]
-		step := Step{Kind: BySuccession, Key: s.key, Records: []cid.Cid{s.nominated, s.accepted}}
-		keys = append(keys, reached{s.key, slices.Concat(last.via, []Step{step}), last.depth})
+// follow adds the successors of the last node's key.
+func (v *View) follow(r *ruling) {
+	chain, _ := v.chain(r.nodes[len(r.nodes)-1].key)
+	for i := range chain {
+		last := r.nodes[len(r.nodes)-1]
+		r.nodes = append(r.nodes, node{key: chain[i].to, before: int32(len(r.nodes) - 1), root: last.root, depth: last.depth, after: &chain[i]})
 	}
-	return keys
+}
+
+// growth is the search from one root after the other, level by level: what one
+// more delegation leads to.
+type growth struct {
+	*ruling
+	name  records.Name
+	known []int32 // by key the node that was found first, in order
+	from  []int32 // the nodes of the level before
+	found []int32 // nodes of keys that are new on this level
+	wider []int32 // further nodes of known keys, which may delegate further
+
+	search int32           // counts up by root
+	marks  []mark          // by key
+	fits   [][]*delegation // by key: the delegations that hold the name, once asked for
+}
+
+// A mark is what one search knows of a key.
+type mark struct {
+	search int32
+	depth  int32 // how many delegations may start there at most
+	found  int32 // 1 + where it stands in found; 0 when it was known before
 }
 
 // delegate adds the keys that delegations lead to, those after the fewest first
 // and then by fingerprint, until there are maxReached beside the first.
-func (v *View) delegate(keys []reached, name records.Name) []reached {
-	for from := slices.Clone(keys); len(from) > 0; {
-		l := level{keys: keys}
-		for _, k := range from {
-			if k.depth > 0 {
-				v.delegated(&l, k, name)
+func (v *View) delegate(g *growth) {
+	if g.marks == nil {
+		g.marks, g.fits = make([]mark, len(v.list)), make([][]*delegation, len(v.list))
+	}
+	g.search++
+	for _, n := range g.known {
+		g.marks[g.nodes[n].key] = mark{search: g.search, depth: g.nodes[n].depth}
+	}
+	for g.from = append(g.from[:0], g.known...); len(g.from) > 0; {
+		g.found, g.wider = g.found[:0], g.wider[:0]
+		for _, n := range g.from {
+			if g.nodes[n].depth > 0 {
+				v.step(g, n)
 			}
 		}
-		slices.SortFunc(l.found, func(a, b reached) int { return compareKeys(a.key, b.key) })
-		l.found = l.found[:min(len(l.found), 1+maxReached-len(keys))]
-		keys = append(keys, l.found...)
-		from = append(l.deeper, l.found...)
+		for _, n := range g.found {
+			g.marks[g.nodes[n].key].found = 0
+		}
+		slices.SortFunc(g.found, func(a, b int32) int { return int(g.nodes[a].key - g.nodes[b].key) })
+		g.found = g.found[:min(len(g.found), 1+maxReached-len(g.known))]
+		g.known = append(g.known, g.found...)
+		if len(g.known) > maxReached {
+			return
+		}
+		g.from = append(append(g.from[:0], g.wider...), g.found...)
 	}
-	return keys
 }
 
-// A level is what the delegations of the keys of the level before lead to.
-type level struct {
-	keys   []reached // of all levels before
-	found  []reached // new keys
-	deeper []reached // of keys, by another way, by which they may delegate further
-}
-
-func (v *View) delegated(l *level, from reached, name records.Name) {
-	list := v.delegations[from.key]
-	for i := range list {
-		d := &list[i]
-		if v.denied[d.To] != 0 || !slices.ContainsFunc(d.Scopes, func(s records.Scope) bool { return s.Contains(name) }) {
-			continue
-		}
-		same := func(k reached) bool { return k.key == d.To }
-		depth := min(from.depth-1, d.Depth)
-		old := slices.IndexFunc(l.keys, same)
-		if old >= 0 && depth <= l.keys[old].depth {
-			continue
-		}
-		to := reached{d.To, slices.Concat(from.via, []Step{{Kind: ByDelegation, Key: d.To, Records: []cid.Cid{d.Record}}}), depth}
-		if old >= 0 {
-			l.keys[old].depth = depth
-			l.deeper = append(l.deeper, to)
-			continue
-		}
-		if i := slices.IndexFunc(l.found, same); i < 0 {
-			l.found = append(l.found, to)
-		} else if depth > l.found[i].depth {
-			l.found[i] = to
+// step takes every delegation of one node's key.
+func (v *View) step(g *growth, n int32) {
+	from := g.nodes[n]
+	for _, d := range v.fitting(g, from.key) {
+		to := node{key: d.to, before: n, root: from.root, depth: int32(min(int(from.depth)-1, d.depth)), by: d}
+		m := &g.marks[d.to]
+		switch {
+		case m.search != g.search:
+			g.found = append(g.found, g.add(to))
+			*m = mark{g.search, to.depth, int32(len(g.found))}
+		case to.depth <= m.depth:
+		case m.found > 0:
+			m.depth = to.depth
+			g.found[m.found-1] = g.add(to)
+		default:
+			m.depth = to.depth
+			g.wider = append(g.wider, g.add(to))
 		}
 	}
+}
+
+// fitting returns the delegations by somebody that hold the name.
+func (v *View) fitting(g *growth, id int32) []*delegation {
+	if g.fits[id] == nil {
+		list := v.list[id].delegations
+		fits := make([]*delegation, 0, len(list))
+		for i := range list {
+			if list[i].holds(g.name) {
+				fits = append(fits, &list[i])
+			}
+		}
+		g.fits[id] = fits
+	}
+	return g.fits[id]
+}
+
+func (g *growth) add(n node) int32 {
+	g.nodes = append(g.nodes, n)
+	return int32(len(g.nodes) - 1)
+}
+
+// decides reports whether a key is among those that decide.
+func (r *ruling) decides(id int32) bool { return id >= 0 && r.last[id] > 0 }
+
+// way returns the steps by which a key decides: of several ways the one with the
+// fewest, and of these the one from the first root.
+func (v *View) way(r *ruling, id int32) []Step {
+	best, shortest := int32(-1), 0
+	for n := r.last[id]; n > 0; n = r.nodes[n-1].other {
+		length := 0
+		for at := n - 1; at >= 0; at = r.nodes[at].before {
+			length++
+		}
+		if best < 0 || length <= shortest { // those of earlier roots come later
+			best, shortest = n-1, length
+		}
+	}
+	return v.steps(r, best, shortest)
+}
+
+func (v *View) steps(r *ruling, n int32, length int) []Step {
+	steps := make([]Step, length)
+	for i := length - 1; i >= 0; i-- {
+		at := &r.nodes[n]
+		s := Step{Key: v.list[at.key].key}
+		switch root := &r.roots[at.root]; {
+		case at.by != nil:
+			s.Kind, s.Records = ByDelegation, []cid.Cid{at.by.record}
+		case at.after != nil:
+			s.Kind, s.Records = BySuccession, []cid.Cid{at.after.nominated, at.after.accepted}
+		case root.line == 0:
+			s.Kind = ByOwn
+		default:
+			s.Kind, s.Line, s.Project = ByLine, root.line, root.project
+		}
+		steps[i] = s
+		n = at.before
+	}
+	return steps
+}
+
+// voices counts how many voices the keys have together: the most pairs of a
+// signing voice and the voice of a root that it decides by, none twice.
+func (v *View) voices(r *ruling, keys []int32) int {
+	if len(keys) < 2 {
+		return len(keys)
+	}
+	rows := map[int32]int{}
+	var may [][]int32 // by signing voice: the voices of roots
+	for _, k := range keys {
+		row, ok := rows[v.list[k].voice]
+		if !ok {
+			row = len(may)
+			rows[v.list[k].voice] = row
+			may = append(may, nil)
+		}
+		for n := r.last[k]; n > 0; n = r.nodes[n-1].other {
+			may[row] = append(may[row], r.roots[r.nodes[n-1].root].voice)
+		}
+	}
+	for i := range may {
+		slices.Sort(may[i])
+		may[i] = slices.Compact(may[i])
+	}
+	return matching(may)
+}
+
+// matching returns the size of the largest matching between the rows and what
+// they list, by augmenting paths.
+func matching(may [][]int32) int {
+	taker := map[int32]int{}
+	var take func(row int, tried map[int32]bool) bool
+	take = func(row int, tried map[int32]bool) bool {
+		for _, c := range may[row] {
+			if _, taken := taker[c]; !taken {
+				taker[c] = row
+				return true
+			}
+		}
+		for _, c := range may[row] {
+			if tried[c] {
+				continue
+			}
+			tried[c] = true
+			if take(taker[c], tried) {
+				taker[c] = row
+				return true
+			}
+		}
+		return false
+	}
+	size := 0
+	for row := range may {
+		if take(row, map[int32]bool{}) {
+			size++
+		}
+	}
+	return size
 }

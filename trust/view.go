@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -23,18 +24,16 @@ type Basis struct {
 // A View is a basis, prepared for decisions. It is immutable and may be used by
 // several goroutines.
 type View struct {
-	known
+	people
 	now        time.Time
 	scopes     map[records.Scope][]root // of the user's file
 	project    map[records.Scope][]root
 	own        []root
-	denied     map[records.Fingerprint]int
-	labels     map[records.Fingerprint]string
 	thresholds map[records.Scope]Threshold
 	pins       map[pinned]Pin
 	minAge     time.Duration
 
-	last atomic.Pointer[ruled] // the rule of the name that was asked about last
+	last atomic.Pointer[ruled] // the ruling about the name that was asked about last
 }
 
 type pinned struct {
@@ -44,14 +43,13 @@ type pinned struct {
 
 type ruled struct {
 	name records.Name
-	rule *Rule
+	*ruling
 }
 
 // A root is a "key" line in one of its scopes, or an own key.
 type root struct {
-	key     records.Fingerprint
-	voice   records.Fingerprint // zero for all keys of a project's file
-	label   string
+	key     int32
+	voice   int32 // -1 for all keys of a project's file
 	line    int
 	project bool
 	depth   int
@@ -68,41 +66,42 @@ func NewView(f *File, own []records.Fingerprint, now time.Time) *View {
 
 // View prepares decisions. Its cost grows with the lines and facts.
 func (b Basis) View() *View {
-	v := &View{
-		now:        b.Now,
-		scopes:     map[records.Scope][]root{},
-		project:    map[records.Scope][]root{},
-		denied:     map[records.Fingerprint]int{},
-		labels:     map[records.Fingerprint]string{},
-		thresholds: map[records.Scope]Threshold{},
-		pins:       map[pinned]Pin{},
-	}
 	f := b.File
 	if f == nil {
 		f = &File{}
 	}
-	denials := f.Denials()
-	for _, d := range denials {
-		if v.denied[d.Fingerprint] == 0 {
-			v.denied[d.Fingerprint] = d.Line
-		}
+	entries, denials := f.Entries(), f.Denials()
+	var project []Entry
+	if b.Project != nil {
+		project = b.Project.Entries()
 	}
-	v.learn(b.Facts)
-	for _, e := range f.Entries() {
+	v := &View{
+		people:     b.people([][]Entry{entries, project}, denials),
+		now:        b.Now,
+		scopes:     make(map[records.Scope][]root, len(entries)),
+		project:    make(map[records.Scope][]root, len(project)),
+		thresholds: map[records.Scope]Threshold{},
+		pins:       map[pinned]Pin{},
+	}
+	for _, e := range entries {
 		v.label(e.Fingerprint, e.Label)
-		v.addRoots(v.scopes, e, false)
 	}
 	for _, d := range denials {
 		v.label(d.Fingerprint, d.Label)
-	}
-	if b.Project != nil {
-		for _, e := range b.Project.Entries() {
-			v.addRoots(v.project, e, true)
+		if p := &v.list[v.ids[d.Fingerprint]]; p.denied == 0 {
+			p.denied = d.Line
 		}
 	}
+	v.learn(&b.Facts, b.Now)
+	for i := range entries {
+		v.addRoots(v.scopes, &entries[i], false)
+	}
+	for i := range project {
+		v.addRoots(v.project, &project[i], true)
+	}
 	for i, key := range b.Own {
-		if !slices.Contains(b.Own[:i], key) {
-			v.own = append(v.own, root{key: key, voice: v.voice(key)})
+		if id := v.ids[key]; !slices.Contains(b.Own[:i], key) {
+			v.own = append(v.own, root{key: id, voice: v.list[id].voice})
 		}
 	}
 	for _, t := range f.Thresholds() {
@@ -117,10 +116,11 @@ func (b Basis) View() *View {
 	return v
 }
 
-func (v *View) addRoots(to map[records.Scope][]root, e Entry, project bool) {
-	r := root{key: e.Fingerprint, label: e.Label, line: e.Line, project: project, depth: e.Depth, follow: e.Follow, expired: e.Expired(v.now)}
+func (v *View) addRoots(to map[records.Scope][]root, e *Entry, project bool) {
+	id := v.ids[e.Fingerprint]
+	r := root{key: id, voice: -1, line: e.Line, project: project, depth: e.Depth, follow: e.Follow, expired: e.Expired(v.now)}
 	if !project {
-		r.voice = v.voice(e.Fingerprint)
+		r.voice = v.list[id].voice
 	}
 	for i, s := range e.Scopes {
 		if !slices.Contains(e.Scopes[:i], s) {
@@ -130,17 +130,30 @@ func (v *View) addRoots(to map[records.Scope][]root, e Entry, project bool) {
 }
 
 func (v *View) label(key records.Fingerprint, label string) {
-	if v.labels[key] == "" {
-		v.labels[key] = label
+	if p := &v.list[v.ids[key]]; p.label == "" {
+		p.label = label
 	}
 }
 
 // Label returns the label that the user's trust file gives the key, and ""
 // without one.
-func (v *View) Label(key records.Fingerprint) string { return v.labels[key] }
+func (v *View) Label(key records.Fingerprint) string {
+	if id := v.id(key); id >= 0 {
+		return v.list[id].label
+	}
+	return ""
+}
 
 // Denied reports whether the trust file denies the key.
-func (v *View) Denied(key records.Fingerprint) bool { return v.denied[key] != 0 }
+func (v *View) Denied(key records.Fingerprint) bool { return v.denied(v.id(key)) != 0 }
+
+// denied returns the line that denies somebody, or 0.
+func (v *View) denied(id int32) int {
+	if id < 0 {
+		return 0
+	}
+	return v.list[id].denied
+}
 
 // A StepKind says how one key comes to speak for another.
 type StepKind int
@@ -179,19 +192,17 @@ type Grant struct {
 	// Via is how the key comes to decide: a line first, then successions and
 	// delegations. Of several ways it is the shortest, by the first line.
 	Via []Step
-
-	roots []records.Fingerprint // the voices of the roots that it decides by
 }
 
 // A Rule says who decides about one name. It must not be changed.
 type Rule struct {
 	Scope     records.Scope // the most specific written scope that holds the name; "" when there is none
 	Project   bool          // Scope is one of the project's file
-	Keys      []Grant       // who decides, sorted by key
+	Keys      []Grant       // the keys that lines give the scope, and own keys, sorted; see Deciders for all that decide
 	Threshold int           // how many voices must agree, at least 1
 	// ThresholdLine is the line that says so, or 0.
 	ThresholdLine int
-	// Succeeded are the keys of the lines that decide which others succeed.
+	// Succeeded are the keys of these lines that others succeed.
 	Succeeded []Succeeded
 }
 
@@ -208,17 +219,18 @@ type Succeeded struct {
 // Rule returns who decides about the name. Only the most specific scope of the
 // trust file that holds the name is asked, whether or not its keys have said
 // anything: a key with a broader scope never fills a gap.
-func (v *View) Rule(name records.Name) Rule { return *v.rule(name) }
+func (v *View) Rule(name records.Name) Rule { return v.rule(name).Rule }
 
-func (v *View) rule(name records.Name) *Rule {
+func (v *View) rule(name records.Name) *ruling {
 	// Decisions come in runs about the versions of one name.
 	if last := v.last.Load(); last != nil && last.name == name {
-		return last.rule
+		return last.ruling
 	}
-	r := &Rule{Threshold: 1}
-	roots := v.roots(name, r)
-	r.Keys = v.grants(name, roots)
-	r.Succeeded = v.succeeded(roots)
+	r := &ruling{Rule: Rule{Threshold: 1}}
+	v.findRoots(r, name)
+	v.grow(r, name)
+	r.Keys = v.rootGrants(r)
+	r.Succeeded = v.succeeded(r.roots)
 	eachScope(name, func(s records.Scope) bool {
 		t, ok := v.thresholds[s]
 		if ok {
@@ -230,31 +242,28 @@ func (v *View) rule(name records.Name) *Rule {
 	return r
 }
 
-// roots finds the lines that decide, and says in r which scope that is.
-func (v *View) roots(name records.Name, r *Rule) []root {
-	var roots []root
+// findRoots finds the lines that decide. Of what is in force the first line comes
+// first, but own keys need none.
+func (v *View) findRoots(r *ruling, name records.Name) {
 	find := func(in map[records.Scope][]root) {
 		eachScope(name, func(s records.Scope) bool {
-			if roots = in[s]; len(roots) > 0 {
+			if r.roots = in[s]; len(r.roots) > 0 {
 				r.Scope = s
 			}
-			return len(roots) == 0
+			return len(r.roots) == 0
 		})
 	}
 	find(v.scopes)
-	if len(roots) == 0 {
-		if find(v.project); len(roots) > 0 {
-			r.Project = true
-			return slices.Concat(roots, v.own)
-		}
-		if len(v.own) > 0 {
+	if len(r.roots) == 0 {
+		find(v.project)
+		r.Project = len(r.roots) > 0
+		if !r.Project && len(v.own) > 0 {
 			r.Scope = "*"
 		}
 	}
-	if r.Scope == "*" {
-		return slices.Concat(roots, v.own)
+	if r.Project || r.Scope == "*" {
+		r.roots = slices.Concat(v.own, r.roots)
 	}
-	return roots
 }
 
 // eachScope yields every scope that can hold the name, the most specific first,
@@ -273,32 +282,72 @@ func eachScope(name records.Name, yield func(records.Scope) bool) {
 // Decides reports whether the key is among those that decide about the name, and
 // neither expired nor denied. Such a key's tags and notices count too.
 func (v *View) Decides(key records.Fingerprint, name records.Name) bool {
-	return !v.Denied(key) && v.rule(name).grants(key)
+	id := v.id(key)
+	return v.denied(id) == 0 && v.rule(name).decides(id)
 }
 
-func (r *Rule) find(key records.Fingerprint) (Grant, bool) {
-	i, ok := slices.BinarySearchFunc(r.Keys, key, func(g Grant, k records.Fingerprint) int { return compareKeys(g.Key, k) })
-	if !ok {
-		return Grant{}, false
+// Deciders returns all keys that decide about the name and are not denied, sorted.
+func (v *View) Deciders(name records.Name) []Grant {
+	r := v.rule(name)
+	var all []Grant
+	for id := range int32(len(v.list)) {
+		if v.list[id].denied != 0 || !r.decides(id) {
+			continue
+		}
+		way := v.way(r, id)
+		all = append(all, Grant{Key: v.list[id].key, Label: v.list[id].label, Line: way[0].Line, Project: way[0].Project, Via: way})
 	}
-	return r.Keys[i], true
+	return all
 }
 
-func (r *Rule) grants(key records.Fingerprint) bool {
-	g, ok := r.find(key)
-	return ok && !g.Expired
+// rootGrants lists the keys of the roots. Of several lines one that is not over
+// counts.
+func (v *View) rootGrants(r *ruling) []Grant {
+	order := make([]int, len(r.roots))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		a, b := &r.roots[i], &r.roots[j]
+		return cmp.Or(int(a.key-b.key), compareBool(a.expired, b.expired), i-j)
+	})
+	var grants []Grant
+	for n, i := range order {
+		a := &r.roots[i]
+		if n > 0 && r.roots[order[n-1]].key == a.key {
+			continue
+		}
+		p := &v.list[a.key]
+		step := Step{Kind: ByLine, Key: p.key, Line: a.line, Project: a.project}
+		if a.line == 0 {
+			step.Kind = ByOwn
+		}
+		grants = append(grants, Grant{Key: p.key, Label: p.label, Line: a.line, Project: a.project, Expired: a.expired, Via: []Step{step}})
+	}
+	return grants
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 func (v *View) succeeded(roots []root) []Succeeded {
 	var all []Succeeded
-	for _, r := range roots {
-		next := v.successors[r.key]
-		if len(next) == 0 || v.denied[r.key] != 0 {
+	for i := range roots {
+		r := &roots[i]
+		p := &v.list[r.key]
+		if len(p.successors) == 0 || p.denied != 0 {
 			continue
 		}
-		s := Succeeded{Key: r.key, Line: r.line, Project: r.project, Followed: r.follow && len(next) == 1}
-		for _, n := range next {
-			s.By = append(s.By, n.key)
+		s := Succeeded{Key: p.key, Line: r.line, Project: r.project, Followed: r.follow && len(p.successors) == 1}
+		for _, next := range p.successors {
+			s.By = append(s.By, v.list[next.to].key)
 		}
 		all = append(all, s)
 	}
