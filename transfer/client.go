@@ -166,7 +166,7 @@ func (j *job) join(ctx context.Context, p peer.ID) {
 	}
 	l.ctx = context.WithoutCancel(ctx)
 	j.lines = append(j.lines, l)
-	x.assign(l)
+	x.kick(j)
 }
 
 // drop forgets a job. Answers that are on their way are read and passed over.
@@ -189,18 +189,20 @@ func (x *Exchange) retire(l *line) {
 	delete(x.lines, l.peer)
 }
 
-// kick gives out what there is to ask for. It is called with x.mu held.
+// kick gives out what there is to ask for, to all peers evenly. It is called with
+// x.mu held.
 func (x *Exchange) kick(j *job) {
-	for _, l := range j.lines {
-		if !l.gone {
-			x.assign(l)
+	for given := true; given; {
+		given = false
+		for _, l := range j.lines {
+			given = x.assign(l) || given
 		}
 	}
 }
 
 func (x *Exchange) shunnedNow(p peer.ID) bool {
 	until, ok := x.shunned[p]
-	if ok && time.Now().After(until) {
+	if ok && !time.Now().Before(until) {
 		delete(x.shunned, p)
 		return false
 	}

@@ -61,6 +61,7 @@ type request struct {
 	asked  []digest
 	at     int      // of asked, for blocks
 	list   *listing // for nodes
+	now    *item    // whose frame is waited for
 	sent   time.Time
 	stolen bool // somebody else was asked for the rest
 }
@@ -281,11 +282,14 @@ func (r *request) rest(bit uint32) []*item {
 		waiting, most = r.list.waiting, batchNodes
 	}
 	var rest []*item
-	for _, d := range slices.Backward(waiting) {
-		it := r.job.items[key{d, r.kind == askBlocks}]
+	add := func(it *item) {
 		if it != nil && !it.here && it.lacks&bit == 0 && len(rest) < most {
 			rest = append(rest, it)
 		}
+	}
+	add(r.now)
+	for _, d := range slices.Backward(waiting) {
+		add(r.job.items[key{d, r.kind == askBlocks}])
 	}
 	return rest
 }

@@ -42,26 +42,26 @@ type stream struct {
 	s      network.Stream // nil until it is open
 }
 
-// assign gives l requests, as many as it can take. It is called with x.mu held.
-func (x *Exchange) assign(l *line) {
+// assign gives l one request, and reports whether there was one that it could
+// take. It is called with x.mu held.
+func (x *Exchange) assign(l *line) bool {
 	if l.gone || x.closed || time.Now().Before(l.pause) {
-		return
+		return false
 	}
-	for {
-		st := l.leastLoaded()
-		if st != nil && len(st.out) == depth {
-			return
-		}
-		r := x.pick(l)
-		if r == nil {
-			return
-		}
-		if st == nil {
-			st = x.newStream(l)
-		}
-		st.out = append(st.out, r)
-		st.asks <- r
+	st := l.leastLoaded()
+	if st != nil && len(st.out) == depth {
+		return false
 	}
+	r := x.pick(l)
+	if r == nil {
+		return false
+	}
+	if st == nil {
+		st = x.newStream(l)
+	}
+	st.out = append(st.out, r)
+	st.asks <- r
+	return true
 }
 
 // pick takes the next request for l, from one job after another.
@@ -213,7 +213,9 @@ func (x *Exchange) finish(st *stream, r *request) {
 	if !r.job.ended {
 		x.kick(r.job)
 	}
-	x.assign(st.line)
+	for x.assign(st.line) {
+		continue
+	}
 }
 
 // failed ends a line: everything it was asked for is to be asked of others.
@@ -268,6 +270,7 @@ func (x *Exchange) readAnswer(ctx context.Context, st *stream, r *request, in *d
 	for {
 		x.mu.Lock()
 		d, it, more := r.next()
+		r.now = it
 		x.mu.Unlock()
 		if !more {
 			return buf, nil
@@ -310,10 +313,14 @@ var errBusy = errors.New("the peer is busy")
 func (x *Exchange) isBusy(l *line) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	now := time.Now()
+	if now.Before(l.pause) {
+		return nil // another stream has said so
+	}
 	if l.busy++; l.busy == maxBusy {
 		return errBusy
 	}
-	l.pause = time.Now().Add(x.cfg.patience.busy)
+	l.pause = now.Add(x.cfg.patience.busy)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/everythingstays/es/modules"
 )
@@ -89,9 +90,9 @@ func (x *Exchange) answer(ctx context.Context, s network.Stream, k kind, asked [
 	defer func() { <-slots }()
 	var err error
 	if k == askNodes {
-		err = x.sendNodes(ctx, s, w, asked)
+		err = x.sendNodes(ctx, s.Conn().RemotePeer(), w, asked)
 	} else {
-		err = x.sendBlocks(ctx, s, w, asked)
+		err = x.sendBlocks(ctx, s.Conn().RemotePeer(), w, asked)
 	}
 	if err != nil {
 		return err
@@ -124,23 +125,23 @@ func await(ctx context.Context, slots chan<- struct{}) bool {
 	return false
 }
 
-func (x *Exchange) sendBlocks(ctx context.Context, s network.Stream, w *bufio.Writer, asked []digest) error {
+func (x *Exchange) sendBlocks(ctx context.Context, p peer.ID, w *bufio.Writer, asked []digest) error {
 	for _, d := range asked {
-		if _, err := x.send(ctx, s, w, d, true); err != nil {
+		if _, err := x.send(ctx, p, w, d, true); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (x *Exchange) sendNodes(ctx context.Context, s network.Stream, w *bufio.Writer, asked []digest) error {
+func (x *Exchange) sendNodes(ctx context.Context, p peer.ID, w *bufio.Writer, asked []digest) error {
 	list := newListing(asked)
 	for {
 		d, more := list.next()
 		if !more {
 			return nil
 		}
-		b, err := x.send(ctx, s, w, d, false)
+		b, err := x.send(ctx, p, w, d, false)
 		if err != nil {
 			return err
 		}
@@ -155,7 +156,7 @@ func (x *Exchange) sendNodes(ctx context.Context, s network.Stream, w *bufio.Wri
 
 // send writes the frame of one block and returns the block, or nil when it is not
 // here.
-func (x *Exchange) send(ctx context.Context, s network.Stream, w *bufio.Writer, d digest, raw bool) ([]byte, error) {
+func (x *Exchange) send(ctx context.Context, p peer.ID, w *bufio.Writer, d digest, raw bool) ([]byte, error) {
 	b, err := x.cfg.Store.Get(ctx, d.cid(raw))
 	if err != nil || len(b) > modules.MaxBlock {
 		if ctx.Err() != nil {
@@ -164,7 +165,6 @@ func (x *Exchange) send(ctx context.Context, s network.Stream, w *bufio.Writer, 
 		_, err := w.Write(headerAbsent[:])
 		return nil, err
 	}
-	p := s.Conn().RemotePeer()
 	if x.cfg.Served != nil {
 		x.cfg.Served(p)
 	}
