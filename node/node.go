@@ -61,6 +61,7 @@ type Node struct {
 	// where waiting for a real socket would stop the clock.
 	hostOptions []libp2p.Option
 	noServer    bool
+	now         func() time.Time
 
 	started atomic.Bool
 	ready   chan struct{}
@@ -92,6 +93,7 @@ var ErrClosed = errors.New("the node is closed")
 func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
 	n := &Node{
 		home:      h,
+		now:       time.Now,
 		patience:  patience{first: firstBlock, lacking: lackingWait, idle: idleBlock, quiet: lingerQuiet},
 		idle:      idleStream,
 		reprovide: reprovideEvery,

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,7 +39,8 @@ type villager struct {
 	v      *village
 	i      int
 	author *author
-	known  []string // bootstrap addresses
+	known  []string     // bootstrap addresses
+	skew   atomic.Int64 // by which its clock is wrong, a time.Duration
 	addr   string
 	node   *Node // nil while it is away
 	stop   func()
@@ -85,6 +87,7 @@ func (a *villager) come() {
 	}
 	n.hostOptions = a.v.net.HostOptions(a.i)
 	n.noServer = true
+	n.now = a.now
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
@@ -103,6 +106,8 @@ func (a *villager) come() {
 		a.node = nil
 	})
 }
+
+func (a *villager) now() time.Time { return time.Now().Add(time.Duration(a.skew.Load())) }
 
 func (v *village) come() {
 	v.t.Helper()
@@ -124,7 +129,7 @@ func (a *villager) publish() cid.Cid {
 	t := a.v.t
 	t.Helper()
 	k := len(a.published)
-	id := a.author.store(a.author.sign(time.Now(), testRelease(fmt.Sprintf("%d.0.0", k), someModule(1000*a.i+k))))
+	id := a.author.store(a.author.sign(a.now(), testRelease(fmt.Sprintf("%d.0.0", k), someModule(1000*a.i+k))))
 	a.published = append(a.published, id)
 	if a.node != nil {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -324,4 +329,147 @@ func (v *village) converge(periods int) {
 	_, all := v.missing()
 	sent, lost := v.net.Packets()
 	v.t.Logf("%d nodes, %d deliveries: equal %v after the network became one; %d of %d packets were lost", len(v.nodes), all, time.Since(start).Round(time.Second), lost, sent)
+}
+
+// Threat 12: an author who says two things to two halves of a network is found out
+// by everybody when it is one again.
+func TestThreat12EquivocationAcrossPartitions(t *testing.T) {
+	nodes := 8
+	if full {
+		nodes = 100
+	}
+	simulation.Run(t, simulation.Config{Latency: 20 * time.Millisecond, Jitter: 0.5, Seed: simSeed()}, func(t *testing.T, net *simulation.Network) {
+		v := found(t, net, nodes, 4)
+		defer v.leave()
+		for i := range nodes {
+			net.Move(i%2, i)
+		}
+		v.come()
+		simulation.Settle(20 * time.Second)
+		two := v.nodes[:2] // one on each side, with one key
+		two[1].author.key = two[0].author.key
+		for i, a := range two {
+			id := a.author.store(a.author.sign(time.Now(), testRelease("1.0.0", someModule(i))))
+			a.published = append(a.published, id)
+			if _, err := a.node.Announce(t.Context(), []cid.Cid{id}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		simulation.Settle(time.Minute)
+		if missing, all := v.missing(); missing != all/2 {
+			t.Errorf("%d of %d deliveries are missing before the halves meet, want half", missing, all)
+		}
+		if proofs := v.proofs(); proofs != 0 {
+			t.Fatalf("%d nodes have a proof before the halves meet", proofs)
+		}
+		net.Heal()
+		start := time.Now()
+		for v.proofs() < nodes && time.Since(start) < 3*syncEvery {
+			simulation.Settle(5 * time.Second)
+		}
+		if proofs := v.proofs(); proofs != nodes {
+			t.Errorf("%v after the halves met, %d of %d nodes hold both records", time.Since(start), proofs, nodes)
+		}
+		t.Logf("%d of %d nodes hold both records %v after the halves met", v.proofs(), nodes, time.Since(start).Round(time.Second))
+	})
+}
+
+// proofs counts the nodes that hold both records of an equivocation.
+func (v *village) proofs() int {
+	v.t.Helper()
+	n := 0
+	for _, a := range v.nodes {
+		proofs, err := a.author.home.Index().Equivocations(v.t.Context())
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		if len(proofs) == 1 && len(proofs[0].Records) == 2 {
+			n++
+		}
+	}
+	return n
+}
+
+// Threat 24: wrong clocks keep records waiting, and cost nobody anything. Nobody
+// here trusts anybody.
+func TestThreat24Clocks(t *testing.T) {
+	nodes, each := 5, 2
+	if full {
+		nodes, each = 20, 25
+	}
+	simulation.Run(t, simulation.Config{Latency: 20 * time.Millisecond, Jitter: 0.5, Seed: simSeed()}, func(t *testing.T, net *simulation.Network) {
+		v := found(t, net, nodes, 4)
+		defer v.leave()
+		for i, a := range v.nodes {
+			a.skew.Store(int64([]time.Duration{0, -48 * time.Hour, -time.Hour, time.Hour, 48 * time.Hour}[i%5]))
+		}
+		v.come()
+		simulation.Settle(20 * time.Second)
+		for range each {
+			for _, a := range v.nodes {
+				a.publish()
+				simulation.Settle(500 * time.Millisecond)
+			}
+		}
+		simulation.Settle(30 * time.Second)
+		before, all := v.missing()
+		for _, a := range v.nodes {
+			a.skew.Store(0)
+		}
+		v.syncTwice()
+		after, _ := v.missing()
+		if want := v.ahead(); before <= want || after != want {
+			t.Errorf("%d deliveries are missing with wrong clocks, and %d after two syncs with right ones, want the %d of records that are ahead of them",
+				before, after, want)
+		}
+
+		// Nobody is shunned: what is said now is heard at once.
+		for _, a := range v.nodes {
+			a.publish()
+		}
+		simulation.Settle(2 * time.Second)
+		if missing, _ := v.missing(); missing != after {
+			t.Errorf("%d deliveries are missing after 2 s: nodes do not listen to each other", missing-after)
+		}
+		t.Logf("%d nodes, %d deliveries: %d missing with wrong clocks, %d of records of the future when these are right", nodes, all, before, after)
+
+		v.leave()
+		time.Sleep(48 * time.Hour)
+		v.come()
+		simulation.Settle(20 * time.Second)
+		v.syncTwice()
+		if missing, all := v.missing(); missing != 0 {
+			t.Errorf("%d of %d deliveries are missing when the future has come", missing, all)
+		}
+	})
+}
+
+func (v *village) syncTwice() {
+	v.t.Helper()
+	for range 2 {
+		for _, a := range v.nodes {
+			if _, err := a.node.Sync(v.t.Context(), SyncOptions{All: true}, nil); err != nil {
+				v.t.Error(err)
+			}
+		}
+	}
+}
+
+// ahead counts the deliveries to others of records that are more than maxFuture
+// ahead.
+func (v *village) ahead() int {
+	v.t.Helper()
+	n := 0
+	for _, a := range v.nodes {
+		for _, id := range a.published {
+			r, err := a.author.home.Index().Release(v.t.Context(), id)
+			if err != nil {
+				v.t.Fatal(err)
+			}
+			if r.Time.After(time.Now().Add(maxFuture)) {
+				n += len(v.nodes) - 1
+			}
+		}
+	}
+	return n
 }

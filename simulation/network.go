@@ -84,7 +84,7 @@ func Run(t *testing.T, cfg Config, f func(t *testing.T, n *Network)) {
 		}
 		n.sim.Start()
 		defer n.sim.Close()
-		hung := time.AfterFunc(12*time.Hour, func() { panic("the test waits for ever") })
+		hung := time.AfterFunc(100*time.Hour, func() { panic("the test waits for ever") })
 		defer hung.Stop()
 		synctest.Wait() // until identify hears of new protocols
 		defer func() {
