@@ -30,7 +30,7 @@ type person struct {
 
 type delegation struct {
 	to     int32
-	depth  int
+	depth  int32
 	scopes []records.Scope
 	record cid.Cid
 }
@@ -142,7 +142,7 @@ func (p *people) learnDelegations(ds []Delegation, now time.Time) {
 	for between, i := range newest {
 		d, from := &ds[i], &p.list[between.from]
 		if len(d.Scopes) > 0 && now.Before(d.Until) && from.denied == 0 && p.list[between.to].denied == 0 {
-			from.delegations = append(from.delegations, delegation{between.to, d.Depth, d.Scopes, d.Record})
+			from.delegations = append(from.delegations, delegation{between.to, int32(d.Depth), d.Scopes, d.Record})
 		}
 	}
 	for i := range p.list {

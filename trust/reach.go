@@ -23,19 +23,23 @@ type node struct {
 	root   int32
 	depth  int32 // how many delegations may start here
 	other  int32 // 1 + another node by which the key decides, or 0
-	by     *delegation
-	after  *successor
+	by     int32 // which delegation by the key before, or:
 }
+
+const (
+	byRoot      = -1
+	bySuccessor = -2
+)
 
 // grow finds everybody who decides by the roots.
 func (v *View) grow(r *ruling, name records.Name) {
-	r.nodes = make([]node, 0, len(r.roots))
+	r.nodes = make([]node, 0, 4*len(r.roots))
 	r.last = make([]int32, len(v.list))
 	g := growth{ruling: r, name: name}
 	for i := range r.roots {
 		root := &r.roots[i]
 		first := len(r.nodes)
-		r.nodes = append(r.nodes, node{key: root.key, before: -1, root: int32(i), depth: int32(root.depth)})
+		r.nodes = append(r.nodes, node{key: root.key, before: -1, root: int32(i), depth: int32(root.depth), by: byRoot})
 		if root.expired || v.list[root.key].denied != 0 {
 			continue
 		}
@@ -61,7 +65,7 @@ func (v *View) follow(r *ruling) {
 	chain, _ := v.chain(r.nodes[len(r.nodes)-1].key)
 	for i := range chain {
 		last := r.nodes[len(r.nodes)-1]
-		r.nodes = append(r.nodes, node{key: chain[i].to, before: int32(len(r.nodes) - 1), root: last.root, depth: last.depth, after: &chain[i]})
+		r.nodes = append(r.nodes, node{key: chain[i].to, before: int32(len(r.nodes) - 1), root: last.root, depth: last.depth, by: bySuccessor})
 	}
 }
 
@@ -75,9 +79,9 @@ type growth struct {
 	found []int32 // nodes of keys that are new on this level
 	wider []int32 // further nodes of known keys, which may delegate further
 
-	search int32           // counts up by root
-	marks  []mark          // by key
-	fits   [][]*delegation // by key: the delegations that hold the name, once asked for
+	search int32     // counts up by root
+	marks  []mark    // by key
+	fits   [][]int32 // by key: which delegations hold the name, once asked for
 }
 
 // A mark is what one search knows of a key.
@@ -91,7 +95,7 @@ type mark struct {
 // and then by fingerprint, until there are maxReached beside the first.
 func (v *View) delegate(g *growth) {
 	if g.marks == nil {
-		g.marks, g.fits = make([]mark, len(v.list)), make([][]*delegation, len(v.list))
+		g.marks, g.fits = make([]mark, len(v.list)), make([][]int32, len(v.list))
 	}
 	g.search++
 	for _, n := range g.known {
@@ -120,8 +124,9 @@ func (v *View) delegate(g *growth) {
 // step takes every delegation of one node's key.
 func (v *View) step(g *growth, n int32) {
 	from := g.nodes[n]
-	for _, d := range v.fitting(g, from.key) {
-		to := node{key: d.to, before: n, root: from.root, depth: int32(min(int(from.depth)-1, d.depth)), by: d}
+	for _, i := range v.fitting(g, from.key) {
+		d := &v.list[from.key].delegations[i]
+		to := node{key: d.to, before: n, root: from.root, depth: min(from.depth-1, d.depth), by: i}
 		m := &g.marks[d.to]
 		switch {
 		case m.search != g.search:
@@ -139,13 +144,13 @@ func (v *View) step(g *growth, n int32) {
 }
 
 // fitting returns the delegations by somebody that hold the name.
-func (v *View) fitting(g *growth, id int32) []*delegation {
+func (v *View) fitting(g *growth, id int32) []int32 {
 	if g.fits[id] == nil {
 		list := v.list[id].delegations
-		fits := make([]*delegation, 0, len(list))
+		fits := make([]int32, 0, len(list))
 		for i := range list {
 			if list[i].holds(g.name) {
-				fits = append(fits, &list[i])
+				fits = append(fits, int32(i))
 			}
 		}
 		g.fits[id] = fits
@@ -183,10 +188,12 @@ func (v *View) steps(r *ruling, n int32, length int) []Step {
 		at := &r.nodes[n]
 		s := Step{Key: v.list[at.key].key}
 		switch root := &r.roots[at.root]; {
-		case at.by != nil:
-			s.Kind, s.Records = ByDelegation, []cid.Cid{at.by.record}
-		case at.after != nil:
-			s.Kind, s.Records = BySuccession, []cid.Cid{at.after.nominated, at.after.accepted}
+		case at.by >= 0:
+			d := &v.list[r.nodes[at.before].key].delegations[at.by]
+			s.Kind, s.Records = ByDelegation, []cid.Cid{d.record}
+		case at.by == bySuccessor:
+			next := &v.list[r.nodes[at.before].key].successors[0]
+			s.Kind, s.Records = BySuccession, []cid.Cid{next.nominated, next.accepted}
 		case root.line == 0:
 			s.Kind = ByOwn
 		default:
