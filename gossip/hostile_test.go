@@ -273,9 +273,11 @@ func TestThreat29TopicFlood(t *testing.T) {
 			h.Network().Close()
 		}
 		settle(time.Minute)
-		if grown := heap() - before; grown > 10<<20 {
+		grown := heap() - before
+		if grown > 10<<20 {
 			t.Errorf("%d topics of %d peers that are gone take %d bytes", peers*each, peers, grown)
 		}
+		t.Logf("%d topics of %d peers that are gone take %d bytes", peers*each, peers, grown)
 	})
 }
 

@@ -265,9 +265,9 @@ func TestPulledNewsTravel(t *testing.T) {
 // in three parts for a while, have all the same records three periods of pulling
 // after it is one again.
 func TestChurnAndPartitions(t *testing.T) {
-	nodes, rounds, minutes := 8, 1, 4
+	nodes, rounds, minutes := 6, 1, 3
 	if full {
-		nodes, rounds, minutes = 20, 20, 10
+		nodes, rounds, minutes = 12, 20, 6
 	}
 	for round := range rounds {
 		seed := simSeed() + uint64(round)
