@@ -14,8 +14,8 @@ type attack struct {
 	// coldBoot has sybils and members come at the same time, instead of the
 	// sybils to a network that works.
 	coldBoot bool
-	// everywhere has each sybil connect to all members, instead of to some.
-	everywhere bool
+	// surrounds has sybils connect to more members than these keep connections.
+	surrounds bool
 	// forwards says what sybils pass on; nil is for nothing. flash is when the
 	// attack proper begins.
 	forwards func(r *record, flash time.Time) bool
@@ -25,7 +25,7 @@ type attack struct {
 // The scenarios of gossipsub-hardening, by its names for them. Each sybil has
 // its own address: the penalty for sharing one does not help.
 var attacks = []attack{
-	{name: "eclipse", everywhere: true},
+	{name: "eclipse", surrounds: true},
 	{name: "cold boot", coldBoot: true},
 	{name: "covert flash", coldBoot: true, forwards: func(_ *record, flash time.Time) bool { return time.Now().Before(flash) }},
 	{name: "spam", spams: true},
@@ -39,16 +39,16 @@ const censored = 0
 type siege struct {
 	members, sybils int
 	degree          int           // how many others each member knows
-	reach           int           // how many members a sybil connects to
+	reach, surround int           // how many members a sybil connects to
 	warm, attack    time.Duration // before it, and of it
 	every           time.Duration // a record is published
 }
 
 // SPEC G11. Threat 31: whatever a majority of sybils does, all records arrive.
 func TestThreat31Attacks(t *testing.T) {
-	s := siege{members: 8, sybils: 32, degree: 2, reach: 5, warm: 10 * time.Second, attack: 30 * time.Second, every: time.Second}
+	s := siege{members: 8, sybils: 32, degree: 2, reach: 5, surround: 8, warm: 10 * time.Second, attack: 30 * time.Second, every: time.Second}
 	if full {
-		s = siege{members: 100, sybils: 400, degree: 10, reach: 20, warm: 30 * time.Second, attack: 2 * time.Minute, every: 500 * time.Millisecond}
+		s = siege{members: 100, sybils: 400, degree: 10, reach: 20, surround: 50, warm: 30 * time.Second, attack: 2 * time.Minute, every: 500 * time.Millisecond}
 	}
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) { a.run(t, s) })
@@ -87,8 +87,8 @@ func (a attack) run(t *testing.T, s siege) {
 		var sybils []*sybil
 		var parts sync.WaitGroup
 		reach := s.reach
-		if a.everywhere {
-			reach = s.members
+		if a.surrounds {
+			reach = s.surround
 		}
 		for i := s.members; i < s.members+s.sybils; i++ {
 			y := corrupt(t, n, w, i)
