@@ -44,7 +44,7 @@ type siege struct {
 	every           time.Duration // a record is published
 }
 
-// SPEC G11. Threat 31: whatever a majority of sybils does, all records arrive.
+// Threat 31: whatever a majority of sybils does, all records arrive.
 func TestThreat31Attacks(t *testing.T) {
 	s := siege{members: 8, sybils: 32, degree: 2, reach: 5, surround: 8, warm: 10 * time.Second, attack: 30 * time.Second, every: time.Second}
 	if full {
@@ -206,7 +206,7 @@ func report(t *testing.T, all []*record, members []*member, began, ended time.Ti
 	}
 }
 
-// SPEC G11. Threat 31: a node that knows one honest peer, and is otherwise among
+// Threat 31: a node that knows one honest peer, and is otherwise among
 // sybils, has all records by the next pull at the latest.
 func TestThreat31SingleVictim(t *testing.T) {
 	sybils, others, minutes := 40, 4, 1
