@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
@@ -63,43 +64,42 @@ func benchmarkSet(b *testing.B, x *index.Index, n int) {
 		at := bound(i)
 		return records.Range{From: at, To: at + "\xff"}
 	}
-	b.Run("sum wide", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := x.Sum(ctx, wide()); err != nil {
-				b.Fatal(err)
+	for _, question := range []struct {
+		name string
+		ask  func() error
+	}{
+		{"sum wide", func() error { _, err := x.Sum(ctx, wide()); return err }},
+		{"sum narrow", func() error { _, err := x.Sum(ctx, narrow()); return err }},
+		{"split into 16", func() error { _, err := x.Split(ctx, wide(), 16); return err }},
+		{"100 elements", func() error { _, err := x.Elements(ctx, wide(), 100); return err }},
+	} {
+		b.Run(question.name, func(b *testing.B) {
+			began := cpuTime()
+			for b.Loop() {
+				if err := question.ask(); err != nil {
+					b.Fatal(err)
+				}
 			}
-		}
-	})
-	b.Run("sum narrow", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := x.Sum(ctx, narrow()); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("split into 16", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := x.Split(ctx, wide(), 16); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("100 elements", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := x.Elements(ctx, wide(), 100); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+			reportCPU(b, cpuTime()-began)
+		})
+	}
 	b.Run("put 500", func(b *testing.B) {
+		var used time.Duration
 		for b.Loop() {
 			b.StopTimer()
 			n += 500
 			changes := someElements(n, 500)
+			began := cpuTime()
 			b.StartTimer()
 			if err := x.PutElements(ctx, changes); err != nil {
 				b.Fatal(err)
 			}
+			used += cpuTime() - began
 		}
+		reportCPU(b, used)
 	})
+}
+
+func reportCPU(b *testing.B, used time.Duration) {
+	b.ReportMetric(float64(used.Microseconds())/float64(b.N), "cpu-us/op")
 }
