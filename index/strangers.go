@@ -45,8 +45,9 @@ type StrangersLimit struct {
 	Keep func(records.Fingerprint) bool
 }
 
-// slack is which part of a limit is made free at once.
-const slack = 100
+// slack is which part of a limit is made free at once: little, since whoever
+// publishes may have to wait for it.
+const slack = 1000
 
 // LimitStrangers sets the bounds for what this Index adds from now on. When a
 // record of a stranger goes over one, the least recently used ones are removed in
