@@ -69,6 +69,27 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("%s@%s is in conflict: %s", e.Name, e.Version, e.Decision.Reason)
 }
 
+// A HeldError says that what was asked for is trusted, but not to be used unasked:
+// it is yanked, or held (SPEC.md [T40], [T41], [T45]).
+type HeldError struct {
+	Name     records.Name
+	Version  records.Version
+	Decision trust.Decision
+	Yanked   []trust.Notice
+}
+
+func (e *HeldError) Error() string {
+	switch {
+	case e.Decision.Hold == trust.Late:
+		return fmt.Sprintf("%s@%s is held: its record is dated before its key ended, and came here long after that", e.Name, e.Version)
+	case e.Decision.Hold == trust.Cooldown:
+		return fmt.Sprintf("%s@%s is held: it has been known here for less than min-age", e.Name, e.Version)
+	case len(e.Yanked) > 0:
+		return fmt.Sprintf("%s@%s is yanked: %s", e.Name, e.Version, clip(e.Yanked[0].Text))
+	}
+	return fmt.Sprintf("%s@%s is held", e.Name, e.Version)
+}
+
 // An EquivocationError says that a version is frozen because its author signed
 // two modules as that version.
 type EquivocationError struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"deps.dev/util/semver"
 	"github.com/ipfs/go-cid"
@@ -20,6 +21,7 @@ type claimed struct {
 	versions []records.Version // newest first
 	claims   map[records.Version][]trust.Claim
 	tags     []tagged
+	notices  []trust.Notice
 }
 
 // tagged is an author's newest record about a tag.
@@ -41,9 +43,9 @@ func compareNewest(v, w records.Version) int {
 	return v.Compare(w)
 }
 
-func (x *Index) claimed(ctx context.Context, name records.Name) (*claimed, error) {
+func (x *Index) claimed(ctx context.Context, name records.Name, view *trust.View) (*claimed, error) {
 	c := &claimed{name: name, claims: map[records.Version][]trust.Claim{}}
-	rows, err := x.r.QueryContext(ctx, `SELECT version, releases.author, module, id, void
+	rows, err := x.r.QueryContext(ctx, `SELECT version, releases.author, module, id, void, time, first_seen
 		FROM releases JOIN records ON num = record WHERE name = ?`, string(name))
 	if err != nil {
 		return nil, x.explain("find releases", err)
@@ -54,20 +56,65 @@ func (x *Index) claimed(ctx context.Context, name records.Name) (*claimed, error
 		var author fingerprint
 		var module, id link
 		var void string
-		if err := rows.Scan(&v, &author, &module, &id, &void); err != nil {
+		var at, seen int64
+		if err := rows.Scan(&v, &author, &module, &id, &void, &at, &seen); err != nil {
 			return nil, x.explain("find releases", err)
 		}
 		if c.claims[v] == nil {
 			c.versions = append(c.versions, v)
 		}
-		c.claims[v] = append(c.claims[v], trust.Claim{Author: author.Fingerprint, Module: module.Cid, Record: id.Cid, Void: void})
+		c.claims[v] = append(c.claims[v], trust.Claim{
+			Author: author.Fingerprint, Module: module.Cid, Record: id.Cid, Void: void, Time: unix(at), FirstSeen: time.UnixMilli(seen).UTC()})
 	}
 	if err := rows.Err(); err != nil {
 		return nil, x.explain("find releases", err)
 	}
 	slices.SortFunc(c.versions, func(v, w records.Version) int { return compareNewest(w, v) })
+	if err := x.addEndorsements(ctx, c, view); err != nil {
+		return nil, err
+	}
+	if err := x.addEnds(ctx, c, view); err != nil {
+		return nil, err
+	}
+	if c.notices, err = x.notices(ctx, name); err != nil {
+		return nil, err
+	}
 	c.tags, err = x.tagged(ctx, name)
 	return c, err
+}
+
+// addEndorsements adds those of versions that somebody has released.
+func (x *Index) addEndorsements(ctx context.Context, c *claimed, view *trust.View) error {
+	vouched, err := x.vouched(ctx, c.name, view)
+	for v, claims := range vouched {
+		if c.claims[v] != nil {
+			c.claims[v] = append(c.claims[v], claims...)
+		}
+	}
+	return err
+}
+
+// addEnds fills in when the keys of those ended who decide. Others are not looked
+// at: there may be any number of them.
+func (x *Index) addEnds(ctx context.Context, c *claimed, view *trust.View) error {
+	ends := map[records.Fingerprint]time.Time{}
+	for _, claims := range c.claims {
+		for i, claim := range claims {
+			if !view.Decides(claim.Author, c.name) {
+				continue
+			}
+			end, known := ends[claim.Author]
+			if !known {
+				var err error
+				if end, err = x.ended(ctx, claim.Author); err != nil {
+					return err
+				}
+				ends[claim.Author] = end
+			}
+			claims[i].Ended = end
+		}
+	}
+	return nil
 }
 
 func (x *Index) tagged(ctx context.Context, name records.Name) ([]tagged, error) {
@@ -121,7 +168,7 @@ func (c *claimed) tagVersion(tag string, view *trust.View) (records.Version, boo
 // a *ConstraintError, *NotFoundError, *UntrustedError, *ConflictError or
 // *EquivocationError when the question, and not the store, is the cause.
 func (x *Index) Resolve(ctx context.Context, name records.Name, constraint string, view *trust.View) (Resolution, error) {
-	c, err := x.claimed(ctx, name)
+	c, err := x.claimed(ctx, name, view)
 	if err != nil {
 		return Resolution{}, err
 	}
@@ -129,18 +176,18 @@ func (x *Index) Resolve(ctx context.Context, name records.Name, constraint strin
 	if err != nil {
 		return Resolution{}, err
 	}
-	choice := c.choose(candidates, view)
+	choice := c.choose(candidates, view, isExact(constraint))
 	if choice.version == "" {
 		return Resolution{}, x.refusal(ctx, c, constraint, candidates, choice, view)
 	}
-	r := Resolution{Version: choice.version, Decision: choice.decision, Skipped: choice.skipped}
+	r := Resolution{Version: choice.version, Decision: choice.decision, Skipped: choice.skipped, Notices: choice.notices}
 	r.Release, err = x.Release(ctx, choice.decision.Record)
 	return r, err
 }
 
 // Decide says what name@version is for the view.
 func (x *Index) Decide(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, error) {
-	c, err := x.claimed(ctx, name)
+	c, err := x.claimed(ctx, name, view)
 	if err != nil {
 		return trust.Decision{}, err
 	}
@@ -224,23 +271,37 @@ func ParseRange(s string) (func(records.Version) bool, error) {
 	return func(v records.Version) bool { return r.Match(string(v)) }, nil
 }
 
+// isExact reports whether a constraint is a version, asked for by its number.
+func isExact(constraint string) bool {
+	_, err := records.ParseVersion(strings.TrimSpace(constraint))
+	return err == nil
+}
+
 // A choice is the outcome of looking at candidates in order.
 type choice struct {
 	version  records.Version // "" when none is trusted
 	decision trust.Decision
-	skipped  []Skipped // conflicts and equivocations before it
+	notices  trust.Applying
+	skipped  []Skipped // conflicts, equivocations, and what is held or yanked before it
 }
 
-func (c *claimed) choose(candidates []records.Version, view *trust.View) choice {
+// choose takes the first candidate that is trusted, and neither held nor yanked.
+// One that is asked for by its number may be yanked or in its cooldown.
+func (c *claimed) choose(candidates []records.Version, view *trust.View, exact bool) choice {
 	var ch choice
 	for _, v := range candidates {
 		d := view.Decide(c.name, v, c.claims[v])
 		switch d.State {
 		case trust.Trusted:
-			ch.version, ch.decision = v, d
+			notices := view.Notices(d, c.notices, inRange)
+			if d.Hold == trust.Late || !exact && (d.Hold != trust.NotHeld || len(notices.Yanked) > 0) {
+				ch.skipped = append(ch.skipped, Skipped{v, d, notices.Yanked})
+				continue
+			}
+			ch.version, ch.decision, ch.notices = v, d, notices
 			return ch
 		case trust.Conflict, trust.Equivocation:
-			ch.skipped = append(ch.skipped, Skipped{v, d})
+			ch.skipped = append(ch.skipped, Skipped{v, d, nil})
 		}
 	}
 	return ch
@@ -250,7 +311,10 @@ func (c *claimed) choose(candidates []records.Version, view *trust.View) choice 
 func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, candidates []records.Version, ch choice, view *trust.View) error {
 	if len(ch.skipped) > 0 {
 		s := ch.skipped[0]
-		if s.Decision.State == trust.Conflict {
+		switch s.Decision.State {
+		case trust.Trusted:
+			return &HeldError{Name: c.name, Version: s.Version, Decision: s.Decision, Yanked: s.Yanked}
+		case trust.Conflict:
 			return &ConflictError{Name: c.name, Version: s.Version, Decision: s.Decision}
 		}
 		e := &EquivocationError{Name: c.name, Version: s.Version, Decision: s.Decision}
@@ -344,7 +408,7 @@ func (x *Index) signers(ctx context.Context, c *claimed, candidates []records.Ve
 
 // Info returns everything known of a name, or a *NotFoundError.
 func (x *Index) Info(ctx context.Context, name records.Name, view *trust.View) (Info, error) {
-	c, err := x.claimed(ctx, name)
+	c, err := x.claimed(ctx, name, view)
 	if err != nil {
 		return Info{}, err
 	}
@@ -358,6 +422,7 @@ func (x *Index) Info(ctx context.Context, name records.Name, view *trust.View) (
 	info := Info{Name: name}
 	for _, v := range c.versions {
 		vi := VersionInfo{Version: v, Decision: view.Decide(name, v, c.claims[v])}
+		vi.Notices = view.Notices(vi.Decision, c.notices, inRange)
 		for _, r := range releases {
 			if r.Body.Version == v {
 				vi.Releases = append(vi.Releases, r)
@@ -365,7 +430,7 @@ func (x *Index) Info(ctx context.Context, name records.Name, view *trust.View) (
 		}
 		info.Versions = append(info.Versions, vi)
 	}
-	if ch := c.choose(c.latest(view), view); ch.version != "" {
+	if ch := c.choose(c.latest(view), view, false); ch.version != "" {
 		info.Latest = ch.version
 	}
 	if info.Tags, err = x.Tags(ctx, name); err != nil {

@@ -157,7 +157,7 @@ func matchQuery(query string) string {
 // hit says what is known of a name, without its release. It reports false when
 // no signature under the name counts.
 func (x *Index) hit(ctx context.Context, name records.Name, view *trust.View) (Hit, bool, error) {
-	c, err := x.claimed(ctx, name)
+	c, err := x.claimed(ctx, name, view)
 	if err != nil {
 		return Hit{}, false, err
 	}
@@ -179,7 +179,7 @@ func (x *Index) hit(ctx context.Context, name records.Name, view *trust.View) (H
 		return Hit{}, false, nil
 	}
 	h.Authors = sortedFingerprints(authors)
-	if ch := c.choose(c.latest(view), view); ch.version != "" {
+	if ch := c.choose(c.latest(view), view, false); ch.version != "" {
 		h.shown, h.Decision = ch.decision.Record, ch.decision
 	}
 	return h, true, nil

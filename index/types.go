@@ -143,6 +143,7 @@ type VersionInfo struct {
 	Version  records.Version
 	Decision trust.Decision
 	Releases []Release
+	Notices  trust.Applying // about the version
 }
 
 // A Resolution is the answer to Resolve.
@@ -151,14 +152,17 @@ type Resolution struct {
 	Release  Release
 	Decision trust.Decision // its State is trust.Trusted
 	// Skipped are decisions about newer versions that the constraint takes and
-	// that were passed over because of a conflict or an equivocation.
+	// that were passed over: in conflict, frozen, held or yanked.
 	Skipped []Skipped
+	// Notices are those about the version that count.
+	Notices trust.Applying
 }
 
 // Skipped is a version that resolution passed over.
 type Skipped struct {
 	Version  records.Version
 	Decision trust.Decision
+	Yanked   []trust.Notice // why, when its state is trusted and it is not held
 }
 
 // Counts says how much an index holds.

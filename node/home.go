@@ -157,15 +157,36 @@ func (h *Home) View(ctx context.Context, now time.Time) (*trust.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.viewOf(f, now)
+	return h.viewOf(ctx, f, nil, now)
 }
 
-func (h *Home) viewOf(f *trust.File, now time.Time) (*trust.View, error) {
+// ProjectView is View for a project, whose own trust file is at path: it can let
+// keys in for names that the file shows, and undoes nothing (SPEC.md section 9.2).
+func (h *Home) ProjectView(ctx context.Context, path string, now time.Time) (*trust.View, error) {
+	f, err := h.Trust()
+	if err != nil {
+		return nil, err
+	}
+	project, err := trust.LoadProject(path)
+	if err != nil {
+		return nil, err
+	}
+	return h.viewOf(ctx, f, project, now)
+}
+
+// viewOf prepares decisions with all that is known of the keys that the files lead
+// to.
+func (h *Home) viewOf(ctx context.Context, f, project *trust.File, now time.Time) (*trust.View, error) {
 	own, err := h.ownFingerprints()
 	if err != nil {
 		return nil, err
 	}
-	return trust.NewView(f, own, now), nil
+	basis := trust.Basis{File: f, Project: project, Own: own, Now: now}
+	basis.Facts, err = trust.Gather(basis, func(authors []records.Fingerprint) (trust.Facts, error) { return h.index.Facts(ctx, authors) })
+	if err != nil {
+		return nil, err
+	}
+	return basis.View(), nil
 }
 
 func (h *Home) ownFingerprints() ([]records.Fingerprint, error) {

@@ -49,11 +49,11 @@ func newSeeder(l *live) *seeder {
 
 // offer is told of a new release. It does not block; when the queue is full, the
 // release is passed over.
-func (s *seeder) offer(record cid.Cid, author records.Fingerprint, r *records.Release) {
+func (s *seeder) offer(ctx context.Context, record cid.Cid, author records.Fingerprint, r *records.Release) {
 	switch s.live.node.cfg.Seed {
 	case SeedAll:
 	case SeedTrusted:
-		if !s.live.decides(author, r.Name) {
+		if !s.live.decides(ctx, author, r.Name) {
 			return
 		}
 	default:
@@ -128,7 +128,7 @@ func (s *seeder) offerStored(ctx context.Context) error {
 				return err
 			}
 			if !here {
-				s.offer(r.ID, r.Author, r.Body)
+				s.offer(ctx, r.ID, r.Author, r.Body)
 			}
 		}
 	}
@@ -243,10 +243,10 @@ func (s *seeder) finish(job seedJob, err error) {
 
 // decides reports whether the author is among those that the user lets decide
 // about the name.
-func (l *live) decides(author records.Fingerprint, name records.Name) bool {
-	view, err := l.home.viewOf(l.judge.trust(), l.judge.now())
+func (l *live) decides(ctx context.Context, author records.Fingerprint, name records.Name) bool {
+	view, err := l.judge.circle.view(ctx, l.judge)
 	if err != nil {
-		l.log.Error("read own keys", "err", err)
+		l.log.Error("read whom the user trusts", "err", err)
 		return false
 	}
 	return view.Decides(author, name)

@@ -1,0 +1,168 @@
+package index
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// factsAtOnce is how many authors one query asks about.
+const factsAtOnce = 500
+
+// Facts returns what authors say about keys, void and withdrawn statements too: what
+// trust.Gather asks for.
+func (x *Index) Facts(ctx context.Context, authors []records.Fingerprint) (trust.Facts, error) {
+	var f trust.Facts
+	for part := range slices.Chunk(authors, factsAtOnce) {
+		if err := x.facts(ctx, part, &f); err != nil {
+			return trust.Facts{}, err
+		}
+	}
+	return f, nil
+}
+
+func (x *Index) facts(ctx context.Context, authors []records.Fingerprint, f *trust.Facts) error {
+	in := "(?" + strings.Repeat(", ?", len(authors)-1) + ")"
+	args := make([]any, len(authors))
+	for i, a := range authors {
+		args[i] = a.Bytes()
+	}
+	rows, err := x.r.QueryContext(ctx, "SELECT DISTINCT author FROM equivocations WHERE author IN "+in, args...)
+	if err != nil {
+		return x.explain("find facts", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var author fingerprint
+		if err := rows.Scan(&author); err != nil {
+			return x.explain("find facts", err)
+		}
+		f.Equivocated = append(f.Equivocated, author.Fingerprint)
+	}
+	if err := rows.Err(); err != nil {
+		return x.explain("find facts", err)
+	}
+	said, err := x.statements(ctx, "find facts", "SELECT "+statementColumns+" FROM records WHERE author IN "+in+" AND kind IN ('delegate', 'successor') ORDER BY num", args...)
+	if err != nil || len(said) == 0 {
+		return err
+	}
+	withdrawn := map[records.Fingerprint]map[cid.Cid]bool{}
+	for _, s := range said {
+		if withdrawn[s.Author] == nil {
+			if withdrawn[s.Author], err = x.withdrawn(ctx, s.Author); err != nil {
+				return err
+			}
+		}
+		by := s.trustStatement(withdrawn[s.Author][s.ID])
+		switch body := s.Record.Body.(type) {
+		case *records.Delegate:
+			f.Delegations = append(f.Delegations, trust.Delegation{Statement: by, To: body.To, Scopes: body.Scopes, Depth: int(body.Depth), Until: unix(body.Until)})
+		case *records.Successor:
+			f.Successions = append(f.Successions, trust.Succession{Statement: by, To: body.To, From: body.From})
+		}
+	}
+	return nil
+}
+
+func (m Meta) trustStatement(withdrawn bool) trust.Statement {
+	return trust.Statement{Author: m.Author, Record: m.ID, Seq: m.Seq, Time: m.Time, Void: m.Void, Withdrawn: withdrawn}
+}
+
+// withdrawn returns the records that an author took back (SPEC.md section 4.3).
+func (x *Index) withdrawn(ctx context.Context, author records.Fingerprint) (map[cid.Cid]bool, error) {
+	all, err := x.Statements(ctx, author, "notice")
+	if err != nil {
+		return nil, err
+	}
+	return takenBack(all), nil
+}
+
+// takenBack finds, among notices of one author, the records that they take back.
+func takenBack(notices []Statement) map[cid.Cid]bool {
+	var yanks []Statement
+	for _, s := range notices {
+		if n, ok := s.Record.Body.(*records.Notice); ok && n.NoticeOf == records.Yanked && n.Record.Defined() && s.Void == "" {
+			yanks = append(yanks, s)
+		}
+	}
+	back := map[cid.Cid]bool{}
+	for _, s := range newest(yanks, func(s Statement) string { return s.Record.Body.(*records.Notice).Record.KeyString() }) {
+		if n := s.Record.Body.(*records.Notice); n.Text != "" {
+			back[n.Record] = true
+		}
+	}
+	return back
+}
+
+// vouched returns the endorsements of a name as claims, by version. Whether one was
+// taken back is only looked up where it matters: of keys that decide.
+func (x *Index) vouched(ctx context.Context, name records.Name, view *trust.View) (map[records.Version][]trust.Claim, error) {
+	all, err := x.statements(ctx, "find endorsements", "SELECT "+statementColumns+
+		" FROM remarks JOIN records ON num = record WHERE name = ? AND remarks.kind = 'endorse' ORDER BY num", string(name))
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	withdrawn := map[records.Fingerprint]map[cid.Cid]bool{}
+	claims := map[records.Version][]trust.Claim{}
+	for _, s := range all {
+		body, ok := s.Record.Body.(*records.Endorse)
+		if !ok {
+			continue
+		}
+		if withdrawn[s.Author] == nil && view.Decides(s.Author, name) {
+			if withdrawn[s.Author], err = x.withdrawn(ctx, s.Author); err != nil {
+				return nil, err
+			}
+		}
+		claims[body.Version] = append(claims[body.Version], trust.Claim{
+			Author: s.Author, Module: body.Module, Record: s.ID, Void: s.Void,
+			Endorse: body.Claim, Withdrawn: withdrawn[s.Author][s.ID], Time: s.Time, FirstSeen: s.FirstSeen,
+		})
+	}
+	return claims, nil
+}
+
+// notices returns what anybody says of a name in notices.
+func (x *Index) notices(ctx context.Context, name records.Name) ([]trust.Notice, error) {
+	all, err := x.statements(ctx, "find notices", "SELECT "+statementColumns+
+		" FROM remarks JOIN records ON num = record WHERE name = ? AND remarks.kind = 'notice' ORDER BY num", string(name))
+	if err != nil {
+		return nil, err
+	}
+	var ns []trust.Notice
+	for _, s := range all {
+		if n, ok := s.Record.Body.(*records.Notice); ok {
+			ns = append(ns, trust.Notice{
+				Statement: s.trustStatement(false), Name: n.Name, Kind: n.NoticeOf, Range: n.Range, About: n.Record, Text: n.Text,
+				Severity: n.Severity, Fixed: n.Fixed, Refs: n.Refs,
+			})
+		}
+	}
+	return ns, nil
+}
+
+// ended returns when the author's key ended by what is known of it now, or zero.
+func (x *Index) ended(ctx context.Context, author records.Fingerprint) (time.Time, error) {
+	key, err := x.Key(ctx, author)
+	if err != nil || key == nil {
+		return time.Time{}, err
+	}
+	end, _ := key.Expires()
+	if r, ok := key.Revocation(); ok && !r.Hard && (end.IsZero() || r.At.Before(end)) {
+		end = r.At
+	}
+	return end, nil
+}
+
+// inRange reports whether an npm range holds a version; one that cannot be read
+// holds none.
+func inRange(rng string, v records.Version) bool {
+	holds, err := ParseRange(rng)
+	return err == nil && holds(v)
+}
