@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -53,10 +54,12 @@ NAME@CID takes any UnixFS directory, whoever made it, such as one from ipfs add 
 type installOptions struct {
 	force      bool
 	frozen     bool
+	audit      bool
 	acceptKeys []string
 }
 
 func (o *installOptions) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.audit, "audit", false, "look at all that is installed, and fail when a key that you believe warns of a vulnerability")
 	cmd.Flags().BoolVar(&o.force, "force", false, "write every package again, even where something else put one")
 	cmd.Flags().StringArrayVar(&o.acceptKeys, "accept-key", nil, "fingerprint that may sign what another key signed before; may be repeated")
 }
@@ -122,7 +125,7 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		if err != nil {
 			return err
 		}
-		view, err := h.View(ctx, time.Now())
+		view, err := h.ProjectView(ctx, filepath.Join(p.Dir(), trust.ProjectFile), time.Now())
 		if err != nil {
 			return err
 		}
@@ -145,8 +148,27 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		if err := a.warnFrozen(ctx, w); err != nil {
 			return err
 		}
-		return a.printResult(ctx, w, view, result)
+		if err := a.printResult(ctx, w, view, result); err != nil {
+			return err
+		}
+		advised, err := a.remarks(ctx, w, view, touched(result), o.audit)
+		if err == nil && advised > 0 && o.audit {
+			err = errAdvised(advised)
+		}
+		return err
 	})
+}
+
+// touched returns what an installation has put in place.
+func touched(r *install.Result) map[string]bool {
+	all := map[string]bool{}
+	for _, p := range r.Added {
+		all[packageText(p)] = true
+	}
+	for _, c := range r.Changed {
+		all[packageText(c.After)] = true
+	}
+	return all
 }
 
 // warnFrozen names the locked packages whose signer has signed another module as

@@ -130,6 +130,7 @@ func exitCode(err error) int {
 		unknownKey  *sign.UnknownKeyError
 		untrusted   *index.UntrustedError
 		conflict    *index.ConflictError
+		held        *index.HeldError
 		signature   *sign.SignatureError
 		equivocated *index.EquivocationError
 		format      *records.FormatError
@@ -140,7 +141,7 @@ func exitCode(err error) int {
 		constraint  *index.ConstraintError
 	)
 	switch {
-	case errors.As(err, &unknownKey), errors.As(err, &untrusted), errors.As(err, &conflict):
+	case errors.As(err, &unknownKey), errors.As(err, &untrusted), errors.As(err, &conflict), errors.As(err, &held):
 		return exitTrust
 	case errors.As(err, &signature), errors.As(err, &equivocated), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &integrity):
 		return exitIntegrity
@@ -159,6 +160,7 @@ func typedHints(err error) []string {
 	var (
 		untrusted   *index.UntrustedError
 		conflict    *index.ConflictError
+		held        *index.HeldError
 		equivocated *index.EquivocationError
 		notFound    *index.NotFoundError
 		syntax      *trust.SyntaxError
@@ -168,6 +170,8 @@ func typedHints(err error) []string {
 		return untrustedHints(untrusted)
 	case errors.As(err, &conflict):
 		return pinHints(conflict.Name, conflict.Version, conflict.Decision)
+	case errors.As(err, &held):
+		return heldHints(held)
 	case errors.As(err, &equivocated):
 		return []string{fmt.Sprintf("es info %s shows both, and the versions that are not frozen", equivocated.Name)}
 	case errors.As(err, &notFound):

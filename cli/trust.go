@@ -33,7 +33,8 @@ Scopes:
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.trustAddCommand(), a.trustListCommand(), a.trustRemoveCommand(), a.trustDenyCommand(), a.trustPinCommand())
+	cmd.AddCommand(a.trustAddCommand(), a.trustListCommand(), a.trustRemoveCommand(), a.trustDenyCommand(), a.trustPinCommand(),
+		a.trustThresholdCommand(), a.trustMinAgeCommand())
 	return cmd
 }
 
@@ -42,6 +43,8 @@ type trustAddOptions struct {
 	until      string
 	yes        bool
 	everything bool
+	depth      int
+	follow     bool
 }
 
 func (a *app) trustAddCommand() *cobra.Command {
@@ -50,7 +53,8 @@ func (a *app) trustAddCommand() *cobra.Command {
 		Use:   "add KEY|FILE SCOPE...",
 		Short: "believe a key for some names",
 		Long: `Believes what a key signs about the names in the scopes. KEY is a full
-fingerprint, FILE a file with the public key ("-" is standard input).
+fingerprint, or gpg:USERID for a key in gpg's keyring, FILE a file with the public
+key ("-" is standard input).
 
 es shows the whole fingerprint and what it will let in, and asks. Compare the
 fingerprint with one that the author gave you some other way: anybody can make a
@@ -61,17 +65,23 @@ key with anybody's name on it.`,
 			if err != nil {
 				return err
 			}
+			if o.depth < 0 || o.depth > records.MaxDepthGrant {
+				return usagef(cmd, "--depth %d is not 0 to %d", o.depth, records.MaxDepthGrant)
+			}
 			until, err := parseUntil(cmd, o.until)
 			if err != nil {
 				return err
 			}
 			return a.withHome(cmd.Context(), func(h *node.Home) error {
-				return a.runTrustAdd(cmd.Context(), h, args[0], trust.Entry{Scopes: scopes, Label: o.label, Until: until}, o.yes)
+				e := trust.Entry{Scopes: scopes, Label: o.label, Until: until, Depth: o.depth, Follow: o.follow}
+				return a.runTrustAdd(cmd.Context(), h, args[0], e, o.yes)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&o.label, "label", "", "what you call the key (default: from the key's user id)")
 	cmd.Flags().StringVar(&o.until, "until", "", "last day that this counts, as 2027-12-31")
+	cmd.Flags().IntVar(&o.depth, "depth", 0, "how many delegations in a row may start at the key, 0 to 3: whom it names may sign too")
+	cmd.Flags().BoolVar(&o.follow, "follow", false, "believe the key's successor, when both keys say that it is one")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&o.everything, "i-trust-everything", false, "allow the scope '*'")
 	return cmd
@@ -153,6 +163,9 @@ func (a *app) trustedKey(ctx context.Context, h *node.Home, which string) (recor
 		key, err := h.Index().Key(ctx, f)
 		return f, key, err
 	}
+	if id, ok := strings.CutPrefix(which, "gpg:"); ok {
+		return a.trustedGPGKey(ctx, h, id)
+	}
 	if _, statErr := os.Stat(which); statErr != nil && which != "-" {
 		return f, nil, coded(exitUsage, fmt.Errorf("%q is neither a full fingerprint nor a file", which),
 			"es search NAME shows who signed what, with fingerprints; short key ids are not enough")
@@ -168,6 +181,19 @@ func (a *app) trustedKey(ctx context.Context, h *node.Home, which string) (recor
 	merged, _, err := h.Index().AddKey(ctx, key)
 	if err != nil {
 		return f, nil, err
+	}
+	return merged.Fingerprint(), merged, nil
+}
+
+// trustedGPGKey takes a public key from gpg's keyring.
+func (a *app) trustedGPGKey(ctx context.Context, h *node.Home, id string) (records.Fingerprint, *sign.Key, error) {
+	key, err := sign.GPGPublicKey(ctx, a.gpg(), id)
+	if err != nil {
+		return records.Fingerprint{}, nil, hinted(err, "gpg --list-keys shows the keys that gpg has")
+	}
+	merged, _, err := h.Index().AddKey(ctx, key)
+	if err != nil {
+		return records.Fingerprint{}, nil, err
 	}
 	return merged.Fingerprint(), merged, nil
 }
@@ -204,6 +230,12 @@ func (a *app) showGrant(e trust.Entry, key *sign.Key) {
 	for _, s := range e.Scopes {
 		a.note("    %-20s %s", s, scopeText(s))
 	}
+	if e.Depth > 0 {
+		a.note("and whoever it delegates some of these to, over at most %s", plural(int64(e.Depth), "step"))
+	}
+	if e.Follow {
+		a.note("and a new key that it names as its successor, and that says the same")
+	}
 	if !e.Until.IsZero() {
 		a.note("until %s", e.Until.Format(time.DateOnly))
 	}
@@ -238,13 +270,15 @@ type trustJSON struct {
 	Label       string              `json:"label,omitempty"`
 	Scopes      []records.Scope     `json:"scopes,omitempty"`
 	Until       string              `json:"until,omitempty"`
+	Depth       int                 `json:"depth,omitempty"`
+	Follow      bool                `json:"follow,omitempty"`
 	Denied      bool                `json:"denied,omitempty"`
 	Own         bool                `json:"own,omitempty"`
 	Line        int                 `json:"line,omitempty"`
 }
 
 func entryJSON(e trust.Entry, key *sign.Key) trustJSON {
-	j := trustJSON{Fingerprint: e.Fingerprint, Label: e.Label, Scopes: e.Scopes, Line: e.Line}
+	j := trustJSON{Fingerprint: e.Fingerprint, Label: e.Label, Scopes: e.Scopes, Depth: e.Depth, Follow: e.Follow, Line: e.Line}
 	if !e.Until.IsZero() {
 		j.Until = e.Until.Format(time.DateOnly)
 	}

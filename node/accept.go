@@ -31,7 +31,8 @@ type judge struct {
 	now   func() time.Time
 	quota *quota
 	// stored is told of each new record.
-	stored func(v sign.Verified, o index.Outcome)
+	stored func(ctx context.Context, v sign.Verified, o index.Outcome)
+	circle circle
 	given  *given // may be nil
 
 	mu   sync.Mutex
@@ -72,6 +73,9 @@ func (j *judge) frame(ctx context.Context, m gossip.Message) gossip.Outcome {
 		return gossip.Ignore
 	}
 	author := env.Record.Author
+	if _, err := j.circle.current(ctx, j); err != nil {
+		return j.verdict(ctx, m, err)
+	}
 	trusted, denied := j.standing(author)
 	if denied || !j.quota.left(author, trusted, j.now()) {
 		return gossip.Ignore
@@ -90,7 +94,8 @@ func (j *judge) frame(ctx context.Context, m gossip.Message) gossip.Outcome {
 	}
 	if o == index.Stored || o == index.Equivocation {
 		j.given.add(m.From, 1)
-		j.stored(v, o)
+		j.circle.learn(v.Record())
+		j.stored(ctx, v, o)
 		if fresh {
 			return gossip.Accept
 		}
@@ -193,8 +198,9 @@ func (j *judge) fresh(t time.Time) bool {
 	return !t.Before(now.Add(-maxAge)) && !t.After(now.Add(maxFuture))
 }
 
-// standing says what the user thinks of an author. While the trust file cannot be
-// read, its last readable state counts.
+// standing says what the user thinks of an author: trusted are those whom the trust
+// file lists and those to whom these delegate. While the file cannot be read, its
+// last readable state counts.
 func (j *judge) standing(author records.Fingerprint) (trusted, denied bool) {
 	f := j.trust()
 	if f.Denied(author) {
@@ -205,7 +211,7 @@ func (j *judge) standing(author records.Fingerprint) (trusted, denied bool) {
 		return true, false
 	}
 	own, err := j.home.ownFingerprints()
-	return err == nil && slices.Contains(own, author), false
+	return err == nil && slices.Contains(own, author) || j.circle.has(author), false
 }
 
 func (j *judge) trust() *trust.File {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -24,7 +25,7 @@ func newJudge(t *testing.T) (*judge, *time.Time) {
 	return &judge{
 		home: h, index: h.Index(), log: slog.New(slog.DiscardHandler), quota: newQuota(),
 		now:    func() time.Time { return now },
-		stored: func(sign.Verified, index.Outcome) {},
+		stored: func(context.Context, sign.Verified, index.Outcome) {},
 	}, &now
 }
 
@@ -191,7 +192,7 @@ func TestEquivocationOutcomes(t *testing.T) {
 	alice := newAuthor(t, testHome(t))
 	j, _ := newJudge(t)
 	var told []index.Outcome
-	j.stored = func(_ sign.Verified, o index.Outcome) { told = append(told, o) }
+	j.stored = func(_ context.Context, _ sign.Verified, o index.Outcome) { told = append(told, o) }
 	want := []gossip.Outcome{gossip.Accept, gossip.Accept, gossip.Ignore}
 	for i := range 3 {
 		v := alice.sign(time.Now(), testRelease("1.0.0", someModule(i)))

@@ -259,13 +259,13 @@ func (s recordSource) Items(ctx context.Context, r records.Range, maxBytes int) 
 }
 
 // stored is told of every record that arrives.
-func (l *live) stored(v sign.Verified, o index.Outcome) {
+func (l *live) stored(ctx context.Context, v sign.Verified, o index.Outcome) {
 	l.log.Debug("stored", "record", v.ID().String(), "author", v.Record().Author.String(), "kind", v.Record().Body.Kind())
 	if o == index.Equivocation {
 		l.outbox.spreadProof(v.ID())
 	}
 	if r, ok := v.Record().Body.(*records.Release); ok {
-		l.seeder.offer(v.ID(), v.Record().Author, r)
+		l.seeder.offer(ctx, v.ID(), v.Record().Author, r)
 	}
 }
 

@@ -244,7 +244,7 @@ func (s *seeder) finish(job seedJob, err error) {
 // decides reports whether the author is among those that the user lets decide
 // about the name.
 func (l *live) decides(ctx context.Context, author records.Fingerprint, name records.Name) bool {
-	view, err := l.judge.circle.view(ctx, l.judge)
+	view, err := l.judge.circle.current(ctx, l.judge)
 	if err != nil {
 		l.log.Error("read whom the user trusts", "err", err)
 		return false

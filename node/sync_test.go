@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -91,7 +92,7 @@ func take(t *testing.T, h *Home, items ...records.Item) reconcile.Taken {
 }
 
 func testTaker(h *Home) *taker {
-	return newTaker(&judge{home: h, index: h.Index(), log: slog.New(slog.DiscardHandler), now: time.Now, quota: newQuota(), stored: func(sign.Verified, index.Outcome) {}})
+	return newTaker(&judge{home: h, index: h.Index(), log: slog.New(slog.DiscardHandler), now: time.Now, quota: newQuota(), stored: func(context.Context, sign.Verified, index.Outcome) {}})
 }
 
 // SPEC N43. A command without a daemon asks those it remembers.

@@ -69,6 +69,9 @@ type standing struct{ trusted, denied bool }
 // together, the key block first. The error is a *reconcile.OffenceError when bytes
 // are wrong for ever; none of these items is stored then.
 func (t *taker) take(ctx context.Context, from peer.ID, items []records.Item) (reconcile.Taken, error) {
+	if _, err := t.judge.circle.current(ctx, t.judge); err != nil {
+		return reconcile.Taken{}, err
+	}
 	b := &batch{taker: t, from: from, standing: map[records.Fingerprint]standing{}, keys: map[records.Fingerprint]*sign.Key{}}
 	var envelopes []records.Item
 	for _, it := range items {
@@ -227,7 +230,8 @@ func (b *batch) store(ctx context.Context, items []index.Item) error {
 		case index.Stored, index.Equivocation, index.Frozen:
 			b.Records++
 			stored[items[i].Verified.Record().Author] = true
-			b.judge.stored(items[i].Verified, r.Outcome)
+			b.judge.circle.learn(items[i].Verified.Record())
+			b.judge.stored(ctx, items[i].Verified, r.Outcome)
 			b.note(items[i].Verified)
 		}
 	}

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+func (a *app) trustThresholdCommand() *cobra.Command {
+	var remove bool
+	cmd := &cobra.Command{
+		Use:   "threshold M SCOPE",
+		Short: "ask for several keys to agree",
+		Long: `Lets nothing in under the names of SCOPE unless M of the keys that you believe for
+them say that it is the same module: by releasing it or, all but one, by endorsing it.
+A key and its successors count once, and so do all delegates of one key.
+With --remove, es trust threshold SCOPE takes that back.`,
+		Args: arguments(1, 2, "a number and a scope"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			scope, err := records.ParseScope(args[len(args)-1])
+			if err != nil {
+				return coded(exitUsage, err, "scopes look like left-pad, left-*, @acme/* or *; quote them from your shell")
+			}
+			if remove != (len(args) == 1) {
+				return usagef(cmd, "%s takes a number and a scope, or --remove and a scope", cmd.CommandPath())
+			}
+			m := 0
+			if !remove {
+				if m, err = strconv.Atoi(args[0]); err != nil || m < 1 || m > trust.MaxThreshold {
+					return usagef(cmd, "%q is not a number from 1 to %d", args[0], trust.MaxThreshold)
+				}
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runThreshold(h, m, scope) })
+		},
+	}
+	cmd.Flags().BoolVar(&remove, "remove", false, "take the threshold back")
+	return cmd
+}
+
+func (a *app) runThreshold(h *node.Home, m int, scope records.Scope) error {
+	keys := map[records.Fingerprint]bool{}
+	err := trust.Update(h.TrustPath(), func(f *trust.File) error {
+		for _, e := range f.Entries() {
+			for _, s := range e.Scopes {
+				if s == scope {
+					keys[e.Fingerprint] = true
+				}
+			}
+		}
+		if m > 0 {
+			return f.SetThreshold(m, scope)
+		}
+		if !f.RemoveThreshold(scope) {
+			return coded(exitNotFound, fmt.Errorf("%s has no threshold for %s", h.TrustPath(), scope), "es trust list")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(map[string]any{"scope": scope, "threshold": max(m, 1)})
+	}
+	if m == 0 {
+		a.note("one key is enough for %s again", scope)
+		return nil
+	}
+	a.note("%s must agree about %s from now on; you believe %d for exactly that", plural(int64(m), "key"), scope, len(keys))
+	if len(keys) < m {
+		a.hint("es trust add KEY '%s'   (until then nothing new is let in there)", scope)
+	}
+	return nil
+}
+
+func (a *app) trustMinAgeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "min-age TIME",
+		Short: "wait before new versions are chosen",
+		Long: `Ranges and tags pass over versions that have been known here for less than TIME,
+such as 72h, 3d or 2w; bad releases are often found within hours. A version that you
+ask for by its number is not held. 0 takes that back.`,
+		Args: arguments(1, 1, "a time such as 72h, 3d or 2w, or 0"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			age, err := parseAge(args[0])
+			if err != nil {
+				return usagef(cmd, "%v", err)
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error {
+				err := trust.Update(h.TrustPath(), func(f *trust.File) error {
+					if age == 0 {
+						f.RemoveMinAge()
+						return nil
+					}
+					return f.SetMinAge(age)
+				})
+				if err != nil {
+					return err
+				}
+				if a.json {
+					return a.emit(map[string]any{"minAge": args[0]})
+				}
+				if age == 0 {
+					a.note("new versions are chosen at once again")
+				} else {
+					a.note("versions are chosen unasked when they have been known here for %s", args[0])
+				}
+				return nil
+			})
+		},
+	}
+}
+
+// parseAge reads what a min-age line says.
+func parseAge(s string) (time.Duration, error) {
+	if s == "0" {
+		return 0, nil
+	}
+	units := map[string]time.Duration{"h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}
+	for suffix, unit := range units {
+		if digits, ok := strings.CutSuffix(s, suffix); ok {
+			if n, err := strconv.Atoi(digits); err == nil && n > 0 && n <= 9999 {
+				return time.Duration(n) * unit, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("%.20q is no time such as 72h, 3d or 2w", s)
+}

@@ -1,0 +1,18 @@
+package index
+
+import (
+	"context"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// About says what name@version is for the view, and which notices about it count.
+func (x *Index) About(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, trust.Applying, error) {
+	c, err := x.claimed(ctx, name, view)
+	if err != nil {
+		return trust.Decision{}, trust.Applying{}, err
+	}
+	d := view.Decide(name, version, c.claims[version])
+	return d, view.Notices(d, c.notices, inRange), nil
+}
