@@ -140,8 +140,8 @@ func (p *people) learnDelegations(ds []Delegation, now time.Time) {
 		}
 	}
 	for between, i := range newest {
-		d, from := &ds[i], &p.list[between.from]
-		if len(d.Scopes) > 0 && now.Before(d.Until) && from.denied == 0 && p.list[between.to].denied == 0 {
+		d, from := &ds[i], &p.list[between.from] // a denied one is never asked
+		if len(d.Scopes) > 0 && now.Before(d.Until) && p.list[between.to].denied == 0 {
 			from.delegations = append(from.delegations, delegation{between.to, int32(d.Depth), d.Scopes, d.Record})
 		}
 	}
