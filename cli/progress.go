@@ -23,12 +23,12 @@ type progress struct {
 	last   time.Time
 	stage  string
 	counts string
-	bytes  map[records.Name]int64
-	peers  int
+	fetch  map[records.Name]node.Progress
+	begun  time.Time // when the first module was asked for
 }
 
 func (a *app) newProgress() *progress {
-	return &progress{app: a, start: time.Now(), off: !a.tty || a.quiet || a.json, bytes: map[records.Name]int64{}}
+	return &progress{app: a, start: time.Now(), off: !a.tty || a.quiet || a.json, fetch: map[records.Name]node.Progress{}}
 }
 
 func (p *progress) event(e install.Event) {
@@ -50,7 +50,10 @@ func (p *progress) event(e install.Event) {
 func (p *progress) fetched(name records.Name, f node.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.bytes[name], p.peers = f.Bytes, f.Peers
+	if p.begun.IsZero() {
+		p.begun = time.Now()
+	}
+	p.fetch[name] = f
 	p.draw()
 }
 
@@ -63,16 +66,28 @@ func (p *progress) draw() {
 	p.last = now
 	line := "es: " + p.stage + " " + p.counts
 	if p.stage == "fetching" {
-		var total int64
-		for _, n := range p.bytes {
-			total += n
-		}
-		rate := float64(total) / now.Sub(p.start).Seconds()
-		line += fmt.Sprintf("  %s  %s/s  from %s", bytesText(total), bytesText(int64(rate)), plural(int64(p.peers), "peer"))
+		line += "  " + p.rate(now)
 	}
 	pad := max(p.drawn-len(line), 0)
 	fmt.Fprintf(p.app.err, "\r%s%s", line, strings.Repeat(" ", pad))
 	p.drawn = len(line)
+}
+
+// rate says how much is here, how fast it comes, and from how many peers.
+func (p *progress) rate(now time.Time) string {
+	var here, received int64
+	var from, connected int
+	for _, f := range p.fetch {
+		here += f.Bytes
+		received += f.Received
+		from, connected = max(from, f.From), max(connected, f.Peers)
+	}
+	peers := "from " + plural(int64(from), "peer")
+	if from == 0 { // bitswap does not say who sent what
+		peers = "with " + plural(int64(connected), "peer")
+	}
+	perSecond := float64(received) / max(now.Sub(p.begun).Seconds(), 0.1)
+	return fmt.Sprintf("%s  %s/s  %s", bytesText(here), bytesText(int64(perSecond)), peers)
 }
 
 // end clears the line.

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
@@ -10,8 +11,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -39,7 +42,9 @@ const (
 //
 // The empty raw block is always there, and needs no file.
 type BlockStore struct {
-	dir string
+	dir  string
+	run  string // in the names of this process's unfinished files
+	puts atomic.Int64
 }
 
 // OpenBlocks opens the block store in dir, and makes it if there is none.
@@ -60,7 +65,7 @@ func OpenBlocks(dir string) (*BlockStore, error) {
 	if string(b) != shardText {
 		return nil, fmt.Errorf("open block store: %s says %.60q, this es knows %q", shard, b, shardText)
 	}
-	s := &BlockStore{dir: dir}
+	s := &BlockStore{dir: dir, run: rand.Text()}
 	s.sweep(time.Now().Add(-tempMaxAge))
 	return s, nil
 }
@@ -157,7 +162,7 @@ func (s *BlockStore) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 		return []byte{}, nil
 	}
 	path := s.file(c)
-	b, err := os.ReadFile(path)
+	b, err := readBlockFile(path, modules.MaxBlock+1)
 	if err != nil {
 		return nil, fmt.Errorf("read block %s: %w", c, err)
 	}
@@ -219,30 +224,28 @@ func (s *BlockStore) putVerified(ctx context.Context, c cid.Cid, b []byte) error
 	return nil
 }
 
+// temp returns a name for an unfinished file that nobody else uses.
+func (s *BlockStore) temp() string {
+	return filepath.Join(s.dir, blockTemp, "put-"+s.run+"-"+strconv.FormatInt(s.puts.Add(1), 36))
+}
+
 func (s *BlockStore) write(path string, b []byte, durable bool) (err error) {
-	tmp, err := os.CreateTemp(filepath.Join(s.dir, blockTemp), "put-*")
-	if err != nil {
-		return err
-	}
+	tmp := s.temp()
 	defer func() {
 		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
+			os.Remove(tmp)
 		}
 	}()
-	if _, err := tmp.Write(b); err != nil {
+	if err := createBlockFile(tmp, b); err != nil {
 		return err
 	}
 	if durable {
-		if err := tmp.Sync(); err != nil {
+		if err := syncFile(tmp); err != nil {
 			return err
 		}
 	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
 	dir := filepath.Dir(path)
-	err = os.Rename(tmp.Name(), path)
+	err = renameBlockFile(tmp, path)
 	if errors.Is(err, fs.ErrNotExist) { // the first block of this shard
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
@@ -252,7 +255,7 @@ func (s *BlockStore) write(path string, b []byte, durable bool) (err error) {
 				return err
 			}
 		}
-		err = os.Rename(tmp.Name(), path)
+		err = renameBlockFile(tmp, path)
 	}
 	if err != nil {
 		return err

@@ -35,6 +35,7 @@ type fetch struct {
 
 	mu      sync.Mutex
 	wanted  map[cid.Cid]struct{} // asked for and not here yet
+	bytes   int64                // of blocks that came
 	limit   time.Duration
 	waiting *time.Timer // runs while something is wanted
 }
@@ -80,8 +81,7 @@ func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) (err 
 		p.Blocks, p.Bytes = max(p.Blocks, walked.Blocks), max(p.Bytes, walked.Bytes)
 		if now := time.Now(); now.Sub(last) >= progressEvery {
 			last = now
-			p.Peers = len(connected(l.host))
-			progress(p)
+			f.report(p, progress)
 		}
 		return nil
 	}
@@ -93,9 +93,16 @@ func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) (err 
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", w.Root, err)
 	}
-	p.Peers = len(connected(l.host))
-	progress(p)
+	f.report(p, progress)
 	return nil
+}
+
+func (f *fetch) report(p Progress, progress func(Progress)) {
+	f.mu.Lock()
+	p.Received += f.bytes
+	f.mu.Unlock()
+	p.Peers = len(connected(f.live.host))
+	progress(p)
 }
 
 // Get implements modules.Blocks.
@@ -136,7 +143,7 @@ func (f *fetch) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	if err := store.put(ctx, c, block.RawData(), false); err != nil {
 		return nil, err
 	}
-	f.got(c)
+	f.got(c, len(block.RawData()))
 	if err := f.live.exchange.NotifyNewBlocks(ctx, block); err != nil {
 		return nil, err
 	}
@@ -152,9 +159,10 @@ func (f *fetch) want(c cid.Cid) {
 	}
 }
 
-func (f *fetch) got(c cid.Cid) {
+func (f *fetch) got(c cid.Cid, size int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.bytes += int64(size)
 	delete(f.wanted, c)
 	f.search.enough()
 	f.limit = f.live.patience.idle
