@@ -3,6 +3,8 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -49,6 +51,9 @@ func TestThreat31Attacks(t *testing.T) {
 	s := siege{members: 8, sybils: 32, degree: 2, reach: 5, surround: 8, warm: 10 * time.Second, attack: 30 * time.Second, every: time.Second}
 	if full {
 		s = siege{members: 100, sybils: 400, degree: 10, reach: 20, surround: 50, warm: 30 * time.Second, attack: 2 * time.Minute, every: 500 * time.Millisecond}
+		if n, err := strconv.Atoi(os.Getenv("ES_MEMBERS")); err == nil {
+			s.members, s.sybils, s.surround = n, 4*n, n
+		}
 	}
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) { a.run(t, s) })
