@@ -109,6 +109,7 @@ First steps:
 		a.publishCommand(),
 		a.searchCommand(),
 		a.infoCommand(),
+		a.whyCommand(),
 		a.trustCommand(),
 		a.addCommand(),
 		a.installCommand(),

@@ -7,6 +7,16 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
+// Claims returns everything that anybody claims that name@version is, and who said
+// what of the name in notices.
+func (x *Index) Claims(ctx context.Context, name records.Name, version records.Version, view *trust.View) ([]trust.Claim, []trust.Notice, error) {
+	c, err := x.claimed(ctx, name, view)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.claims[version], c.notices, nil
+}
+
 // About says what name@version is for the view, and which notices about it count.
 func (x *Index) About(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, trust.Applying, error) {
 	c, err := x.claimed(ctx, name, view)

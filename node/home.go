@@ -157,36 +157,52 @@ func (h *Home) View(ctx context.Context, now time.Time) (*trust.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.viewOf(ctx, f, nil, now)
+	return h.viewOf(ctx, f, now)
 }
 
 // ProjectView is View for a project, whose own trust file is at path: it can let
 // keys in for names that the file shows, and undoes nothing (SPEC.md section 9.2).
 func (h *Home) ProjectView(ctx context.Context, path string, now time.Time) (*trust.View, error) {
-	f, err := h.Trust()
+	b, err := h.Basis(ctx, path, now)
 	if err != nil {
 		return nil, err
 	}
-	project, err := trust.LoadProject(path)
-	if err != nil {
-		return nil, err
-	}
-	return h.viewOf(ctx, f, project, now)
+	return b.View(), nil
 }
 
-// viewOf prepares decisions with all that is known of the keys that the files lead
-// to.
-func (h *Home) viewOf(ctx context.Context, f, project *trust.File, now time.Time) (*trust.View, error) {
-	own, err := h.ownFingerprints()
+// Basis is what View is made of, with the project's trust file at path unless path
+// is empty.
+func (h *Home) Basis(ctx context.Context, path string, now time.Time) (trust.Basis, error) {
+	f, err := h.Trust()
+	if err != nil {
+		return trust.Basis{}, err
+	}
+	var project *trust.File
+	if path != "" {
+		if project, err = trust.LoadProject(path); err != nil {
+			return trust.Basis{}, err
+		}
+	}
+	return h.basisOf(ctx, f, project, now)
+}
+
+func (h *Home) viewOf(ctx context.Context, f *trust.File, now time.Time) (*trust.View, error) {
+	b, err := h.basisOf(ctx, f, nil, now)
 	if err != nil {
 		return nil, err
+	}
+	return b.View(), nil
+}
+
+// basisOf gathers all that is known of the keys that the files lead to.
+func (h *Home) basisOf(ctx context.Context, f, project *trust.File, now time.Time) (trust.Basis, error) {
+	own, err := h.ownFingerprints()
+	if err != nil {
+		return trust.Basis{}, err
 	}
 	basis := trust.Basis{File: f, Project: project, Own: own, Now: now}
 	basis.Facts, err = trust.Gather(basis, func(authors []records.Fingerprint) (trust.Facts, error) { return h.index.Facts(ctx, authors) })
-	if err != nil {
-		return nil, err
-	}
-	return basis.View(), nil
+	return basis, err
 }
 
 func (h *Home) ownFingerprints() ([]records.Fingerprint, error) {

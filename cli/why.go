@@ -1,0 +1,335 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+	"github.com/everythingstays/es/trust"
+)
+
+func (a *app) whyCommand() *cobra.Command {
+	var proof string
+	cmd := &cobra.Command{
+		Use:   "why NAME[@VERSION]",
+		Short: "explain what a version is, who says so, and what would change that",
+		Long: `Shows every claim about the version (default: the one that es add would take), by
+whom and since when, which line of the trust file decided, and which single edits of
+it would change the answer. An es.trust beside the package.json here takes part.
+
+With --proof DIR, where a key has signed two modules as this version, both records
+are written there with their signatures, for gpg --verify.`,
+		Args: arguments(1, 1, "a name, or NAME@VERSION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, v, err := parseNameVersion(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runWhy(cmd.Context(), h, name, v, proof) })
+		},
+	}
+	cmd.Flags().StringVar(&proof, "proof", "", "directory to write a proof of equivocation to")
+	return cmd
+}
+
+type whyJSON struct {
+	Name      records.Name       `json:"name"`
+	Version   records.Version    `json:"version"`
+	State     trust.State        `json:"state"`
+	Reason    string             `json:"reason"`
+	Module    string             `json:"module,omitempty"`
+	Signer    string             `json:"signer,omitempty"`
+	Scope     records.Scope      `json:"scope,omitempty"`
+	Threshold int                `json:"threshold"`
+	Voices    int                `json:"voices"`
+	Hold      string             `json:"hold,omitempty"`
+	Warnings  []string           `json:"warnings,omitempty"`
+	Notices   []noticeJSON       `json:"notices,omitempty"`
+	Claims    []whyClaimJSON     `json:"claims"`
+	Changes   []changeOfMindJSON `json:"changes"`
+}
+
+type whyClaimJSON struct {
+	Author    records.Fingerprint `json:"author"`
+	UID       string              `json:"uid"`
+	Label     string              `json:"label,omitempty"`
+	Module    string              `json:"module"`
+	Record    string              `json:"record"`
+	Endorse   string              `json:"endorse,omitempty"`
+	Effect    trust.Effect        `json:"effect"`
+	Void      string              `json:"void,omitempty"`
+	Line      int                 `json:"line,omitempty"`
+	Project   bool                `json:"project,omitempty"`
+	Via       []string            `json:"via,omitempty"`
+	Time      time.Time           `json:"time"`
+	FirstSeen time.Time           `json:"firstSeen"`
+}
+
+type changeOfMindJSON struct {
+	Command string      `json:"command"`
+	State   trust.State `json:"state"`
+	Module  string      `json:"module,omitempty"`
+}
+
+func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, v records.Version, proof string) error {
+	project := ""
+	if _, err := os.Stat(trust.ProjectFile); err == nil {
+		project = trust.ProjectFile
+	}
+	basis, err := h.Basis(ctx, project, time.Now())
+	if err != nil {
+		return err
+	}
+	view := basis.View()
+	if v == "" {
+		if v, err = a.versionToExplain(ctx, h, name, view); err != nil {
+			return err
+		}
+	}
+	claims, notices, err := h.Index().Claims(ctx, name, v, view)
+	if err != nil {
+		return err
+	}
+	if len(claims) == 0 {
+		return &index.NotFoundError{Name: name, Constraint: string(v)}
+	}
+	d := view.Decide(name, v, claims)
+	j, err := explainDecision(ctx, h, view, d)
+	if err != nil {
+		return err
+	}
+	about := view.Notices(d, notices, func(rng string, v records.Version) bool {
+		holds, err := index.ParseRange(rng)
+		return err == nil && holds(v)
+	})
+	for _, of := range [][]trust.Notice{about.Yanked, about.Deprecated, about.Advisories} {
+		for _, n := range of {
+			j.Notices = append(j.Notices, noticeJSON{Kind: n.Kind, Range: n.Range, Text: n.Text, Severity: n.Severity, Author: n.Author})
+		}
+	}
+	for _, c := range basis.Changes(name, v, claims) {
+		change := changeOfMindJSON{Command: changeText(name, v, c), State: c.State}
+		if c.To.Defined() {
+			change.Module = c.To.String()
+		}
+		j.Changes = append(j.Changes, change)
+	}
+	if proof != "" {
+		return a.writeProof(ctx, h, name, v, proof)
+	}
+	if a.json {
+		return a.emit(j)
+	}
+	a.printWhy(h, j)
+	return nil
+}
+
+// versionToExplain is the version that would be chosen, or else the newest that
+// anybody released.
+func (a *app) versionToExplain(ctx context.Context, h *node.Home, name records.Name, view *trust.View) (records.Version, error) {
+	info, err := h.Index().Info(ctx, name, view)
+	if err != nil {
+		return "", err
+	}
+	if info.Latest != "" {
+		return info.Latest, nil
+	}
+	return info.Versions[0].Version, nil
+}
+
+func explainDecision(ctx context.Context, h *node.Home, view *trust.View, d trust.Decision) (whyJSON, error) {
+	j := whyJSON{
+		Name: d.Name, Version: d.Version, State: d.State, Reason: d.Reason, Scope: d.Rule.Scope, Threshold: d.Rule.Threshold,
+		Voices: d.Voices, Hold: d.Hold.String(), Claims: []whyClaimJSON{}, Changes: []changeOfMindJSON{},
+	}
+	if d.State == trust.Trusted {
+		j.Module, j.Signer = d.Module.String(), d.Signer.String()
+	}
+	for _, w := range d.Warnings {
+		if text := warningText(w); text != "" {
+			j.Warnings = append(j.Warnings, text)
+		}
+	}
+	for _, c := range d.Claims {
+		uid, err := userID(ctx, h, c.Author)
+		if err != nil {
+			return j, err
+		}
+		j.Claims = append(j.Claims, whyClaimJSON{
+			Author: c.Author, UID: uid, Label: view.Label(c.Author), Module: c.Module.String(), Record: c.Record.String(), Endorse: c.Endorse,
+			Effect: c.Effect, Void: c.Void, Line: c.Line, Project: c.Project, Via: viaText(c.Via), Time: c.Time.UTC(), FirstSeen: c.FirstSeen.UTC(),
+		})
+	}
+	return j, nil
+}
+
+// viaText says step by step how a key comes to decide.
+func viaText(steps []trust.Step) []string {
+	var out []string
+	for _, s := range steps {
+		switch s.Kind {
+		case trust.ByLine:
+			file := "the trust file"
+			if s.Project {
+				file = trust.ProjectFile
+			}
+			out = append(out, fmt.Sprintf("line %d of %s", s.Line, file))
+		case trust.BySuccession:
+			out = append(out, fmt.Sprintf("which names %s as its successor", s.Key))
+		case trust.ByDelegation:
+			out = append(out, fmt.Sprintf("which delegates to %s", s.Key))
+		default:
+			out = append(out, "a key of your own")
+		}
+	}
+	return out
+}
+
+// changeText writes an edit of the trust file as the command that makes it.
+func changeText(name records.Name, v records.Version, c trust.Change) string {
+	switch c.Kind {
+	case trust.ChangeAdd:
+		return fmt.Sprintf("es trust add %s '%s'", c.Key, c.Scope)
+	case trust.ChangeFollow:
+		return fmt.Sprintf("es trust add %s '%s' --follow", c.Key, c.Scope)
+	case trust.ChangeRenew:
+		return fmt.Sprintf("es trust add %s '%s'", c.Key, c.Scope)
+	case trust.ChangeAllow:
+		return "es trust remove " + c.Key.String()
+	case trust.ChangeThreshold:
+		return fmt.Sprintf("es trust threshold %d '%s'", c.Count, c.Scope)
+	case trust.ChangePin:
+		return fmt.Sprintf("es trust pin %s@%s %s", name, v, c.Module)
+	case trust.ChangeUnpin:
+		return fmt.Sprintf("remove line %d of the trust file", c.Line)
+	case trust.ChangeDeny:
+		return "es trust deny " + c.Key.String()
+	}
+	return c.Kind.String()
+}
+
+func (a *app) printWhy(h *node.Home, j whyJSON) {
+	a.printf("%s@%s is %s: %s", j.Name, j.Version, j.State, safe(j.Reason))
+	if j.Module != "" {
+		a.printf("  module   %s", j.Module)
+	}
+	rule := "no line of " + h.TrustPath() + " speaks of this name"
+	if j.Scope != "" {
+		rule = fmt.Sprintf("keys with the scope %s decide, and %s", j.Scope, needText(j.Threshold))
+	}
+	a.printf("  rule     %s", rule)
+	if j.Hold != "" {
+		a.printf("  held     %s", j.Hold)
+	}
+	for _, w := range j.Warnings {
+		a.printf("  warning  %s", safe(w))
+	}
+	for _, n := range j.Notices {
+		a.printf("  %-8s %s, says %s", n.Kind, safe(n.Text), n.Author)
+	}
+	for _, c := range j.Claims {
+		says := "released as"
+		if c.Endorse != "" {
+			says = safe(c.Endorse) + ", endorsed as"
+		}
+		a.printf("")
+		a.printf("  %s", signerText(c.Label, c.UID, 1))
+		a.printf("    key      %s: %s", c.Author, c.Effect)
+		if len(c.Via) > 0 {
+			a.printf("    by       %s", strings.Join(c.Via, ", "))
+		}
+		a.printf("    %s %s", says, c.Module)
+		a.printf("    dated %s, here since %s", c.Time.Format("2006-01-02 15:04"), c.FirstSeen.Format("2006-01-02 15:04"))
+		if c.Void != "" {
+			a.printf("    void     %s", safe(c.Void))
+		}
+	}
+	if len(j.Changes) == 0 {
+		return
+	}
+	a.printf("")
+	a.printf("  what would change that")
+	for _, c := range j.Changes {
+		to := c.State.String()
+		if c.Module != "" {
+			to += " as " + c.Module
+		}
+		a.printf("    %-9s %s", to, c.Command)
+	}
+}
+
+func needText(n int) string {
+	if n == 1 {
+		return "one is enough"
+	}
+	return fmt.Sprintf("%d must agree", n)
+}
+
+type proofJSON struct {
+	Author records.Fingerprint `json:"author"`
+	Files  []string            `json:"files"`
+}
+
+// writeProof writes both sides of an equivocation so that anybody can check them
+// with gpg.
+func (a *app) writeProof(ctx context.Context, h *node.Home, name records.Name, v records.Version, dir string) error {
+	proofs, err := h.Index().Equivocations(ctx)
+	if err != nil {
+		return err
+	}
+	out := []proofJSON{}
+	for _, p := range proofs {
+		if p.Name != name || p.Version != v {
+			continue
+		}
+		at := filepath.Join(dir, p.Author.String())
+		key, err := h.Index().Key(ctx, p.Author)
+		if err != nil {
+			return err
+		}
+		j := proofJSON{Author: p.Author}
+		write := func(file string, b []byte) error {
+			j.Files = append(j.Files, filepath.Join(at, file))
+			return writeFile(filepath.Join(at, file), b)
+		}
+		if err := write("key.asc", key.Armor()); err != nil {
+			return err
+		}
+		for i, s := range p.Records {
+			opened, err := sign.Open(s.Envelope, sign.KeyRing{p.Author: key})
+			if err != nil {
+				return err
+			}
+			err = errors.Join(write(fmt.Sprintf("record%d.cbor", i+1), opened.RecordBytes()), write(fmt.Sprintf("record%d.sig", i+1), opened.Signature()))
+			if err != nil {
+				return err
+			}
+		}
+		out = append(out, j)
+	}
+	if len(out) == 0 {
+		return coded(exitNotFound, fmt.Errorf("no key is known to have signed two modules as %s@%s", name, v))
+	}
+	if a.json {
+		return a.emit(out)
+	}
+	for _, j := range out {
+		for _, f := range j.Files {
+			a.printf("%s", f)
+		}
+		a.note("key %s signed each of these records, which name different modules as %s@%s", j.Author, name, v)
+		at := filepath.Join(dir, j.Author.String())
+		a.hint("gpg --import %s && gpg --verify %s %s", filepath.Join(at, "key.asc"), filepath.Join(at, "record1.sig"), filepath.Join(at, "record1.cbor"))
+	}
+	return nil
+}
