@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package bench_test has the measurements that no single package can make.
 package bench_test
 
@@ -12,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -196,6 +199,16 @@ func (s *side) take(ctx context.Context, x *index.Index, keys sign.KeyRing, item
 	return taken, err
 }
 
+// processor returns the processor time that this process has used.
+func processor(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
 // pull pulls everything.
 func pull(t *testing.T, to, from *side) (all reconcile.Result, sessions int, took time.Duration) {
 	t.Helper()
@@ -271,10 +284,12 @@ func (s *store) fromNothing(t *testing.T, path string, keys sign.KeyRing, from *
 	x := openIndex(t, path)
 	t.Cleanup(func() { x.Close() })
 	c := newSide(t, x, keys)
+	begin := processor(t)
 	got, sessions, took := pull(t, c, from)
 	ratio := float64(got.Sent+got.Received) / float64(c.bytes)
 	if got.Records != s.count || ratio > 1.2 {
 		t.Errorf("%d of %d records, %.3f bytes for each of theirs", got.Records, s.count, ratio)
 	}
-	t.Logf("row: all %d, %d sessions, verified and stored | %d | %d (%.3f of the items) | %.1f s", s.count, sessions, got.Requests, got.Sent+got.Received, ratio, took.Seconds())
+	t.Logf("row: all %d, %d sessions, verified and stored | %d | %d (%.3f of the items) | %.1f s, %.1f s of processor time on both sides",
+		s.count, sessions, got.Requests, got.Sent+got.Received, ratio, took.Seconds(), (processor(t) - begin).Seconds())
 }
