@@ -197,7 +197,7 @@ func TestBusy(t *testing.T) {
 		simulate(t, 2, func(t *testing.T, hosts []host.Host) {
 			server, client := start(t, hosts[0], blocks.clone(nil)), start(t, hosts[1], newMemory())
 			synctest.Wait()
-			said := 0
+			var said atomic.Int64
 			hosts[0].SetStreamHandler(ID, func(s network.Stream) {
 				for {
 					k, asked, err := readRequest(s)
@@ -205,7 +205,7 @@ func TestBusy(t *testing.T) {
 						_ = s.Close()
 						return
 					}
-					if said++; said <= busy {
+					if said.Add(1) <= int64(busy) {
 						_, _ = s.Write(headerEnd[:])
 					} else if server.answer(t.Context(), s, k, asked) != nil {
 						return
