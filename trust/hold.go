@@ -59,9 +59,10 @@ type Warning struct {
 	Since, Until time.Time
 }
 
-// late reports whether the claim may have been dated back by a key that had ended.
+// late reports whether the claim may have been dated back by a key that had
+// ended. What that key dated later does not count at all.
 func (c *Claim) late() bool {
-	return !c.Ended.IsZero() && c.Time.Before(c.Ended) && c.FirstSeen.After(c.Ended.Add(lateAfter))
+	return !c.Ended.IsZero() && c.FirstSeen.After(c.Ended.Add(lateAfter))
 }
 
 // warn finds what a decision is to be shown with, and whether it is to be held.

@@ -67,6 +67,7 @@ func TestNotices(t *testing.T) {
 		{"by a stranger", line, []claim{x1}, []trust.Notice{notice(2, records.Yanked, "*", "y", 1)}, "stranger y"},
 		{"by a stranger who released the same", line, []claim{x1, x2}, []trust.Notice{notice(2, records.Yanked, "*", "y", 1)}, "stranger y"},
 		{"by the author of a pinned release", pin, []claim{x2}, []trust.Notice{notice(2, records.Deprecated, "*", "d", 1)}, "deprecated d"},
+		{"by a stranger beside a pinned release of a key that decides", line + pin, []claim{x1, x2}, []trust.Notice{notice(2, records.Yanked, "*", "y", 1)}, "stranger y"},
 		{"by the author of a version that is not trusted", "", []claim{x2}, []trust.Notice{notice(2, records.Yanked, "*", "y", 1)}, "yanked y"},
 		{"by a denied key", line + "deny " + k2 + "\n", []claim{x1, x2}, []trust.Notice{notice(2, records.Yanked, "*", "y", 1)}, ""},
 		{"the newest", line, []claim{x1}, []trust.Notice{notice(1, records.Yanked, "*", "new", 2), notice(1, records.Yanked, "*", "old", 1)}, "yanked new"},
