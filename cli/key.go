@@ -25,7 +25,7 @@ func (a *app) keyCommand() *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.keyNewCommand(), a.keyListCommand(), a.keyExportCommand(), a.keyImportCommand(), a.keyUseCommand())
+	cmd.AddCommand(a.keyNewCommand(), a.keyListCommand(), a.keyExportCommand(), a.keyImportCommand(), a.keyUseCommand(), a.keyRevokeCommand())
 	return cmd
 }
 

@@ -58,6 +58,12 @@ func (c *Client) Announce(ctx context.Context, ids []cid.Cid) (a Announced, err 
 	return a, err
 }
 
+// AnnounceKey implements Network.
+func (c *Client) AnnounceKey(ctx context.Context, key records.Fingerprint) (a Announced, err error) {
+	err = c.call(ctx, http.MethodPost, "announce-key", announceKeyRequest{key}, &a)
+	return a, err
+}
+
 // Connect implements Network.
 func (c *Client) Connect(ctx context.Context, addr string) (p PeerInfo, err error) {
 	err = c.call(ctx, http.MethodPost, "connect", connectRequest{addr}, &p)

@@ -64,7 +64,7 @@ func (h *Home) Keys(ctx context.Context) ([]OwnKey, error) {
 		if !ok {
 			continue
 		}
-		k, err := h.readOwn(f, gpg)
+		k, err := h.readOwn(ctx, f, gpg)
 		if err != nil {
 			return nil, err
 		}
@@ -74,7 +74,9 @@ func (h *Home) Keys(ctx context.Context) ([]OwnKey, error) {
 	return keys, nil
 }
 
-func (h *Home) readOwn(f records.Fingerprint, gpg bool) (OwnKey, error) {
+// readOwn reads an own key, joined with what the index knows of it: a revocation,
+// say.
+func (h *Home) readOwn(ctx context.Context, f records.Fingerprint, gpg bool) (OwnKey, error) {
 	suffix := secretSuffix
 	if gpg {
 		suffix = gpgSuffix
@@ -93,6 +95,15 @@ func (h *Home) readOwn(f records.Fingerprint, gpg bool) (OwnKey, error) {
 	}
 	if k.Fingerprint() != f {
 		return OwnKey{}, fmt.Errorf("read own key %s: the file holds key %s", path, k.Fingerprint())
+	}
+	known, err := h.index.Key(ctx, f)
+	if err != nil {
+		return OwnKey{}, err
+	}
+	if known != nil {
+		if k, err = known.Merge(k); err != nil {
+			return OwnKey{}, fmt.Errorf("read own key %s: %w", path, err)
+		}
 	}
 	return OwnKey{Key: k, GPG: gpg}, nil
 }
@@ -185,16 +196,16 @@ func (h *Home) Default(ctx context.Context) (OwnKey, error) {
 	if f.IsZero() {
 		return OwnKey{}, ErrNoKey
 	}
-	own, err := h.readOwn(f, gpg)
+	own, err := h.readOwn(ctx, f, gpg)
 	own.Default = true
 	return own, err
 }
 
 // OwnKey returns the own key with this fingerprint, or ErrNoKey.
 func (h *Home) OwnKey(ctx context.Context, f records.Fingerprint) (OwnKey, error) {
-	own, err := h.readOwn(f, false)
+	own, err := h.readOwn(ctx, f, false)
 	if errors.Is(err, ErrNoKey) {
-		own, err = h.readOwn(f, true)
+		own, err = h.readOwn(ctx, f, true)
 	}
 	if err != nil {
 		return OwnKey{}, err

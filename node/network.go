@@ -18,6 +18,9 @@ type Network interface {
 	// there. Having nobody to tell is no error: own records wait in the outbox
 	// until a peer is met.
 	Announce(ctx context.Context, ids []cid.Cid) (Announced, error)
+	// AnnounceKey sends what the index knows of a key, such as a revocation, to the
+	// peers that are there. Others get it when they pull.
+	AnnounceKey(ctx context.Context, key records.Fingerprint) (Announced, error)
 	// Fetch brings the whole tree w.Root into the block store of the home. It
 	// calls progress, which may be nil, at most ten times a second and once at
 	// the end; calls do not overlap. The error is an *UnreachableError when

@@ -14,6 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/everythingstays/es/records"
 )
 
 // Seed says which modules a node fetches on its own so that it can serve them.
@@ -222,6 +224,15 @@ func (n *Node) Announce(ctx context.Context, ids []cid.Cid) (Announced, error) {
 		return Announced{}, err
 	}
 	return l.announce(ctx, ids)
+}
+
+// AnnounceKey implements Network.
+func (n *Node) AnnounceKey(ctx context.Context, key records.Fingerprint) (Announced, error) {
+	l, err := n.running(ctx)
+	if err != nil {
+		return Announced{}, err
+	}
+	return l.announceKey(ctx, key)
 }
 
 // Fetch implements Network.

@@ -13,6 +13,7 @@ import (
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
 )
 
 // Peers take 50 records a second and 500 at once from another; announcing stays
@@ -102,6 +103,29 @@ func (l *live) announce(ctx context.Context, ids []cid.Cid) (Announced, error) {
 		}
 	}
 	return Announced{Peers: max(least, 0)}, nil
+}
+
+// announceKey implements Network.AnnounceKey.
+func (l *live) announceKey(ctx context.Context, f records.Fingerprint) (Announced, error) {
+	key, err := l.home.index.Key(ctx, f)
+	if err != nil {
+		return Announced{}, err
+	}
+	if key == nil {
+		return Announced{}, &sign.UnknownKeyError{Fingerprint: f}
+	}
+	if err := l.meet(ctx); err != nil {
+		return Announced{}, err
+	}
+	n, err := l.gossip.PublishKey(ctx, key.Block())
+	if errors.Is(err, gossip.ErrAnnounced) {
+		n, err = len(l.gossip.Peers(gossip.TopicKeys)), nil
+	}
+	if err != nil {
+		return Announced{}, fmt.Errorf("announce key %s: %w", f, err)
+	}
+	l.served.set()
+	return Announced{Peers: n}, nil
 }
 
 // meet waits a moment for a peer that takes records, when there may be one.

@@ -29,6 +29,10 @@ type announceRequest struct {
 	Records []string `json:"records"`
 }
 
+type announceKeyRequest struct {
+	Key records.Fingerprint `json:"key"`
+}
+
 type connectRequest struct {
 	Addr string `json:"addr"`
 }
@@ -128,6 +132,9 @@ func (s *server) routes() http.Handler {
 	}))
 	mux.HandleFunc("POST /v1/survey", answer(func(ctx context.Context, r surveyRequest) ([]Answer, error) {
 		return s.network.Survey(ctx, r.Authors)
+	}))
+	mux.HandleFunc("POST /v1/announce-key", answer(func(ctx context.Context, r announceKeyRequest) (Announced, error) {
+		return s.network.AnnounceKey(ctx, r.Key)
 	}))
 	mux.HandleFunc("POST /v1/fetch", s.fetch)
 	mux.HandleFunc("POST /v1/sync", s.sync)

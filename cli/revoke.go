@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
+)
+
+var revocationReasons = map[string]sign.Reason{
+	"unspecified": sign.NoReason, "superseded": sign.Superseded, "compromised": sign.Compromised, "retired": sign.Retired,
+}
+
+type revokeOptions struct {
+	reason      string
+	text        string
+	certificate string
+	yes         bool
+}
+
+func (a *app) keyRevokeCommand() *cobra.Command {
+	var o revokeOptions
+	cmd := &cobra.Command{
+		Use:   "revoke [FINGERPRINT]",
+		Short: "declare a key of yours void, for ever and for everybody",
+		Long: `Revokes a key. With the reason superseded or retired, what it signed before still
+counts; with compromised or unspecified, nothing does that it ever signed. It cannot
+be undone.
+
+--certificate FILE uses a revocation certificate that was made before, with gpg or
+es: that works for any key, also when its secret is lost.`,
+		Args: arguments(0, 1, "at most one fingerprint"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, ok := revocationReasons[o.reason]; !ok && o.certificate == "" {
+				return usagef(cmd, "--reason %q is none of %s", o.reason, strings.Join(slices.Sorted(maps.Keys(revocationReasons)), ", "))
+			}
+			if o.certificate != "" && len(args) == 0 {
+				return usagef(cmd, "--certificate needs the fingerprint of the key that it revokes")
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runRevoke(cmd.Context(), h, args, o) })
+		},
+	}
+	cmd.Flags().StringVar(&o.reason, "reason", "", "superseded, retired, compromised or unspecified")
+	cmd.Flags().StringVar(&o.text, "text", "", "what you want to say about it")
+	cmd.Flags().StringVar(&o.certificate, "certificate", "", "file with a revocation certificate")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+type revokeJSON struct {
+	Fingerprint records.Fingerprint `json:"fingerprint"`
+	Hard        bool                `json:"hard"`
+	At          time.Time           `json:"at"`
+	Peers       int                 `json:"peers"`
+}
+
+func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revokeOptions) error {
+	key, own, err := a.findKey(ctx, h, args)
+	if err != nil {
+		return err
+	}
+	if known, err := h.Index().Key(ctx, key.Fingerprint()); err != nil {
+		return err
+	} else if known != nil {
+		key = known
+	}
+	revoked, err := a.revokedKey(ctx, h, key, own, o)
+	if err != nil {
+		return err
+	}
+	r, _ := revoked.Revocation()
+	effect := "what it signed before " + r.At.UTC().Format("2006-01-02 15:04") + " still counts"
+	if r.Hard {
+		effect = "NOTHING that it ever signed counts any more"
+	}
+	a.note("this revokes the key")
+	a.note("    %s", grouped(key.Fingerprint()))
+	a.note("    which says it belongs to %s", safe(key.UserID()))
+	a.note("%s; it cannot be undone", effect)
+	ok, err := a.ask("Revoke it?", o.yes, "--yes")
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("nothing was changed")
+	}
+	merged, _, err := h.Index().AddKey(ctx, revoked)
+	if err != nil {
+		return err
+	}
+	told := a.announceKey(ctx, h, merged.Fingerprint())
+	if a.json {
+		return a.emit(revokeJSON{merged.Fingerprint(), r.Hard, r.At.UTC(), told})
+	}
+	a.printf("%s", merged.Fingerprint())
+	return nil
+}
+
+// revokedKey joins the key with a certificate, or with a revocation that its secret
+// makes now.
+func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *node.OwnKey, o revokeOptions) (*sign.Key, error) {
+	if o.certificate != "" {
+		b, err := a.readFile(o.certificate)
+		if err != nil {
+			return nil, err
+		}
+		revoked, err := key.WithRevocation(b)
+		if err != nil {
+			return nil, hinted(err, "a file from gpg's openpgp-revocs.d has a colon before its first line, which must be removed")
+		}
+		return revoked, nil
+	}
+	if own == nil {
+		return nil, hinted(fmt.Errorf("key %s is not yours, so it cannot be revoked without its certificate", key.Fingerprint()), "es key revoke %s --certificate FILE", key.Fingerprint())
+	}
+	if own.GPG {
+		return nil, hinted(fmt.Errorf("gpg holds the secret of key %s", key.Fingerprint()),
+			"gpg --output revoke.asc --gen-revoke %s && es key revoke %s --certificate revoke.asc", key.Fingerprint(), key.Fingerprint())
+	}
+	file, err := h.SecretFile(key.Fingerprint())
+	if err != nil {
+		return nil, err
+	}
+	secret, err := sign.ReadSecretKey(file, a.passphrase)
+	if err != nil {
+		return nil, err
+	}
+	made, err := secret.Revoke(revocationReasons[o.reason], o.text, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return key.Merge(made)
+}
+
+// announceKey tells whoever is there, and returns how many heard it.
+func (a *app) announceKey(ctx context.Context, h *node.Home, key records.Fingerprint) int {
+	const kept = "others get it when they meet this home"
+	if a.offline {
+		a.note("not announced, because of --offline: %s", kept)
+		return 0
+	}
+	network, err := a.join(ctx, h)
+	if err != nil {
+		a.warn("not announced (%s): %s", safe(err.Error()), kept)
+		return 0
+	}
+	told, err := network.AnnounceKey(ctx, key)
+	if closing := network.Close(); err == nil {
+		err = closing
+	}
+	switch {
+	case err != nil:
+		a.warn("announcing failed (%s): %s", safe(err.Error()), kept)
+	case told.Peers == 0:
+		a.note("nobody is connected to hear of it: %s", kept)
+		a.hint("es connect ADDR")
+	default:
+		a.note("announced to %s", plural(int64(told.Peers), "peer"))
+	}
+	return told.Peers
+}

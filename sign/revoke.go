@@ -1,0 +1,85 @@
+package sign
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	pgp "github.com/ProtonMail/go-crypto/openpgp/packet"
+	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
+	"github.com/everythingstays/es/records"
+)
+
+// Reason says why a key is revoked (RFC 9580 section 5.2.3.31).
+type Reason uint8
+
+const (
+	NoReason    Reason = 0 // hard
+	Superseded  Reason = 1 // soft: what was signed before still counts
+	Compromised Reason = 2 // hard: nothing that the key ever signed counts
+	Retired     Reason = 3 // soft
+)
+
+// Revoke returns the key block with a revocation dated at. It cannot be undone
+// once it is known to others. The text is for people and may be empty.
+func (s *SecretKey) Revoke(reason Reason, text string, at time.Time) (*Key, error) {
+	if err := records.CheckText(text, records.MaxText); err != nil {
+		return nil, fmt.Errorf("revoke key: %w", err)
+	}
+	var b bytes.Buffer
+	if err := s.entity.SerializePrivateWithoutSigning(&b, nil); err != nil {
+		return nil, fmt.Errorf("revoke key: %v", err)
+	}
+	e, err := openpgp.ReadEntity(pgp.NewReader(&b)) // s stays as it is
+	if err != nil {
+		return nil, fmt.Errorf("revoke key: %v", err)
+	}
+	if err := e.Revoke(pgp.ReasonForRevocation(reason), text, &pgp.Config{Time: func() time.Time { return at }}); err != nil {
+		return nil, fmt.Errorf("revoke key: %v", err)
+	}
+	revoked, err := newSecretKey(e)
+	if err != nil {
+		return nil, fmt.Errorf("revoke key: %w", err)
+	}
+	return s.key.Merge(revoked.key)
+}
+
+// ErrNotRevoked says that a revocation certificate is not of the key.
+var ErrNotRevoked = errors.New("is no revocation of this key")
+
+// WithRevocation returns the key block joined with a revocation certificate: a file
+// with the signature alone, armored or binary, as gpg makes it; or with the whole
+// revoked key. The secret is not needed (SPEC.md [S48]). The error is ErrNotRevoked
+// when it revokes another key, or none.
+func (k *Key) WithRevocation(file []byte) (*Key, error) {
+	if len(file) > MaxKeyFile {
+		return nil, fmt.Errorf("read revocation: file has %d bytes, the limit is %d", len(file), MaxKeyFile)
+	}
+	b, err := unarmor(file)
+	if err != nil {
+		return nil, fmt.Errorf("read revocation: the file %w", err)
+	}
+	p, _, err := nextPacket(b)
+	if err != nil {
+		return nil, fmt.Errorf("read revocation: the file %w", err)
+	}
+	if p.kind == packetSignature {
+		// A certificate alone speaks of the key that it follows.
+		_, rest, err := nextPacket(k.block)
+		if err != nil {
+			return nil, fmt.Errorf("read revocation: %w", err)
+		}
+		primary := k.block[:len(k.block)-len(rest)]
+		b = bytes.Join([][]byte{primary, b, rest}, nil)
+	}
+	other, err := ReadKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("read revocation: %w", err)
+	}
+	if _, revoked := other.Revocation(); !revoked || other.Fingerprint() != k.Fingerprint() {
+		return nil, fmt.Errorf("read revocation: the file %w %s", ErrNotRevoked, k.Fingerprint())
+	}
+	return k.Merge(other)
+}
