@@ -23,14 +23,18 @@ type kubo struct {
 	addr    string // with the peer id
 }
 
-// newKubo starts a daemon on the loopback interface that knows nobody.
-func newKubo(t testing.TB) *kubo {
+// newKubo starts a daemon on the loopback interface that knows nobody, unless
+// setup has its configuration say otherwise.
+func newKubo(t testing.TB, setup ...func(*kubo)) *kubo {
 	t.Helper()
 	k := &kubo{t: t, program: built(t, buildIPFS), repo: filepath.Join(t.TempDir(), "ipfs")}
 	k.ipfs("init", "--empty-repo", "--profile=test,autoconf-off")
 	k.ipfs("config", "--json", "AutoTLS.Enabled", "false")
 	k.ipfs("config", "--json", "HTTPRetrieval.Enabled", "false")
 	k.ipfs("config", "Routing.Type", "none")
+	for _, change := range setup {
+		change(k)
+	}
 
 	cmd := exec.Command(k.program, "daemon")
 	cmd.Env = environment(k.env())

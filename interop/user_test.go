@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"io"
 	"os"
@@ -19,6 +20,9 @@ type user struct {
 	program string
 	home    string
 	gnupg   string // GNUPGHOME, for those whose keys are in gpg
+	dht     string // what ES_DHT says to all but es node with flags; "" for off
+	netns   string // network namespace, "" for that of the test
+	mdns    string // like dht
 }
 
 func newUser(t testing.TB) *user {
@@ -43,7 +47,7 @@ func newAuthor(t testing.TB, name string) (*user, string) {
 }
 
 func (u *user) env() []string {
-	env := []string{"HOME=" + filepath.Dir(u.home), "ES_HOME=" + u.home, "ES_DHT=off", "ES_MDNS=off"}
+	env := []string{"HOME=" + filepath.Dir(u.home), "ES_HOME=" + u.home, "ES_DHT=" + cmp.Or(u.dht, "off"), "ES_MDNS=" + cmp.Or(u.mdns, "off")}
 	if u.gnupg != "" {
 		env = append(env, "GNUPGHOME="+u.gnupg)
 	}
@@ -56,7 +60,16 @@ func (u *user) try(dir string, args ...string) result {
 	if dir == "" {
 		dir = filepath.Dir(u.home)
 	}
-	return run(u.t, dir, u.env(), u.program, args...)
+	program, args := u.command(args...)
+	return run(u.t, dir, u.env(), program, args...)
+}
+
+// command is how es is started in the user's network.
+func (u *user) command(args ...string) (string, []string) {
+	if u.netns == "" {
+		return u.program, args
+	}
+	return "ip", append([]string{"netns", "exec", u.netns, u.program}, args...)
 }
 
 // es runs es in dir, where it has to succeed, and returns standard output.
@@ -116,12 +129,19 @@ type daemon struct {
 // It is stopped, and has to stop by itself, when the test ends.
 func (u *user) node(args ...string) *daemon {
 	u.t.Helper()
+	return u.daemon(append([]string{"--listen", "/ip4/127.0.0.1/tcp/0"}, args...)...)
+}
+
+// daemon starts es node where its arguments say.
+func (u *user) daemon(args ...string) *daemon {
+	u.t.Helper()
 	logfile, err := os.CreateTemp(filepath.Dir(u.home), "node-*.log")
 	if err != nil {
 		u.t.Fatal(err)
 	}
 	defer logfile.Close()
-	cmd := exec.Command(u.program, append([]string{"node", "--listen", "/ip4/127.0.0.1/tcp/0"}, args...)...)
+	program, args := u.command(append([]string{"node"}, args...)...)
+	cmd := exec.Command(program, args...)
 	cmd.Dir = filepath.Dir(u.home)
 	cmd.Env = environment(u.env())
 	cmd.Stderr = logfile

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,6 +10,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/everythingstays/es/gossip"
 )
@@ -69,6 +72,8 @@ func (d *discovery) run(ctx context.Context) {
 		return
 	}
 	parts.Go(func() { d.watchReach(ctx) })
+	parts.Go(func() { d.watchMoves(ctx) })
+	parts.Go(func() { d.watchDoubles(ctx) })
 	if d.table != nil {
 		parts.Go(func() { d.gather(ctx) })
 		parts.Go(func() { d.offers.run(ctx) })
@@ -164,6 +169,77 @@ func (d *discovery) found(p peer.ID, outbound bool) string {
 		return foundDHT // which dials on its own
 	}
 	return foundIncoming
+}
+
+// watchMoves closes connections that the machine has left behind in another
+// network: they would look alive for a minute, also when it comes back, and nobody
+// would ask who is met again for news.
+func (d *discovery) watchMoves(ctx context.Context) {
+	tick := time.NewTicker(lanWatch)
+	defer tick.Stop()
+	for was := localNetworks(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		is := localNetworks()
+		if is.String() == was.String() {
+			continue
+		}
+		for _, c := range d.live.host.Network().Conns() {
+			if leftBehind(c.LocalMultiaddr(), c.RemoteMultiaddr(), was, is) {
+				if err := c.Close(); err != nil {
+					d.live.log.Debug("close a connection left behind", "peer", c.RemotePeer().String(), "err", err)
+				}
+			}
+		}
+		was = is
+	}
+}
+
+// watchDoubles closes the old connections of peers that have come again: nobody
+// dials a peer that it is connected to, so they are dead, and whatever is sent on
+// them waits in vain.
+func (d *discovery) watchDoubles(ctx context.Context) {
+	for {
+		change := d.live.changed.wait()
+		for _, p := range d.live.host.Network().Peers() {
+			for _, c := range outdated(d.live.host.Network().ConnsToPeer(p)) {
+				if err := c.Close(); err != nil {
+					d.live.log.Debug("close an old connection", "peer", p.String(), "err", err)
+				}
+			}
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// outdated are those of a peer's connections that are older than the newest by more
+// than two that were made at the same time, from both ends, can be.
+func outdated(conns []network.Conn) []network.Conn {
+	var newest time.Time
+	for _, c := range conns {
+		if at := c.Stat().Opened; at.After(newest) {
+			newest = at
+		}
+	}
+	return slices.DeleteFunc(conns, func(c network.Conn) bool { return newest.Sub(c.Stat().Opened) <= dialTimeout })
+}
+
+// leftBehind reports whether a connection cannot go on: its own address is gone, or
+// the network that the peer is in.
+func leftBehind(local, remote ma.Multiaddr, was, is networks) bool {
+	here, err := manet.ToIP(local)
+	if err == nil && was.has(here) && !is.has(here) {
+		return true
+	}
+	there, err := manet.ToIP(remote)
+	return err == nil && was.contains(there) && !is.contains(there)
 }
 
 // watchReach follows what others say about whether they can reach this node.

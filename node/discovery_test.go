@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/zeroconf/v2"
 	ma "github.com/multiformats/go-multiaddr"
@@ -339,5 +340,62 @@ func TestFound(t *testing.T) {
 	})
 	if _, err := os.Stat(filepath.Join(b.home.Dir(), "network")); err == nil {
 		t.Error("the home has settings that nobody made")
+	}
+}
+
+// SPEC N24. Which connections a machine leaves behind when it moves.
+func TestLeftBehind(t *testing.T) {
+	nets := func(all ...string) (n networks) {
+		for _, s := range all {
+			ip, ipnet, err := net.ParseCIDR(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.nets = append(n.nets, &net.IPNet{IP: ip, Mask: ipnet.Mask})
+		}
+		return n
+	}
+	was, is := nets("10.71.0.4/24", "192.0.2.7/24"), nets("10.72.0.4/24", "192.0.2.7/24")
+	for _, c := range []struct {
+		local, remote string
+		want          bool
+	}{
+		{"/ip4/10.71.0.4/tcp/1", "/ip4/10.71.0.1/tcp/4011", true},
+		{"/ip4/10.71.0.4/tcp/1", "/ip4/198.51.100.1/tcp/4011", true},                // through a router that is gone
+		{"/ip4/0.0.0.0/udp/1/quic-v1", "/ip4/10.71.0.1/udp/4011/quic-v1", true},     // QUIC does not say from where
+		{"/ip4/0.0.0.0/udp/1/quic-v1", "/ip4/198.51.100.1/udp/4011/quic-v1", false}, // and may go on
+		{"/ip4/192.0.2.7/tcp/1", "/ip4/192.0.2.9/tcp/4011", false},
+		{"/ip4/192.0.2.7/tcp/1", "/ip4/198.51.100.1/tcp/4011", false},
+		{"/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/4011", false},
+	} {
+		if got := leftBehind(ma.StringCast(c.local), ma.StringCast(c.remote), was, is); got != c.want {
+			t.Errorf("%s to %s is left behind: %v", c.local, c.remote, got)
+		}
+	}
+}
+
+// oldConn is a connection that was opened at some time.
+type oldConn struct {
+	network.Conn
+	at time.Time
+}
+
+func (c oldConn) Stat() network.ConnStats {
+	return network.ConnStats{Stats: network.Stats{Opened: c.at}}
+}
+
+// SPEC N24. Of several connections of one peer the old ones are dead.
+func TestOutdated(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	both := []network.Conn{oldConn{at: now}, oldConn{at: now.Add(time.Second)}}
+	if old := outdated(both); len(old) != 0 {
+		t.Errorf("of two at the same time %v are outdated", old)
+	}
+	again := []network.Conn{oldConn{at: now}, oldConn{at: now.Add(time.Minute)}, oldConn{at: now.Add(time.Second)}}
+	if old := outdated(again); len(old) != 2 || !old[0].Stat().Opened.Equal(now) || !old[1].Stat().Opened.Equal(now.Add(time.Second)) {
+		t.Errorf("%v are outdated", old)
+	}
+	if old := outdated(nil); len(old) != 0 {
+		t.Errorf("of none %v", old)
 	}
 }

@@ -120,7 +120,17 @@ func (n networks) near(ip net.IP) bool {
 	if ip.IsPrivate() || ip.To4() != nil && ip.IsLinkLocalUnicast() {
 		return true
 	}
-	return !ip.IsLinkLocalUnicast() && slices.ContainsFunc(n.nets, func(x *net.IPNet) bool { return x.Contains(ip) })
+	return !ip.IsLinkLocalUnicast() && n.contains(ip)
+}
+
+// contains reports whether ip is in a network of the machine.
+func (n networks) contains(ip net.IP) bool {
+	return slices.ContainsFunc(n.nets, func(x *net.IPNet) bool { return x.Contains(ip) })
+}
+
+// has reports whether ip is the machine's own.
+func (n networks) has(ip net.IP) bool {
+	return slices.ContainsFunc(n.nets, func(x *net.IPNet) bool { return x.IP.Equal(ip) })
 }
 
 // browseLAN asks for the service on all interfaces until ctx ends, and then closes

@@ -101,6 +101,9 @@ func (l *live) announce(ctx context.Context, ids []cid.Cid) (Announced, error) {
 		if least < 0 || n < least {
 			least = n
 		}
+		if r, err := l.home.index.Release(ctx, id); err == nil {
+			l.find.offers.have(r.Body.Module)
+		}
 	}
 	return Announced{Peers: max(least, 0)}, nil
 }
