@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -58,6 +59,11 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	if err != nil {
 		return err
 	}
+	if len(hits) == 0 && !a.offline {
+		if hits, err = a.searchAfresh(ctx, h, query, limit); err != nil {
+			return err
+		}
+	}
 	list := []hitJSON{}
 	for _, hit := range hits {
 		j := hitJSON{
@@ -90,6 +96,29 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 		a.hint("es info %s shows why %s is not let in", first.Name, first.Version)
 	}
 	return nil
+}
+
+// searchAfresh asks peers for records before it searches: nothing may be known here
+// because nobody was asked yet.
+func (a *app) searchAfresh(ctx context.Context, h *node.Home, query string, limit int) ([]index.Hit, error) {
+	network := &joined{app: a, home: h}
+	defer network.close()
+	last, err := h.Synced()
+	if err != nil {
+		return nil, err
+	}
+	// Who was asked a moment ago has said what they know.
+	if time.Since(last) >= newsFresh {
+		n := &news{app: a, home: h, network: network}
+		if err := n.get(ctx, true); err != nil {
+			return nil, err
+		}
+	}
+	view, err := h.View(ctx, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return h.Index().Search(ctx, query, limit, view)
 }
 
 // mark is the first column of a search: how the version stands with this user.

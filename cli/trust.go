@@ -152,6 +152,9 @@ func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which string, e tru
 		return nil
 	}
 	a.note("added to %s", h.TrustPath())
+	if name, err := records.ParseName(string(e.Scopes[0])); err == nil {
+		a.hint("es add %s", name)
+	}
 	return nil
 }
 

@@ -153,7 +153,10 @@ func (x *Index) ended(ctx context.Context, author records.Fingerprint) (time.Tim
 	if err != nil || key == nil {
 		return time.Time{}, err
 	}
-	end, _ := key.Expires()
+	end, expires := key.Expires()
+	if !expires {
+		end = time.Time{}
+	}
 	if r, ok := key.Revocation(); ok && !r.Hard && (end.IsZero() || r.At.Before(end)) {
 		end = r.At
 	}
