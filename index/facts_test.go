@@ -1,0 +1,176 @@
+package index_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// believe is the view of a trust file at a time, with all that the index knows.
+func believe(t *testing.T, x *index.Index, text string, now time.Time) *trust.View {
+	t.Helper()
+	f, err := trust.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := trust.Basis{File: f, Now: now}
+	b.Facts, err = trust.Gather(b, func(authors []records.Fingerprint) (trust.Facts, error) { return x.Facts(t.Context(), authors) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.View()
+}
+
+// What keys say of keys decides, and what was taken back does not.
+func TestFactsDecide(t *testing.T) {
+	ctx := t.Context()
+	x := open(t)
+	root, delegate, heir := newAuthor(t, "root"), newAuthor(t, "delegate"), newAuthor(t, "heir")
+	until := start.AddDate(1, 0, 0).Unix()
+	add(t, x, delegate.says(release("left-pad", "1.0.0", "by the delegate")), heir.says(release("right-pad", "1.0.0", "by the heir")))
+	line := "key " + root.fpr().String() + " * depth=1 follow=yes\n"
+	state := func(name records.Name) trust.State {
+		t.Helper()
+		return must[trust.Decision](t)(x.Decide(ctx, name, "1.0.0", believe(t, x, line, start))).State
+	}
+	if s := state("left-pad"); s != trust.Untrusted {
+		t.Errorf("before it was delegated: %v", s)
+	}
+	grant := root.says(&records.Delegate{To: delegate.fpr(), Scopes: []records.Scope{"left-*"}, Until: until})
+	add(t, x, grant)
+	if s := state("left-pad"); s != trust.Trusted {
+		t.Errorf("delegated: %v", s)
+	}
+	if s := state("right-pad"); s != trust.Untrusted {
+		t.Errorf("outside of what was delegated: %v", s)
+	}
+	add(t, x, root.says(&records.Successor{To: heir.fpr()}))
+	if s := state("right-pad"); s != trust.Untrusted {
+		t.Errorf("one half of a succession: %v", s)
+	}
+	add(t, x, heir.says(&records.Successor{From: root.fpr()}))
+	if s := state("right-pad"); s != trust.Trusted {
+		t.Errorf("succeeded: %v", s)
+	}
+	add(t, x, root.says(&records.Notice{Name: "left-pad", Record: grant.Verified.ID(), NoticeOf: records.Yanked, Text: "a mistake"}))
+	if s := state("left-pad"); s != trust.Untrusted {
+		t.Errorf("taken back: %v", s)
+	}
+	add(t, x, root.says(&records.Notice{Name: "left-pad", Record: grant.Verified.ID(), NoticeOf: records.Yanked}))
+	if s := state("left-pad"); s != trust.Trusted {
+		t.Errorf("the taking back taken back: %v", s)
+	}
+	merged, _, err := x.AddKey(ctx, root.revoked(packet.KeyCompromised, start.Add(time.Hour)))
+	if err != nil || !isRevoked(merged) {
+		t.Fatal(err)
+	}
+	if l, r := state("left-pad"), state("right-pad"); l != trust.Untrusted || r != trust.Untrusted {
+		t.Errorf("after a hard revocation: %v and %v", l, r)
+	}
+}
+
+// An endorsement is a voice, until it is taken back.
+func TestEndorsementsCount(t *testing.T) {
+	ctx := t.Context()
+	x := open(t)
+	ada, bob := newAuthor(t, "ada"), newAuthor(t, "bob")
+	line := "key " + ada.fpr().String() + " hello\nkey " + bob.fpr().String() + " hello\nthreshold 2 hello\n"
+	state := func() trust.State {
+		t.Helper()
+		return must[trust.Decision](t)(x.Decide(ctx, "hello", "1.0.0", believe(t, x, line, start))).State
+	}
+	add(t, x, ada.says(release("hello", "1.0.0", "m")))
+	if s := state(); s != trust.Untrusted {
+		t.Errorf("one voice: %v", s)
+	}
+	vote := bob.says(&records.Endorse{Name: "hello", Version: "1.0.0", Module: module("m"), Claim: records.Reviewed})
+	add(t, x, vote)
+	if s := state(); s != trust.Trusted {
+		t.Errorf("two voices: %v", s)
+	}
+	add(t, x, bob.says(&records.Notice{Name: "hello", Record: vote.Verified.ID(), NoticeOf: records.Yanked, Text: "I had not looked"}))
+	if s := state(); s != trust.Untrusted {
+		t.Errorf("one voice taken back: %v", s)
+	}
+}
+
+// SPEC T41 and T45. What is yanked or new is passed over, and taken when it is asked
+// for by its number.
+func TestResolvePassesOver(t *testing.T) {
+	ctx := t.Context()
+	x := open(t)
+	ada := newAuthor(t, "ada")
+	add(t, x, ada.says(release("hello", "1.0.0", "1")), ada.says(release("hello", "1.1.0", "2")), ada.says(release("hello", "1.2.0", "3")))
+	line := "key " + ada.fpr().String() + " hello\n"
+	chosen := func(constraint, text string, now time.Time) records.Version {
+		t.Helper()
+		r, err := x.Resolve(ctx, "hello", constraint, believe(t, x, text, now))
+		if errors.As(err, new(*index.HeldError)) {
+			return "held"
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Version
+	}
+	add(t, x, ada.says(&records.Notice{Name: "hello", Range: "1.2.0", NoticeOf: records.Yanked, Text: "broken"}))
+	for constraint, want := range map[string]records.Version{"": "1.1.0", "^1.0.0": "1.1.0", "1.2.0": "1.2.0", ">=1.2.0 <1.3.0": "held"} {
+		if got := chosen(constraint, line, start); got != want {
+			t.Errorf("%q chooses %s, want %s", constraint, got, want)
+		}
+	}
+	r := must[index.Resolution](t)(x.Resolve(ctx, "hello", "1.2.0", believe(t, x, line, start)))
+	if len(r.Notices.Yanked) != 1 || r.Notices.Yanked[0].Text != "broken" {
+		t.Errorf("notices: %+v", r.Notices)
+	}
+	// 1.0.0 to 1.2.0 came at start; 1.3.0 two days later.
+	late := ada.says(release("hello", "1.3.0", "4"))
+	late.Source.At = start.Add(48 * time.Hour)
+	add(t, x, late)
+	waits := line + "min-age 3d\n"
+	for _, c := range []struct {
+		constraint string
+		after      time.Duration
+		want       records.Version
+	}{{"", 24 * time.Hour, "held"}, {"1.0.0", 24 * time.Hour, "1.0.0"}, {"", 80 * time.Hour, "1.1.0"}, {"", 130 * time.Hour, "1.3.0"}, {"1.3.0", 80 * time.Hour, "1.3.0"}} {
+		if got := chosen(c.constraint, waits, start.Add(c.after)); got != c.want {
+			t.Errorf("%q after %v chooses %s, want %s", c.constraint, c.after, got, c.want)
+		}
+	}
+}
+
+// SPEC T40. What a retired key is said to have signed, and came long after its end,
+// waits for the user. A key that never ended is never late.
+func TestResolveHoldsLate(t *testing.T) {
+	ctx := t.Context()
+	x := open(t)
+	ada := newAuthor(t, "ada")
+	early, late := ada.says(release("hello", "1.0.0", "1")), ada.says(release("hello", "1.1.0", "2"))
+	late.Source.At = start.Add(60 * 24 * time.Hour)
+	add(t, x, early, late)
+	line := "key " + ada.fpr().String() + " hello\n"
+	now := start.Add(90 * 24 * time.Hour)
+	if r := must[index.Resolution](t)(x.Resolve(ctx, "hello", "1.1.0", believe(t, x, line, now))); r.Decision.Hold != trust.NotHeld {
+		t.Errorf("held: %v", r.Decision.Hold)
+	}
+	if _, _, err := x.AddKey(ctx, ada.revoked(packet.KeyRetired, start.Add(24*time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	var held *index.HeldError
+	if _, err := x.Resolve(ctx, "hello", "1.1.0", believe(t, x, line, now)); !errors.As(err, &held) || held.Decision.Hold != trust.Late {
+		t.Errorf("late: %v", err)
+	}
+	if r := must[index.Resolution](t)(x.Resolve(ctx, "hello", "", believe(t, x, line, now))); r.Version != "1.0.0" {
+		t.Errorf("chooses %s, want 1.0.0", r.Version)
+	}
+	pinned := line + "pin hello 1.1.0 " + module("2").String() + "\n"
+	if r := must[index.Resolution](t)(x.Resolve(ctx, "hello", "1.1.0", believe(t, x, pinned, now))); r.Version != "1.1.0" {
+		t.Errorf("pinned: %s", r.Version)
+	}
+}
