@@ -56,6 +56,7 @@ type lan struct {
 	mu    sync.Mutex
 	pace  bucket
 	tries map[peer.ID]time.Time
+	retry time.Time // when to ask anew because of a peer that was not met; zero for none
 }
 
 func newLAN(l *live, key SwarmKey) *lan {
@@ -159,6 +160,9 @@ func (n *lan) run(ctx context.Context) {
 			n.unchanged(ctx, nets, lanRound)
 			continue
 		}
+		n.mu.Lock()
+		clear(n.tries) // whoever could not be reached from elsewhere can be from here
+		n.mu.Unlock()
 		stop := n.announce(nets)
 		n.stay(ctx, nets, looked)
 		stop()
@@ -206,6 +210,9 @@ func (n *lan) unchanged(ctx context.Context, nets networks, most time.Duration) 
 		case <-tick.C:
 			if n.nets().String() != nets.String() {
 				return false
+			}
+			if n.isRetry() {
+				return true
 			}
 		}
 	}
@@ -281,10 +288,35 @@ func (n *lan) hear(ctx context.Context, nets networks, e *zeroconf.ServiceEntry,
 	}
 	dials.Go(func() {
 		defer func() { <-slots }()
-		if err := n.met(ctx, info, foundLAN, lanDial); err != nil {
+		err := n.met(ctx, info, foundLAN, lanDial)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if err != nil {
 			n.fail("dial a peer on the LAN", "peer", info.ID.String(), "err", err)
+			n.later()
+			return
 		}
+		delete(n.tries, info.ID)
 	})
+}
+
+// later has the LAN asked again for a peer that was not met. It is called with
+// n.mu held.
+func (n *lan) later() {
+	if n.retry.IsZero() {
+		n.retry = time.Now().Add(lanAgain)
+	}
+}
+
+// isRetry reports whether it is time for that.
+func (n *lan) isRetry() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.retry.IsZero() || time.Now().Before(n.retry) {
+		return false
+	}
+	n.retry = time.Time{}
+	return true
 }
 
 // try reports whether p may be dialled now, and notes that it is.
@@ -293,6 +325,7 @@ func (n *lan) try(p peer.ID) bool {
 	defer n.mu.Unlock()
 	now := time.Now()
 	if last, ok := n.tries[p]; ok && now.Sub(last) < lanAgain {
+		n.later()
 		return false
 	}
 	if len(n.tries) >= lanTries {
