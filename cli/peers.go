@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -56,8 +57,15 @@ func (a *app) runPeers(ctx context.Context, n node.Network) error {
 
 // given says what a peer has brought.
 func given(p node.PeerInfo) string {
-	if p.Records == 0 {
+	var what []string
+	if p.Records > 0 {
+		what = append(what, plural(p.Records, "record"))
+	}
+	if p.Received > 0 {
+		what = append(what, bytesText(p.Received))
+	}
+	if len(what) == 0 {
 		return "nothing yet"
 	}
-	return plural(p.Records, "record")
+	return strings.Join(what, ", ")
 }

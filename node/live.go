@@ -318,6 +318,8 @@ func (l *live) peer(p peer.ID) PeerInfo {
 		}
 	}
 	info.Records = l.given.by(p)
+	moved := l.transfer.Stats(p)
+	info.Received, info.Sent = moved.BytesIn, moved.BytesOut
 	info.Gossip = slices.Contains(l.gossip.Mesh(gossip.TopicRecords), p)
 	info.Found = l.find.found(p, info.Outbound)
 	return info

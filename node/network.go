@@ -76,9 +76,11 @@ type PeerInfo struct {
 	Addrs    []string `json:"addrs"` // of the connections, each ending in /p2p/PEER
 	Agent    string   `json:"agent"` // what it calls itself, cleaned for display
 	Outbound bool     `json:"outbound"`
-	Gossip   bool     `json:"gossip"`  // exchanges records with this node, its own and others'
-	Found    string   `json:"found"`   // how: "asked", "remembered", "lan", "dht" or "incoming"
-	Records  int64    `json:"records"` // that came from it first, since this node started
+	Gossip   bool     `json:"gossip"`   // exchanges records with this node, its own and others'
+	Found    string   `json:"found"`    // how: "asked", "remembered", "lan", "dht" or "incoming"
+	Records  int64    `json:"records"`  // that came from it first, since this node started
+	Received int64    `json:"received"` // bytes of modules that came from it by transfer
+	Sent     int64    `json:"sent"`     // likewise, to it
 }
 
 // Status describes a node and its home.

@@ -13,9 +13,7 @@ import (
 // Bounds of the elements of two authors, by keys of v4 and v6.
 var (
 	aliceFrom = "\x04" + repeat("\xa1", 20)
-	aliceTo   = aliceFrom + "\x02"
 	bobFrom   = "\x06" + repeat("\xb0", 32)
-	bobTo     = bobFrom + "\x02"
 )
 
 func repeat(s string, n int) string { return strings.Repeat(s, n) }

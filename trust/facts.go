@@ -83,7 +83,9 @@ func Gather(b Basis, load func(authors []records.Fingerprint) (Facts, error)) (F
 			more.byAuthor(facts)
 		}
 		for _, k := range ask {
-			facts[k] = facts[k] // asked for, even if there is nothing
+			if _, ok := facts[k]; !ok {
+				facts[k] = Facts{} // asked for
+			}
 		}
 		if next = grow(depth, facts, next); len(next) == 0 {
 			break
