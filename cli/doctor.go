@@ -153,6 +153,13 @@ func checkReach(f *findings, s node.Status, answers []node.Answer) {
 	default:
 		f.ok("network", "%s answered; %s", plural(int64(len(answers)), "es node"), daemon)
 	}
+	switch {
+	case !s.Daemon:
+	case s.Reachability == "private":
+		f.warn("reach", "forward a port to this machine, or leave it: others still reach it through peers", "not reachable from outside; meets peers by %s", meetText(s))
+	default:
+		f.ok("reach", "%s from outside; meets peers by %s", s.Reachability, meetText(s))
+	}
 	if s.Pending > 0 {
 		f.warn("outbox", "es connect ADDR", "%s of yours that nobody has heard of yet", plural(s.Pending, "record"))
 	}

@@ -39,7 +39,7 @@ func (a *app) runStatus(ctx context.Context, n node.Network) error {
 		a.printf("address   %s", safe(addr))
 	}
 	a.printf("peers     %d connected", s.Peers)
-	a.printf("reach     %s", reachText(s))
+	a.printf("reach     %s from outside; meets peers by %s", s.Reachability, meetText(s))
 	a.printf("index     %s by %s, %s", plural(s.Records, "record"), plural(s.Authors, "author"), plural(s.Releases, "release"))
 	switch {
 	case s.Synced.IsZero():
@@ -53,8 +53,8 @@ func (a *app) runStatus(ctx context.Context, n node.Network) error {
 	return nil
 }
 
-// reachText says who can find the node.
-func reachText(s node.Status) string {
+// meetText says how the node finds others, and others find it.
+func meetText(s node.Status) string {
 	var ways []string
 	if s.Private {
 		ways = append(ways, "a private network alone")
@@ -65,8 +65,5 @@ func reachText(s node.Status) string {
 	if s.DHT.Network != node.DHTOff && s.DHT.Network != "" {
 		ways = append(ways, fmt.Sprintf("the %s DHT (%s)", s.DHT.Network, plural(int64(s.DHT.Peers), "peer")))
 	}
-	if len(ways) == 0 {
-		ways = append(ways, "known addresses")
-	}
-	return s.Reachability + " from outside; meets peers through " + strings.Join(ways, ", ")
+	return strings.Join(append(ways, "known addresses"), ", ")
 }
