@@ -278,6 +278,8 @@ type trustJSON struct {
 	Denied      bool                `json:"denied,omitempty"`
 	Own         bool                `json:"own,omitempty"`
 	Line        int                 `json:"line,omitempty"`
+	Names       int                 `json:"names"`    // that the line lets something in of now
+	Versions    int                 `json:"versions"` // that it lets in
 }
 
 func entryJSON(e trust.Entry, key *sign.Key) trustJSON {
@@ -311,6 +313,9 @@ func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
 	if err != nil {
 		return err
 	}
+	if err := letIn(ctx, h, list); err != nil {
+		return err
+	}
 	if a.json {
 		return a.emit(list)
 	}
@@ -333,9 +338,10 @@ func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
 		if label == "" {
 			label = t.UID
 		}
-		rows = append(rows, []string{t.Fingerprint.String(), safe(label), strings.Join(what, " ")})
+		rows = append(rows, []string{t.Fingerprint.String(), safe(label), strings.Join(what, " "), letInText(t)})
 	}
 	a.table(rows)
+	a.printRules(file)
 	for _, w := range file.Warnings() {
 		a.warn("%s: %s", h.TrustPath(), safe(w))
 	}
@@ -346,6 +352,51 @@ func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
 		a.note("from %s, which you may edit", h.TrustPath())
 	}
 	return nil
+}
+
+// letIn fills in how much each line lets in.
+func letIn(ctx context.Context, h *node.Home, list []trustJSON) error {
+	view, err := h.View(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	keys, err := h.Authors(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	lines, err := h.Index().LetIn(ctx, view, keys)
+	if err != nil {
+		return err
+	}
+	for i, t := range list {
+		if !t.Denied {
+			list[i].Names, list[i].Versions = lines[t.Line].Names, lines[t.Line].Versions
+		}
+	}
+	return nil
+}
+
+func letInText(t trustJSON) string {
+	switch {
+	case t.Denied:
+		return ""
+	case t.Versions == 0:
+		return "lets in nothing now"
+	}
+	return fmt.Sprintf("lets in %s of %s", plural(int64(t.Versions), "version"), plural(int64(t.Names), "name"))
+}
+
+// printRules shows the lines that are not about one key.
+func (a *app) printRules(file *trust.File) {
+	for _, t := range file.Thresholds() {
+		a.printf("threshold  %d keys must agree about %s", t.Keys, t.Scope)
+	}
+	for _, p := range file.Pins() {
+		a.printf("pin        %s@%s is %s", p.Name, p.Version, p.Module)
+	}
+	if m, ok := file.MinAge(); ok {
+		a.printf("min-age    %s", m.Age)
+	}
 }
 
 func trustLines(ctx context.Context, h *node.Home, file *trust.File) ([]trustJSON, error) {

@@ -102,6 +102,16 @@ func (s *syncer) scope(ctx context.Context, all bool) (scope reconcile.Scope, wi
 // maxAuthors bounds the authors that one pull asks for.
 const maxAuthors = 10_000
 
+// Authors returns whose records a node of this home pulls, sorted: the own keys, those
+// that the trust file lists, and whom these lead to.
+func (h *Home) Authors(ctx context.Context, now time.Time) ([]records.Fingerprint, error) {
+	f, err := h.Trust()
+	if err != nil {
+		return nil, err
+	}
+	return h.authors(ctx, f, now)
+}
+
 // authors returns whose records a node of this home pulls, sorted: of the own
 // keys, of those that the trust file lists, and of those to whom these delegate
 // or who are to follow them.

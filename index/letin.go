@@ -1,0 +1,62 @@
+package index
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// LetIn is how much a line of a trust file lets in by what is known now.
+type LetIn struct {
+	Names    int
+	Versions int
+}
+
+// LetIn counts, by line of the user's trust file, the trusted versions that a claim
+// which counts by that line is about; line 0 is the own keys. Only names that one of
+// the keys has released are looked at: name all whom the file leads to.
+func (x *Index) LetIn(ctx context.Context, view *trust.View, keys []records.Fingerprint) (map[int]LetIn, error) {
+	names := map[records.Name]bool{}
+	for _, key := range keys {
+		all, err := x.Statements(ctx, key, "release")
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range all {
+			if r, ok := s.Record.Body.(*records.Release); ok {
+				names[r.Name] = true
+			}
+		}
+	}
+	lines := map[int]LetIn{}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		c, err := x.claimed(ctx, name, view)
+		if err != nil {
+			return nil, err
+		}
+		versions := map[int]int{}
+		for v, claims := range c.claims {
+			d := view.Decide(name, v, claims)
+			if d.State != trust.Trusted {
+				continue
+			}
+			by := map[int]bool{}
+			for _, claim := range d.Claims {
+				if claim.Module == d.Module && !claim.Project && (claim.Effect == trust.Counts || claim.Effect == trust.Pinned) {
+					by[claim.Line] = true
+				}
+			}
+			for line := range by {
+				versions[line]++
+			}
+		}
+		for line, n := range versions {
+			l := lines[line]
+			lines[line] = LetIn{l.Names + 1, l.Versions + n}
+		}
+	}
+	return lines, nil
+}
