@@ -19,9 +19,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/pnet"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
@@ -33,14 +36,21 @@ import (
 // connections are let in, and one more every 5 s after 16, from loopback any
 // number: the resource manager's own defaults.
 const (
-	connsLow    = 64 // the connection manager closes idle connections down to this
-	connsHigh   = 96 // ... when there are more than this
-	connsGrace  = 20 * time.Second
-	maxConns    = 256 // at once, so that new ones get in before old ones are closed
-	maxInbound  = 192
-	maxStreams  = 8192 // from peers
-	maxPerPeer  = 64   // streams from one peer
-	maxMemory   = 256 << 20
+	connsLow       = 64 // the connection manager closes idle connections down to this
+	connsHigh      = 96 // ... when there are more than this
+	connsGrace     = 20 * time.Second
+	maxConns       = 192 // at once, so that new ones get in before old ones are closed
+	maxInbound     = 128
+	maxStreams     = 8192 // from peers
+	maxPerPeer     = 32   // streams from one peer
+	maxPerProtocol = 8    // of them of one protocol
+	maxPerService  = 8    // of them of identify, or ping
+	// What the resource manager counts is what peers could have in flight, 256 KiB
+	// for each stream, and not what is used. Where it is used up yamux closes
+	// connections, of whoever comes next: so it must suffice for all at once.
+	peerMemory  = 10 << 20
+	maxMemory   = maxInbound*peerMemory + 128<<20
+	scaleMemory = 256 << 20
 	maxFiles    = 512
 	dialTimeout = 10 * time.Second
 )
@@ -122,14 +132,24 @@ func (n *Node) listensOutside() bool {
 func newResources() (network.ResourceManager, error) {
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
+	shared := rcmgr.ResourceLimits{StreamsInbound: maxInbound * maxPerService, StreamsOutbound: maxInbound * maxPerService, Streams: 2 * maxInbound * maxPerService, Memory: maxMemory}
+	own := rcmgr.ResourceLimits{StreamsInbound: maxPerService, StreamsOutbound: maxPerService, Streams: 2 * maxPerService}
 	fixed := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
 			Conns: maxConns, ConnsInbound: maxInbound, ConnsOutbound: maxInbound,
 			Streams: 2 * maxStreams, StreamsInbound: maxStreams, StreamsOutbound: maxStreams,
 			Memory: maxMemory, FD: maxFiles,
 		},
-		PeerDefault: rcmgr.ResourceLimits{StreamsInbound: maxPerPeer},
-	}.Build(limits.Scale(maxMemory, maxFiles))
+		PeerDefault: rcmgr.ResourceLimits{StreamsInbound: maxPerPeer, Memory: peerMemory},
+		// Of each protocol all peers together may have what each of them may, so that
+		// no crowd takes the last stream from the others.
+		ProtocolDefault:     rcmgr.ResourceLimits{StreamsInbound: maxInbound * maxPerProtocol, Streams: 2 * maxInbound * maxPerProtocol, Memory: maxMemory},
+		ProtocolPeerDefault: rcmgr.ResourceLimits{StreamsInbound: maxPerProtocol},
+		Protocol:            map[protocol.ID]rcmgr.ResourceLimits{identify.ID: shared, identify.IDPush: shared, ping.ID: shared},
+		ProtocolPeer:        map[protocol.ID]rcmgr.ResourceLimits{identify.ID: own, identify.IDPush: own, ping.ID: own},
+		Service:             map[string]rcmgr.ResourceLimits{identify.ServiceName: shared, ping.ServiceName: shared},
+		ServicePeer:         map[string]rcmgr.ResourceLimits{identify.ServiceName: own, ping.ServiceName: own},
+	}.Build(limits.Scale(scaleMemory, maxFiles))
 	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(fixed), rcmgr.WithMetricsDisabled())
 	if err != nil {
 		return nil, fmt.Errorf("make resource manager: %w", err)

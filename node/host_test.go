@@ -92,7 +92,7 @@ func TestHostLimits(t *testing.T) {
 			defer scope.Done()
 		}
 	}
-	// From everywhere together 192, so that new ones get in before old ones are closed.
+	// From everywhere together 128, so that new ones get in before old ones are closed.
 	all := 0
 	for i := range 2 * maxInbound {
 		scope, err := h.Network().ResourceManager().OpenConnection(1, true, ma.StringCast(fmt.Sprintf("/ip4/198.51.%d.%d/tcp/1", i/250, i%250)))

@@ -67,7 +67,7 @@ func TestStalledStreams(t *testing.T) {
 	drop(first)
 	before := runtime.NumGoroutine()
 
-	hostile, streams := stall(t, n, 13)
+	hostile, streams := stall(t, n, 20)
 	if streams < 500 {
 		t.Fatalf("opened %d streams", streams)
 	}
