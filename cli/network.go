@@ -143,5 +143,8 @@ func (a *app) join(ctx context.Context, h *node.Home) (node.Network, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.offline {
+		cfg.Alone, cfg.MDNS, cfg.DHT = true, false, node.DHTOff
+	}
 	return node.Join(ctx, h, cfg)
 }

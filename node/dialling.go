@@ -71,6 +71,9 @@ type candidate struct {
 // for.
 func (l *live) candidates(skip func(peer.ID) bool) []candidate {
 	var out []candidate
+	if l.node.cfg.Alone {
+		return nil
+	}
 	for _, info := range l.node.bootstrap {
 		if skip(info.ID) {
 			continue

@@ -45,6 +45,8 @@ type Config struct {
 	// nowhere unless Listen says so, offers no local API, and may run beside a
 	// daemon.
 	Ephemeral bool
+	// Alone is a node that dials nobody and looks for nobody.
+	Alone bool
 }
 
 // Node is one participant in the network, with the records, blocks and trust of

@@ -45,7 +45,6 @@ type villager struct {
 	node   *Node // nil while it is away
 	stop   func()
 
-	mu        sync.Mutex
 	published []cid.Cid
 }
 
