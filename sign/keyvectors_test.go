@@ -28,7 +28,20 @@ func keyVectors(t *testing.T) []vector {
 	}
 	list = append(list, badPrimaries(t)...)
 	list = append(list, readVectors(t, f, s)...)
+	list = append(list, revocationVectors(t)...)
 	return append(list, mergeVectors(t)...)
+}
+
+// revocationVectors join a key block with a revocation certificate alone.
+func revocationVectors(t *testing.T) []vector {
+	f, other := newForger(t, "eddsa-v4"), newForger(t, "eddsa-v4")
+	P, main, hard := f.primary(), f.main(keyTime), f.revoke(recTime, 2)
+	return []vector{
+		{"revocation-alone", "ok", "S48", "a revocation certificate, made while the secret was there",
+			map[string][]byte{"key.hex": subs(P, main), "certificate.hex": hard, "merged.hex": subs(P, hard, main)}},
+		{"revocation-of-another", "key-block-error", "S48", "the revocation certificate of another key",
+			map[string][]byte{"key.hex": other.block(), "certificate.hex": hard}},
+	}
 }
 
 type blockCase struct {

@@ -51,8 +51,8 @@ var ErrNotRevoked = errors.New("is no revocation of this key")
 
 // WithRevocation returns the key block joined with a revocation certificate: a file
 // with the signature alone, armored or binary, as gpg makes it; or with the whole
-// revoked key. The secret is not needed (SPEC.md [S48]). The error is ErrNotRevoked
-// when it revokes another key, or none.
+// revoked key. The secret is not needed (SPEC.md [S48]). The error is a
+// *KeyBlockError, and ErrNotRevoked when the file revokes another key, or none.
 func (k *Key) WithRevocation(file []byte) (*Key, error) {
 	if len(file) > MaxKeyFile {
 		return nil, fmt.Errorf("read revocation: file has %d bytes, the limit is %d", len(file), MaxKeyFile)
@@ -79,7 +79,7 @@ func (k *Key) WithRevocation(file []byte) (*Key, error) {
 		return nil, fmt.Errorf("read revocation: %w", err)
 	}
 	if _, revoked := other.Revocation(); !revoked || other.Fingerprint() != k.Fingerprint() {
-		return nil, fmt.Errorf("read revocation: the file %w %s", ErrNotRevoked, k.Fingerprint())
+		return nil, fmt.Errorf("read revocation: %w", badKey("S48", "%w %s", ErrNotRevoked, k.Fingerprint()))
 	}
 	return k.Merge(other)
 }

@@ -36,7 +36,7 @@ type vector struct {
 
 var sectionOrder = []string{
 	"record.json", "record.cbor.hex", "record.cid", "envelope.cbor.hex", "key.hex", "newer.hex",
-	"export.hex", "other.hex", "merged.hex",
+	"export.hex", "other.hex", "certificate.hex", "merged.hex",
 }
 
 func (v vector) archive() []byte {
@@ -178,6 +178,9 @@ func runKeyVector(t *testing.T, v vector) {
 	k, err := read(v.sections[section])
 	if err == nil && v.sections["other.hex"] != nil {
 		k, err = k.Merge(mustParse(t, v.sections["other.hex"]))
+	}
+	if err == nil && v.sections["certificate.hex"] != nil {
+		k, err = k.WithRevocation(v.sections["certificate.hex"])
 	}
 	checkVector(t, v, err)
 	if want := v.sections["merged.hex"]; err == nil && want != nil && !bytes.Equal(k.Block(), want) {
