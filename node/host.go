@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ipfs/boxo/bitswap/network/bsnet"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -42,13 +43,14 @@ const (
 	maxConns       = 192 // at once, so that new ones get in before old ones are closed
 	maxInbound     = 128
 	maxStreams     = 8192 // from peers
-	maxPerPeer     = 32   // streams from one peer
+	maxPerPeer     = 64   // streams from one peer
 	maxPerProtocol = 8    // of them of one protocol
+	maxPerBitswap  = 32   // of them of bitswap, which opens one for each message
 	maxPerService  = 8    // of them of identify, or ping
 	// What the resource manager counts is what peers could have in flight, 256 KiB
 	// for each stream, and not what is used. Where it is used up yamux closes
 	// connections, of whoever comes next: so it must suffice for all at once.
-	peerMemory  = 10 << 20
+	peerMemory  = 20 << 20
 	maxMemory   = maxInbound*peerMemory + 128<<20
 	scaleMemory = 256 << 20
 	maxFiles    = 512
@@ -133,6 +135,8 @@ func newResources() (network.ResourceManager, error) {
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
 	shared := rcmgr.ResourceLimits{StreamsInbound: maxInbound * maxPerService, StreamsOutbound: maxInbound * maxPerService, Streams: 2 * maxInbound * maxPerService, Memory: maxMemory}
+	bitswap := rcmgr.ResourceLimits{StreamsInbound: maxInbound * maxPerBitswap, Streams: 2 * maxInbound * maxPerBitswap, Memory: maxMemory}
+	ownBitswap := rcmgr.ResourceLimits{StreamsInbound: maxPerBitswap}
 	own := rcmgr.ResourceLimits{StreamsInbound: maxPerService, StreamsOutbound: maxPerService, Streams: 2 * maxPerService}
 	fixed := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
@@ -145,10 +149,12 @@ func newResources() (network.ResourceManager, error) {
 		// no crowd takes the last stream from the others.
 		ProtocolDefault:     rcmgr.ResourceLimits{StreamsInbound: maxInbound * maxPerProtocol, Streams: 2 * maxInbound * maxPerProtocol, Memory: maxMemory},
 		ProtocolPeerDefault: rcmgr.ResourceLimits{StreamsInbound: maxPerProtocol},
-		Protocol:            map[protocol.ID]rcmgr.ResourceLimits{identify.ID: shared, identify.IDPush: shared, ping.ID: shared},
-		ProtocolPeer:        map[protocol.ID]rcmgr.ResourceLimits{identify.ID: own, identify.IDPush: own, ping.ID: own},
-		Service:             map[string]rcmgr.ResourceLimits{identify.ServiceName: shared, ping.ServiceName: shared},
-		ServicePeer:         map[string]rcmgr.ResourceLimits{identify.ServiceName: own, ping.ServiceName: own},
+		Protocol: map[protocol.ID]rcmgr.ResourceLimits{identify.ID: shared, identify.IDPush: shared, ping.ID: shared,
+			bsnet.ProtocolBitswap: bitswap, bsnet.ProtocolBitswapOneOne: bitswap, bsnet.ProtocolBitswapOneZero: bitswap, bsnet.ProtocolBitswapNoVers: bitswap},
+		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{identify.ID: own, identify.IDPush: own, ping.ID: own,
+			bsnet.ProtocolBitswap: ownBitswap, bsnet.ProtocolBitswapOneOne: ownBitswap, bsnet.ProtocolBitswapOneZero: ownBitswap, bsnet.ProtocolBitswapNoVers: ownBitswap},
+		Service:     map[string]rcmgr.ResourceLimits{identify.ServiceName: shared, ping.ServiceName: shared},
+		ServicePeer: map[string]rcmgr.ResourceLimits{identify.ServiceName: own, ping.ServiceName: own},
 	}.Build(limits.Scale(scaleMemory, maxFiles))
 	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(fixed), rcmgr.WithMetricsDisabled())
 	if err != nil {
