@@ -255,31 +255,32 @@ func TestAnnouncements(t *testing.T) {
 // SPEC D10. A machine that moves to another LAN is announced anew there.
 func TestRoaming(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var dials atomic.Int64
-		looks := 0
-		l := fakeLAN(t, &dials, func(chan<- *zeroconf.ServiceEntry) { looks++ })
-		here := l.nets()
-		l.nets = func() networks { return here }
+		var dials, looks atomic.Int64
+		l := fakeLAN(t, &dials, func(chan<- *zeroconf.ServiceEntry) { looks.Add(1) })
+		start := l.nets()
+		var here atomic.Pointer[networks]
+		here.Store(&start)
+		l.nets = func() networks { return *here.Load() }
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { l.run(ctx); close(done) }()
 		time.Sleep(time.Minute)
-		if looks != 1 {
-			t.Errorf("%d looks in a minute", looks)
+		if n := looks.Load(); n != 1 {
+			t.Errorf("%d looks in a minute", n)
 		}
 		_, there, err := net.ParseCIDR("10.9.0.0/16")
 		if err != nil {
 			t.Fatal(err)
 		}
-		here = networks{ifaces: here.ifaces, v4: true, nets: []*net.IPNet{there}}
+		here.Store(&networks{ifaces: start.ifaces, v4: true, nets: []*net.IPNet{there}})
 		time.Sleep(2 * lanWatch)
-		if looks != 2 {
-			t.Errorf("%d looks after moving", looks)
+		if n := looks.Load(); n != 2 {
+			t.Errorf("%d looks after moving", n)
 		}
-		here = networks{} // no network at all
+		here.Store(&networks{}) // no network at all
 		time.Sleep(lanRound)
-		if looks != 2 {
-			t.Errorf("%d looks with no network", looks)
+		if n := looks.Load(); n != 2 {
+			t.Errorf("%d looks with no network", n)
 		}
 		cancel()
 		<-done

@@ -180,7 +180,7 @@ func TestFetchBounds(t *testing.T) {
 			if _, err := client.fetch(small, server); !errors.As(err, &rule) || rule.Rule != "M26" {
 				t.Errorf("%s: %v", name, err)
 			}
-			if client.offences > 0 {
+			if client.offences.Load() > 0 {
 				t.Errorf("%s: the peer is blamed", name)
 			}
 			if complete, err := client.fetch(bounds, server); !complete || err != nil {
@@ -197,8 +197,8 @@ func TestFetchIntoFullStore(t *testing.T) {
 		store := newMemory()
 		store.full = errors.New("no space left")
 		server, client := start(t, hosts[0], blocks), start(t, hosts[1], store)
-		if _, err := client.fetch(bounds, server); !errors.Is(err, store.full) || client.offences > 0 {
-			t.Errorf("fetch: %v, %d offences", err, client.offences)
+		if _, err := client.fetch(bounds, server); !errors.Is(err, store.full) || client.offences.Load() > 0 {
+			t.Errorf("fetch: %v, %d offences", err, client.offences.Load())
 		}
 	})
 }

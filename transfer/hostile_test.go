@@ -71,7 +71,7 @@ func TestThreat45(t *testing.T) {
 				if err := client.whole(bounds); err != nil {
 					t.Errorf("%s, round %d: %v", name, round, err)
 				}
-				spoiled += client.offences
+				spoiled += int(client.offences.Load())
 				if time.Since(begin) > stealAfter {
 					spoiled++
 				}

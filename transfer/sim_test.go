@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,13 +168,13 @@ type node struct {
 	*Exchange
 	t        *testing.T
 	store    *memory
-	offences int
+	offences atomic.Int64
 }
 
 func start(t *testing.T, h host.Host, store *memory) *node {
 	t.Helper()
 	n := &node{t: t, store: store}
-	n.Exchange = New(h, Config{Store: store, Offence: func(peer.ID, error) { n.offences++ }})
+	n.Exchange = New(h, Config{Store: store, Offence: func(peer.ID, error) { n.offences.Add(1) }})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()

@@ -130,8 +130,8 @@ func offended(t *testing.T, name string, v vector) {
 		})
 		client := start(t, hosts[1], newMemory())
 		complete, err := client.fetch(modules.Unbounded(asked[0].cid(false)), &node{Exchange: &Exchange{host: hosts[0]}})
-		if complete || err != nil || client.offences != 1 {
-			t.Errorf("%s: complete %v, %v, %d offences", name, complete, err, client.offences)
+		if complete || err != nil || client.offences.Load() != 1 {
+			t.Errorf("%s: complete %v, %v, %d offences", name, complete, err, client.offences.Load())
 		}
 		if client.store.bad > 0 {
 			t.Errorf("%s: %d bad blocks are stored", name, client.store.bad)
