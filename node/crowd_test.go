@@ -23,6 +23,10 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 )
 
+// raceEnabled is set in builds with the race detector, which take several times as
+// much memory.
+var raceEnabled bool
+
 // TestMain makes this program a node when ES_TEST_NODE names a home: some tests
 // measure a process of its own.
 func TestMain(m *testing.M) {
@@ -210,7 +214,7 @@ func TestHostileCrowd(t *testing.T) {
 	if c.opened.Load() < int64(dialers) {
 		t.Errorf("only %d hostile streams were opened", c.opened.Load())
 	}
-	if peak > 512<<20 {
+	if peak > 512<<20 && !raceEnabled {
 		t.Errorf("the node had %d MiB", peak>>20)
 	}
 	if full && p99 > time.Second {

@@ -144,6 +144,8 @@ func newResources() (network.ResourceManager, error) {
 			Streams: 2 * maxStreams, StreamsInbound: maxStreams, StreamsOutbound: maxStreams,
 			Memory: maxMemory, FD: maxFiles,
 		},
+		// Streams that have no protocol yet: each peer's share bounds them too.
+		Transient:   rcmgr.ResourceLimits{Streams: 2 * maxStreams, StreamsInbound: maxStreams, StreamsOutbound: maxStreams, Memory: maxMemory},
 		PeerDefault: rcmgr.ResourceLimits{StreamsInbound: maxPerPeer, Memory: peerMemory},
 		// Of each protocol all peers together may have what each of them may, so that
 		// no crowd takes the last stream from the others.
