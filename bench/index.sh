@@ -10,4 +10,4 @@ cd "$(dirname "$0")/.."
 
 ES_FULL=1 go test -run '^$' -bench '^BenchmarkSet$' -benchtime 1s -timeout 60m ./index
 go test -run '^$' -bench '^BenchmarkKeyChange$' -benchtime 3x -timeout 60m ./index
-go test -run '^TestStrangersFlood$' -v -timeout 120m ./index -flood "${1:-200000}"
+go test -run '^TestThreat27StrangersFlood$' -v -timeout 120m ./index -flood "${1:-200000}"

@@ -344,11 +344,11 @@ func TestStrangersKeyWithoutRecord(t *testing.T) {
 	}
 }
 
-var flood = flag.Int("flood", 0, "how many records TestStrangersFlood adds")
+var flood = flag.Int("flood", 0, "how many records TestThreat27StrangersFlood adds")
 
-// TestStrangersFlood: strangers with many keys say very much, while a trusted
+// TestThreat27StrangersFlood: strangers with many keys say very much, while a trusted
 // author publishes beside every batch of theirs.
-func TestStrangersFlood(t *testing.T) {
+func TestThreat27StrangersFlood(t *testing.T) {
 	n, limit := 2000, index.StrangersLimit{Records: 700}
 	if full {
 		n, limit = 1_000_000, index.StrangersLimit{}
