@@ -106,24 +106,29 @@ func (j *judge) frame(ctx context.Context, m gossip.Message) gossip.Outcome {
 // open verifies the frame by its key block and by what the index knows of the
 // key, such as a revocation that the block leaves out.
 func (j *judge) open(ctx context.Context, f records.Frame, author records.Fingerprint) (*sign.Key, sign.Verified, error) {
-	key, err := sign.ParseKey(f.Key)
+	key, _, err := j.join(ctx, f.Key, author)
 	if err != nil {
 		return nil, sign.Verified{}, err
-	}
-	if key.Fingerprint() != author {
-		return nil, sign.Verified{}, &foreignKeyError{key.Fingerprint(), author}
-	}
-	have, err := j.index.Key(ctx, author)
-	if err != nil {
-		return nil, sign.Verified{}, err
-	}
-	if have != nil {
-		if key, err = have.Merge(key); err != nil {
-			return nil, sign.Verified{}, err
-		}
 	}
 	v, err := sign.Open(f.Envelope, sign.KeyRing{author: key})
 	return key, v, err
+}
+
+// join reads a key block of an author, joined with what the index knows of the key,
+// if it does.
+func (j *judge) join(ctx context.Context, block []byte, author records.Fingerprint) (key *sign.Key, known bool, err error) {
+	if key, err = sign.ParseKey(block); err != nil {
+		return nil, false, err
+	}
+	if key.Fingerprint() != author {
+		return nil, false, &foreignKeyError{key.Fingerprint(), author}
+	}
+	have, err := j.index.Key(ctx, author)
+	if err != nil || have == nil {
+		return key, false, err
+	}
+	key, err = have.Merge(key)
+	return key, true, err
 }
 
 // foreignKeyError says that a frame brings another key than its record's.

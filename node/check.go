@@ -64,14 +64,7 @@ func CheckHome(ctx context.Context, h *Home, now time.Time) (HomeCheck, error) {
 		return c, err
 	}
 	for _, k := range own {
-		known, err := h.index.Key(ctx, k.Fingerprint())
-		if err != nil {
-			return c, err
-		}
-		if known == nil {
-			known = k.Key
-		}
-		c.OwnKeys = append(c.OwnKeys, checkKey(known))
+		c.OwnKeys = append(c.OwnKeys, checkKey(k.Key))
 	}
 	return c, c.authors(ctx, h, now)
 }

@@ -113,24 +113,12 @@ func (b *batch) stands(author records.Fingerprint) standing {
 
 // key joins a key block with what is known of the key.
 func (b *batch) key(ctx context.Context, author records.Fingerprint, block []byte) error {
-	key, err := sign.ParseKey(block)
+	key, known, err := b.judge.join(ctx, block, author)
 	if err != nil {
 		return err
-	}
-	if key.Fingerprint() != author {
-		return &foreignKeyError{key.Fingerprint(), author}
-	}
-	have, err := b.judge.index.Key(ctx, author)
-	if err != nil {
-		return err
-	}
-	if have != nil {
-		if key, err = have.Merge(key); err != nil {
-			return err
-		}
 	}
 	b.keys[author] = key
-	if have != nil || b.stands(author).trusted {
+	if known || b.stands(author).trusted {
 		b.alone = append(b.alone, key)
 		return nil
 	}
