@@ -302,7 +302,12 @@ func (p *publication) newestBefore(m *modules.Module) records.Version {
 // announce tells whoever is there and returns how many heard it. Records that
 // nobody heard wait in the outbox.
 func (a *app) announce(ctx context.Context, h *node.Home, ids []cid.Cid) int {
-	const kept = "it is kept, and spreads when a peer is met"
+	return a.tell(ctx, h, "it is kept, and spreads when a peer is met", func(n node.Network) (node.Announced, error) { return n.Announce(ctx, ids) })
+}
+
+// tell joins the network to say something, and returns how many heard it. kept says
+// what becomes of it when nobody did.
+func (a *app) tell(ctx context.Context, h *node.Home, kept string, say func(node.Network) (node.Announced, error)) int {
 	if a.offline {
 		a.note("not announced, because of --offline: %s", kept)
 		return 0
@@ -312,7 +317,7 @@ func (a *app) announce(ctx context.Context, h *node.Home, ids []cid.Cid) int {
 		a.warn("not announced (%s): %s", safe(err.Error()), kept)
 		return 0
 	}
-	told, err := network.Announce(ctx, ids)
+	told, err := say(network)
 	if closing := network.Close(); err == nil {
 		err = closing
 	}

@@ -68,11 +68,6 @@ func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revo
 	if err != nil {
 		return err
 	}
-	if known, err := h.Index().Key(ctx, key.Fingerprint()); err != nil {
-		return err
-	} else if known != nil {
-		key = known
-	}
 	revoked, err := a.revokedKey(ctx, h, key, own, o)
 	if err != nil {
 		return err
@@ -143,28 +138,5 @@ func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *
 
 // announceKey tells whoever is there, and returns how many heard it.
 func (a *app) announceKey(ctx context.Context, h *node.Home, key records.Fingerprint) int {
-	const kept = "others get it when they meet this home"
-	if a.offline {
-		a.note("not announced, because of --offline: %s", kept)
-		return 0
-	}
-	network, err := a.join(ctx, h)
-	if err != nil {
-		a.warn("not announced (%s): %s", safe(err.Error()), kept)
-		return 0
-	}
-	told, err := network.AnnounceKey(ctx, key)
-	if closing := network.Close(); err == nil {
-		err = closing
-	}
-	switch {
-	case err != nil:
-		a.warn("announcing failed (%s): %s", safe(err.Error()), kept)
-	case told.Peers == 0:
-		a.note("nobody is connected to hear of it: %s", kept)
-		a.hint("es connect ADDR")
-	default:
-		a.note("announced to %s", plural(int64(told.Peers), "peer"))
-	}
-	return told.Peers
+	return a.tell(ctx, h, "others get it when they meet this home", func(n node.Network) (node.Announced, error) { return n.AnnounceKey(ctx, key) })
 }

@@ -256,15 +256,13 @@ func (p *statements) releaseAgain(ctx context.Context, by records.Fingerprint) (
 			done[version{e.Name, e.Version}] = true // which of the modules was meant, nobody knows
 		}
 	}
-	all, err := p.home.Index().Statements(ctx, by, "release", "notice")
+	withdrawn, err := p.home.Index().Withdrawn(ctx, by)
 	if err != nil {
 		return 0, err
 	}
-	withdrawn := map[cid.Cid]bool{}
-	for _, s := range all {
-		if n, ok := s.Record.Body.(*records.Notice); ok && n.NoticeOf == records.Yanked && n.Record.Defined() {
-			withdrawn[n.Record] = n.Text != ""
-		}
+	all, err := p.home.Index().Statements(ctx, by, "release")
+	if err != nil {
+		return 0, err
 	}
 	released := 0
 	for _, s := range all {

@@ -108,10 +108,7 @@ func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, v rec
 	if err != nil {
 		return err
 	}
-	about := view.Notices(d, notices, func(rng string, v records.Version) bool {
-		holds, err := index.ParseRange(rng)
-		return err == nil && holds(v)
-	})
+	about := view.Notices(d, notices, index.InRange)
 	for _, of := range [][]trust.Notice{about.Yanked, about.Deprecated, about.Advisories} {
 		for _, n := range of {
 			j.Notices = append(j.Notices, noticeJSON{Kind: n.Kind, Range: n.Range, Text: n.Text, Severity: n.Severity, Author: n.Author})

@@ -24,5 +24,5 @@ func (x *Index) About(ctx context.Context, name records.Name, version records.Ve
 		return trust.Decision{}, trust.Applying{}, err
 	}
 	d := view.Decide(name, version, c.claims[version])
-	return d, view.Notices(d, c.notices, inRange), nil
+	return d, view.Notices(d, c.notices, InRange), nil
 }

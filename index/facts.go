@@ -55,7 +55,7 @@ func (x *Index) facts(ctx context.Context, authors []records.Fingerprint, f *tru
 	withdrawn := map[records.Fingerprint]map[cid.Cid]bool{}
 	for _, s := range said {
 		if withdrawn[s.Author] == nil {
-			if withdrawn[s.Author], err = x.withdrawn(ctx, s.Author); err != nil {
+			if withdrawn[s.Author], err = x.Withdrawn(ctx, s.Author); err != nil {
 				return err
 			}
 		}
@@ -74,8 +74,8 @@ func (m Meta) trustStatement(withdrawn bool) trust.Statement {
 	return trust.Statement{Author: m.Author, Record: m.ID, Seq: m.Seq, Time: m.Time, Void: m.Void, Withdrawn: withdrawn}
 }
 
-// withdrawn returns the records that an author took back (SPEC.md section 4.3).
-func (x *Index) withdrawn(ctx context.Context, author records.Fingerprint) (map[cid.Cid]bool, error) {
+// Withdrawn returns the records that an author took back (SPEC.md section 4.3).
+func (x *Index) Withdrawn(ctx context.Context, author records.Fingerprint) (map[cid.Cid]bool, error) {
 	all, err := x.Statements(ctx, author, "notice")
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func (x *Index) vouched(ctx context.Context, name records.Name, view *trust.View
 			continue
 		}
 		if withdrawn[s.Author] == nil && view.Decides(s.Author, name) {
-			if withdrawn[s.Author], err = x.withdrawn(ctx, s.Author); err != nil {
+			if withdrawn[s.Author], err = x.Withdrawn(ctx, s.Author); err != nil {
 				return nil, err
 			}
 		}
@@ -163,9 +163,9 @@ func (x *Index) ended(ctx context.Context, author records.Fingerprint) (time.Tim
 	return end, nil
 }
 
-// inRange reports whether an npm range holds a version; one that cannot be read
+// InRange reports whether an npm range holds a version; one that cannot be read
 // holds none.
-func inRange(rng string, v records.Version) bool {
+func InRange(rng string, v records.Version) bool {
 	holds, err := ParseRange(rng)
 	return err == nil && holds(v)
 }

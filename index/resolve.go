@@ -187,11 +187,8 @@ func (x *Index) Resolve(ctx context.Context, name records.Name, constraint strin
 
 // Decide says what name@version is for the view.
 func (x *Index) Decide(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, error) {
-	c, err := x.claimed(ctx, name, view)
-	if err != nil {
-		return trust.Decision{}, err
-	}
-	return view.Decide(name, version, c.claims[version]), nil
+	d, _, err := x.About(ctx, name, version, view)
+	return d, err
 }
 
 // candidates returns the versions that the constraint takes, the preferred first.
@@ -293,7 +290,7 @@ func (c *claimed) choose(candidates []records.Version, view *trust.View, exact b
 		d := view.Decide(c.name, v, c.claims[v])
 		switch d.State {
 		case trust.Trusted:
-			notices := view.Notices(d, c.notices, inRange)
+			notices := view.Notices(d, c.notices, InRange)
 			if d.Hold == trust.Late || !exact && (d.Hold != trust.NotHeld || len(notices.Yanked) > 0) {
 				ch.skipped = append(ch.skipped, Skipped{v, d, notices.Yanked})
 				continue
@@ -422,7 +419,7 @@ func (x *Index) Info(ctx context.Context, name records.Name, view *trust.View) (
 	info := Info{Name: name}
 	for _, v := range c.versions {
 		vi := VersionInfo{Version: v, Decision: view.Decide(name, v, c.claims[v])}
-		vi.Notices = view.Notices(vi.Decision, c.notices, inRange)
+		vi.Notices = view.Notices(vi.Decision, c.notices, InRange)
 		for _, r := range releases {
 			if r.Body.Version == v {
 				vi.Releases = append(vi.Releases, r)
