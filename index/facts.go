@@ -2,6 +2,9 @@ package index
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
 )
 
@@ -147,20 +151,41 @@ func (x *Index) notices(ctx context.Context, name records.Name) ([]trust.Notice,
 	return ns, nil
 }
 
-// ended returns when the author's key ended by what is known of it now, or zero.
-func (x *Index) ended(ctx context.Context, author records.Fingerprint) (time.Time, error) {
+// ends are when the keys of one author ended, by what is known of them now.
+type ends struct {
+	at    map[records.Fingerprint]time.Time
+	alike bool // all at one time, so that it does not matter which of them signed
+}
+
+func (x *Index) ends(ctx context.Context, author records.Fingerprint) (ends, error) {
 	key, err := x.Key(ctx, author)
 	if err != nil || key == nil {
-		return time.Time{}, err
+		return ends{alike: true}, err
 	}
-	end, expires := key.Expires()
-	if !expires {
-		end = time.Time{}
+	e := ends{key.Ends(), true}
+	for _, at := range e.at {
+		e.alike = e.alike && at.Equal(e.at[author])
 	}
-	if r, ok := key.Revocation(); ok && !r.Hard && (end.IsZero() || r.At.Before(end)) {
-		end = r.At
+	return e, nil
+}
+
+// ended returns when the key that signed the record ended, or zero.
+func (x *Index) ended(ctx context.Context, e ends, c trust.Claim) (time.Time, error) {
+	if e.alike {
+		return e.at[c.Author], nil
 	}
-	return end, nil
+	var envelope []byte
+	if err := x.r.QueryRowContext(ctx, "SELECT envelope FROM records WHERE id = ?", c.Record.Bytes()).Scan(&envelope); err != nil {
+		if errors.Is(err, sql.ErrNoRows) {
+			return time.Time{}, nil // another process has removed it since
+		}
+		return time.Time{}, x.explain("find signer", err)
+	}
+	signer, err := sign.SignedBy(envelope)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("stored record %s: %w", c.Record, err)
+	}
+	return e.at[signer], nil
 }
 
 // InRange reports whether an npm range holds a version; one that cannot be read

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
@@ -172,5 +173,47 @@ func TestResolveHoldsLate(t *testing.T) {
 	pinned := line + "pin hello 1.1.0 " + module("2").String() + "\n"
 	if r := must[index.Resolution](t)(x.Resolve(ctx, "hello", "1.1.0", believe(t, x, pinned, now))); r.Version != "1.1.0" {
 		t.Errorf("pinned: %s", r.Version)
+	}
+}
+
+// SPEC T40 is about the key that signed: a subkey that was replaced holds up what it is
+// said to have signed, and not what its successor or the primary key sign.
+func TestResolveHoldsLateBySubkey(t *testing.T) {
+	ctx := t.Context()
+	x := open(t)
+	at := func(d time.Duration) *packet.Config {
+		return &packet.Config{Algorithm: packet.PubKeyAlgoEd25519, Time: func() time.Time { return start.Add(d) }}
+	}
+	e, err := openpgp.NewEntity("ada", "", "ada@example.com", at(-time.Hour))
+	if err == nil {
+		e.Subkeys = nil
+		err = e.AddSigningSubkey(at(-time.Hour))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada := &author{t: t, now: start}
+	ada.take(e)
+	early, late := ada.says(release("hello", "1.0.0", "1")), ada.says(release("hello", "1.1.0", "2"))
+	if early.Verified.SigningKey() == ada.fpr() {
+		t.Fatal("signed by the primary key")
+	}
+	if err := e.Subkeys[0].Revoke(packet.KeySuperseded, "", at(24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.AddSigningSubkey(at(24 * time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	ada.now = start.Add(25 * time.Hour)
+	ada.take(e)
+	next := ada.says(release("hello", "1.2.0", "3"))
+	late.Source.At, next.Source.At = start.AddDate(0, 2, 0), start.AddDate(0, 2, 0)
+	add(t, x, early, late, next)
+	line := "key " + ada.fpr().String() + " hello\n"
+	for v, want := range map[string]trust.Hold{"1.0.0": trust.NotHeld, "1.1.0": trust.Late, "1.2.0": trust.NotHeld} {
+		d := must[trust.Decision](t)(x.Decide(ctx, "hello", records.Version(v), believe(t, x, line, start.AddDate(0, 3, 0))))
+		if d.State != trust.Trusted || d.Hold != want {
+			t.Errorf("%s is %v and held %v, want %v", v, d.State, d.Hold, want)
+		}
 	}
 }

@@ -65,6 +65,20 @@ func (a *author) at(seq int64, prev []cid.Cid, body records.Body) index.Item {
 	return index.Item{Verified: v, Key: a.key, Source: index.Source{Peer: "peer", At: start}}
 }
 
+// take gives the author the key as it is now.
+func (a *author) take(e *openpgp.Entity) {
+	a.t.Helper()
+	var b bytes.Buffer
+	if err := e.SerializePrivateWithoutSigning(&b, nil); err != nil {
+		a.t.Fatal(err)
+	}
+	var err error
+	if a.secret, err = sign.ReadSecretKey(b.Bytes(), nil); err != nil {
+		a.t.Fatal(err)
+	}
+	a.key = a.secret.Key()
+}
+
 // revoked returns the author's key block with a revocation made at the time.
 func (a *author) revoked(reason packet.ReasonForRevocation, at time.Time) *sign.Key {
 	a.t.Helper()

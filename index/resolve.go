@@ -97,21 +97,23 @@ func (x *Index) addEndorsements(ctx context.Context, c *claimed, view *trust.Vie
 // addEnds fills in when the keys of those ended who decide. Others are not looked
 // at: there may be any number of them.
 func (x *Index) addEnds(ctx context.Context, c *claimed, view *trust.View) error {
-	ends := map[records.Fingerprint]time.Time{}
+	all := map[records.Fingerprint]ends{}
 	for _, claims := range c.claims {
 		for i, claim := range claims {
 			if !view.Decides(claim.Author, c.name) {
 				continue
 			}
-			end, known := ends[claim.Author]
+			of, known := all[claim.Author]
+			var err error
 			if !known {
-				var err error
-				if end, err = x.ended(ctx, claim.Author); err != nil {
+				if of, err = x.ends(ctx, claim.Author); err != nil {
 					return err
 				}
-				ends[claim.Author] = end
+				all[claim.Author] = of
 			}
-			claims[i].Ended = end
+			if claims[i].Ended, err = x.ended(ctx, of, claim); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

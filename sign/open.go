@@ -107,6 +107,18 @@ func Open(envelope []byte, keys Keys) (Verified, error) {
 	return v, nil
 }
 
+// SignedBy returns which key the signature of an envelope names as its own, a
+// primary key or a subkey. It verifies nothing: it is for envelopes that were
+// opened before. The error is a *SignatureError.
+func SignedBy(envelope []byte) (records.Fingerprint, error) {
+	e, err := records.DecodeEnvelope(envelope)
+	if err != nil {
+		return records.Fingerprint{}, &SignatureError{Rule: "S1", Err: err}
+	}
+	_, signer, err := readRecordSignature(e)
+	return signer, err
+}
+
 // ContextNotation names the notation that says what kind of record a signature
 // is for. It keeps signatures that were made for something else, over bytes that
 // happen to be a record, from counting.

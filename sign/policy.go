@@ -2,6 +2,7 @@ package sign
 
 import (
 	"slices"
+	"time"
 
 	"github.com/everythingstays/es/records"
 )
@@ -120,6 +121,41 @@ func (k *Key) primarySigns(t int64) bool {
 		}
 	}
 	return true
+}
+
+// Ends returns when each of the keys that may sign ended, by fingerprint: its soft
+// revocation or its expiry, whichever is earlier. From then on it signs nothing, and
+// what it signed before counts (SPEC.md section 6.3). A subkey ends with its primary
+// key. Keys without an end are left out; an end may be in the future.
+func (k *Key) Ends() map[records.Fingerprint]time.Time {
+	ends := map[records.Fingerprint]time.Time{}
+	note := func(f records.Fingerprint, at int64) {
+		if end, ok := ends[f]; !ok || unixTime(at).Before(end) {
+			ends[f] = unixTime(at)
+		}
+	}
+	if e := k.revocation(nil); e != nil && !e.hard() {
+		note(k.primary.fpr, int64(e.sig.created))
+	}
+	if at, ok := k.primaryExpiry(); ok {
+		note(k.primary.fpr, at)
+	}
+	for _, b := range k.elements {
+		if b.role != roleBinding {
+			continue
+		}
+		f := b.subkey.fpr
+		if end, ok := ends[k.primary.fpr]; ok {
+			note(f, end.Unix())
+		}
+		if e := k.revocation(b.subkey); e != nil && !e.hard() {
+			note(f, int64(e.sig.created))
+		}
+		if at, ok := k.expiry(b.subkey, roleBinding); ok {
+			note(f, at)
+		}
+	}
+	return ends
 }
 
 // byFingerprint finds the primary key or a signing subkey.
