@@ -211,7 +211,7 @@ func (b *batch) insertText(ctx context.Context, author records.Fingerprint, r *r
 	}
 	switch {
 	case !known:
-		if _, err := b.exec(ctx, "INSERT OR IGNORE INTO names (name, base) VALUES (?, ?)", name, r.Name.Base()); err != nil {
+		if _, err := b.exec(ctx, "INSERT OR IGNORE INTO names (name, base, skeleton) VALUES (?, ?, ?)", name, r.Name.Base(), r.Name.Skeleton()); err != nil {
 			return err
 		}
 		res, err := b.exec(ctx, "INSERT INTO texts (name, author, version) VALUES (?, ?, ?)", name, author.Bytes(), version)

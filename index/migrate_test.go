@@ -31,8 +31,8 @@ func downgrade(t *testing.T, path string) string {
 	}
 	db.SetMaxOpenConns(1)
 	queries := []string{string(schema), fmt.Sprintf("ATTACH '%s' AS new", path),
-		"INSERT INTO keys SELECT fingerprint, block, first_seen FROM new.keys"}
-	for _, table := range []string{"records", "prev", "releases", "tags", "remarks", "equivocations", "outbox", "names", "texts"} {
+		"INSERT INTO keys SELECT fingerprint, block, first_seen FROM new.keys", "INSERT INTO names SELECT name, base FROM new.names"}
+	for _, table := range []string{"records", "prev", "releases", "tags", "remarks", "equivocations", "outbox", "texts"} {
 		queries = append(queries, fmt.Sprintf("INSERT INTO main.%s SELECT * FROM new.%s", table, table))
 	}
 	queries = append(queries, "INSERT INTO words (rowid, name, description, keywords) SELECT num, name, '', '' FROM texts")

@@ -14,7 +14,7 @@ import (
 
 const (
 	applicationID = 0x65734958 // "esIX"
-	schemaVersion = 2
+	schemaVersion = 3
 )
 
 // The tables keys, records, strangers and outbox hold what cannot be had again
@@ -92,10 +92,12 @@ CREATE TABLE outbox (
 );
 
 CREATE TABLE names (
-	name TEXT PRIMARY KEY,
-	base TEXT NOT NULL -- without the scope
+	name     TEXT PRIMARY KEY,
+	base     TEXT NOT NULL, -- without the scope
+	skeleton TEXT NOT NULL DEFAULT '' -- what names that look alike share
 ) WITHOUT ROWID;
 CREATE INDEX names_by_base ON names(base);
+CREATE INDEX names_by_skeleton ON names(skeleton);
 
 -- What search reads: of each name, each author's newest release.
 CREATE TABLE texts (
@@ -137,16 +139,7 @@ func (x *Index) prepare(ctx context.Context) error {
 	if doubt != nil {
 		return doubt
 	}
-	b := newBatch(x, tx)
-	if version == 0 {
-		_, err = tx.ExecContext(ctx, schema+setSchema+strangersSchema)
-	} else {
-		_, err = tx.ExecContext(ctx, migration+setSchema+strangersSchema)
-	}
-	if err == nil {
-		err = b.fillSet(ctx)
-	}
-	if err != nil {
+	if err := newBatch(x, tx).migrate(ctx, version); err != nil {
 		return err
 	}
 	stamp := fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", applicationID, schemaVersion)
@@ -156,13 +149,38 @@ func (x *Index) prepare(ctx context.Context) error {
 	return tx.Commit()
 }
 
-// migration changes the tables of version 1 that have changed since.
-const migration = `
+// migration1 changes the tables of version 1 that version 2 changed, migration2
+// those of version 2.
+const (
+	migration1 = `
 ALTER TABLE keys ADD COLUMN charged INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX prev_by_record ON prev(record);
 DROP INDEX releases_by_name;
 CREATE INDEX releases_by_name ON releases(name, author, version);
 `
+	migration2 = `
+ALTER TABLE names ADD COLUMN skeleton TEXT NOT NULL DEFAULT '';
+CREATE INDEX names_by_skeleton ON names(skeleton);
+`
+)
+
+// migrate makes the tables, or those that came after the version.
+func (b *batch) migrate(ctx context.Context, version int64) error {
+	tables := map[int64]string{
+		0: schema + setSchema + strangersSchema,
+		1: migration1 + setSchema + strangersSchema + migration2,
+		2: migration2,
+	}[version]
+	if _, err := b.tx.ExecContext(ctx, tables); err != nil {
+		return err
+	}
+	if version < 2 {
+		if err := b.fillSet(ctx); err != nil {
+			return err
+		}
+	}
+	return b.fillSkeletons(ctx)
+}
 
 type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row

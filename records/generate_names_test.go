@@ -106,7 +106,7 @@ func nameVectors() []vector {
 			"*", "lef*", "left*", "left-*", "left-p*", "@acme/left-p*", "@acme/left-pad"),
 		wordVector("scope-specificity-exact", "ok", "R40", "a name is above the longest prefix", "specificity.json", strings.Repeat("a", 127)+"*", "a"),
 	}
-	return append(all, textVectors()...)
+	return append(append(all, textVectors()...), alikeVectors()...)
 }
 
 type contains struct {

@@ -292,6 +292,7 @@ var wordTests = map[string]func(*testing.T, *vector, []byte){
 	"contains.json":     testContains,
 	"specificity.json":  testSpecificity,
 	"clean.json":        testClean,
+	"alike.json":        testAlike,
 	"order.json":        testOrder,
 }
 
