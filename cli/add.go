@@ -43,6 +43,9 @@ NAME@CID takes any UnixFS directory, whoever made it, such as one from ipfs add 
 				requests[i] = r
 			}
 			return a.inProject(cmd, o, func(ctx context.Context, w *work) (*install.Result, error) {
+				if err := a.careful(w, requests); err != nil {
+					return nil, err
+				}
 				return w.project.Add(ctx, w.sources, requests, w.options)
 			})
 		},
@@ -109,6 +112,7 @@ func (a *app) removeCommand() *cobra.Command {
 // work is one change of the project in the current directory.
 type work struct {
 	home    *node.Home
+	view    *trust.View
 	project *install.Project
 	sources install.Sources
 	options install.Options
@@ -130,7 +134,7 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 			return err
 		}
 		bar := a.newProgress()
-		w := &work{home: h, project: p}
+		w := &work{home: h, view: view, project: p}
 		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, Approve: approve(accepted)}
 		answers := &resolver{index: h.Index(), view: view}
 		w.sources = install.Sources{Resolver: answers, Blocks: h.Blocks()}

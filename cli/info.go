@@ -55,6 +55,7 @@ type infoJSON struct {
 	Notices  []noticeJSON  `json:"notices,omitempty"`
 
 	Endorsements []endorsementJSON `json:"endorsements,omitempty"`
+	LooksLike    []nearJSON        `json:"looksLike,omitempty"`
 }
 
 type versionJSON struct {
@@ -143,11 +144,18 @@ func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, v re
 	for _, e := range info.Endorsements {
 		j.Endorsements = append(j.Endorsements, endorsementJSON{e.Body.Version, e.Body.Claim, e.Body.Module.String(), e.Body.Text, e.Author})
 	}
+	known, err := acquainted(h, view, nil)
+	if err != nil {
+		return err
+	}
+	if j.LooksLike, err = known.near(ctx, name); err != nil {
+		return err
+	}
 	if a.json {
 		return a.emit(j)
 	}
 	a.printInfo(j)
-	return nil
+	return a.warnNear(ctx, known, name)
 }
 
 func describeVersion(ctx context.Context, h *node.Home, view *trust.View, vi index.VersionInfo) (versionJSON, error) {

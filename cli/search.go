@@ -87,6 +87,9 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 		rows[i] = []string{mark(j.State), string(j.Name), string(j.Version), signerText(j.Label, j.UID, len(j.Authors)), safe(j.Description)}
 	}
 	a.table(rows)
+	if err := a.warnNearHits(ctx, h, view, list); err != nil {
+		return err
+	}
 	switch first := list[0]; first.State {
 	case trust.Trusted:
 		a.hint("es add %s", first.Name)
@@ -94,6 +97,28 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 		a.hint("es trust add %s %s   (believe this key for that name)", first.Author, first.Name)
 	default:
 		a.hint("es info %s shows why %s is not let in", first.Name, first.Version)
+	}
+	return nil
+}
+
+// nearHits is how many hits are held against the names that the user knows: each
+// takes milliseconds.
+const nearHits = 10
+
+// warnNearHits says which of the first hits that trust does not let in look like names that
+// the user knows.
+func (a *app) warnNearHits(ctx context.Context, h *node.Home, view *trust.View, list []hitJSON) error {
+	known, err := acquainted(h, view, nil)
+	if err != nil {
+		return err
+	}
+	for _, hit := range list[:min(len(list), nearHits)] {
+		if hit.Trusted {
+			continue
+		}
+		if err := a.warnNear(ctx, known, hit.Name); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -126,6 +126,9 @@ func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which string, e tru
 		e.Label = labelFrom(key.UserID())
 	}
 	a.showGrant(e, key)
+	if err := a.warnNearScopes(ctx, h, e.Scopes); err != nil {
+		return err
+	}
 	ok, err := a.ask("Trust it?", yes, "--yes")
 	if err != nil {
 		return err

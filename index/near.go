@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -16,29 +17,26 @@ type Nearby struct {
 }
 
 // Near returns the names that name looks like (SPEC.md section 3.6) and that
-// somebody who decides about them has released. It does not ask what is known of
-// name itself.
+// somebody who decides about them has released, but none by a key that has released
+// name too. It does not ask whether name itself is known.
 func (x *Index) Near(ctx context.Context, name records.Name, view *trust.View) ([]Nearby, error) {
+	const op = "find names that look alike"
 	slips, err := json.Marshal(slipsOf(string(name)))
 	if err != nil {
 		return nil, err
 	}
-	const (
-		op   = "find names that look alike"
-		said = ` FROM texts JOIN names USING (name) WHERE EXISTS (SELECT 1 FROM releases JOIN records ON num = record
-			WHERE releases.name = texts.name AND releases.author = texts.author AND void = '') AND `
-	)
-	rows, err := x.r.QueryContext(ctx, "SELECT name, author"+said+"skeleton = ? UNION SELECT name, author"+said+
-		"name IN (SELECT value FROM json_each(?)) ORDER BY name, author", name.Skeleton(), string(slips))
+	rows, err := x.r.QueryContext(ctx, nearQuery, string(name), name.Skeleton(), string(slips))
 	if err != nil {
 		return nil, x.explain(op, err)
 	}
 	defer rows.Close()
 	var near []Nearby
+	same := map[records.Name]bool{}
 	for rows.Next() {
 		var known records.Name
 		var author fingerprint
-		if err := rows.Scan(&known, &author); err != nil {
+		var both bool
+		if err := rows.Scan(&known, &author, &both); err != nil {
 			return nil, x.explain(op, err)
 		}
 		if !name.LooksLike(known) || !view.Decides(author.Fingerprint, known) {
@@ -49,11 +47,37 @@ func (x *Index) Near(ctx context.Context, name records.Name, view *trust.View) (
 		}
 		last := &near[len(near)-1]
 		last.Signers = append(last.Signers, author.Fingerprint)
+		same[known] = same[known] || both
 	}
 	if err := rows.Err(); err != nil {
 		return nil, x.explain(op, err)
 	}
-	return near, nil
+	return slices.DeleteFunc(near, func(n Nearby) bool { return same[n.Name] }), nil
+}
+
+// nearQuery finds who has released names with the skeleton ?2 or in the list ?3, and
+// whether they have released ?1 too.
+const nearQuery = `SELECT name, author, EXISTS (SELECT 1 FROM releases JOIN records ON num = record
+		WHERE releases.name = ?1 AND releases.author = texts.author AND void = '')
+	FROM texts WHERE name IN (SELECT name FROM names WHERE skeleton = ?2 UNION SELECT value FROM json_each(?3))
+		AND EXISTS (SELECT 1 FROM releases JOIN records ON num = record
+			WHERE releases.name = texts.name AND releases.author = texts.author AND void = '')
+	ORDER BY name, author`
+
+// Released reports whether the author has a release of each name that counts.
+func (x *Index) Released(ctx context.Context, author records.Fingerprint, names ...records.Name) (bool, error) {
+	for _, name := range names {
+		var has bool
+		err := x.r.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM releases JOIN records ON num = record
+			WHERE name = ? AND releases.author = ? AND void = '')`, string(name), author.Bytes()).Scan(&has)
+		if err != nil {
+			return false, x.explain("find releases", err)
+		}
+		if !has {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 const nameBytes = "abcdefghijklmnopqrstuvwxyz0123456789-._"

@@ -130,14 +130,13 @@ func TestThreat14LookAlikes(t *testing.T) {
 	}
 	var wrong []records.Name
 	for _, n := range known {
-		if len(must[[]index.Nearby](t)(x.Near(ctx, n, trusted))) > 0 {
+		if slices.ContainsFunc(known, n.LooksLike) {
 			wrong = append(wrong, n)
 		}
 	}
 	if len(wrong) > 9 {
 		t.Errorf("%d false warnings: %s", len(wrong), wrong)
 	}
-	t.Logf("%d false warnings of 1,000: %s", len(wrong), wrong)
 }
 
 // TestNear is about whose names others may look like (SPEC R42 and R43).
@@ -162,6 +161,9 @@ func TestNear(t *testing.T) {
 	check("two who decide", "left.pad", view(t, ann, bob), index.Nearby{Name: "left-pad", Signers: both})
 	check("one of them", "left.pad", view(t, ann), index.Nearby{Name: "left-pad", Signers: both[slices.Index(both, ann.fpr()):][:1]})
 	check("a stranger's", "l0dash", view(t, ann, bob))
+	check("another slip", "requests", view(t, ann, bob), index.Nearby{Name: "request", Signers: []records.Fingerprint{bob.fpr()}})
+	add(t, x, bob.names([]records.Name{"requests"})...)
+	check("by its author", "requests", view(t, ann, bob))
 	check("itself", "express", view(t, ann, bob))
 	check("one slip", "expresso", view(t, ann, bob), index.Nearby{Name: "express", Signers: []records.Fingerprint{ann.fpr()}})
 	check("nobody", "left.pad", viewOf(t, ""))
@@ -170,7 +172,7 @@ func TestNear(t *testing.T) {
 	if _, _, err := x.AddKey(ctx, revoked); err != nil {
 		t.Fatal(err)
 	}
-	check("revoked", "requests", view(t, ann, bob))
+	check("revoked", "requestt", view(t, ann, bob))
 
 	// A store of the version before has no skeletons.
 	if err := x.Close(); err != nil {
