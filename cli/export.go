@@ -109,8 +109,12 @@ func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, 
 	if len(found) == 0 {
 		return index.Release{}, &index.NotFoundError{Name: name, Constraint: string(v)}
 	}
+	ruling, err := view.Ruling(ctx, name)
+	if err != nil {
+		return index.Release{}, err
+	}
 	for _, r := range found {
-		if view.Decides(r.Author, name) {
+		if ruling.Decides(r.Author) {
 			return r, nil
 		}
 	}

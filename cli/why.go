@@ -103,18 +103,26 @@ func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, v rec
 	if len(claims) == 0 {
 		return &index.NotFoundError{Name: name, Constraint: string(v)}
 	}
-	d := view.Decide(name, v, claims)
+	ruling, err := view.Ruling(ctx, name)
+	if err != nil {
+		return err
+	}
+	d := ruling.Decide(v, claims)
 	j, err := explainDecision(ctx, h, view, d)
 	if err != nil {
 		return err
 	}
-	about := view.Notices(d, notices, index.InRange)
+	about := ruling.Notices(d, notices, index.InRange)
 	for _, of := range [][]trust.Notice{about.Yanked, about.Deprecated, about.Advisories} {
 		for _, n := range of {
 			j.Notices = append(j.Notices, noticeJSON{Kind: n.Kind, Range: n.Range, Text: n.Text, Severity: n.Severity, Author: n.Author})
 		}
 	}
-	for _, c := range basis.Changes(name, v, claims) {
+	changes, err := basis.Changes(ctx, name, v, claims)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
 		change := changeOfMindJSON{Command: changeText(name, v, c), State: c.State}
 		if c.To.Defined() {
 			change.Module = c.To.String()

@@ -23,6 +23,6 @@ func (x *Index) About(ctx context.Context, name records.Name, version records.Ve
 	if err != nil {
 		return trust.Decision{}, trust.Applying{}, err
 	}
-	d := view.Decide(name, version, c.claims[version])
-	return d, view.Notices(d, c.notices, InRange), nil
+	d := c.Decide(version, c.claims[version])
+	return d, c.Notices(d, c.notices, InRange), nil
 }

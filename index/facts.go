@@ -19,8 +19,8 @@ import (
 // factsAtOnce is how many authors one query asks about.
 const factsAtOnce = 500
 
-// Facts returns what authors say about keys, void and withdrawn statements too: what
-// trust.Gather asks for.
+// Facts returns what authors say about keys, void and withdrawn statements too. It
+// serves as trust.Basis.Load.
 func (x *Index) Facts(ctx context.Context, authors []records.Fingerprint) (trust.Facts, error) {
 	var f trust.Facts
 	for part := range slices.Chunk(authors, factsAtOnce) {
@@ -106,7 +106,7 @@ func takenBack(notices []Statement) map[cid.Cid]bool {
 
 // vouched returns the endorsements of a name as claims, by version. Whether one was
 // taken back is only looked up where it matters: of keys that decide.
-func (x *Index) vouched(ctx context.Context, name records.Name, view *trust.View) (map[records.Version][]trust.Claim, error) {
+func (x *Index) vouched(ctx context.Context, name records.Name, by *trust.Ruling) (map[records.Version][]trust.Claim, error) {
 	all, err := x.statements(ctx, "find endorsements", "SELECT "+statementColumns+
 		" FROM remarks JOIN records ON num = record WHERE name = ? AND remarks.kind = 'endorse' ORDER BY num", string(name))
 	if err != nil || len(all) == 0 {
@@ -119,7 +119,7 @@ func (x *Index) vouched(ctx context.Context, name records.Name, view *trust.View
 		if !ok {
 			continue
 		}
-		if withdrawn[s.Author] == nil && view.Decides(s.Author, name) {
+		if withdrawn[s.Author] == nil && by.Decides(s.Author) {
 			if withdrawn[s.Author], err = x.Withdrawn(ctx, s.Author); err != nil {
 				return nil, err
 			}

@@ -20,12 +20,7 @@ func believe(t *testing.T, x *index.Index, text string, now time.Time) *trust.Vi
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := trust.Basis{File: f, Now: now}
-	b.Facts, err = trust.Gather(b, func(authors []records.Fingerprint) (trust.Facts, error) { return x.Facts(t.Context(), authors) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.View()
+	return trust.Basis{File: f, Now: now, Load: x.Facts}.View()
 }
 
 // What keys say of keys decides, and what was taken back does not.

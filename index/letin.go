@@ -39,7 +39,7 @@ func (x *Index) LetIn(ctx context.Context, view *trust.View, keys []records.Fing
 		}
 		versions := map[int]int{}
 		for v, claims := range c.claims {
-			d := view.Decide(name, v, claims)
+			d := c.Decide(v, claims)
 			if d.State != trust.Trusted {
 				continue
 			}

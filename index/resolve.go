@@ -17,6 +17,7 @@ import (
 
 // A name with its claims and tags is enough to choose a version.
 type claimed struct {
+	*trust.Ruling
 	name     records.Name
 	versions []records.Version // newest first
 	claims   map[records.Version][]trust.Claim
@@ -45,6 +46,10 @@ func compareNewest(v, w records.Version) int {
 
 func (x *Index) claimed(ctx context.Context, name records.Name, view *trust.View) (*claimed, error) {
 	c := &claimed{name: name, claims: map[records.Version][]trust.Claim{}}
+	var err error
+	if c.Ruling, err = view.Ruling(ctx, name); err != nil {
+		return nil, err
+	}
 	rows, err := x.r.QueryContext(ctx, `SELECT version, releases.author, module, id, void, time, first_seen
 		FROM releases JOIN records ON num = record WHERE name = ?`, string(name))
 	if err != nil {
@@ -70,10 +75,10 @@ func (x *Index) claimed(ctx context.Context, name records.Name, view *trust.View
 		return nil, x.explain("find releases", err)
 	}
 	slices.SortFunc(c.versions, func(v, w records.Version) int { return compareNewest(w, v) })
-	if err := x.addEndorsements(ctx, c, view); err != nil {
+	if err := x.addEndorsements(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := x.addEnds(ctx, c, view); err != nil {
+	if err := x.addEnds(ctx, c); err != nil {
 		return nil, err
 	}
 	if c.notices, err = x.notices(ctx, name); err != nil {
@@ -84,8 +89,8 @@ func (x *Index) claimed(ctx context.Context, name records.Name, view *trust.View
 }
 
 // addEndorsements adds those of versions that somebody has released.
-func (x *Index) addEndorsements(ctx context.Context, c *claimed, view *trust.View) error {
-	vouched, err := x.vouched(ctx, c.name, view)
+func (x *Index) addEndorsements(ctx context.Context, c *claimed) error {
+	vouched, err := x.vouched(ctx, c.name, c.Ruling)
 	for v, claims := range vouched {
 		if c.claims[v] != nil {
 			c.claims[v] = append(c.claims[v], claims...)
@@ -96,11 +101,11 @@ func (x *Index) addEndorsements(ctx context.Context, c *claimed, view *trust.Vie
 
 // addEnds fills in when the keys of those ended who decide. Others are not looked
 // at: there may be any number of them.
-func (x *Index) addEnds(ctx context.Context, c *claimed, view *trust.View) error {
+func (x *Index) addEnds(ctx context.Context, c *claimed) error {
 	all := map[records.Fingerprint]ends{}
 	for _, claims := range c.claims {
 		for i, claim := range claims {
-			if !view.Decides(claim.Author, c.name) {
+			if !c.Decides(claim.Author) {
 				continue
 			}
 			of, known := all[claim.Author]
@@ -153,10 +158,10 @@ func (x *Index) tagged(ctx context.Context, name records.Name) ([]tagged, error)
 
 // tagVersion returns the version that the tag stands for: the newest one that an
 // author who decides about the name gave it.
-func (c *claimed) tagVersion(tag string, view *trust.View) (records.Version, bool) {
+func (c *claimed) tagVersion(tag string) (records.Version, bool) {
 	var best records.Version
 	for _, t := range c.tags {
-		if t.tag == tag && view.Decides(t.Author, c.name) && (best == "" || compareNewest(t.version, best) > 0) {
+		if t.tag == tag && c.Decides(t.Author) && (best == "" || compareNewest(t.version, best) > 0) {
 			best = t.version
 		}
 	}
@@ -174,13 +179,13 @@ func (x *Index) Resolve(ctx context.Context, name records.Name, constraint strin
 	if err != nil {
 		return Resolution{}, err
 	}
-	candidates, err := c.candidates(strings.TrimSpace(constraint), view)
+	candidates, err := c.candidates(strings.TrimSpace(constraint))
 	if err != nil {
 		return Resolution{}, err
 	}
-	choice := c.choose(candidates, view, isExact(constraint))
+	choice := c.choose(candidates, isExact(constraint))
 	if choice.version == "" {
-		return Resolution{}, x.refusal(ctx, c, constraint, candidates, choice, view)
+		return Resolution{}, x.refusal(ctx, c, constraint, candidates, choice)
 	}
 	r := Resolution{Version: choice.version, Decision: choice.decision, Skipped: choice.skipped, Notices: choice.notices}
 	r.Release, err = x.Release(ctx, choice.decision.Record)
@@ -194,16 +199,16 @@ func (x *Index) Decide(ctx context.Context, name records.Name, version records.V
 }
 
 // candidates returns the versions that the constraint takes, the preferred first.
-func (c *claimed) candidates(constraint string, view *trust.View) ([]records.Version, error) {
+func (c *claimed) candidates(constraint string) ([]records.Version, error) {
 	// npm takes "*" for "latest" too, though no range holds a pre-release unasked.
 	if constraint == "" || constraint == "latest" || constraint == "*" {
-		return c.latest(view), nil
+		return c.latest(), nil
 	}
 	if v, err := records.ParseVersion(constraint); err == nil {
 		return c.only(v), nil
 	}
 	if records.CheckTag(constraint) == nil {
-		v, ok := c.tagVersion(constraint, view)
+		v, ok := c.tagVersion(constraint)
 		if !ok {
 			return nil, nil
 		}
@@ -220,7 +225,7 @@ func (c *claimed) candidates(constraint string, view *trust.View) ([]records.Ver
 		}
 	}
 	// npm prefers what "latest" says to anything newer in the range.
-	if v, ok := c.tagVersion("latest", view); ok {
+	if v, ok := c.tagVersion("latest"); ok {
 		if i := slices.Index(vs, v); i > 0 {
 			vs = slices.Insert(slices.Delete(vs, i, i+1), 0, v)
 		}
@@ -237,8 +242,8 @@ func (c *claimed) only(v records.Version) []records.Version {
 
 // latest prefers what the tag says, then older versions, so that a tag whose
 // version is frozen or has not arrived yet never leads to a newer one.
-func (c *claimed) latest(view *trust.View) []records.Version {
-	v, ok := c.tagVersion("latest", view)
+func (c *claimed) latest() []records.Version {
+	v, ok := c.tagVersion("latest")
 	if !ok {
 		return c.versions
 	}
@@ -286,13 +291,13 @@ type choice struct {
 
 // choose takes the first candidate that is trusted, and neither held nor yanked.
 // One that is asked for by its number may be yanked or in its cooldown.
-func (c *claimed) choose(candidates []records.Version, view *trust.View, exact bool) choice {
+func (c *claimed) choose(candidates []records.Version, exact bool) choice {
 	var ch choice
 	for _, v := range candidates {
-		d := view.Decide(c.name, v, c.claims[v])
+		d := c.Decide(v, c.claims[v])
 		switch d.State {
 		case trust.Trusted:
-			notices := view.Notices(d, c.notices, InRange)
+			notices := c.Notices(d, c.notices, InRange)
 			if d.Hold == trust.Late || !exact && (d.Hold != trust.NotHeld || len(notices.Yanked) > 0) {
 				ch.skipped = append(ch.skipped, Skipped{v, d, notices.Yanked})
 				continue
@@ -307,7 +312,7 @@ func (c *claimed) choose(candidates []records.Version, view *trust.View, exact b
 }
 
 // refusal says why none of the candidates was chosen.
-func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, candidates []records.Version, ch choice, view *trust.View) error {
+func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, candidates []records.Version, ch choice) error {
 	if len(ch.skipped) > 0 {
 		s := ch.skipped[0]
 		switch s.Decision.State {
@@ -326,16 +331,16 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, cand
 		return e
 	}
 	if len(candidates) == 0 && isTag(constraint) {
-		candidates = c.strangersTag(constraint, view)
+		candidates = c.strangersTag(constraint)
 	}
 	candidates = slices.DeleteFunc(slices.Clone(candidates), func(v records.Version) bool {
-		return view.Decide(c.name, v, c.claims[v]).State == trust.Unknown
+		return c.Decide(v, c.claims[v]).State == trust.Unknown
 	})
 	if len(candidates) == 0 {
-		return &NotFoundError{Name: c.name, Constraint: constraint, Have: c.trusted(view)}
+		return &NotFoundError{Name: c.name, Constraint: constraint, Have: c.trusted()}
 	}
 	e := &UntrustedError{Name: c.name, Constraint: constraint, Version: candidates[0]}
-	e.Decision = view.Decide(c.name, e.Version, c.claims[e.Version])
+	e.Decision = c.Decide(e.Version, c.claims[e.Version])
 	var err error
 	e.Signers, err = x.signers(ctx, c, candidates)
 	if err != nil {
@@ -348,10 +353,10 @@ func isTag(constraint string) bool { return records.CheckTag(constraint) == nil 
 
 // strangersTag returns the versions that somebody gave the tag and that trust
 // does not let in.
-func (c *claimed) strangersTag(tag string, view *trust.View) []records.Version {
+func (c *claimed) strangersTag(tag string) []records.Version {
 	var vs []records.Version
 	for _, t := range c.tags {
-		if t.tag == tag && !slices.Contains(vs, t.version) && view.Decide(c.name, t.version, c.claims[t.version]).State != trust.Trusted {
+		if t.tag == tag && !slices.Contains(vs, t.version) && c.Decide(t.version, c.claims[t.version]).State != trust.Trusted {
 			vs = append(vs, t.version)
 		}
 	}
@@ -360,10 +365,10 @@ func (c *claimed) strangersTag(tag string, view *trust.View) []records.Version {
 }
 
 // trusted returns the versions that trust lets in, newest first.
-func (c *claimed) trusted(view *trust.View) []records.Version {
+func (c *claimed) trusted() []records.Version {
 	var vs []records.Version
 	for _, v := range c.versions {
-		if view.Decide(c.name, v, c.claims[v]).State == trust.Trusted {
+		if c.Decide(v, c.claims[v]).State == trust.Trusted {
 			vs = append(vs, v)
 		}
 	}
@@ -420,8 +425,8 @@ func (x *Index) Info(ctx context.Context, name records.Name, view *trust.View) (
 	}
 	info := Info{Name: name}
 	for _, v := range c.versions {
-		vi := VersionInfo{Version: v, Decision: view.Decide(name, v, c.claims[v])}
-		vi.Notices = view.Notices(vi.Decision, c.notices, InRange)
+		vi := VersionInfo{Version: v, Decision: c.Decide(v, c.claims[v])}
+		vi.Notices = c.Notices(vi.Decision, c.notices, InRange)
 		for _, r := range releases {
 			if r.Body.Version == v {
 				vi.Releases = append(vi.Releases, r)
@@ -429,7 +434,7 @@ func (x *Index) Info(ctx context.Context, name records.Name, view *trust.View) (
 		}
 		info.Versions = append(info.Versions, vi)
 	}
-	if ch := c.choose(c.latest(view), view, false); ch.version != "" {
+	if ch := c.choose(c.latest(), false); ch.version != "" {
 		info.Latest = ch.version
 	}
 	if info.Tags, err = x.Tags(ctx, name); err != nil {

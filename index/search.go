@@ -164,7 +164,7 @@ func (x *Index) hit(ctx context.Context, name records.Name, view *trust.View) (H
 	h := Hit{Name: name}
 	authors := map[records.Fingerprint]bool{}
 	for _, v := range c.versions {
-		d := view.Decide(name, v, c.claims[v])
+		d := c.Decide(v, c.claims[v])
 		for _, claim := range d.Claims {
 			if claim.Void != "" {
 				continue
@@ -179,7 +179,7 @@ func (x *Index) hit(ctx context.Context, name records.Name, view *trust.View) (H
 		return Hit{}, false, nil
 	}
 	h.Authors = sortedFingerprints(authors)
-	if ch := c.choose(c.latest(view), view, false); ch.version != "" {
+	if ch := c.choose(c.latest(), false); ch.version != "" {
 		h.shown, h.Decision = ch.decision.Record, ch.decision
 	}
 	return h, true, nil

@@ -31,7 +31,7 @@ func (c *circle) current(ctx context.Context, j *judge) (*trust.View, error) {
 	if c.view != nil && c.file == f && !c.at.IsZero() && now.Sub(c.at) < circleAge && !now.Before(c.at) {
 		return c.view, nil
 	}
-	view, err := j.home.viewOf(ctx, f, now)
+	view, err := j.home.viewOf(f, now)
 	if err != nil {
 		return nil, err
 	}

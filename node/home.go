@@ -157,7 +157,7 @@ func (h *Home) View(ctx context.Context, now time.Time) (*trust.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.viewOf(ctx, f, now)
+	return h.viewOf(f, now)
 }
 
 // ProjectView is View for a project, whose own trust file is at path: it can let
@@ -183,26 +183,22 @@ func (h *Home) Basis(ctx context.Context, path string, now time.Time) (trust.Bas
 			return trust.Basis{}, err
 		}
 	}
-	return h.basisOf(ctx, f, project, now)
+	return h.basisOf(f, project, now)
 }
 
-func (h *Home) viewOf(ctx context.Context, f *trust.File, now time.Time) (*trust.View, error) {
-	b, err := h.basisOf(ctx, f, nil, now)
+func (h *Home) viewOf(f *trust.File, now time.Time) (*trust.View, error) {
+	b, err := h.basisOf(f, nil, now)
 	if err != nil {
 		return nil, err
 	}
 	return b.View(), nil
 }
 
-// basisOf gathers all that is known of the keys that the files lead to.
-func (h *Home) basisOf(ctx context.Context, f, project *trust.File, now time.Time) (trust.Basis, error) {
+// basisOf is of the files and own keys; what is known of keys is read from the index
+// when it matters.
+func (h *Home) basisOf(f, project *trust.File, now time.Time) (trust.Basis, error) {
 	own, err := h.ownFingerprints()
-	if err != nil {
-		return trust.Basis{}, err
-	}
-	basis := trust.Basis{File: f, Project: project, Own: own, Now: now}
-	basis.Facts, err = trust.Gather(basis, func(authors []records.Fingerprint) (trust.Facts, error) { return h.index.Facts(ctx, authors) })
-	return basis, err
+	return trust.Basis{File: f, Project: project, Own: own, Now: now, Load: h.index.Facts}, err
 }
 
 func (h *Home) ownFingerprints() ([]records.Fingerprint, error) {

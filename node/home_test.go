@@ -231,8 +231,12 @@ func TestOwnKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ruling, err := view.Ruling(ctx, "left-pad")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, k := range []*sign.Key{first, second, elsewhere} {
-		if !view.Decides(k.Fingerprint(), "left-pad") {
+		if !ruling.Decides(k.Fingerprint()) {
 			t.Errorf("own key %s does not decide", k.Fingerprint())
 		}
 	}
@@ -260,7 +264,11 @@ func TestTrustIsReadAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return v.Decides(key, "left-pad")
+		ruling, err := v.Ruling(t.Context(), "left-pad")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ruling.Decides(key)
 	}
 	if decides() {
 		t.Fatal("a stranger decides")

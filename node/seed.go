@@ -245,9 +245,12 @@ func (s *seeder) finish(job seedJob, err error) {
 // about the name.
 func (l *live) decides(ctx context.Context, author records.Fingerprint, name records.Name) bool {
 	view, err := l.judge.circle.current(ctx, l.judge)
-	if err != nil {
-		l.log.Error("read whom the user trusts", "err", err)
-		return false
+	if err == nil {
+		var ruling *trust.Ruling
+		if ruling, err = view.Ruling(ctx, name); err == nil {
+			return ruling.Decides(author)
+		}
 	}
-	return view.Decides(author, name)
+	l.log.Error("read whom the user trusts", "err", err)
+	return false
 }

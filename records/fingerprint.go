@@ -38,6 +38,9 @@ func ParseFingerprint(s string) (Fingerprint, error) {
 // Bytes returns the 20 or 32 bytes.
 func (f Fingerprint) Bytes() []byte { return []byte(f.raw) }
 
+// Compare orders fingerprints by their bytes.
+func (f Fingerprint) Compare(g Fingerprint) int { return strings.Compare(f.raw, g.raw) }
+
 // IsZero reports whether f is no fingerprint at all.
 func (f Fingerprint) IsZero() bool { return f.raw == "" }
 

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"github.com/ipfs/go-cid"
@@ -51,12 +52,19 @@ const maxTried = 64
 // Changes returns the single edits of the user's trust file that would change
 // what name@version is, found by trying them: first those by which it would be
 // trusted. Strangers beyond the first few dozen are not tried. It is for
-// explaining one decision; it costs many times what Decide does.
-func (b Basis) Changes(name records.Name, version records.Version, claims []Claim) []Change {
+// explaining one decision; it costs many times what Decide does. The error is one
+// of Load.
+func (b Basis) Changes(ctx context.Context, name records.Name, version records.Version, claims []Claim) ([]Change, error) {
 	if b.File == nil {
 		b.File = &File{}
 	}
-	now := b.View().Decide(name, version, claims)
+	if b.Load != nil {
+		b.Load = (&loader{load: b.Load, by: map[records.Fingerprint]*Facts{}}).get
+	}
+	now, err := b.decide(ctx, name, version, claims)
+	if err != nil {
+		return nil, err
+	}
 	var changes []Change
 	seen := map[Change]bool{}
 	for _, try := range b.edits(now) {
@@ -69,7 +77,10 @@ func (b Basis) Changes(name records.Name, version records.Version, claims []Clai
 		if err := try.edit(after.File); err != nil {
 			continue
 		}
-		d := after.View().Decide(name, version, claims)
+		d, err := after.decide(ctx, name, version, claims)
+		if err != nil {
+			return nil, err
+		}
 		if d.State == now.State && d.Module == now.Module {
 			continue
 		}
@@ -79,7 +90,15 @@ func (b Basis) Changes(name records.Name, version records.Version, claims []Clai
 	slices.SortStableFunc(changes, func(a, b Change) int {
 		return cmp.Or(compareBool(a.State != Trusted, b.State != Trusted), cmp.Compare(a.Kind, b.Kind))
 	})
-	return changes
+	return changes, nil
+}
+
+func (b Basis) decide(ctx context.Context, name records.Name, version records.Version, claims []Claim) (Decision, error) {
+	r, err := b.View().Ruling(ctx, name)
+	if err != nil {
+		return Decision{}, err
+	}
+	return r.Decide(version, claims), nil
 }
 
 // An attempt is a change that may change something.

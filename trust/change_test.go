@@ -11,6 +11,15 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
+func changes(t *testing.T, b trust.Basis, name records.Name, version records.Version, claims []trust.Claim) []trust.Change {
+	t.Helper()
+	all, err := b.Changes(t.Context(), name, version, claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 func showChanges(changes []trust.Change) string {
 	var s []string
 	for _, c := range changes {
@@ -57,7 +66,7 @@ func TestChanges(t *testing.T) {
 		{"trusted", key(1, "*"), about("left-pad", says(1, "X")), "threshold left-pad 2: untrusted; deny 1: denied"},
 		{"void", key(1, "*"), about("left-pad", void(says(1, "X"), "revoked")), ""},
 	} {
-		changes := c.w.basis(t, parse(t, c.text)).Changes(c.w.Name, c.w.Version, c.w.claims(t))
+		changes := changes(t, c.w.basis(t, parse(t, c.text)), c.w.Name, c.w.Version, c.w.claims(t))
 		if got := showChanges(changes); got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.what, got, c.want)
 		}
@@ -77,7 +86,7 @@ func TestChangesDoWhatTheySay(t *testing.T) {
 		m := randomModel(r, name)
 		b, claims := m.basis(t, r, name), m.trustClaims()
 		before := string(b.File.Bytes())
-		for _, c := range b.Changes(records.Name(name), "1.0.0", claims) {
+		for _, c := range changes(t, b, records.Name(name), "1.0.0", claims) {
 			made[c.Kind]++
 			after := b
 			after.File = parse(t, before)

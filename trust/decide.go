@@ -117,23 +117,22 @@ type Verdict struct {
 
 // Decide says what name@version is, given everything that anybody claims it is.
 // The order of claims does not matter, and neither do repeated ones.
-func (v *View) Decide(name records.Name, version records.Version, claims []Claim) Decision {
-	r := v.rule(name)
-	d := Decision{Name: name, Version: version, Rule: r.Rule}
+func (r *Ruling) Decide(version records.Version, claims []Claim) Decision {
+	d := Decision{Name: r.name, Version: version, Rule: r.Rule}
 	claims = sortClaims(claims)
 	if len(claims) > 0 {
 		d.Claims = make([]Verdict, 0, len(claims))
 	}
 	for _, c := range claims {
-		d.Claims = append(d.Claims, v.judge(name, r, c))
+		d.Claims = append(d.Claims, r.judge(c))
 	}
-	if p, ok := v.pins[pinned{name, version}]; ok {
+	if p, ok := r.view.pins[pinned{r.name, version}]; ok {
 		d.decidePinned(p)
 	} else {
-		v.decideByKeys(&d, r)
+		r.decideByKeys(&d)
 	}
 	d.count()
-	v.warn(&d, r)
+	r.warn(&d)
 	return d
 }
 
@@ -149,7 +148,7 @@ func sortClaims(claims []Claim) []Claim {
 
 func compareClaims(a, b Claim) int {
 	return cmp.Or(
-		compareKeys(a.Author, b.Author),
+		a.Author.Compare(b.Author),
 		cmp.Compare(a.Record.KeyString(), b.Record.KeyString()),
 		cmp.Compare(a.Module.KeyString(), b.Module.KeyString()),
 		cmp.Compare(a.Void, b.Void),
@@ -161,9 +160,9 @@ func compareClaims(a, b Claim) int {
 }
 
 // judge says what a claim counts for by itself.
-func (v *View) judge(name records.Name, r *ruling, c Claim) Verdict {
-	id := v.id(c.Author)
-	line := v.denied(id)
+func (r *Ruling) judge(c Claim) Verdict {
+	id := r.id(c.Author)
+	line := r.view.denials[c.Author]
 	switch {
 	case c.Void != "":
 		return Verdict{Claim: c, Effect: VoidKey}
@@ -172,28 +171,26 @@ func (v *View) judge(name records.Name, r *ruling, c Claim) Verdict {
 	case line != 0:
 		return Verdict{Claim: c, Effect: ByDenied, Line: line}
 	case r.decides(id):
-		way := v.way(r, id)
+		way := r.way(id)
 		return Verdict{Claim: c, Effect: Counts, Line: way[0].Line, Project: way[0].Project, Via: way}
-	case id < 0:
-		return Verdict{Claim: c, Effect: NotListed}
 	}
 	for i := range r.roots {
-		if root := &r.roots[i]; root.key == id { // and it is over
+		if root := &r.roots[i]; root.key == c.Author { // and it is over
 			return Verdict{Claim: c, Effect: Expired, Line: root.line, Project: root.project}
 		}
 	}
-	if line, project, ok := v.broader(name, id); ok {
+	if line, project, ok := r.view.broader(r.name, c.Author); ok {
 		return Verdict{Claim: c, Effect: Overruled, Line: line, Project: project}
 	}
 	return Verdict{Claim: c, Effect: NotListed}
 }
 
 // broader finds a scope of the key that holds the name, and the line that gives it.
-func (v *View) broader(name records.Name, id int32) (line int, project, found bool) {
+func (v *View) broader(name records.Name, key records.Fingerprint) (line int, project, found bool) {
 	for _, in := range []map[records.Scope][]root{v.scopes, v.project} {
 		eachScope(name, func(s records.Scope) bool {
 			for _, r := range in[s] {
-				if r.key == id {
+				if r.key == key {
 					line, project, found = r.line, r.project, true
 				}
 			}
@@ -203,7 +200,7 @@ func (v *View) broader(name records.Name, id int32) (line int, project, found bo
 			return line, project, true
 		}
 	}
-	return 0, false, slices.ContainsFunc(v.own, func(r root) bool { return r.key == id })
+	return 0, false, slices.ContainsFunc(v.own, func(r root) bool { return r.key == key })
 }
 
 func (d *Decision) decidePinned(p Pin) {
@@ -257,16 +254,16 @@ type candidate struct {
 	voices   int
 }
 
-func (v *View) decideByKeys(d *Decision, r *ruling) {
+func (r *Ruling) decideByKeys(d *Decision) {
 	if d.markContradictions() {
 		d.State, d.Reason = Equivocation, "a key that decides here signed two different modules as this version"
 		return
 	}
-	candidates := v.candidates(d)
+	candidates := r.candidates(d)
 	var enough []candidate
 	most := 0
 	for _, c := range candidates {
-		c.voices = v.voices(r, c.keys)
+		c.voices = r.voices(c.keys)
 		most = max(most, c.voices)
 		if c.voices >= d.Rule.Threshold {
 			enough = append(enough, c)
@@ -290,7 +287,7 @@ func (v *View) decideByKeys(d *Decision, r *ruling) {
 }
 
 // candidates lists the modules that claims which count name.
-func (v *View) candidates(d *Decision) []candidate {
+func (r *Ruling) candidates(d *Decision) []candidate {
 	var list []candidate
 	for _, c := range d.Claims {
 		if c.Effect != Counts {
@@ -303,7 +300,7 @@ func (v *View) candidates(d *Decision) []candidate {
 		}
 		l := &list[i]
 		l.released = l.released || c.Endorse == ""
-		if id := v.id(c.Author); len(l.keys) == 0 || l.keys[len(l.keys)-1] != id {
+		if id := r.id(c.Author); len(l.keys) == 0 || l.keys[len(l.keys)-1] != id {
 			l.keys = append(l.keys, id)
 		}
 	}
@@ -394,7 +391,7 @@ func (d *Decision) count() {
 	}
 	agree, differ := map[records.Fingerprint]bool{}, map[records.Fingerprint]bool{}
 	for _, c := range d.Claims {
-		_, by := slices.BinarySearchFunc(d.By, c.Author, compareKeys)
+		_, by := slices.BinarySearchFunc(d.By, c.Author, records.Fingerprint.Compare)
 		switch {
 		case by || c.Effect == ByDenied || c.Effect == VoidKey || c.Effect == TakenBack:
 		case c.Module == d.Module:

@@ -1,10 +1,8 @@
 package trust
 
 import (
-	"bytes"
 	"cmp"
-	"maps"
-	"slices"
+	"context"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -61,99 +59,64 @@ type Facts struct {
 	Equivocated []records.Fingerprint
 }
 
-// Gather collects the facts that matter to a view of the basis: load is asked, a
-// few times, for the statements by some authors and returns them. Facts that the
-// basis has already are not looked at.
-func Gather(b Basis, load func(authors []records.Fingerprint) (Facts, error)) (Facts, error) {
+// A loader returns facts by authors, as Basis.Load does, and remembers them.
+type loader struct {
+	load func(context.Context, []records.Fingerprint) (Facts, error)
+	by   map[records.Fingerprint]*Facts
+}
+
+func (l *loader) get(ctx context.Context, authors []records.Fingerprint) (Facts, error) {
+	var ask []records.Fingerprint
+	for _, a := range authors {
+		if l.by[a] == nil {
+			ask = append(ask, a)
+		}
+	}
+	if len(ask) > 0 {
+		more, err := l.load(ctx, ask)
+		if err != nil {
+			return Facts{}, err
+		}
+		by := more.byAuthor()
+		for _, a := range ask {
+			if l.by[a] = by[a]; by[a] == nil {
+				l.by[a] = &Facts{}
+			}
+		}
+	}
 	var all Facts
-	depth := b.lineDepths()
-	facts := map[records.Fingerprint]Facts{}
-	next := slices.Collect(maps.Keys(depth))
-	// A line leads over at most 31 successors and 3 delegations to its last
-	// key, and whose voice that is may take 31 more to find out.
-	for range 2*maxChain + records.MaxDepthGrant {
-		ask := slices.DeleteFunc(slices.Clone(next), func(k records.Fingerprint) bool { _, ok := facts[k]; return ok })
-		if len(ask) > 0 {
-			slices.SortFunc(ask, compareKeys)
-			more, err := load(slices.Compact(ask))
-			if err != nil {
-				return Facts{}, err
-			}
-			all.add(more)
-			more.byAuthor(facts)
-		}
-		for _, k := range ask {
-			if _, ok := facts[k]; !ok {
-				facts[k] = Facts{} // asked for
-			}
-		}
-		if next = grow(depth, facts, next); len(next) == 0 {
-			break
-		}
+	for _, a := range authors {
+		all.add(l.by[a])
 	}
 	return all, nil
 }
 
-// grow follows the statements by some authors one step, and returns the keys for
-// which that changed something.
-func grow(depth map[records.Fingerprint]int, facts map[records.Fingerprint]Facts, from []records.Fingerprint) []records.Fingerprint {
-	var next []records.Fingerprint
-	reach := func(key records.Fingerprint, d int) {
-		if old, ok := depth[key]; !ok || d > old {
-			depth[key] = d
-			next = append(next, key)
-		}
-	}
-	for _, k := range from {
-		for _, s := range facts[k].Successions {
-			if !s.To.IsZero() {
-				reach(s.To, depth[k])
-			}
-		}
-		for _, d := range facts[k].Delegations {
-			if depth[k] > 0 {
-				reach(d.To, min(depth[k]-1, d.Depth))
-			}
-		}
-	}
-	return next
-}
-
-func (f *Facts) add(g Facts) {
+func (f *Facts) add(g *Facts) {
 	f.Delegations = append(f.Delegations, g.Delegations...)
 	f.Successions = append(f.Successions, g.Successions...)
 	f.Equivocated = append(f.Equivocated, g.Equivocated...)
 }
 
-func (f *Facts) byAuthor(m map[records.Fingerprint]Facts) {
+// byAuthor says what each author says, and what is known of it.
+func (f *Facts) byAuthor() map[records.Fingerprint]*Facts {
+	m := map[records.Fingerprint]*Facts{}
+	of := func(author records.Fingerprint) *Facts {
+		if m[author] == nil {
+			m[author] = &Facts{}
+		}
+		return m[author]
+	}
 	for _, d := range f.Delegations {
-		of := m[d.Author]
-		of.Delegations = append(of.Delegations, d)
-		m[d.Author] = of
+		by := of(d.Author)
+		by.Delegations = append(by.Delegations, d)
 	}
 	for _, s := range f.Successions {
-		of := m[s.Author]
-		of.Successions = append(of.Successions, s)
-		m[s.Author] = of
+		by := of(s.Author)
+		by.Successions = append(by.Successions, s)
 	}
+	for _, key := range f.Equivocated {
+		by := of(key)
+		by.Equivocated = append(by.Equivocated, key)
+	}
+	return m
 }
-
-// lineDepths returns the keys that a basis speaks of by itself, with the most
-// delegations that may start there.
-func (b *Basis) lineDepths() map[records.Fingerprint]int {
-	depth := map[records.Fingerprint]int{}
-	for _, k := range b.Own {
-		depth[k] = 0
-	}
-	for _, f := range []*File{b.File, b.Project} {
-		if f == nil {
-			continue
-		}
-		for _, e := range f.Entries() {
-			depth[e.Fingerprint] = max(depth[e.Fingerprint], e.Depth)
-		}
-	}
-	return depth
-}
-
-func compareKeys(a, b records.Fingerprint) int { return bytes.Compare(a.Bytes(), b.Bytes()) }

@@ -66,9 +66,9 @@ func (c *Claim) late() bool {
 }
 
 // warn finds what a decision is to be shown with, and whether it is to be held.
-func (v *View) warn(d *Decision, r *ruling) {
+func (r *Ruling) warn(d *Decision) {
 	if d.State == Trusted && d.Pin == 0 {
-		v.hold(d, r)
+		r.hold(d)
 	}
 	for _, s := range d.Rule.Succeeded {
 		d.Warnings = append(d.Warnings, Warning{Kind: WarnSucceeded, Key: s.Key, Others: s.By, Followed: s.Followed, Line: s.Line, Project: s.Project})
@@ -77,7 +77,7 @@ func (v *View) warn(d *Decision, r *ruling) {
 		if i > 0 && d.Claims[i-1].Author == c.Author {
 			continue
 		}
-		if c.Via != nil && v.list[v.id(c.Author)].equivocated {
+		if c.Via != nil && r.list[r.id(c.Author)].person.equivocated {
 			d.Warnings = append(d.Warnings, Warning{Kind: WarnEquivocated, Key: c.Author, Line: c.Line, Project: c.Project})
 		}
 	}
@@ -90,7 +90,8 @@ func (v *View) warn(d *Decision, r *ruling) {
 	}
 }
 
-func (v *View) hold(d *Decision, r *ruling) {
+func (r *Ruling) hold(d *Decision) {
+	v := r.view
 	timely := make([]*Claim, 0, len(d.By))
 	for i := range d.Claims {
 		c := &d.Claims[i]
@@ -102,14 +103,14 @@ func (v *View) hold(d *Decision, r *ruling) {
 			timely = append(timely, &c.Claim)
 		}
 	}
-	since, ok := v.since(r, timely)
+	since, ok := r.since(timely)
 	if !ok {
 		d.Hold = Late
 		return
 	}
 	d.Since = since
 	own := slices.ContainsFunc(timely, func(c *Claim) bool {
-		return c.Endorse == "" && slices.ContainsFunc(v.own, func(r root) bool { return v.list[r.key].key == c.Author })
+		return c.Endorse == "" && slices.ContainsFunc(v.own, func(own root) bool { return own.key == c.Author })
 	})
 	if until := since.Add(v.minAge); v.minAge > 0 && !since.IsZero() && v.now.Before(until) && !own {
 		d.Hold = Cooldown
@@ -118,19 +119,19 @@ func (v *View) hold(d *Decision, r *ruling) {
 }
 
 // since returns when so many of the claims had come that they suffice.
-func (v *View) since(r *ruling, claims []*Claim) (time.Time, bool) {
+func (r *Ruling) since(claims []*Claim) (time.Time, bool) {
 	slices.SortStableFunc(claims, func(a, b *Claim) int { return a.FirstSeen.Compare(b.FirstSeen) })
 	var keys []int32
 	released := false
 	for i, c := range claims {
 		released = released || c.Endorse == ""
-		if id := v.id(c.Author); !slices.Contains(keys, id) {
+		if id := r.id(c.Author); !slices.Contains(keys, id) {
 			keys = append(keys, id)
 		}
 		if i+1 < len(claims) && claims[i+1].FirstSeen.Equal(c.FirstSeen) {
 			continue
 		}
-		if released && len(keys) >= r.Threshold && v.voices(r, keys) >= r.Threshold {
+		if released && len(keys) >= r.Threshold && r.voices(keys) >= r.Threshold {
 			return c.FirstSeen, true
 		}
 	}

@@ -34,13 +34,13 @@ type Applying struct {
 // Notices says which of the notices, by anybody and in any order, are about the
 // version of the decision. In reports whether a version is in a range; a range
 // that it cannot read holds no version.
-func (v *View) Notices(d Decision, notices []Notice, in func(rng string, version records.Version) bool) Applying {
+func (r *Ruling) Notices(d Decision, notices []Notice, in func(rng string, version records.Version) bool) Applying {
 	var a Applying
 	authors, releases := d.released()
-	for _, n := range newestNotices(d.Name, notices) {
+	for _, n := range newestNotices(r.name, notices) {
 		switch {
-		case v.Denied(n.Author) || n.Text == "" || !n.isAbout(d.Version, releases, in):
-		case !authors[n.Author] && !v.Decides(n.Author, d.Name):
+		case r.view.Denied(n.Author) || n.Text == "" || !n.isAbout(d.Version, releases, in):
+		case !authors[n.Author] && !r.Decides(n.Author):
 			a.Strangers = append(a.Strangers, n)
 		case n.Kind == records.Deprecated:
 			a.Deprecated = append(a.Deprecated, n)
@@ -105,7 +105,7 @@ func newestNotices(name records.Name, notices []Notice) []Notice {
 		list = append(list, n)
 	}
 	slices.SortFunc(list, func(a, b Notice) int {
-		return cmp.Or(compareKeys(a.Author, b.Author), cmp.Compare(a.Record.KeyString(), b.Record.KeyString()))
+		return cmp.Or(a.Author.Compare(b.Author), cmp.Compare(a.Record.KeyString(), b.Record.KeyString()))
 	})
 	return list
 }

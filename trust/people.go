@@ -1,35 +1,25 @@
 package trust
 
 import (
-	"bytes"
+	"cmp"
 	"slices"
-	"time"
 
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
 )
 
-// people are the keys that a basis speaks of, sorted by fingerprint; elsewhere in
-// the package an int32 is the place of one.
-type people struct {
-	list []person
-	ids  map[records.Fingerprint]int32
-}
-
-// A person is a key, with the facts about it that take part.
+// A person is what a key says of other keys, as far as it takes part, and what is
+// known of it.
 type person struct {
-	key         records.Fingerprint
-	denied      int // the line that says so, or 0
-	label       string
+	delegations []delegation // in force, to keys that are not denied, sorted by key
+	nominated   []half       // whom it names as its successor, sorted by key
+	accepted    []half       // whom it says that it succeeds, sorted by key
 	equivocated bool
-	voice       int32        // one of all keys that are one voice with this one
-	delegations []delegation // in force, by the key that they are to
-	successors  []successor  // by their keys
 }
 
 type delegation struct {
-	to     int32
+	to     records.Fingerprint
 	depth  int32
 	scopes []records.Scope
 	record cid.Cid
@@ -44,63 +34,76 @@ func (d *delegation) holds(name records.Name) bool {
 	return false
 }
 
-type successor struct {
-	to                  int32
-	nominated, accepted cid.Cid
+// A half is one key's part of a succession.
+type half struct {
+	other  records.Fingerprint
+	record cid.Cid
 }
 
-// people finds everybody whom the lines, own keys and facts name.
-func (b *Basis) people(entries [][]Entry, denials []Denial) people {
-	p := people{ids: map[records.Fingerprint]int32{}}
-	add := func(key records.Fingerprint) {
-		if _, ok := p.ids[key]; !ok {
-			p.ids[key] = 0
-			p.list = append(p.list, person{key: key})
+// learn makes a person of all facts by a key. What a denied key says never counts.
+func (v *View) learn(key records.Fingerprint, facts *Facts) *person {
+	p := &person{equivocated: len(facts.Equivocated) > 0}
+	if v.Denied(key) {
+		return p
+	}
+	newest := map[records.Fingerprint]*Delegation{}
+	for i := range facts.Delegations {
+		d := &facts.Delegations[i]
+		if old := newest[d.To]; d.takesPart() && (old == nil || d.compareNewest(&old.Statement) > 0) {
+			newest[d.To] = d
 		}
 	}
-	for _, es := range entries {
-		for i := range es {
-			add(es[i].Fingerprint)
+	for to, d := range newest {
+		if len(d.Scopes) > 0 && v.now.Before(d.Until) && !v.Denied(to) {
+			p.delegations = append(p.delegations, delegation{to, int32(d.Depth), d.Scopes, d.Record})
 		}
 	}
-	for _, d := range denials {
-		add(d.Fingerprint)
-	}
-	for _, key := range b.Own {
-		add(key)
-	}
-	for i := range b.Facts.Delegations {
-		add(b.Facts.Delegations[i].Author)
-		add(b.Facts.Delegations[i].To)
-	}
-	for i := range b.Facts.Successions {
-		s := &b.Facts.Successions[i]
-		add(s.Author)
-		if s.To.IsZero() {
-			add(s.From)
-		} else {
-			add(s.To)
+	slices.SortFunc(p.delegations, func(a, b delegation) int { return a.to.Compare(b.to) })
+	p.nominated = halves(facts.Successions, func(s *Succession) records.Fingerprint { return s.To })
+	p.accepted = halves(facts.Successions, func(s *Succession) records.Fingerprint {
+		if !s.To.IsZero() {
+			return records.Fingerprint{}
 		}
-	}
-	p.sort()
+		return s.From
+	})
 	return p
 }
 
-// sort gives everybody their place.
-func (p *people) sort() {
-	type place struct {
-		bytes []byte
-		person
+// halves lists the other keys that successions name in one role. Of several
+// records that say the same, which one is shown is fixed.
+func halves(ss []Succession, other func(*Succession) records.Fingerprint) []half {
+	var list []half
+	for i := range ss {
+		if s := &ss[i]; s.takesPart() && !other(s).IsZero() {
+			list = append(list, half{other(s), s.Record})
+		}
 	}
-	places := make([]place, len(p.list))
-	for i := range p.list {
-		places[i] = place{p.list[i].key.Bytes(), p.list[i]}
-	}
-	slices.SortFunc(places, func(a, b place) int { return bytes.Compare(a.bytes, b.bytes) })
-	for i := range places {
-		p.list[i] = places[i].person
-		p.ids[places[i].key] = int32(i)
-	}
+	slices.SortFunc(list, func(a, b half) int {
+		return cmp.Or(a.other.Compare(b.other), cmp.Compare(a.record.KeyString(), b.record.KeyString()))
+	})
+	return slices.CompactFunc(list, func(a, b half) bool { return a.other == b.other })
+}
+
+// people are the keys that matter to a ruling, in the order in which they came up;
+// elsewhere in the package an int32 is the place of one.
+type people struct {
+	view    *View
+	list    []member
+	ids     map[records.Fingerprint]int32
+	missing []records.Fingerprint // whose facts were wanted and not at hand
+}
+
+type member struct {
+	key        records.Fingerprint
+	person     *person // nil until it is asked for
+	chained    bool    // successors are found
+	successors []successor
+	voice      int32 // of all keys that are one voice the one that stands for them
+}
+
+type successor struct {
+	to                  int32
+	nominated, accepted cid.Cid
 }
 
 // id returns the place of the key, or -1.
@@ -111,70 +114,53 @@ func (p *people) id(key records.Fingerprint) int32 {
 	return -1
 }
 
-// learn takes in the facts. Everybody who is denied is known by then.
-func (p *people) learn(facts *Facts, now time.Time) {
-	for _, key := range facts.Equivocated {
-		if id, ok := p.ids[key]; ok {
-			p.list[id].equivocated = true
-		}
+// meet returns the place of the key, a new one if need be.
+func (p *people) meet(key records.Fingerprint) int32 {
+	id, ok := p.ids[key]
+	if !ok {
+		id = int32(len(p.list))
+		p.ids[key] = id
+		p.list = append(p.list, member{key: key, voice: -1})
 	}
-	p.learnDelegations(facts.Delegations, now)
-	p.learnSuccessions(facts.Successions)
-	for i := range p.list {
-		p.list[i].voice = p.voiceOf(int32(i))
-	}
+	return id
 }
 
-type pair struct{ from, to int32 }
+var nobody = &person{}
 
-func (p *people) learnDelegations(ds []Delegation, now time.Time) {
-	newest := make(map[pair]int, len(ds))
-	for i := range ds {
-		d := &ds[i]
-		if !d.takesPart() {
-			continue
-		}
-		between := pair{p.ids[d.Author], p.ids[d.To]}
-		if old, ok := newest[between]; !ok || d.compareNewest(&ds[old].Statement) > 0 {
-			newest[between] = i
-		}
-	}
-	for between, i := range newest {
-		d, from := &ds[i], &p.list[between.from] // a denied one is never asked
-		if len(d.Scopes) > 0 && now.Before(d.Until) && p.list[between.to].denied == 0 {
-			from.delegations = append(from.delegations, delegation{between.to, int32(d.Depth), d.Scopes, d.Record})
+// get returns what somebody says, and notes when that is not at hand.
+func (p *people) get(id int32) *person {
+	m := &p.list[id]
+	if m.person == nil {
+		if m.person = p.view.known[m.key]; m.person == nil {
+			m.person = nobody
+			if p.view.load != nil {
+				p.missing = append(p.missing, m.key)
+			}
 		}
 	}
-	for i := range p.list {
-		slices.SortFunc(p.list[i].delegations, func(a, b delegation) int { return int(a.to - b.to) })
-	}
+	return m.person
 }
 
-func (p *people) learnSuccessions(ss []Succession) {
-	nominated, accepted := map[pair]cid.Cid{}, map[pair]cid.Cid{}
-	for i := range ss {
-		s := &ss[i]
-		if !s.takesPart() || p.list[p.ids[s.Author]].denied != 0 {
+// successors returns the keys that somebody named as successor and that accepted,
+// sorted by key.
+func (p *people) successors(id int32) []successor {
+	if p.list[id].chained {
+		return p.list[id].successors
+	}
+	key := p.list[id].key
+	var list []successor
+	for _, n := range p.get(id).nominated {
+		if n.other == key {
 			continue
 		}
-		half, move := nominated, pair{p.ids[s.Author], p.ids[s.To]}
-		if s.To.IsZero() {
-			half, move = accepted, pair{p.ids[s.From], p.ids[s.Author]}
-		}
-		// Of several records that say the same, which one is shown is fixed.
-		if old, ok := half[move]; !ok || s.Record.KeyString() < old.KeyString() {
-			half[move] = s.Record
+		to := p.meet(n.other)
+		accepted := p.get(to).accepted
+		if i, ok := slices.BinarySearchFunc(accepted, key, func(h half, k records.Fingerprint) int { return h.other.Compare(k) }); ok {
+			list = append(list, successor{to, n.record, accepted[i].record})
 		}
 	}
-	for move, record := range nominated {
-		if other, ok := accepted[move]; ok && move.from != move.to {
-			from := &p.list[move.from]
-			from.successors = append(from.successors, successor{move.to, record, other})
-		}
-	}
-	for i := range p.list {
-		slices.SortFunc(p.list[i].successors, func(a, b successor) int { return int(a.to - b.to) })
-	}
+	p.list[id].successors, p.list[id].chained = list, true
+	return list
 }
 
 // Limits on what one line leads to.
@@ -189,7 +175,7 @@ const (
 func (p *people) chain(id int32) (chain []successor, loop int) {
 	at := id
 	for {
-		next := p.list[at].successors
+		next := p.successors(at)
 		if len(next) != 1 {
 			return chain, -1
 		}
@@ -209,7 +195,7 @@ func (p *people) chain(id int32) (chain []successor, loop int) {
 
 // voiceOf returns a key that stands for all keys that are one voice with this one.
 func (p *people) voiceOf(id int32) int32 {
-	if len(p.list[id].successors) == 0 {
+	if len(p.successors(id)) == 0 {
 		return id
 	}
 	chain, loop := p.chain(id)
@@ -220,5 +206,8 @@ func (p *people) voiceOf(id int32) int32 {
 	if loop < 0 {
 		return path[len(path)-1]
 	}
-	return slices.Min(path[loop:])
+	return slices.MinFunc(path[loop:], p.compare)
 }
+
+// compare orders keys by fingerprint.
+func (p *people) compare(a, b int32) int { return p.list[a].key.Compare(p.list[b].key) }

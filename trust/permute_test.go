@@ -139,7 +139,7 @@ func aged(r *rand.Rand, claims []trust.Claim) []trust.Claim {
 
 // TestDecideAgainstModel holds the decision against the model on 1,500 random
 // worlds (ES_FULL: 10,000), and asks each again with everything permuted, with
-// only the facts that are gathered, and at other times of arrival.
+// only the facts that are asked for, and at other times of arrival.
 // SPEC T15, T25, T29, T30, T31 and T34.
 func TestDecideAgainstModel(t *testing.T) {
 	worlds := 1500
@@ -220,33 +220,13 @@ func (m *model) permute(t *testing.T, r *rand.Rand, name string, basis trust.Bas
 		}
 		again = m.basis(t, r, name) // its lines in another order
 		again.Facts = shuffled(r, again.Facts)
-		facts, err := trust.Gather(again, func(authors []records.Fingerprint) (trust.Facts, error) { return factsBy(again.Facts, authors), nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-		again.Facts = facts
-		view := again.View()
+		view := loading(again, factsBy).View()
 		m.checkDeciders(t, name, view)
 		got := view.Decide(records.Name(name), "1.0.0", aged(r, shuffle(r, claims)))
 		if got.State != d.State || got.Module != d.Module || got.Record != d.Record || got.Voices != d.Voices || !slices.Equal(got.By, d.By) {
 			t.Fatalf("with the lines permuted\ngot  %+v\nwant %+v", got, d)
 		}
 	}
-}
-
-func factsBy(f trust.Facts, authors []records.Fingerprint) trust.Facts {
-	var some trust.Facts
-	for _, d := range f.Delegations {
-		if slices.Contains(authors, d.Author) {
-			some.Delegations = append(some.Delegations, d)
-		}
-	}
-	for _, s := range f.Successions {
-		if slices.Contains(authors, s.Author) {
-			some.Successions = append(some.Successions, s)
-		}
-	}
-	return some
 }
 
 // TestPermutations is that the outcome is the same in 10,000 orders of arrival.

@@ -87,37 +87,34 @@ func TestMinAgeEdits(t *testing.T) {
 	}
 }
 
-// TestGatherAsksLittle is that only authors whom a line leads to are asked for,
-// each once.
-func TestGatherAsksLittle(t *testing.T) {
+// TestLoadsLittle is that a ruling asks only for authors who may matter to its name,
+// each once: whom the lines that decide lead to, and their successors.
+func TestLoadsLittle(t *testing.T) {
 	w := about("left-pad").
 		delegates(1, 2, 1, "*").delegates(2, 3, 0, "*").delegates(3, 4, 3, "*"). // 3 may not delegate
+		delegates(1, 11, 1, "right").                                            // another name
 		delegates(5, 6, 3, "*").                                                 // no depth
 		delegates(7, 1, 3, "*").                                                 // a stranger
 		succeeds(8, 5).succeeds(9, 8)
-	b := w.basis(t, parse(t, key(1, "* depth=3")+key(5, "left-pad")))
-	all := b.Facts
-	b.Facts = trust.Facts{}
+	b := w.basis(t, parse(t, key(1, "left-* right depth=3")+key(5, "left-*")+key(10, "*")))
 	var asked []int
-	facts, err := trust.Gather(b, func(authors []records.Fingerprint) (trust.Facts, error) {
+	view := loading(b, func(all trust.Facts, authors []records.Fingerprint) (trust.Facts, error) {
 		for _, a := range authors {
 			asked = append(asked, slices.Index(testKeys, a))
 		}
-		return factsBy(all, authors), nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(asked)
-	if want := []int{1, 2, 3, 5, 8, 9}; !slices.Equal(asked, want) {
-		t.Errorf("asked for %v, want %v", asked, want)
-	}
-	if len(facts.Delegations) != 4 || len(facts.Successions) != 4 {
-		t.Errorf("%d delegations, %d successions", len(facts.Delegations), len(facts.Successions))
-	}
-	failed := errors.New("no")
-	if _, err := trust.Gather(b, func([]records.Fingerprint) (trust.Facts, error) { return trust.Facts{}, failed }); err != failed {
-		t.Errorf("got %v", err)
+		return factsBy(all, authors)
+	}).View()
+	for _, c := range []struct {
+		name records.Name
+		want []int
+	}{{"left-pad", []int{1, 2, 3, 5, 8, 9}}, {"left-over", nil}, {"right", []int{11}}, {"other", []int{10}}} {
+		asked = nil
+		if _, err := view.Ruling(t.Context(), c.name); err != nil {
+			t.Fatal(err)
+		}
+		if slices.Sort(asked); !slices.Equal(asked, c.want) {
+			t.Errorf("%s: asked for %v, want %v", c.name, asked, c.want)
+		}
 	}
 }
 
@@ -133,14 +130,7 @@ func TestLongChains(t *testing.T) {
 			w.succeeds(1, 40)
 		}
 		b := w.basis(t, parse(t, key(1, "* follow=yes depth=1")))
-		all := b.Facts
-		gathered, err := trust.Gather(b, func(authors []records.Fingerprint) (trust.Facts, error) { return factsBy(all, authors), nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, facts := range []trust.Facts{all, gathered} {
-			b.Facts = facts
-			view := b.View()
+		for _, view := range []*trust.View{b.View(), loading(b, factsBy).View()} {
 			for k := 1; k <= 40; k++ {
 				if got := view.Decides(testKey(k), "left-pad"); got != (k <= 32) {
 					t.Errorf("key %d of the chain decides: %t", k, got)

@@ -4,17 +4,7 @@ import (
 	"slices"
 
 	"github.com/ipfs/go-cid"
-
-	"github.com/everythingstays/es/records"
 )
-
-// A ruling is who decides about one name.
-type ruling struct {
-	Rule
-	roots []root
-	nodes []node
-	last  []int32 // by key: 1 + the last node by which it decides, or 0
-}
 
 // A node is a key that a root leads to, on one way from there.
 type node struct {
@@ -32,37 +22,54 @@ const (
 )
 
 // grow finds everybody who decides by the roots.
-func (v *View) grow(r *ruling, name records.Name) {
+func (r *Ruling) grow() {
 	r.nodes = make([]node, 0, 4*len(r.roots))
-	r.last = make([]int32, len(v.list))
-	g := growth{ruling: r, name: name}
+	g := growth{Ruling: r}
 	for i := range r.roots {
 		root := &r.roots[i]
 		first := len(r.nodes)
-		r.nodes = append(r.nodes, node{key: root.key, before: -1, root: int32(i), depth: int32(root.depth), by: byRoot})
-		if root.expired || v.list[root.key].denied != 0 {
+		r.nodes = append(r.nodes, node{key: root.id, before: -1, root: int32(i), depth: int32(root.depth), by: byRoot})
+		if root.expired || r.view.Denied(root.key) {
 			continue
 		}
 		if root.follow {
-			v.follow(r)
+			r.follow()
 		}
 		g.known = g.known[:0]
 		for n := first; n < len(r.nodes); n++ {
 			g.known = append(g.known, int32(n))
 		}
 		if root.depth > 0 {
-			v.delegate(&g)
+			g.delegate()
 		}
+		r.last = append(r.last, make([]int32, len(r.list)-len(r.last))...)
 		for _, n := range g.known {
 			key := r.nodes[n].key
 			r.nodes[n].other, r.last[key] = r.last[key], n+1
 		}
 	}
+	r.findVoices()
+}
+
+// findVoices says whose voice everybody is who decides.
+func (r *Ruling) findVoices() {
+	for id := range r.last {
+		if r.last[id] > 0 {
+			voice := r.voiceOf(int32(id)) // may meet more keys
+			r.list[id].voice = voice
+		}
+	}
+	for i := range r.roots {
+		root := &r.roots[i]
+		if root.voice = r.list[root.id].voice; root.project {
+			root.voice = -1
+		}
+	}
 }
 
 // follow adds the successors of the last node's key.
-func (v *View) follow(r *ruling) {
-	chain, _ := v.chain(r.nodes[len(r.nodes)-1].key)
+func (r *Ruling) follow() {
+	chain, _ := r.chain(r.nodes[len(r.nodes)-1].key)
 	for i := range chain {
 		last := r.nodes[len(r.nodes)-1]
 		r.nodes = append(r.nodes, node{key: chain[i].to, before: int32(len(r.nodes) - 1), root: last.root, depth: last.depth, by: bySuccessor})
@@ -72,8 +79,7 @@ func (v *View) follow(r *ruling) {
 // growth is the search from one root after the other, level by level: what one
 // more delegation leads to.
 type growth struct {
-	*ruling
-	name  records.Name
+	*Ruling
 	known []int32 // by key the node that was found first, in order
 	from  []int32 // the nodes of the level before
 	found []int32 // nodes of keys that are new on this level
@@ -91,27 +97,32 @@ type mark struct {
 	found  int32 // 1 + where it stands in found; 0 when it was known before
 }
 
+// mark returns the mark of a key, of an earlier search when it is new to this one.
+func (g *growth) mark(key int32) *mark {
+	if n := len(g.list) - len(g.marks); n > 0 {
+		g.marks = append(g.marks, make([]mark, n)...)
+	}
+	return &g.marks[key]
+}
+
 // delegate adds the keys that delegations lead to, those after the fewest first
 // and then by fingerprint, until there are maxReached beside the first.
-func (v *View) delegate(g *growth) {
-	if g.marks == nil {
-		g.marks, g.fits = make([]mark, len(v.list)), make([][]int32, len(v.list))
-	}
+func (g *growth) delegate() {
 	g.search++
 	for _, n := range g.known {
-		g.marks[g.nodes[n].key] = mark{search: g.search, depth: g.nodes[n].depth}
+		*g.mark(g.nodes[n].key) = mark{search: g.search, depth: g.nodes[n].depth}
 	}
 	for g.from = append(g.from[:0], g.known...); len(g.from) > 0; {
 		g.found, g.wider = g.found[:0], g.wider[:0]
 		for _, n := range g.from {
 			if g.nodes[n].depth > 0 {
-				v.step(g, n)
+				g.step(n)
 			}
 		}
 		for _, n := range g.found {
-			g.marks[g.nodes[n].key].found = 0
+			g.mark(g.nodes[n].key).found = 0
 		}
-		slices.SortFunc(g.found, func(a, b int32) int { return int(g.nodes[a].key - g.nodes[b].key) })
+		slices.SortFunc(g.found, func(a, b int32) int { return g.compare(g.nodes[a].key, g.nodes[b].key) })
 		g.found = g.found[:min(len(g.found), 1+maxReached-len(g.known))]
 		g.known = append(g.known, g.found...)
 		if len(g.known) > maxReached {
@@ -122,12 +133,13 @@ func (v *View) delegate(g *growth) {
 }
 
 // step takes every delegation of one node's key.
-func (v *View) step(g *growth, n int32) {
+func (g *growth) step(n int32) {
 	from := g.nodes[n]
-	for _, i := range v.fitting(g, from.key) {
-		d := &v.list[from.key].delegations[i]
-		to := node{key: d.to, before: n, root: from.root, depth: min(from.depth-1, d.depth), by: i}
-		m := &g.marks[d.to]
+	delegations := g.get(from.key).delegations
+	for _, i := range g.fitting(from.key, delegations) {
+		d := &delegations[i]
+		to := node{key: g.meet(d.to), before: n, root: from.root, depth: min(from.depth-1, d.depth), by: i}
+		m := g.mark(to.key)
 		switch {
 		case m.search != g.search:
 			g.found = append(g.found, g.add(to))
@@ -144,12 +156,14 @@ func (v *View) step(g *growth, n int32) {
 }
 
 // fitting returns the delegations by somebody that hold the name.
-func (v *View) fitting(g *growth, id int32) []int32 {
+func (g *growth) fitting(id int32, delegations []delegation) []int32 {
+	if n := len(g.list) - len(g.fits); n > 0 {
+		g.fits = append(g.fits, make([][]int32, n)...)
+	}
 	if g.fits[id] == nil {
-		list := v.list[id].delegations
-		fits := make([]int32, 0, len(list))
-		for i := range list {
-			if list[i].holds(g.name) {
+		fits := make([]int32, 0, len(delegations))
+		for i := range delegations {
+			if delegations[i].holds(g.name) {
 				fits = append(fits, int32(i))
 			}
 		}
@@ -164,11 +178,11 @@ func (g *growth) add(n node) int32 {
 }
 
 // decides reports whether a key is among those that decide.
-func (r *ruling) decides(id int32) bool { return id >= 0 && r.last[id] > 0 }
+func (r *Ruling) decides(id int32) bool { return id >= 0 && int(id) < len(r.last) && r.last[id] > 0 }
 
 // way returns the steps by which a key decides: of several ways the one with the
 // fewest, and of these the one from the first root.
-func (v *View) way(r *ruling, id int32) []Step {
+func (r *Ruling) way(id int32) []Step {
 	best, shortest := int32(-1), 0
 	for n := r.last[id]; n > 0; n = r.nodes[n-1].other {
 		length := 0
@@ -179,20 +193,20 @@ func (v *View) way(r *ruling, id int32) []Step {
 			best, shortest = n-1, length
 		}
 	}
-	return v.steps(r, best, shortest)
+	return r.steps(best, shortest)
 }
 
-func (v *View) steps(r *ruling, n int32, length int) []Step {
+func (r *Ruling) steps(n int32, length int) []Step {
 	steps := make([]Step, length)
 	for i := length - 1; i >= 0; i-- {
 		at := &r.nodes[n]
-		s := Step{Key: v.list[at.key].key}
+		s := Step{Key: r.list[at.key].key}
 		switch root := &r.roots[at.root]; {
 		case at.by >= 0:
-			d := &v.list[r.nodes[at.before].key].delegations[at.by]
+			d := &r.list[r.nodes[at.before].key].person.delegations[at.by]
 			s.Kind, s.Records = ByDelegation, []cid.Cid{d.record}
 		case at.by == bySuccessor:
-			next := &v.list[r.nodes[at.before].key].successors[0]
+			next := &r.list[r.nodes[at.before].key].successors[0]
 			s.Kind, s.Records = BySuccession, []cid.Cid{next.nominated, next.accepted}
 		case root.line == 0:
 			s.Kind = ByOwn
@@ -207,17 +221,17 @@ func (v *View) steps(r *ruling, n int32, length int) []Step {
 
 // voices counts how many voices the keys have together: the most pairs of a
 // signing voice and the voice of a root that it decides by, none twice.
-func (v *View) voices(r *ruling, keys []int32) int {
+func (r *Ruling) voices(keys []int32) int {
 	if len(keys) < 2 {
 		return len(keys)
 	}
 	rows := map[int32]int{}
 	var may [][]int32 // by signing voice: the voices of roots
 	for _, k := range keys {
-		row, ok := rows[v.list[k].voice]
+		row, ok := rows[r.list[k].voice]
 		if !ok {
 			row = len(may)
-			rows[v.list[k].voice] = row
+			rows[r.list[k].voice] = row
 			may = append(may, nil)
 		}
 		for n := r.last[k]; n > 0; n = r.nodes[n-1].other {

@@ -2,8 +2,9 @@ package trust
 
 import (
 	"cmp"
+	"context"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -18,22 +19,32 @@ type Basis struct {
 	Project *File // what ParseProject or LoadProject returned, or nil
 	Own     []records.Fingerprint
 	Now     time.Time
-	Facts   Facts
+	// Facts are all that is known, unless Load finds it.
+	Facts Facts
+	// Load returns all facts that the authors state, and whether an
+	// equivocation of them is known; those of others change nothing. It is
+	// asked a few times for a ruling, about the keys that matter to it.
+	Load func(ctx context.Context, authors []records.Fingerprint) (Facts, error)
 }
 
-// A View is a basis, prepared for decisions. It is immutable and may be used by
-// several goroutines.
+// A View is a basis, prepared for decisions. What was loaded for one ruling
+// serves the next, so a View is for what is decided at about one moment. It may
+// be used by several goroutines.
 type View struct {
-	people
 	now        time.Time
 	scopes     map[records.Scope][]root // of the user's file
 	project    map[records.Scope][]root
 	own        []root
+	denials    map[records.Fingerprint]int // the first line that says so
+	labels     map[records.Fingerprint]string
 	thresholds map[records.Scope]Threshold
 	pins       map[pinned]Pin
 	minAge     time.Duration
+	load       func(context.Context, []records.Fingerprint) (Facts, error)
 
-	last atomic.Pointer[ruled] // the ruling about the name that was asked about last
+	mu    sync.Mutex // held while a ruling is made
+	known map[records.Fingerprint]*person
+	last  *Ruling // decisions come in runs about one name
 }
 
 type pinned struct {
@@ -41,15 +52,9 @@ type pinned struct {
 	version records.Version
 }
 
-type ruled struct {
-	name records.Name
-	*ruling
-}
-
 // A root is a "key" line in one of its scopes, or an own key.
 type root struct {
-	key     int32
-	voice   int32 // -1 for all keys of a project's file
+	key     records.Fingerprint
 	line    int
 	project bool
 	depth   int
@@ -64,44 +69,43 @@ func NewView(f *File, own []records.Fingerprint, now time.Time) *View {
 	return Basis{File: f, Own: own, Now: now}.View()
 }
 
-// View prepares decisions. Its cost grows with the lines and facts.
+// View prepares decisions. Its cost grows with the lines and with Facts; it loads
+// nothing.
 func (b Basis) View() *View {
 	f := b.File
 	if f == nil {
 		f = &File{}
 	}
-	entries, denials := f.Entries(), f.Denials()
-	var project []Entry
-	if b.Project != nil {
-		project = b.Project.Entries()
-	}
+	entries := f.Entries()
 	v := &View{
-		people:     b.people([][]Entry{entries, project}, denials),
 		now:        b.Now,
 		scopes:     make(map[records.Scope][]root, len(entries)),
-		project:    make(map[records.Scope][]root, len(project)),
+		project:    map[records.Scope][]root{},
+		denials:    map[records.Fingerprint]int{},
+		labels:     map[records.Fingerprint]string{},
 		thresholds: map[records.Scope]Threshold{},
 		pins:       map[pinned]Pin{},
+		load:       b.Load,
+		known:      map[records.Fingerprint]*person{},
 	}
-	for _, e := range entries {
-		v.label(e.Fingerprint, e.Label)
+	for i := range entries {
+		v.label(entries[i].Fingerprint, entries[i].Label)
+		addRoots(v.scopes, &entries[i], root{expired: entries[i].Expired(b.Now)})
 	}
-	for _, d := range denials {
+	for _, d := range f.Denials() {
 		v.label(d.Fingerprint, d.Label)
-		if p := &v.list[v.ids[d.Fingerprint]]; p.denied == 0 {
-			p.denied = d.Line
+		if v.denials[d.Fingerprint] == 0 {
+			v.denials[d.Fingerprint] = d.Line
 		}
 	}
-	v.learn(&b.Facts, b.Now)
-	for i := range entries {
-		v.addRoots(v.scopes, &entries[i], false)
-	}
-	for i := range project {
-		v.addRoots(v.project, &project[i], true)
+	if b.Project != nil {
+		for _, e := range b.Project.Entries() {
+			addRoots(v.project, &e, root{expired: e.Expired(b.Now), project: true})
+		}
 	}
 	for i, key := range b.Own {
-		if id := v.ids[key]; !slices.Contains(b.Own[:i], key) {
-			v.own = append(v.own, root{key: id, voice: v.list[id].voice})
+		if !slices.Contains(b.Own[:i], key) {
+			v.own = append(v.own, root{key: key})
 		}
 	}
 	for _, t := range f.Thresholds() {
@@ -113,15 +117,16 @@ func (b Basis) View() *View {
 	if a, ok := f.MinAge(); ok {
 		v.minAge = a.Age
 	}
+	if b.Load == nil {
+		for key, facts := range b.Facts.byAuthor() { // everybody who is denied is known by now
+			v.known[key] = v.learn(key, facts)
+		}
+	}
 	return v
 }
 
-func (v *View) addRoots(to map[records.Scope][]root, e *Entry, project bool) {
-	id := v.ids[e.Fingerprint]
-	r := root{key: id, voice: -1, line: e.Line, project: project, depth: e.Depth, follow: e.Follow, expired: e.Expired(v.now)}
-	if !project {
-		r.voice = v.list[id].voice
-	}
+func addRoots(to map[records.Scope][]root, e *Entry, r root) {
+	r.key, r.line, r.depth, r.follow = e.Fingerprint, e.Line, e.Depth, e.Follow
 	for i, s := range e.Scopes {
 		if !slices.Contains(e.Scopes[:i], s) {
 			to[s] = append(to[s], r)
@@ -130,30 +135,32 @@ func (v *View) addRoots(to map[records.Scope][]root, e *Entry, project bool) {
 }
 
 func (v *View) label(key records.Fingerprint, label string) {
-	if p := &v.list[v.ids[key]]; p.label == "" {
-		p.label = label
+	if label != "" && v.labels[key] == "" {
+		v.labels[key] = label
 	}
+}
+
+// find loads the facts by some authors.
+func (v *View) find(ctx context.Context, authors []records.Fingerprint) error {
+	facts, err := v.load(ctx, authors)
+	if err != nil {
+		return err
+	}
+	by := facts.byAuthor()
+	for _, key := range authors {
+		if v.known[key] = nobody; by[key] != nil {
+			v.known[key] = v.learn(key, by[key])
+		}
+	}
+	return nil
 }
 
 // Label returns the label that the user's trust file gives the key, and ""
 // without one.
-func (v *View) Label(key records.Fingerprint) string {
-	if id := v.id(key); id >= 0 {
-		return v.list[id].label
-	}
-	return ""
-}
+func (v *View) Label(key records.Fingerprint) string { return v.labels[key] }
 
 // Denied reports whether the trust file denies the key.
-func (v *View) Denied(key records.Fingerprint) bool { return v.denied(v.id(key)) != 0 }
-
-// denied returns the line that denies somebody, or 0.
-func (v *View) denied(id int32) int {
-	if id < 0 {
-		return 0
-	}
-	return v.list[id].denied
-}
+func (v *View) Denied(key records.Fingerprint) bool { return v.denials[key] != 0 }
 
 // A StepKind says how one key comes to speak for another.
 type StepKind int
@@ -216,21 +223,56 @@ type Succeeded struct {
 	Followed bool
 }
 
-// Rule returns who decides about the name. Only the most specific scope of the
-// trust file that holds the name is asked, whether or not its keys have said
-// anything: a key with a broader scope never fills a gap.
-func (v *View) Rule(name records.Name) Rule { return v.rule(name).Rule }
+// A Ruling is who decides about one name. It is immutable and may be used by
+// several goroutines.
+type Ruling struct {
+	Rule
+	people
+	name  records.Name
+	roots []seat
+	nodes []node
+	last  []int32 // by key: 1 + the last node by which it decides, or 0
+}
 
-func (v *View) rule(name records.Name) *ruling {
-	// Decisions come in runs about the versions of one name.
-	if last := v.last.Load(); last != nil && last.name == name {
-		return last.ruling
+// A seat is a root that a ruling begins with.
+type seat struct {
+	root
+	id    int32
+	voice int32 // -1 for all keys of a project's file
+}
+
+// Ruling returns who decides about the name. Only the most specific scope of the
+// trust file that holds the name is asked, whether or not its keys have said
+// anything: a key with a broader scope never fills a gap. The error is one of
+// Basis.Load; without Load there is none.
+func (v *View) Ruling(ctx context.Context, name records.Name) (*Ruling, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.last != nil && v.last.name == name {
+		return v.last, nil
 	}
-	r := &ruling{Rule: Rule{Threshold: 1}}
-	v.findRoots(r, name)
-	v.grow(r, name)
-	r.Keys = v.rootGrants(r)
-	r.Succeeded = v.succeeded(r.roots)
+	// What a ruling does not ask for cannot change it: when nothing that it asked
+	// for is missing, it is the one that all facts would give.
+	for {
+		r := v.rule(name)
+		if len(r.missing) == 0 {
+			v.last = r
+			return r, nil
+		}
+		if err := v.find(ctx, r.missing); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// rule makes a ruling of what is known.
+func (v *View) rule(name records.Name) *Ruling {
+	r := &Ruling{Rule: Rule{Threshold: 1}, name: name}
+	r.people = people{view: v, ids: map[records.Fingerprint]int32{}}
+	r.findRoots()
+	r.grow()
+	r.Keys = r.rootGrants()
+	r.Succeeded = r.succeeded()
 	eachScope(name, func(s records.Scope) bool {
 		t, ok := v.thresholds[s]
 		if ok {
@@ -238,31 +280,36 @@ func (v *View) rule(name records.Name) *ruling {
 		}
 		return !ok
 	})
-	v.last.Store(&ruled{name, r})
 	return r
 }
 
 // findRoots finds the lines that decide. Of what is in force the first line comes
 // first, but own keys need none.
-func (v *View) findRoots(r *ruling, name records.Name) {
+func (r *Ruling) findRoots() {
+	var roots []root
 	find := func(in map[records.Scope][]root) {
-		eachScope(name, func(s records.Scope) bool {
-			if r.roots = in[s]; len(r.roots) > 0 {
+		eachScope(r.name, func(s records.Scope) bool {
+			if roots = in[s]; len(roots) > 0 {
 				r.Scope = s
 			}
-			return len(r.roots) == 0
+			return len(roots) == 0
 		})
 	}
+	v := r.view
 	find(v.scopes)
-	if len(r.roots) == 0 {
+	if len(roots) == 0 {
 		find(v.project)
-		r.Project = len(r.roots) > 0
+		r.Project = len(roots) > 0
 		if !r.Project && len(v.own) > 0 {
 			r.Scope = "*"
 		}
 	}
 	if r.Project || r.Scope == "*" {
-		r.roots = slices.Concat(v.own, r.roots)
+		roots = slices.Concat(v.own, roots)
+	}
+	r.roots = make([]seat, len(roots))
+	for i := range roots {
+		r.roots[i] = seat{root: roots[i], id: r.meet(roots[i].key)}
 	}
 }
 
@@ -281,35 +328,32 @@ func eachScope(name records.Name, yield func(records.Scope) bool) {
 
 // Decides reports whether the key is among those that decide about the name, and
 // neither expired nor denied. Such a key's tags and notices count too.
-func (v *View) Decides(key records.Fingerprint, name records.Name) bool {
-	id := v.id(key)
-	return v.denied(id) == 0 && v.rule(name).decides(id)
-}
+func (r *Ruling) Decides(key records.Fingerprint) bool { return r.decides(r.id(key)) }
 
 // Deciders returns all keys that decide about the name and are not denied, sorted.
-func (v *View) Deciders(name records.Name) []Grant {
-	r := v.rule(name)
+func (r *Ruling) Deciders() []Grant {
 	var all []Grant
-	for id := range int32(len(v.list)) {
-		if v.list[id].denied != 0 || !r.decides(id) {
-			continue
+	for id := range int32(len(r.list)) {
+		if r.decides(id) {
+			way := r.way(id)
+			key := r.list[id].key
+			all = append(all, Grant{Key: key, Label: r.view.Label(key), Line: way[0].Line, Project: way[0].Project, Via: way})
 		}
-		way := v.way(r, id)
-		all = append(all, Grant{Key: v.list[id].key, Label: v.list[id].label, Line: way[0].Line, Project: way[0].Project, Via: way})
 	}
+	slices.SortFunc(all, func(a, b Grant) int { return a.Key.Compare(b.Key) })
 	return all
 }
 
 // rootGrants lists the keys of the roots. Of several lines one that is not over
 // counts.
-func (v *View) rootGrants(r *ruling) []Grant {
+func (r *Ruling) rootGrants() []Grant {
 	order := make([]int, len(r.roots))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int {
 		a, b := &r.roots[i], &r.roots[j]
-		return cmp.Or(int(a.key-b.key), compareBool(a.expired, b.expired), i-j)
+		return cmp.Or(a.key.Compare(b.key), compareBool(a.expired, b.expired), i-j)
 	})
 	var grants []Grant
 	for n, i := range order {
@@ -317,12 +361,11 @@ func (v *View) rootGrants(r *ruling) []Grant {
 		if n > 0 && r.roots[order[n-1]].key == a.key {
 			continue
 		}
-		p := &v.list[a.key]
-		step := Step{Kind: ByLine, Key: p.key, Line: a.line, Project: a.project}
+		step := Step{Kind: ByLine, Key: a.key, Line: a.line, Project: a.project}
 		if a.line == 0 {
 			step.Kind = ByOwn
 		}
-		grants = append(grants, Grant{Key: p.key, Label: p.label, Line: a.line, Project: a.project, Expired: a.expired, Via: []Step{step}})
+		grants = append(grants, Grant{Key: a.key, Label: r.view.Label(a.key), Line: a.line, Project: a.project, Expired: a.expired, Via: []Step{step}})
 	}
 	return grants
 }
@@ -337,17 +380,20 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-func (v *View) succeeded(roots []root) []Succeeded {
+func (r *Ruling) succeeded() []Succeeded {
 	var all []Succeeded
-	for i := range roots {
-		r := &roots[i]
-		p := &v.list[r.key]
-		if len(p.successors) == 0 || p.denied != 0 {
+	for i := range r.roots {
+		root := &r.roots[i]
+		if r.view.Denied(root.key) {
 			continue
 		}
-		s := Succeeded{Key: p.key, Line: r.line, Project: r.project, Followed: r.follow && len(p.successors) == 1}
-		for _, next := range p.successors {
-			s.By = append(s.By, v.list[next.to].key)
+		successors := r.successors(root.id)
+		if len(successors) == 0 {
+			continue
+		}
+		s := Succeeded{Key: root.key, Line: root.line, Project: root.project, Followed: root.follow && len(successors) == 1}
+		for _, next := range successors {
+			s.By = append(s.By, r.list[next.to].key)
 		}
 		all = append(all, s)
 	}
