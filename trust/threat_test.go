@@ -13,12 +13,7 @@ import (
 
 // The tests of this file are rows of the threat table, as far as decisions go.
 
-func orders() int {
-	if full {
-		return 10_000
-	}
-	return 500
-}
+const orders = 10_000
 
 // TestThreat10WrongSoftware is dependency confusion: of 100 names in a scope that
 // the user gave one key, a broadly trusted key gets none, whatever it publishes,
@@ -101,7 +96,7 @@ func inOneState(t *testing.T, w *world, f *trust.File, want trust.State) {
 	if first.State != want {
 		t.Fatalf("%v, want %v", first.State, want)
 	}
-	for range orders() {
+	for range orders {
 		again := b
 		again.Facts = shuffled(r, b.Facts)
 		if d := again.View().Decide(w.Name, w.Version, shuffle(r, claims)); !reflect.DeepEqual(d, first) {
