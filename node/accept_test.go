@@ -256,9 +256,9 @@ func TestLocalOutcomes(t *testing.T) {
 	}
 }
 
-// Threat 1: nothing malformed, changed or made by a foreign key gets in, and
+// Nothing malformed, changed or brought with a foreign key gets in, and
 // whoever sends it is to blame.
-func TestHostileFrames(t *testing.T) {
+func TestThreat1HostileFrames(t *testing.T) {
 	rounds, foreign := 1000, 100
 	if full {
 		rounds, foreign = 10_000, 1000
