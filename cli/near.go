@@ -96,7 +96,11 @@ func (k *acquaintance) near(ctx context.Context, name records.Name) ([]nearJSON,
 // sameAuthor reports whether a key that decides about the known name has released
 // both.
 func (k *acquaintance) sameAuthor(ctx context.Context, name, known records.Name) (bool, error) {
-	for _, g := range k.view.Deciders(known) {
+	ruling, err := k.view.Ruling(ctx, known)
+	if err != nil {
+		return false, err
+	}
+	for _, g := range ruling.Deciders() {
 		both, err := k.home.Index().Released(ctx, g.Key, name, known)
 		if err != nil || both {
 			return both, err

@@ -30,27 +30,48 @@ func (x *Index) Near(ctx context.Context, name records.Name, view *trust.View) (
 		return nil, x.explain(op, err)
 	}
 	defer rows.Close()
-	var near []Nearby
-	same := map[records.Name]bool{}
+	var releasers []releaser
 	for rows.Next() {
-		var known records.Name
+		var r releaser
 		var author fingerprint
-		var both bool
-		if err := rows.Scan(&known, &author, &both); err != nil {
+		if err := rows.Scan(&r.name, &author, &r.both); err != nil {
 			return nil, x.explain(op, err)
 		}
-		if !name.LooksLike(known) || !view.Decides(author.Fingerprint, known) {
-			continue
+		if r.author = author.Fingerprint; name.LooksLike(r.name) {
+			releasers = append(releasers, r)
 		}
-		if n := len(near); n == 0 || near[n-1].Name != known {
-			near = append(near, Nearby{Name: known})
-		}
-		last := &near[len(near)-1]
-		last.Signers = append(last.Signers, author.Fingerprint)
-		same[known] = same[known] || both
 	}
 	if err := rows.Err(); err != nil {
 		return nil, x.explain(op, err)
+	}
+	return nearby(ctx, releasers, view)
+}
+
+// A releaser has released a name, and perhaps the one that it looks like too.
+type releaser struct {
+	name   records.Name
+	author records.Fingerprint
+	both   bool
+}
+
+// nearby takes the releasers who decide; their names are sorted.
+func nearby(ctx context.Context, releasers []releaser, view *trust.View) ([]Nearby, error) {
+	var near []Nearby
+	same := map[records.Name]bool{}
+	for _, r := range releasers {
+		ruling, err := view.Ruling(ctx, r.name)
+		if err != nil {
+			return nil, err
+		}
+		if !ruling.Decides(r.author) {
+			continue
+		}
+		if n := len(near); n == 0 || near[n-1].Name != r.name {
+			near = append(near, Nearby{Name: r.name})
+		}
+		last := &near[len(near)-1]
+		last.Signers = append(last.Signers, r.author)
+		same[r.name] = same[r.name] || r.both
 	}
 	return slices.DeleteFunc(near, func(n Nearby) bool { return same[n.Name] }), nil
 }
