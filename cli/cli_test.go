@@ -34,6 +34,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
+			"fill":  fill,
 			"until": until,
 			"ready": ready,
 			"value": value,
@@ -103,6 +104,15 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		<-time.After(20 * time.Millisecond)
 	}
+}
+
+// fill FILE puts the values of variables into a file, where it says ${NAME}.
+func fill(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: fill FILE")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 // value VARIABLE PATTERN puts what the pattern's first group matches in the last

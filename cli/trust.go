@@ -280,9 +280,12 @@ type trustJSON struct {
 	Follow      bool                `json:"follow,omitempty"`
 	Denied      bool                `json:"denied,omitempty"`
 	Own         bool                `json:"own,omitempty"`
+	File        string              `json:"file,omitempty"` // the project's, or none for the user's own
 	Line        int                 `json:"line,omitempty"`
 	Names       int                 `json:"names"`    // that the line lets something in of now
 	Versions    int                 `json:"versions"` // that it lets in
+	// Overruled are scopes in which the user's own file decides instead.
+	Overruled []records.Scope `json:"overruled,omitempty"`
 }
 
 func entryJSON(e trust.Entry, key *sign.Key) trustJSON {
@@ -294,134 +297,6 @@ func entryJSON(e trust.Entry, key *sign.Key) trustJSON {
 		j.UID = key.UserID()
 	}
 	return j
-}
-
-func (a *app) trustListCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "list",
-		Short: "show whom you believe",
-		Args:  noArguments,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustList(cmd.Context(), h) })
-		},
-	}
-}
-
-func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
-	file, err := h.Trust()
-	if err != nil {
-		return err
-	}
-	list, err := trustLines(ctx, h, file)
-	if err != nil {
-		return err
-	}
-	if err := letIn(ctx, h, list); err != nil {
-		return err
-	}
-	if a.json {
-		return a.emit(list)
-	}
-	var rows [][]string
-	for _, t := range list {
-		what := make([]string, len(t.Scopes))
-		for i, s := range t.Scopes {
-			what[i] = string(s)
-		}
-		switch {
-		case t.Denied:
-			what = []string{"denied"}
-		case t.Own:
-			what = []string{"your own key, for names that no line decides"}
-		}
-		if t.Until != "" {
-			what = append(what, "until "+t.Until)
-		}
-		label := t.Label
-		if label == "" {
-			label = t.UID
-		}
-		rows = append(rows, []string{t.Fingerprint.String(), safe(label), strings.Join(what, " "), letInText(t)})
-	}
-	a.table(rows)
-	a.printRules(file)
-	for _, w := range file.Warnings() {
-		a.warn("%s: %s", h.TrustPath(), safe(w))
-	}
-	if len(file.Entries()) == 0 {
-		a.note("no key is trusted in %s", h.TrustPath())
-		a.hint("es search NAME shows who signed what; es trust add KEY NAME believes one of them")
-	} else {
-		a.note("from %s, which you may edit", h.TrustPath())
-	}
-	return nil
-}
-
-// letIn fills in how much each line lets in.
-func letIn(ctx context.Context, h *node.Home, list []trustJSON) error {
-	view, err := h.View(ctx, time.Now())
-	if err != nil {
-		return err
-	}
-	keys, err := h.Authors(ctx, time.Now())
-	if err != nil {
-		return err
-	}
-	lines, err := h.Index().LetIn(ctx, view, keys)
-	if err != nil {
-		return err
-	}
-	for i, t := range list {
-		if !t.Denied {
-			list[i].Names, list[i].Versions = lines[t.Line].Names, lines[t.Line].Versions
-		}
-	}
-	return nil
-}
-
-func letInText(t trustJSON) string {
-	switch {
-	case t.Denied:
-		return ""
-	case t.Versions == 0:
-		return "lets in nothing now"
-	}
-	return fmt.Sprintf("lets in %s of %s", plural(int64(t.Versions), "version"), plural(int64(t.Names), "name"))
-}
-
-// printRules shows the lines that are not about one key.
-func (a *app) printRules(file *trust.File) {
-	for _, t := range file.Thresholds() {
-		a.printf("threshold  %d keys must agree about %s", t.Keys, t.Scope)
-	}
-	for _, p := range file.Pins() {
-		a.printf("pin        %s@%s is %s", p.Name, p.Version, p.Module)
-	}
-	if m, ok := file.MinAge(); ok {
-		a.printf("min-age    %s", m.Age)
-	}
-}
-
-func trustLines(ctx context.Context, h *node.Home, file *trust.File) ([]trustJSON, error) {
-	list := []trustJSON{}
-	own, err := h.Keys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, k := range own {
-		list = append(list, trustJSON{Fingerprint: k.Fingerprint(), UID: k.Key.UserID(), Own: true})
-	}
-	for _, e := range file.Entries() {
-		key, err := h.Index().Key(ctx, e.Fingerprint)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, entryJSON(e, key))
-	}
-	for _, d := range file.Denials() {
-		list = append(list, trustJSON{Fingerprint: d.Fingerprint, Label: d.Label, Denied: true, Line: d.Line})
-	}
-	return list, nil
 }
 
 func (a *app) trustRemoveCommand() *cobra.Command {

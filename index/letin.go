@@ -15,10 +15,17 @@ type LetIn struct {
 	Versions int
 }
 
-// LetIn counts, by line of the user's trust file, the trusted versions that a claim
-// which counts by that line is about; line 0 is the own keys. Only names that one of
-// the keys has released are looked at: name all whom the file leads to.
-func (x *Index) LetIn(ctx context.Context, view *trust.View, keys []records.Fingerprint) (map[int]LetIn, error) {
+// A Line is one of the user's trust file or of the project's; line 0 of the user's is
+// the own keys.
+type Line struct {
+	Project bool
+	Number  int
+}
+
+// LetIn counts, by line of the trust files, the trusted versions that a claim
+// which counts by that line is about. Only names that one of
+// the keys has released are looked at: name all whom the files lead to.
+func (x *Index) LetIn(ctx context.Context, view *trust.View, keys []records.Fingerprint) (map[Line]LetIn, error) {
 	names := map[records.Name]bool{}
 	for _, key := range keys {
 		all, err := x.Statements(ctx, key, "release")
@@ -31,22 +38,22 @@ func (x *Index) LetIn(ctx context.Context, view *trust.View, keys []records.Fing
 			}
 		}
 	}
-	lines := map[int]LetIn{}
+	lines := map[Line]LetIn{}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		c, err := x.claimed(ctx, name, view)
 		if err != nil {
 			return nil, err
 		}
-		versions := map[int]int{}
+		versions := map[Line]int{}
 		for v, claims := range c.claims {
 			d := c.Decide(v, claims)
 			if d.State != trust.Trusted {
 				continue
 			}
-			by := map[int]bool{}
+			by := map[Line]bool{}
 			for _, claim := range d.Claims {
-				if claim.Module == d.Module && !claim.Project && (claim.Effect == trust.Counts || claim.Effect == trust.Pinned) {
-					by[claim.Line] = true
+				if claim.Module == d.Module && (claim.Effect == trust.Counts || claim.Effect == trust.Pinned) {
+					by[Line{claim.Project, claim.Line}] = true
 				}
 			}
 			for line := range by {

@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/install"
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/trust"
+)
+
+func (a *app) trustListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "show whom you believe",
+		Long: `Shows each line of your trust file with what it lets in now and, inside a project
+that has an es.trust, that file's lines too: they count in this project alone.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustList(cmd.Context(), h) })
+		},
+	}
+}
+
+// trusted is all that is believed in the current directory.
+type trusted struct {
+	file    *trust.File
+	project *trust.File // empty without one
+	view    *trust.View
+	list    []trustJSON
+}
+
+func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
+	p, err := install.Open(".")
+	if err != nil {
+		return err
+	}
+	t, err := readTrusted(ctx, h, filepath.Join(p.Dir(), trust.ProjectFile))
+	if err != nil {
+		return err
+	}
+	if err := t.letIn(ctx, h); err != nil {
+		return err
+	}
+	if a.json {
+		if err := a.emit(t.list); err != nil {
+			return err
+		}
+	} else {
+		a.printTrusted(t)
+	}
+	for _, w := range t.file.Warnings() {
+		a.warn("%s: %s", h.TrustPath(), safe(w))
+	}
+	for _, w := range t.project.Warnings() {
+		a.warn("%s: %s", trust.ProjectFile, safe(w))
+	}
+	for _, l := range t.list {
+		for _, s := range l.Overruled {
+			a.warn("%s: line %d: does nothing for %s, about which your own trust file decides", trust.ProjectFile, l.Line, s)
+		}
+	}
+	if a.json {
+		return nil
+	}
+	if len(t.file.Entries()) == 0 {
+		a.note("no key is trusted in %s", h.TrustPath())
+		a.hint("es search NAME shows who signed what; es trust add KEY NAME believes one of them")
+	} else {
+		a.note("from %s, which you may edit", h.TrustPath())
+	}
+	if len(t.project.Entries()) > 0 {
+		a.note("and, for this project alone, from %s", safe(filepath.Join(p.Dir(), trust.ProjectFile)))
+	}
+	return nil
+}
+
+func readTrusted(ctx context.Context, h *node.Home, path string) (*trusted, error) {
+	file, err := h.Trust()
+	if err != nil {
+		return nil, err
+	}
+	project, err := trust.LoadProject(path)
+	if err != nil {
+		return nil, err
+	}
+	view, err := h.ProjectView(ctx, path, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	t := &trusted{file: file, project: project, view: view, list: []trustJSON{}}
+	return t, t.lines(ctx, h)
+}
+
+// lines lists the own keys and those of the files.
+func (t *trusted) lines(ctx context.Context, h *node.Home) error {
+	own, err := h.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range own {
+		t.list = append(t.list, trustJSON{Fingerprint: k.Fingerprint(), UID: k.Key.UserID(), Own: true})
+	}
+	overruled := t.view.Overruled(t.project)
+	for _, f := range []*trust.File{t.file, t.project} {
+		for _, e := range f.Entries() {
+			key, err := h.Index().Key(ctx, e.Fingerprint)
+			if err != nil {
+				return err
+			}
+			l := entryJSON(e, key)
+			if f == t.project {
+				l.File, l.Overruled, l.Denied = trust.ProjectFile, overruled[e.Line], t.view.Denied(e.Fingerprint)
+			}
+			t.list = append(t.list, l)
+		}
+	}
+	for _, d := range t.file.Denials() {
+		t.list = append(t.list, trustJSON{Fingerprint: d.Fingerprint, Label: d.Label, Denied: true, Line: d.Line})
+	}
+	return nil
+}
+
+// letIn fills in how much each line lets in.
+func (t *trusted) letIn(ctx context.Context, h *node.Home) error {
+	keys, err := h.Authors(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	for _, e := range t.project.Entries() {
+		if !slices.Contains(keys, e.Fingerprint) {
+			keys = append(keys, e.Fingerprint)
+		}
+	}
+	lines, err := h.Index().LetIn(ctx, t.view, keys)
+	if err != nil {
+		return err
+	}
+	for i, l := range t.list {
+		if !l.Denied {
+			n := lines[index.Line{Project: l.File != "", Number: l.Line}]
+			t.list[i].Names, t.list[i].Versions = n.Names, n.Versions
+		}
+	}
+	return nil
+}
+
+func (a *app) printTrusted(t *trusted) {
+	var rows [][]string
+	for _, l := range t.list {
+		label := l.Label
+		if label == "" {
+			label = l.UID
+		}
+		rows = append(rows, []string{l.Fingerprint.String(), safe(label), strings.Join(grantText(l), " "), letInText(l), l.File})
+	}
+	a.table(rows)
+	a.printRules(t.file)
+}
+
+// grantText says what a line is for.
+func grantText(l trustJSON) []string {
+	var what []string
+	switch {
+	case l.Denied && l.File == "":
+		what = append(what, "denied")
+	case l.Own:
+		what = append(what, "your own key, for names that no line decides")
+	default:
+		for _, s := range l.Scopes {
+			what = append(what, string(s))
+		}
+	}
+	if l.Until != "" {
+		what = append(what, "until "+l.Until)
+	}
+	return what
+}
+
+func letInText(l trustJSON) string {
+	switch {
+	case l.Denied && l.File != "":
+		return "denied by your own file"
+	case l.Denied:
+		return ""
+	case l.Versions == 0:
+		return "lets in nothing now"
+	}
+	return fmt.Sprintf("lets in %s of %s", plural(int64(l.Versions), "version"), plural(int64(l.Names), "name"))
+}
+
+// printRules shows the lines that are not about one key.
+func (a *app) printRules(file *trust.File) {
+	for _, t := range file.Thresholds() {
+		a.printf("threshold  %d keys must agree about %s", t.Keys, t.Scope)
+	}
+	for _, p := range file.Pins() {
+		a.printf("pin        %s@%s is %s", p.Name, p.Version, p.Module)
+	}
+	if m, ok := file.MinAge(); ok {
+		a.printf("min-age    %s", m.Age)
+	}
+}
