@@ -213,8 +213,8 @@ func frameVectors() []vector {
 	}
 	return []vector{
 		ok("frame", "a key block and an envelope; the key block's bytes are made up", fields{"key": key, "envelope": envelope}),
-		ok("frame-key-8192", "the greatest key block", fields{"key": make([]byte, MaxKeyBlock), "envelope": envelope}),
-		no("frame-key-8193", "R38", "a key block of 8193 bytes", fields{"key": make([]byte, MaxKeyBlock+1), "envelope": envelope}),
+		ok("frame-key-14336", "the greatest key block", fields{"key": make([]byte, MaxKeyBlock), "envelope": envelope}),
+		no("frame-key-14337", "R38", "a key block of 14337 bytes", fields{"key": make([]byte, MaxKeyBlock+1), "envelope": envelope}),
 		no("frame-key-empty", "R38", "no key block", fields{"key": []byte{}, "envelope": envelope}),
 		no("frame-key-missing", "R38", "an envelope alone", fields{"envelope": envelope}),
 		no("frame-key-string", "R38", "a key block in words", fields{"key": "key", "envelope": envelope}),

@@ -5,7 +5,7 @@ package records
 const (
 	MaxRecord    = 16 << 10 // bytes of an encoded record
 	MaxSignature = 1 << 10  // bytes of the signature packet
-	MaxKeyBlock  = 8 << 10  // bytes of a minimal key block
+	MaxKeyBlock  = 14 << 10 // bytes of a minimal key block
 	MaxEnvelope  = 18 << 10 // bytes of an encoded envelope
 	MaxFrame     = 32 << 10 // bytes of an envelope with its key block, on gossip
 	MaxDepth     = 8        // nesting of maps and lists in a record

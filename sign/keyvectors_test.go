@@ -57,7 +57,7 @@ func badBlocks(t *testing.T, f, s *forger) []blockCase {
 	third := sigPacket(stranger.sign(forged{kind: sigGenericCert, hashed: stranger.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID)))
 	p, _, _ := nextPacket(P)
 	var many [][]byte
-	for i := range 60 {
+	for i := range 100 {
 		many = append(many, cert(keyTime+uint32(i)))
 	}
 	unsorted := [][]byte{cert(keyTime + 1), cert(keyTime)}
@@ -69,7 +69,7 @@ func badBlocks(t *testing.T, f, s *forger) []blockCase {
 	}
 	signFlag := sub(subKeyFlags, 0x02)
 	return []blockCase{
-		{"size", "S30", "is larger than 8 KiB", subs(P, M, bytes.Repeat([]byte{0}, records.MaxKeyBlock))},
+		{"size", "S30", "is larger than 14 KiB", subs(P, M, bytes.Repeat([]byte{0}, records.MaxKeyBlock))},
 		{"empty", "S31", "is empty", nil},
 		{"armored", "S31", "is armored", []byte("-----BEGIN PGP PUBLIC KEY BLOCK-----\n")},
 		{"header-old", "S31", "has an old-format packet header", subs(append([]byte{0x98, byte(len(p.body))}, p.body...), M)},
@@ -108,7 +108,7 @@ func badBlocks(t *testing.T, f, s *forger) []blockCase {
 		{"twice", "S43", "has a self-signature twice", twiceCert(P, M, uid)},
 		{"user-id-bare", "S43", "has a user id that nothing certifies", subs(P, uidPacket("A"), M)},
 		{"subkey-bare", "S43", "has a subkey that nothing binds", subs(P, M, s.subkey())},
-		{"too-many", "S44", "has more self-signatures than fit", subs(append([][]byte{P, uid}, many[:39]...)...)},
+		{"too-many", "S44", "has more self-signatures than fit", subs(append([][]byte{P, uid}, many[:81]...)...)},
 	}
 }
 
@@ -234,7 +234,7 @@ func mergeVectors(t *testing.T) []vector {
 	soft, hard := f.revoke(keyTime+5, 3), f.revoke(recTime, 2)
 	bind := f.bind(s, keyTime)
 	var first, second, all [][]byte
-	for i := range 40 {
+	for i := range 100 {
 		c := f.cert(testUID, f.selfSubs(keyTime+uint32(i)))
 		if i%2 == 0 {
 			first = append(first, c)

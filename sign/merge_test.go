@@ -203,3 +203,37 @@ func TestThreat18Stripping(t *testing.T) {
 		t.Error("the block changed")
 	}
 }
+
+// What subkeys signed counts while the block has their bindings (SPEC.md section 6.5),
+// so replacing subkeys must not crowd out the old ones soon.
+func TestReplacedSubkeysFit(t *testing.T) {
+	for _, c := range []struct {
+		primary, subkey string
+		most            int
+	}{
+		{"eddsa-v4", "eddsa-v4", 20},
+		{"rsa4096-v4", "eddsa-v4", 5},
+		{"rsa4096-v4", "rsa4096-v4", 3},
+	} {
+		f := newForger(t, c.primary)
+		parts := [][]byte{f.primary(), f.main(keyTime)}
+		var all []*forger
+		for i := range c.most {
+			s := newForger(t, c.subkey)
+			s.created = keyTime + uint32(i) // with RSA, one secret with several dates is several subkeys
+			s.key(s.algo, bytes.Clone(s.body[6:]))
+			all = append(all, s)
+			parts = append(parts, s.subkey())
+			if i+1 < c.most {
+				parts = append(parts, f.revokeSubkey(s, keyTime+uint32(i)+1, 1))
+			}
+			parts = append(parts, f.bind(s, keyTime+uint32(i)))
+		}
+		k := mustRead(t, parts...)
+		for i, s := range all {
+			if k.signingSubkey(s.fingerprint()) == nil {
+				t.Errorf("%s with %d of %s: subkey %d is lost", c.primary, c.most, c.subkey, i)
+			}
+		}
+	}
+}
