@@ -175,6 +175,17 @@ func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.
 	if own == nil {
 		return node.OwnKey{}, fmt.Errorf("key %s is not yours, so it cannot sign here", which)
 	}
+	if own.GPG && describeKey(*own, time.Now()).Problem != "" {
+		// It may have been renewed in gpg since es read it. What es knows of its
+		// end is kept.
+		if _, err := a.usedKey(ctx, h, "gpg:"+own.Fingerprint().String()); err == nil {
+			renewed, err := h.OwnKey(ctx, own.Fingerprint())
+			if err != nil {
+				return node.OwnKey{}, err
+			}
+			own = &renewed
+		}
+	}
 	if p := describeKey(*own, time.Now()).Problem; p != "" {
 		return node.OwnKey{}, hinted(fmt.Errorf("key %s is %s and cannot sign", own.Fingerprint(), p),
 			"extend the key or take another: es key use FINGERPRINT, es key new")
