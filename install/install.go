@@ -23,10 +23,10 @@ type Options struct {
 	// Platform decides about os, cpu, libc and engines; zero fields stand for
 	// this machine, and an unknown Node version is not checked.
 	Platform Platform
-	// Approve, if set, is called before anything is written when a name gets a
-	// signer that es-lock.json does not have for it. Its error stops everything
-	// and is returned.
-	Approve func(signers []Change) error
+	// Approve, if set, is called before anything is written when somebody signs
+	// what they did not sign in es-lock.json (SPEC.md [I28], [I29]). Its error
+	// stops everything and is returned.
+	Approve func(Signers) error
 	// Workers is how many modules are fetched or written at once; 0 means 8.
 	Workers int
 	// Extract is passed on when a module is written.
@@ -66,7 +66,7 @@ type Result struct {
 	Saved     []Saved    // what was written into package.json, in order of name
 	Added     []*Package // by path
 	Changed   []Change   // by path
-	Signers   []Change   // names that have a signer they did not have before
+	Signers   Signers
 	Removed   []*Package
 	Unchanged int        // packages that were installed already
 	Scripts   []*Package // added or changed, with scripts that did not run
@@ -85,6 +85,16 @@ type Saved struct {
 // no longer known what stood there.
 type Change struct {
 	Before, After *Package
+}
+
+// Signers are the signers that an operation brings into es-lock.json.
+type Signers struct {
+	// Changed has one change for each name and signer, where other keys signed
+	// all that the lockfile had of the name.
+	Changed []Change
+	// First are the other packages, by path, by keys that signed nothing in the
+	// lockfile.
+	First []*Package
 }
 
 // Skipped is an optional dependency that was not installed.
@@ -159,6 +169,22 @@ func (p *Project) Remove(ctx context.Context, s Sources, names []records.Name, o
 	})
 }
 
+// Update resolves names anew wherever they stand in the tree, as far as
+// package.json and the packages that need them allow, and everything when no
+// name is given; what else is locked stays. A name that is not in the lockfile is
+// a *NotFoundError. package.json stays as it is.
+func (p *Project) Update(ctx context.Context, s Sources, names []records.Name, o Options) (*Result, error) {
+	return p.change(ctx, s, o, func(j *job) error {
+		for _, name := range names {
+			if !j.has(name) {
+				return &NotFoundError{Name: name, File: lockJSON}
+			}
+		}
+		j.renew = func(name records.Name) bool { return len(names) == 0 || slices.Contains(names, name) }
+		return j.plan(ctx)
+	})
+}
+
 // change opens the project for one operation, which decides in prepare what the
 // tree shall be.
 func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func(*job) error) (_ *Result, err error) {
@@ -189,12 +215,16 @@ func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func
 	return j.result, nil
 }
 
-// A NotFoundError is returned for a name that package.json does not have.
+// A NotFoundError is returned for a name that the project does not have.
 type NotFoundError struct {
 	Name records.Name
+	File string // es-lock.json, or "" for package.json
 }
 
 func (e *NotFoundError) Error() string {
+	if e.File != "" {
+		return e.File + " has no " + string(e.Name)
+	}
 	return "package.json has no " + string(e.Name) + " among its esDependencies"
 }
 

@@ -30,6 +30,7 @@ type job struct {
 	edges  []edge
 	asked  map[records.Name]bool // what this command names
 	edits  []edit                // for package.json
+	renew  func(records.Name) bool
 
 	tree   *treeNode // what shall be
 	failed map[*treeNode]error
@@ -76,7 +77,7 @@ func (j *job) request(r Request) {
 
 // plan decides about the tree anew, keeping the locked versions.
 func (j *job) plan(ctx context.Context) error {
-	p := &planner{shelf: j.shelf, resolver: j.resolver, options: j.options, locked: j.locked}
+	p := &planner{shelf: j.shelf, resolver: j.resolver, options: j.options, locked: j.locked, renew: j.renew}
 	tree, err := p.plan(ctx, j.edges)
 	if err != nil {
 		return err
@@ -164,33 +165,49 @@ func (j *job) writeLockfile(l *Lockfile) error {
 	return j.disk.writeAtomic(j.dir, lockJSON, b)
 }
 
-// signers asks for approval of names whose signer changes.
-func (j *job) signers(next *Lockfile) error {
+// has reports whether the lockfile has a package of the name.
+func (j *job) has(name records.Name) bool {
 	if j.locked == nil {
-		return nil
+		return false
 	}
-	before := map[records.Name][]*Package{}
-	for _, path := range slices.Sorted(maps.Keys(j.locked.Packages)) {
-		p := j.locked.Packages[path]
-		before[p.Name] = append(before[p.Name], p)
+	for _, p := range j.locked.Packages {
+		if p.Name == name {
+			return true
+		}
 	}
+	return false
+}
+
+// signers asks for approval of those who did not sign before what they sign now.
+func (j *job) signers(next *Lockfile) error {
+	names, keys := map[records.Name][]*Package{}, map[records.Fingerprint]bool{}
+	if j.locked != nil {
+		for _, path := range slices.Sorted(maps.Keys(j.locked.Packages)) {
+			if p := j.locked.Packages[path]; p.Record.Defined() {
+				names[p.Name] = append(names[p.Name], p)
+				keys[p.Signer] = true
+			}
+		}
+	}
+	signers := &j.result.Signers
 	seen := map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(next.Packages)) {
 		p := next.Packages[path]
-		old := before[p.Name]
-		same := func(q *Package) bool { return q.Signer == p.Signer }
 		key := string(p.Name) + " " + p.Signer.String()
-		signed := func(q *Package) bool { return q.Record.Defined() }
-		if !slices.ContainsFunc(old, signed) || slices.ContainsFunc(old, same) || seen[key] {
-			continue
+		before := names[p.Name]
+		switch {
+		case !p.Record.Defined() || slices.ContainsFunc(before, func(q *Package) bool { return q.Signer == p.Signer }):
+		case len(before) == 0 && !keys[p.Signer]:
+			signers.First = append(signers.First, p)
+		case len(before) > 0 && !seen[key]:
+			seen[key] = true
+			signers.Changed = append(signers.Changed, Change{before[0], p})
 		}
-		seen[key] = true
-		j.result.Signers = append(j.result.Signers, Change{old[0], p})
 	}
-	if len(j.result.Signers) == 0 || j.options.Approve == nil {
+	if j.options.Approve == nil || len(signers.Changed)+len(signers.First) == 0 {
 		return nil
 	}
-	return j.options.Approve(j.result.Signers)
+	return j.options.Approve(*signers)
 }
 
 // warn collects what does not stop an installation: peers and platforms.

@@ -128,7 +128,7 @@ func (f *packageFile) set(name records.Name, spec string) error {
 func (f *packageFile) remove(name records.Name) error {
 	deps := f.deps()
 	if deps == nil || deps.find(string(name)) < 0 {
-		return &NotFoundError{name}
+		return &NotFoundError{Name: name}
 	}
 	if len(deps.members) == 1 {
 		return f.cut(f.root, f.root.find(esField))

@@ -83,6 +83,7 @@ type Resolution struct {
 	Manifest records.Manifest
 	Pins     map[records.Name]cid.Cid
 	Origin   *records.Origin
+	Others   []*Resolution // the same module, as other keys that decide released it
 }
 
 // A Resolver decides which release a dependency means: the newest that the user

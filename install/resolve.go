@@ -17,7 +17,8 @@ type planner struct {
 	shelf    *shelf
 	resolver Resolver
 	options  *Options
-	locked   *Lockfile // what to prefer; may be nil
+	locked   *Lockfile               // what to prefer; may be nil
+	renew    func(records.Name) bool // what of it not to prefer; may be nil
 	byName   map[records.Name][]*Package
 	answers  map[string]*Resolution
 	queue    []*treeNode
@@ -178,7 +179,7 @@ func (b *planner) resolve(ctx context.Context, n *treeNode, e *edge) (*Package, 
 		}
 		return b.shelf.unsigned(ctx, e.name, e.spec.CID)
 	}
-	if p := b.lockedChoice(n, e); p != nil && !e.fresh {
+	if p := b.lockedChoice(n, e); p != nil && !e.fresh && (b.renew == nil || !b.renew(p.Name)) {
 		return p.clone(), nil
 	}
 	key := string(e.real()) + "@" + fmt.Sprint(e.spec.Kind) + e.spec.Text
@@ -188,6 +189,7 @@ func (b *planner) resolve(ctx context.Context, n *treeNode, e *edge) (*Package, 
 		if r, err = b.resolver.Resolve(ctx, e.real(), e.spec); err != nil {
 			return nil, err
 		}
+		r = r.signedBefore(b.byName[e.real()])
 		if err := checkResolution(e, r); err != nil {
 			return nil, err
 		}
@@ -195,6 +197,18 @@ func (b *planner) resolve(ctx context.Context, n *treeNode, e *edge) (*Package, 
 		b.answers[key] = r
 	}
 	return packageOf(r), nil
+}
+
+// signedBefore returns r, or what a key that signed the name before says of the
+// same module (SPEC.md [I15]).
+func (r *Resolution) signedBefore(before []*Package) *Resolution {
+	signed := func(r *Resolution) bool {
+		return slices.ContainsFunc(before, func(p *Package) bool { return p.Signer == r.Signer })
+	}
+	if i := slices.IndexFunc(r.Others, signed); i >= 0 && !signed(r) {
+		return r.Others[i]
+	}
+	return r
 }
 
 // checkResolution keeps a mistaken resolver from choosing something else.
