@@ -7,7 +7,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -55,6 +54,7 @@ NAME@CID takes any UnixFS directory, whoever made it, such as one from ipfs add 
 }
 
 type installOptions struct {
+	yes        bool
 	force      bool
 	frozen     bool
 	audit      bool
@@ -64,7 +64,8 @@ type installOptions struct {
 func (o *installOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.audit, "audit", false, "look at all that is installed, and fail when a key that you believe warns of a vulnerability")
 	cmd.Flags().BoolVar(&o.force, "force", false, "write every package again, even where something else put one")
-	cmd.Flags().StringArrayVar(&o.acceptKeys, "accept-key", nil, "fingerprint that may sign what another key signed before; may be repeated")
+	cmd.Flags().StringArrayVar(&o.acceptKeys, "accept-key", nil, "fingerprint that may sign here what it did not sign before; may be repeated")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "let in all keys that sign something here for the first time")
 }
 
 func (a *app) installCommand() *cobra.Command {
@@ -87,6 +88,31 @@ lockfile that does not fit package.json is an error.`,
 	return cmd
 }
 
+func (a *app) updateCommand() *cobra.Command {
+	var o installOptions
+	cmd := &cobra.Command{
+		Use:   "update [NAME...]",
+		Short: "take the newest versions that package.json allows",
+		Long: `Resolves the names again wherever they stand in node_modules, without names
+everything, and installs the newest versions that package.json and the packages
+that need them allow. es-lock.json keeps the rest, and package.json stays as it is.
+
+A module that another key signs than before is not taken before you accept the key.`,
+		Args: arguments(0, -1, ""),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names, err := parseNames(cmd, args)
+			if err != nil {
+				return err
+			}
+			return a.inProject(cmd, o, func(ctx context.Context, w *work) (*install.Result, error) {
+				return w.project.Update(ctx, w.sources, names, w.options)
+			})
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
 func (a *app) removeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "remove NAME...",
@@ -94,19 +120,27 @@ func (a *app) removeCommand() *cobra.Command {
 		Short:   "remove modules from package.json and node_modules",
 		Args:    arguments(1, -1, "at least one name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names := make([]records.Name, len(args))
-			for i, s := range args {
-				n, err := records.ParseName(s)
-				if err != nil {
-					return usagef(cmd, "%v", err)
-				}
-				names[i] = n
+			names, err := parseNames(cmd, args)
+			if err != nil {
+				return err
 			}
 			return a.inProject(cmd, installOptions{}, func(ctx context.Context, w *work) (*install.Result, error) {
 				return w.project.Remove(ctx, w.sources, names, w.options)
 			})
 		},
 	}
+}
+
+func parseNames(cmd *cobra.Command, args []string) ([]records.Name, error) {
+	names := make([]records.Name, len(args))
+	for i, s := range args {
+		n, err := records.ParseName(s)
+		if err != nil {
+			return nil, usagef(cmd, "%v", err)
+		}
+		names[i] = n
+	}
+	return names, nil
 }
 
 // work is one change of the project in the current directory.
@@ -134,8 +168,10 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 			return err
 		}
 		bar := a.newProgress()
+		known := witness{ctx, h, view}
+		keys := &approval{witness: known, app: a, accepted: accepted, yes: o.yes, bar: bar}
 		w := &work{home: h, view: view, project: p}
-		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, Approve: approve(accepted)}
+		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, Approve: keys.approve}
 		answers := &resolver{index: h.Index(), view: view}
 		w.sources = install.Sources{Resolver: answers, Blocks: h.Blocks()}
 		if !a.offline {
@@ -147,7 +183,7 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		result, err := f(ctx, w)
 		bar.end()
 		if err != nil {
-			return installHint(err)
+			return installHint(known.refused(err))
 		}
 		if err := a.warnFrozen(ctx, w); err != nil {
 			return err
@@ -209,29 +245,6 @@ func parseFingerprints(cmd *cobra.Command, args []string) ([]records.Fingerprint
 	return keys, nil
 }
 
-// approve stops an installation in which another key than before signs a
-// package, unless the user has accepted that key.
-func approve(accepted []records.Fingerprint) func([]install.Change) error {
-	return func(changes []install.Change) error {
-		var lines, hints []string
-		for _, c := range changes {
-			if c.Before == nil || c.Before.Signer.IsZero() || c.After.Signer.IsZero() || slices.Contains(accepted, c.After.Signer) {
-				continue
-			}
-			lines = append(lines, fmt.Sprintf("%s\n    was signed by %s as %s\n    now signed by %s as %s",
-				c.After.Name, c.Before.Signer, c.Before.Version, c.After.Signer, c.After.Version))
-			if hint := "--accept-key " + c.After.Signer.String() + " accepts the change"; !slices.Contains(hints, hint) {
-				hints = append(hints, hint)
-			}
-		}
-		if len(lines) == 0 {
-			return nil
-		}
-		return coded(exitTrust, errors.New("SIGNER CHANGED, nothing was installed\n"+strings.Join(lines, "\n")+
-			"\nThe module has a new maintainer, or somebody uses another's name"), hints...)
-	}
-}
-
 // installHint adds what to type next to the errors of package install.
 func installHint(err error) error {
 	var (
@@ -272,11 +285,25 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 	if err != nil {
 		return nil, err
 	}
-	b := res.Release.Body
+	found := resolution(res.Release)
+	for _, c := range res.Decision.Claims {
+		if c.Effect == trust.Counts && c.Endorse == "" && c.Module == found.Module && c.Author != found.Signer {
+			other, err := r.index.Release(ctx, c.Record)
+			if err != nil {
+				return nil, err
+			}
+			found.Others = append(found.Others, resolution(other))
+		}
+	}
+	return found, nil
+}
+
+func resolution(r index.Release) *install.Resolution {
+	b := r.Body
 	return &install.Resolution{
-		Name: b.Name, Version: b.Version, Module: b.Module, Record: res.Release.ID, Signer: res.Release.Author,
+		Name: b.Name, Version: b.Version, Module: b.Module, Record: r.ID, Signer: r.Author,
 		Size: b.Size, Files: b.Files, Manifest: b.Manifest, Pins: b.Pins, Origin: b.Origin,
-	}, nil
+	}
 }
 
 // How long a command without a daemon relies on what its home was told last, and

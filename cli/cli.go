@@ -56,14 +56,17 @@ type app struct {
 	tty    bool // messages go to a terminal: show progress there
 	asks   bool // someone can answer a question
 
+	args    []string
 	home    string
 	json    bool
+	emitted bool // something was printed as JSON
 	quiet   bool
 	offline bool
 	verbose bool
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	a.args = args
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(a.in)
@@ -113,6 +116,7 @@ First steps:
 		a.trustCommand(),
 		a.addCommand(),
 		a.installCommand(),
+		a.updateCommand(),
 		a.listCommand(),
 		a.removeCommand(),
 		a.nodeCommand(),

@@ -3,14 +3,18 @@ package cli
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/everythingstays/es/sign"
 )
 
 func TestMain(m *testing.M) {
@@ -38,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"until": until,
 			"ready": ready,
 			"value": value,
+			"keys":  keys,
 		},
 	})
 }
@@ -128,4 +133,30 @@ func value(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("nothing in the output matches %s", args[1])
 	}
 	ts.Setenv(args[0], m[1])
+}
+
+// keys NAME... gives the home a key for each name, in the order of their
+// fingerprints, which is the order in which es shows claims. The name in capitals
+// is the variable with the fingerprint.
+func keys(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: keys NAME...")
+	}
+	for i, last := 0, ""; i < len(args); {
+		k, err := sign.NewSecretKey(args[i], "", time.Now().Add(-time.Minute))
+		ts.Check(err)
+		f := k.Key().Fingerprint().String()
+		// Leave room for those that follow.
+		if most := fmt.Sprintf("%02X", 256*(i+1)/len(args)-1); f <= last || f[:2] > most {
+			continue
+		}
+		b, err := k.Marshal(nil)
+		ts.Check(err)
+		file := ts.MkAbs(args[i] + ".key")
+		ts.Check(os.WriteFile(file, b, 0o600))
+		ts.Check(ts.Exec("es", "key", "import", file))
+		ts.Setenv(strings.ToUpper(args[i]), f)
+		last = f
+		i++
+	}
 }

@@ -156,7 +156,7 @@ func (d *demo) add() error {
 	if _, err := d.es("reader", "", "trust", "add", fpr, "hello-es", "@everythingstays/*", "--label", "ada", "--yes"); err != nil {
 		return err
 	}
-	if _, err := d.es("reader", "app", "add", "hello-es"); err != nil {
+	if _, err := d.es("reader", "app", "add", "hello-es", "--yes"); err != nil {
 		return err
 	}
 	return d.runProgram()
@@ -188,7 +188,7 @@ func (d *demo) stranger() error {
 	if err := d.until("hello-es reaches the stranger", func() bool { return d.knows("stranger", "hello-es") }); err != nil {
 		return err
 	}
-	_, err := d.es("stranger", "app", "add", "hello-es")
+	_, err := d.es("stranger", "app", "add", "hello-es", "--yes")
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != exitTrust {
 		return fmt.Errorf("the stranger's es add must end with exit code %d, but: %v", exitTrust, err)

@@ -91,9 +91,19 @@ func (a *app) fail(ctx context.Context, err error) int {
 		return 130
 	}
 	code, hints := explain(err)
-	fmt.Fprintf(a.err, "es: %s\n", message(err))
+	var r *refusal
+	if errors.As(err, &r) {
+		fmt.Fprintf(a.err, "es: %s\n", r.block())
+	} else {
+		fmt.Fprintf(a.err, "es: %s\n", message(err))
+	}
 	for _, h := range hints {
 		fmt.Fprintf(a.err, "es: hint: %s\n", h)
+	}
+	if a.json && !a.emitted {
+		if err := a.emit(describeError(err, code, hints)); err != nil {
+			fmt.Fprintf(a.err, "es: print the error: %s\n", message(err))
+		}
 	}
 	return code
 }
@@ -111,6 +121,10 @@ func message(err error) string {
 
 // explain finds the exit code for err and the commands that lead on.
 func explain(err error) (code int, hints []string) {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.code, r.next
+	}
 	code = exitCode(err)
 	var h *hintedError
 	for e := err; errors.As(e, &h); e = h.err {

@@ -12,17 +12,25 @@ import (
 )
 
 func (a *app) trustPinCommand() *cobra.Command {
-	return &cobra.Command{
+	var remove bool
+	cmd := &cobra.Command{
 		Use:   "pin NAME@VERSION CID",
 		Short: "decide yourself which module a version is",
 		Long: `Writes into the trust file that this version is this module, whoever else says
 what. It ends a conflict between keys that you believe. Some key that is not
-denied must have released that module; es info NAME shows what there is.`,
-		Args: arguments(2, 2, "NAME@VERSION and the CID of a module"),
+denied must have released that module; es info NAME shows what there is.
+With --remove, es trust pin NAME@VERSION takes that back.`,
+		Args: arguments(1, 2, "NAME@VERSION and the CID of a module"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, v, err := parseExact(cmd, args[0])
 			if err != nil {
 				return err
+			}
+			if remove != (len(args) == 1) {
+				return usagef(cmd, "%s takes NAME@VERSION and a CID, or --remove and NAME@VERSION", cmd.CommandPath())
+			}
+			if remove {
+				return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustUnpin(h, name, v) })
 			}
 			module, err := cid.Decode(args[1])
 			if err != nil {
@@ -31,6 +39,25 @@ denied must have released that module; es info NAME shows what there is.`,
 			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustPin(h, name, v, module) })
 		},
 	}
+	cmd.Flags().BoolVar(&remove, "remove", false, "take the pin back")
+	return cmd
+}
+
+func (a *app) runTrustUnpin(h *node.Home, name records.Name, v records.Version) error {
+	err := trust.Update(h.TrustPath(), func(file *trust.File) error {
+		if !file.RemovePin(name, v) {
+			return coded(exitNotFound, fmt.Errorf("%s has no pin of %s@%s", h.TrustPath(), name, v), "es trust list")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(map[string]any{"name": name, "version": v, "removed": true})
+	}
+	a.note("%s@%s is what keys say of it again", name, v)
+	return nil
 }
 
 func (a *app) runTrustPin(h *node.Home, name records.Name, v records.Version, module cid.Cid) error {

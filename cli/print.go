@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -29,6 +30,20 @@ func (a *app) hint(format string, args ...any) {
 	a.note("hint: "+format, args...)
 }
 
+// again is this run's command line with more arguments, for a POSIX shell.
+func (a *app) again(more ...string) string {
+	words := []string{"es"}
+	for _, w := range slices.Concat(a.args, more) {
+		if w == "" || strings.Trim(w, plainInShell) != "" {
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+		words = append(words, w)
+	}
+	return safe(strings.Join(words, " "))
+}
+
+const plainInShell = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./_-"
+
 // warn is a note that --quiet does not leave out.
 func (a *app) warn(format string, args ...any) {
 	fmt.Fprintf(a.err, "es: warning: "+format+"\n", args...)
@@ -36,6 +51,7 @@ func (a *app) warn(format string, args ...any) {
 
 // emit writes v as one JSON document.
 func (a *app) emit(v any) error {
+	a.emitted = true
 	enc := json.NewEncoder(a.out)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)

@@ -90,12 +90,20 @@ func (p *progress) rate(now time.Time) string {
 	return fmt.Sprintf("%s  %s/s  %s", bytesText(here), bytesText(int64(perSecond)), peers)
 }
 
-// end clears the line.
+// end clears the line and draws no other.
 func (p *progress) end() {
+	p.clear()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.off = true
+}
+
+// clear makes room for something else until the next event.
+func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.drawn > 0 {
 		fmt.Fprintf(p.app.err, "\r%s\r", strings.Repeat(" ", p.drawn))
 	}
+	p.drawn = 0
 }

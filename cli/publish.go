@@ -206,10 +206,7 @@ func (p *publication) release(ctx context.Context, m *modules.Module) (published
 			continue
 		}
 		if c.Body.Module != m.CID {
-			return published{}, coded(exitFailed,
-				fmt.Errorf("%s@%s was published before with other contents:\n    then %s\n    now  %s\nA key that signs two modules as one version is not believed again for that version",
-					m.Name, m.Version, c.Body.Module, m.CID),
-				"raise the version in package.json and publish that")
+			return published{}, publishedBefore(m, c)
 		}
 		envelope, _, err := p.home.Index().Envelope(ctx, c.ID)
 		if err != nil {
@@ -222,6 +219,19 @@ func (p *publication) release(ctx context.Context, m *modules.Module) (published
 	return p.sign(ctx, &records.Release{
 		Name: m.Name, Version: m.Version, Module: m.CID, Size: m.Size, Files: m.Files, Manifest: m.Manifest, Pins: m.Pins,
 	})
+}
+
+// publishedBefore refuses to sign another module as a version that the key
+// released.
+func publishedBefore(m *modules.Module, before index.Release) error {
+	r := &refusal{kind: alreadyPublished, code: exitFailed, about: fmt.Sprintf("%s@%s", m.Name, m.Version)}
+	r.err = fmt.Errorf("%s was published before with other contents", r.about)
+	r.add("before", "%s", before.Body.Module)
+	r.add("now", "%s", m.CID)
+	r.add("key", "%s", before.Author)
+	r.meaning = meanings[alreadyPublished] + "\nNothing was signed or published."
+	r.next = []string{"raise the version in package.json and publish that"}
+	return r
 }
 
 // tags points tags at the new version as npm's publish does: latest moves

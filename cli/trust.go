@@ -156,7 +156,11 @@ func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which string, e tru
 	}
 	a.note("added to %s", h.TrustPath())
 	if name, err := records.ParseName(string(e.Scopes[0])); err == nil {
-		a.hint("es add %s", name)
+		hint := "es add " + string(name)
+		if !a.asks { // nobody is there to say yes to the key when it is first used
+			hint += " --accept-key " + f.String()
+		}
+		a.hint("%s", hint)
 	}
 	return nil
 }

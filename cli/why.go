@@ -216,7 +216,7 @@ func changeText(name records.Name, v records.Version, c trust.Change) string {
 	case trust.ChangePin:
 		return fmt.Sprintf("es trust pin %s@%s %s", name, v, c.Module)
 	case trust.ChangeUnpin:
-		return fmt.Sprintf("remove line %d of the trust file", c.Line)
+		return fmt.Sprintf("es trust pin %s@%s --remove", name, v)
 	case trust.ChangeDeny:
 		return "es trust deny " + c.Key.String()
 	}

@@ -15,12 +15,17 @@ type NotFoundError struct {
 	Constraint string            // empty for any version
 	Record     cid.Cid           // when a record was asked for
 	Have       []records.Version // what trust lets in of the name, newest first
+	// Void is about the version that was meant when it was signed, and no signature
+	// over it counts any more.
+	Void *trust.Decision
 }
 
 func (e *NotFoundError) Error() string {
 	switch {
 	case e.Record.Defined():
 		return fmt.Sprintf("record %s is not in the index", e.Record)
+	case e.Void != nil:
+		return fmt.Sprintf("%s@%s was signed, and no signature over it counts any more", e.Name, e.Void.Version)
 	case len(e.Have) > 0:
 		return fmt.Sprintf("no version of %s matches %q; the newest is %s", e.Name, e.Constraint, e.Have[0])
 	case e.Constraint != "":

@@ -333,11 +333,16 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, cand
 	if len(candidates) == 0 && isTag(constraint) {
 		candidates = c.strangersTag(constraint)
 	}
+	var void *trust.Decision
 	candidates = slices.DeleteFunc(slices.Clone(candidates), func(v records.Version) bool {
-		return c.Decide(v, c.claims[v]).State == trust.Unknown
+		d := c.Decide(v, c.claims[v])
+		if d.State == trust.Unknown && void == nil {
+			void = &d
+		}
+		return d.State == trust.Unknown
 	})
 	if len(candidates) == 0 {
-		return &NotFoundError{Name: c.name, Constraint: constraint, Have: c.trusted()}
+		return &NotFoundError{Name: c.name, Constraint: constraint, Have: c.trusted(), Void: void}
 	}
 	e := &UntrustedError{Name: c.name, Constraint: constraint, Version: candidates[0]}
 	e.Decision = c.Decide(e.Version, c.claims[e.Version])

@@ -1,7 +1,9 @@
 package install
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/everythingstays/es/records"
@@ -74,6 +76,9 @@ type MissingError struct {
 }
 
 func (e *MissingError) Error() string {
+	if errors.Is(e.Err, fs.ErrNotExist) {
+		return fmt.Sprintf("%s (%s) is not on this machine, or not all of it", e.Name, e.Module)
+	}
 	return fmt.Sprintf("read %s (%s): %v", e.Name, e.Module, e.Err)
 }
 

@@ -64,7 +64,7 @@ func TestOwnDHT(t *testing.T) {
 		reader.json(&hits, "", "search", "in-the-dht")
 		return len(hits) == 1 && hits[0].Trusted
 	})
-	reader.es(reader.project(), "add", "in-the-dht")
+	reader.es(reader.project(), "add", "in-the-dht", "--yes")
 	there.stop()
 
 	// Somebody who knows a door and runs no node; the home says where.

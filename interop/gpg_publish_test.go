@@ -44,7 +44,7 @@ func TestGPGKeysPublish(t *testing.T) {
 				return slices.ContainsFunc(hits, func(h hit) bool { return h.Record == release.Record && h.Author == fingerprint && h.Trusted })
 			})
 			project := reader.project()
-			reader.es(project, "add", name)
+			reader.es(project, "add", name, "--yes")
 			if diff := differences(readTree(t, filepath.Join(project, "node_modules", name)), readTree(t, source)); diff != "" {
 				t.Error(diff)
 			}

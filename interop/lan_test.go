@@ -121,7 +121,7 @@ func TestTwoLANs(t *testing.T) {
 
 	// Behind the partition everything goes on, with a node and without.
 	readerA.es("", "trust", "add", adasKey, "one", "--yes")
-	readerA.es(readerA.project(), "add", "one")
+	readerA.es(readerA.project(), "add", "one", "--yes")
 	guest := newUser(t).on(here.host("guest"))
 	start = time.Now()
 	guest.es(guest.project(), "add", "one@"+one.Module)

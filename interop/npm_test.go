@@ -131,7 +131,7 @@ func TestRealPackages(t *testing.T) {
 				t.Errorf("published %+v, want %s %s with %d files", release, p.name, p.version, len(want))
 			}
 			project := reader.project()
-			reader.es(project, "add", p.name+"@"+p.version)
+			reader.es(project, "add", p.name+"@"+p.version, "--yes")
 			installed := filepath.Join(project, "node_modules", filepath.FromSlash(p.name))
 			if diff := differences(readTree(t, installed).without("node_modules/"), want); diff != "" {
 				t.Error(diff)

@@ -51,7 +51,7 @@ func TestThreeProcesses(t *testing.T) {
 		took = append(took, time.Since(start))
 
 		project := reader.project()
-		reader.es(project, "add", name)
+		reader.es(project, "add", name, "--yes")
 		installed := readTree(t, filepath.Join(project, "node_modules", name))
 		if diff := differences(installed, readTree(t, source)); diff != "" {
 			t.Fatal(diff)

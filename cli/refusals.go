@@ -1,0 +1,335 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/install"
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// The kinds of refusals. README.md lists them.
+const (
+	unknownKey       = "unknown-key"
+	notTrusted       = "not-trusted"
+	tooFew           = "too-few-signatures"
+	denied           = "denied"
+	pinnedElsewhere  = "pinned-elsewhere"
+	conflict         = "conflict"
+	frozen           = "frozen"
+	revoked          = "revoked"
+	datedBack        = "dated-back"
+	tooNew           = "too-new"
+	yanked           = "yanked"
+	signerChanged    = "signer-changed"
+	firstUse         = "first-use"
+	wrongBytes       = "wrong-bytes"
+	alreadyPublished = "already-published"
+)
+
+// What each refusal may mean.
+var meanings = map[string]string{
+	unknownKey: `It is signed, and you have not said yet whom you believe about this name. Anybody
+can sign any name: compare the fingerprint with one that the author gave you some
+other way.`,
+	notTrusted: `It is signed, but not by a key that decides about this name. Its author may have
+a new key; or somebody uses another's name, so that you install theirs.`,
+	tooFew: `Fewer keys than your trust file demands have signed the same module. The others
+may not have looked at it yet, or one key was stolen and signs alone.`,
+	denied: `Only keys that your trust file denies signed this version.`,
+	pinnedElsewhere: `Your trust file says which module this version is, and no release that counts
+names that module. Records of it may not have come yet; or the line is wrong.`,
+	conflict: `Keys that decide about this name signed different modules as one version. One of
+them may be mistaken, or stolen, or built something else. es never picks one by
+time or by who came first.`,
+	frozen: `One key signed different modules as the same version. Its owner made a mistake,
+or somebody else has the key, or two groups of people were to get two different
+things. The version is frozen for everybody who sees both, for good; what a
+lockfile has of it still installs.`,
+	revoked: `Its author revoked the key, and with it what the key had signed: it may have been
+stolen. What a lockfile has of it still installs with --frozen.`,
+	datedBack: `The record is dated before the key ended, and came here more than a week after
+that. It may have been on its way for so long; or somebody who has the old key
+signs with a date of the past.`,
+	tooNew: `min-age in your trust file makes new versions wait, so that others find out first
+what is wrong with them.`,
+	yanked: `Its author asks not to use this version.`,
+	signerChanged: `A key that never signed this name in es-lock.json signs it now. The module may
+have a new maintainer, or its author a new key; or somebody took it over, or uses
+another's name. Ask the one who signed before.`,
+	firstUse: `Your trust lets in what this signs, and it has signed nothing in this project
+before. Compare the fingerprint with one that its owner gave you some other way.`,
+	wrongBytes: `The module is not what its signed record says, or not what es-lock.json says.
+Whoever signed the record made it so, or the file was changed since.`,
+	alreadyPublished: `A version never changes. Signing both would be a proof against your key, and
+freeze the version for everybody.`,
+}
+
+// A witness knows the names of keys, for telling why something was refused.
+type witness struct {
+	ctx  context.Context
+	home *node.Home
+	view *trust.View
+}
+
+// who writes a key with what is known of its owner.
+func (w witness) who(key records.Fingerprint) string {
+	var notes []string
+	if label := w.view.Label(key); label != "" {
+		notes = append(notes, label)
+	}
+	k, err := w.home.Index().Key(w.ctx, key)
+	switch {
+	case err != nil || k == nil:
+		notes = append(notes, "its key is not here")
+	default:
+		notes = append(notes, "says "+k.UserID())
+		if r, ok := k.Revocation(); ok {
+			notes = append(notes, "revoked on "+r.At.UTC().Format(time.DateOnly))
+		}
+	}
+	return fmt.Sprintf("%s (%s)", key, strings.Join(notes, ", "))
+}
+
+// refused makes a refusal of err when it is one of package index or install;
+// others come back as they are.
+func (w witness) refused(err error) error {
+	var (
+		untrusted   *index.UntrustedError
+		conflicting *index.ConflictError
+		held        *index.HeldError
+		equivocated *index.EquivocationError
+		notFound    *index.NotFoundError
+		integrity   *install.IntegrityError
+	)
+	r := &refusal{err: err, code: exitTrust}
+	var d trust.Decision
+	switch {
+	case errors.As(err, &untrusted):
+		d = untrusted.Decision
+		w.untrusted(r, untrusted)
+	case errors.As(err, &conflicting):
+		d, r.kind = conflicting.Decision, conflict
+		r.next = append(pinHints(d.Name, d.Version, d), whyHint(d))
+	case errors.As(err, &held):
+		d, r.next = held.Decision, heldHints(held)
+		w.held(r, held)
+	case errors.As(err, &equivocated) && equivocated.Decision.Name != "":
+		d, r.kind, r.code = equivocated.Decision, frozen, exitIntegrity
+		exact := fmt.Sprintf("%s@%s", d.Name, d.Version)
+		r.next = []string{"es info " + string(d.Name) + " shows the versions that are not frozen", "es why " + exact + " --proof proof writes both records, for gpg --verify"}
+	case errors.As(err, &notFound) && notFound.Void != nil:
+		d, r.kind, r.code = *notFound.Void, revoked, exitNotFound
+		r.next = []string{whyHint(d) + " shows who", "es info " + string(d.Name) + " shows other versions, and who else signs them"}
+	case errors.As(err, &integrity):
+		return w.damaged(r, integrity)
+	default:
+		return err
+	}
+	r.about = fmt.Sprintf("%s@%s", d.Name, d.Version)
+	if held == nil {
+		r.facts = append([]fact{{"because", safe(d.Reason)}}, r.facts...)
+	}
+	if held == nil {
+		w.claims(r, d)
+	}
+	w.rule(r, d)
+	neededBy(r, err)
+	r.meaning = meanings[r.kind] + "\nNothing was installed."
+	return r
+}
+
+func (w witness) untrusted(r *refusal, e *index.UntrustedError) {
+	d := e.Decision
+	switch {
+	case d.State == trust.Denied:
+		r.kind, r.next = denied, untrustedHints(e)
+	case d.Pin != 0:
+		r.kind = pinnedElsewhere
+		r.next = []string{fmt.Sprintf("es trust pin %s@%s --remove", d.Name, d.Version)}
+	case d.Rule.Threshold > 1 && slices.ContainsFunc(d.Claims, func(c trust.Verdict) bool { return c.Effect == trust.Counts }):
+		r.kind = tooFew
+		r.add("needed", "%d keys, by %s", d.Rule.Threshold, lineText(d.Rule.ThresholdLine, false))
+	case d.Rule.Scope == "":
+		r.kind, r.next = unknownKey, untrustedHints(e)
+	default:
+		r.kind, r.next = notTrusted, renewals(d)
+	}
+	r.next = append(r.next, whyHint(d)+" shows what would change that")
+}
+
+// renewals lead on where the user believed a key that is over now. Whoever else
+// signed the name is not offered: it may be somebody who uses another's name.
+func renewals(d trust.Decision) []string {
+	var next []string
+	for _, c := range d.Claims {
+		if c.Effect == trust.Expired && !c.Project {
+			next = append(next, fmt.Sprintf("es trust add %s '%s' --until DAY", c.Author, d.Rule.Scope))
+		}
+		for _, s := range d.Rule.Succeeded {
+			if !s.Followed && !s.Project && s.Line != 0 && slices.Contains(s.By, c.Author) {
+				next = append(next, fmt.Sprintf("es trust add %s '%s' --follow   (both keys say that %s succeeds it)", s.Key, d.Rule.Scope, c.Author))
+			}
+		}
+	}
+	return slices.Compact(next)
+}
+
+func (w witness) held(r *refusal, e *index.HeldError) {
+	d := e.Decision
+	r.add("module", "%s", d.Module)
+	switch {
+	case d.Hold == trust.Late:
+		r.kind = datedBack
+		for _, x := range d.Warnings {
+			if x.Kind == trust.WarnLate {
+				r.add("dated", "%s, by %s", x.Since.UTC().Format(time.DateTime), w.who(x.Key))
+				r.add("key ended", "%s", x.Until.UTC().Format(time.DateTime))
+				r.add("came here", "%s", firstSeen(d, x.Record).Format(time.DateTime))
+			}
+		}
+	case d.Hold == trust.Cooldown:
+		r.kind = tooNew
+		for _, x := range d.Warnings {
+			if x.Kind == trust.WarnCooldown {
+				r.add("here since", "%s", x.Since.UTC().Format(time.DateTime))
+				r.add("held until", "%s", x.Until.UTC().Format(time.DateTime))
+			}
+		}
+		r.add("signed by", "%s", w.who(d.Signer))
+	default:
+		r.kind = yanked
+		for _, n := range e.Yanked {
+			r.add("yanked by", "%s: %s", w.who(n.Author), n.Text)
+		}
+	}
+}
+
+func firstSeen(d trust.Decision, record cid.Cid) time.Time {
+	for _, c := range d.Claims {
+		if c.Record == record {
+			return c.FirstSeen.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+// maxClaims is how many claims a refusal shows: keys cost nothing.
+const maxClaims = 6
+
+// claims shows who says which module the version is.
+func (w witness) claims(r *refusal, d trust.Decision) {
+	shown := 0
+	var done []cid.Cid
+	for _, first := range d.Claims {
+		if slices.Contains(done, first.Module) || shown == maxClaims {
+			continue
+		}
+		done = append(done, first.Module)
+		r.add("module", "%s", first.Module)
+		for _, c := range d.Claims {
+			if c.Module != first.Module || shown == maxClaims {
+				continue
+			}
+			shown++
+			label := "signed by"
+			if c.Endorse != "" {
+				label = "endorsed by"
+			}
+			r.add(label, "%s: %s", w.who(c.Author), effectText(c))
+		}
+	}
+	if rest := len(d.Claims) - shown; rest > 0 {
+		r.add("and", "%d more, which es why %s@%s shows", rest, d.Name, d.Version)
+	}
+}
+
+// effectText says what became of a claim.
+func effectText(c trust.Verdict) string {
+	line := lineText(c.Line, c.Project)
+	switch c.Effect {
+	case trust.Counts, trust.Equivocating:
+		return "decides by " + strings.Join(viaText(c.Via), ", ")
+	case trust.NotListed:
+		return "no line gives it this name"
+	case trust.Overruled:
+		return line + " gives it a broader scope, which a narrower one overrules"
+	case trust.Expired:
+		return line + " is past its last day"
+	case trust.ByDenied:
+		return line + " denies it"
+	case trust.VoidKey:
+		return c.Void
+	case trust.Pinned:
+		return line + " pins this module"
+	case trust.NotPinned:
+		return line + " pins another module"
+	case trust.TakenBack:
+		return "took that back"
+	case trust.Contradicting:
+		return "contradicts itself"
+	}
+	return c.Effect.String()
+}
+
+func lineText(line int, project bool) string {
+	switch {
+	case line == 0:
+		return "a key of your own"
+	case project:
+		return fmt.Sprintf("line %d of %s", line, trust.ProjectFile)
+	}
+	return fmt.Sprintf("line %d of the trust file", line)
+}
+
+// rule shows who decides about the name.
+func (w witness) rule(r *refusal, d trust.Decision) {
+	if d.Rule.Scope == "" {
+		r.add("decides", "nobody: no line of %s has this name", w.home.TrustPath())
+		return
+	}
+	for i, k := range d.Rule.Keys {
+		if i == maxClaims {
+			r.add("and", "%d more", len(d.Rule.Keys)-i)
+			return
+		}
+		over := ""
+		if k.Expired {
+			over = ", which is past its last day"
+		}
+		r.add("decides", "%s: %s for %s%s", w.who(k.Key), lineText(k.Line, k.Project), d.Rule.Scope, over)
+	}
+}
+
+// neededBy says which package brought the question up.
+func neededBy(r *refusal, err error) {
+	var dependency *install.DependencyError
+	if errors.As(err, &dependency) && dependency.By != "" {
+		r.add("needed by", "%s, as %s", dependency.By, dependency.Spec)
+	}
+}
+
+func (w witness) damaged(r *refusal, e *install.IntegrityError) error {
+	r.kind, r.code, r.about = wrongBytes, exitIntegrity, string(e.Name)
+	r.add("because", "%s", e.Err)
+	r.add("module", "%s", e.Module)
+	if e.Path != "" {
+		r.add("place", "%s", e.Path)
+	}
+	neededBy(r, r.err)
+	r.meaning = meanings[wrongBytes] + "\nNothing was installed."
+	r.next = []string{"es info " + string(e.Name) + " shows who signed what", "es verify checks what is stored here"}
+	return r
+}
+
+// whyHint is the command that explains a decision.
+func whyHint(d trust.Decision) string { return fmt.Sprintf("es why %s@%s", d.Name, d.Version) }

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/everythingstays/es/install"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// approval decides whether keys may sign what they did not sign in es-lock.json.
+type approval struct {
+	witness
+	app      *app
+	accepted []records.Fingerprint // by --accept-key
+	yes      bool                  // to keys that sign something here for the first time
+	bar      *progress
+}
+
+// approve implements install.Options.Approve. A signer that changes stops the
+// installation whoever is there to ask: a question in the middle of an update is
+// answered too easily.
+func (p *approval) approve(s install.Signers) error {
+	p.bar.clear()
+	if err := p.changed(s.Changed); err != nil {
+		return err
+	}
+	return p.first(s.First)
+}
+
+func (p *approval) changed(changes []install.Change) error {
+	r := &refusal{kind: signerChanged, code: exitTrust, meaning: meanings[signerChanged] + "\nNothing was installed."}
+	var names []string
+	var accept []records.Fingerprint
+	for _, c := range changes {
+		succeeds, err := p.succeeds(c)
+		switch {
+		case err != nil:
+			return err
+		case slices.Contains(p.accepted, c.After.Signer):
+		case succeeds:
+			p.app.note("%s: %s succeeds %s, as both keys say and your trust file follows", c.After.Name, c.After.Signer, c.Before.Signer)
+		default:
+			names = append(names, fmt.Sprintf("%s, since %s", packageText(c.After), c.Before.Version))
+			r.add("before", "%s, signed by %s", packageText(c.Before), p.who(c.Before.Signer))
+			r.add("now", "%s, signed by %s", packageText(c.After), p.who(c.After.Signer))
+			accept = append(accept, c.After.Signer)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	r.about = strings.Join(names, "; ")
+	r.err = errors.New("another key than before signs " + r.about)
+	r.next = []string{p.app.again(acceptKeys(accept)...) + "   (accepts the change)"}
+	return r
+}
+
+// succeeds reports whether the new signer decides as a successor of the old one.
+func (p *approval) succeeds(c install.Change) (bool, error) {
+	way, err := p.way(c.After)
+	i := slices.IndexFunc(way, func(s trust.Step) bool { return s.Key == c.Before.Signer })
+	if err != nil || i < 0 || i+1 == len(way) {
+		return false, err
+	}
+	return !slices.ContainsFunc(way[i+1:], func(s trust.Step) bool { return s.Kind != trust.BySuccession }), nil
+}
+
+// way is how the package's signer comes to decide about it; nil when it does not.
+func (p *approval) way(q *install.Package) ([]trust.Step, error) {
+	ruling, err := p.view.Ruling(p.ctx, q.Name)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range ruling.Deciders() {
+		if g.Key == q.Signer {
+			return g.Via, nil
+		}
+	}
+	return nil, nil
+}
+
+// first shows keys that sign something in this project for the first time, and
+// asks.
+func (p *approval) first(packages []*install.Package) error {
+	own, err := p.home.Keys(p.ctx)
+	if err != nil {
+		return err
+	}
+	known := slices.Clone(p.accepted)
+	for _, k := range own {
+		known = append(known, k.Fingerprint())
+	}
+	r := &refusal{kind: firstUse, code: exitTrust, meaning: meanings[firstUse] + "\nNothing was installed."}
+	keys := map[records.Fingerprint][]*install.Package{}
+	var order []records.Fingerprint
+	for _, q := range packages {
+		if slices.Contains(known, q.Signer) {
+			continue
+		}
+		if keys[q.Signer] == nil {
+			order = append(order, q.Signer)
+		}
+		keys[q.Signer] = append(keys[q.Signer], q)
+	}
+	if len(order) == 0 || p.yes {
+		return nil
+	}
+	for _, key := range order {
+		if err := p.introduce(r, key, keys[key]); err != nil {
+			return err
+		}
+	}
+	r.about = plural(int64(len(order)), "key") + " in this project"
+	r.err = fmt.Errorf("%s never signed anything in this project", plural(int64(len(order)), "key"))
+	r.next = []string{p.app.again(acceptKeys(order)...)}
+	if !p.app.asks {
+		return r
+	}
+	r.meaning = meanings[firstUse]
+	fmt.Fprintf(p.app.err, "es: %s", r.block())
+	question := "Let it in?"
+	if len(order) > 1 {
+		question = "Let them in?"
+	}
+	ok, err := p.app.ask(question, false, "")
+	if err != nil || ok {
+		return err
+	}
+	return coded(exitTrust, errors.New("nothing was installed"))
+}
+
+// introduce shows a key that is new here, with what it signs and how it comes to
+// decide.
+func (p *approval) introduce(r *refusal, key records.Fingerprint, packages []*install.Package) error {
+	r.add("key", "%s", p.who(key))
+	for i, q := range packages {
+		if i == maxClaims {
+			r.add("and", "%d more", len(packages)-i)
+			break
+		}
+		r.add("signs", "%s", packageText(q))
+	}
+	way, err := p.way(packages[0])
+	if err == nil && way != nil {
+		r.add("let in by", "%s", strings.Join(viaText(way), ", "))
+	}
+	return err
+}
+
+// acceptKeys are the arguments that accept the keys, each once.
+func acceptKeys(keys []records.Fingerprint) []string {
+	var args []string
+	for i, k := range keys {
+		if !slices.Contains(keys[:i], k) {
+			args = append(args, "--accept-key", k.String())
+		}
+	}
+	return args
+}
