@@ -229,3 +229,64 @@ func (a *author) variant(v sign.Verified, i int) []byte {
 	}
 	return frame
 }
+
+// TestThreat18Home is SPEC S45 and N37: in a real home that has learnt of a
+// revocation, the key is still revoked after it was offered without it a hundred
+// times, by gossip, with records, and by a peer that was asked, and after the home
+// was opened again each time.
+func TestThreat18Home(t *testing.T) {
+	ctx := t.Context()
+	alice := newAuthor(t, testHome(t))
+	revoked, err := alice.key.Revoke(sign.Compromised, "stolen", time.Now().Add(-time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := alice.sign(time.Now(), testRelease("1.0.0", someModule(0)))
+	bare := alice.key.Key().Block()
+	frame := alice.frame(release)
+	items := []records.Item{
+		{Element: records.KeyElement(alice.fingerprint(), bare), Bytes: bare},
+		{Element: records.RecordElement(alice.fingerprint(), release.ID()), Bytes: release.Envelope()},
+	}
+	dir := filepath.Join(t.TempDir(), "home")
+	j, now := newJudge(t)
+	still := 0
+	for i := range 101 {
+		h, err := OpenHome(ctx, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.home, j.index = h, h.Index()
+		*now = now.Add(time.Duration(i) * time.Minute)
+		switch {
+		case i == 0:
+			if err := replaceFile(h.TrustPath(), fmt.Appendf(nil, "key %s *\n", alice.fingerprint())); err != nil {
+				t.Fatal(err)
+			}
+			if got := j.accept(ctx, gossip.Message{Topic: gossip.TopicKeys, Data: revoked.Block()}); got != gossip.Accept {
+				t.Fatalf("the revocation: outcome %d", got)
+			}
+		case i%3 == 0:
+			j.accept(ctx, gossip.Message{Topic: gossip.TopicKeys, Data: bare})
+		case i%3 == 1:
+			j.judgeFrame(t, frame)
+		default:
+			if taken, err := newTaker(j).take(ctx, "12D3", items); err != nil || taken.Records != 0 {
+				t.Errorf("offer %d: %+v, %v", i, taken, err)
+			}
+		}
+		key, err := h.Index().Key(ctx, alice.fingerprint())
+		if err != nil || key == nil {
+			t.Fatalf("offer %d: %v, %v", i, key, err)
+		}
+		if r, ok := key.Revocation(); i > 0 && ok && r.Hard && j.count(t) == 0 {
+			still++
+		}
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if still != 100 {
+		t.Errorf("still revoked %d times of 100", still)
+	}
+}
