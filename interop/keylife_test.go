@@ -320,7 +320,7 @@ func (u *user) says(l *living, version string, add bool) verdict {
 		}
 	}
 	if add {
-		v.Add = u.try(u.project(), "add", name+"@"+version).code
+		v.Add = u.try(u.project(), "add", name+"@"+version, "--yes").code
 	}
 	return v
 }
