@@ -148,6 +148,7 @@ type work struct {
 	home    *node.Home
 	view    *trust.View
 	project *install.Project
+	news    *news // nil when nobody may be asked
 	sources install.Sources
 	options install.Options
 }
@@ -178,6 +179,7 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 			network := &joined{app: a, home: h}
 			defer network.close()
 			answers.news = &news{app: a, home: h, network: network}
+			w.news = answers.news
 			w.sources.Fetcher = &fetcher{network, bar}
 		}
 		result, err := f(ctx, w)
@@ -324,6 +326,7 @@ type news struct {
 	mu    sync.Mutex
 	asked bool // with as much patience as there is
 	tried bool
+	peers int // that answered
 }
 
 // wanted reports whether peers may know better than the index: they cannot when
@@ -365,6 +368,7 @@ func (n *news) get(ctx context.Context, missing bool) error {
 	asking, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	s, err := network.Sync(asking, node.SyncOptions{}, nil)
+	n.peers = s.Peers
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -128,6 +128,7 @@ First steps:
 		a.endorseCommand(),
 		a.delegateCommand(),
 		a.rotateCommand(),
+		a.heartbeatCommand(),
 		a.peersCommand(),
 		a.syncCommand(),
 		a.doctorCommand(),

@@ -185,13 +185,13 @@ func checkAuthors(f *findings, c node.HomeCheck, answers []node.Answer, now time
 	for _, a := range c.Authors {
 		who := authorText(a)
 		same, more := a.Confirmed(answers)
+		stale := staleText(a.Freshness, now)
+		asked := fmt.Sprintf("%s asked, %d of them with the same records", plural(int64(len(answers)), "peer"), same)
 		switch {
 		case a.Records == 0:
 			f.warn("author", "es sync", "%s: no record here, of a key that you trust", who)
-		case a.Missing > 0:
-			f.warn("author", "es sync", "%s: %s of theirs that others name are missing here", who, plural(int64(a.Missing), "record"))
-		case !a.Promised.IsZero() && a.Promised.Before(now):
-			f.warn("author", "es sync", "%s: promised news by %s and none is here", who, a.Promised.Format(time.DateOnly))
+		case stale != "":
+			f.warn("author", "es sync; es connect ADDR, for somebody else to ask", "%s: %s; %s", who, stale, asked)
 		case more > 0:
 			f.warn("author", "es sync", "%s: %s have records that are not here", who, plural(int64(more), "peer"))
 		default:

@@ -150,18 +150,21 @@ type careful struct {
 	install.Resolver
 	app   *app
 	known *acquaintance
-	mu    sync.Mutex
-	typed []records.Name // names that the user typed and that were not looked at
+	news  *news
+
+	mu      sync.Mutex
+	typed   []records.Name // names that the user typed and that were not looked at
+	signers map[records.Fingerprint]bool
 }
 
 // careful makes the work's resolver tell of look-alikes of the names that the user
-// typed.
+// typed, and of authors whose news seem to be missing.
 func (a *app) careful(w *work, requests []install.Request) error {
 	known, err := acquainted(w.home, w.view, w.project)
 	if err != nil {
 		return err
 	}
-	c := &careful{Resolver: w.sources.Resolver, app: a, known: known}
+	c := &careful{Resolver: w.sources.Resolver, app: a, known: known, news: w.news, signers: map[records.Fingerprint]bool{}}
 	for _, r := range requests {
 		c.typed = append(c.typed, r.Name)
 	}
@@ -180,5 +183,13 @@ func (c *careful) Resolve(ctx context.Context, name records.Name, spec install.S
 			return nil, err
 		}
 	}
-	return r, err
+	if err != nil || r.Signer.IsZero() || c.signers[r.Signer] {
+		return r, err
+	}
+	c.signers[r.Signer] = true
+	asked, err := c.news.askedText(c.known.home)
+	if err != nil {
+		return nil, err
+	}
+	return r, c.app.warnStale(ctx, c.known.home, []records.Fingerprint{r.Signer}, asked)
 }

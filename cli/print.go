@@ -113,8 +113,8 @@ func plural(n int64, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	if strings.HasSuffix(one, "y") && !strings.HasSuffix(one, "ey") {
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(one, "y"))
+	if stem, y := strings.CutSuffix(one, "y"); y && !strings.ContainsAny(stem[len(stem)-1:], "aeou") {
+		return fmt.Sprintf("%d %sies", n, stem)
 	}
 	return fmt.Sprintf("%d %ss", n, one)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,14 +27,19 @@ known when this one ran last.`,
 			if a.offline {
 				return usagef(cmd, "--offline and sync contradict each other")
 			}
-			return a.withNetwork(cmd.Context(), func(n node.Network) error { return a.runSync(cmd.Context(), n, o) })
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runSync(cmd.Context(), h, o) })
 		},
 	}
 	cmd.Flags().BoolVar(&o.All, "all", false, "get the records of strangers too")
 	return cmd
 }
 
-func (a *app) runSync(ctx context.Context, n node.Network, o node.SyncOptions) error {
+func (a *app) runSync(ctx context.Context, h *node.Home, o node.SyncOptions) error {
+	n, err := a.join(ctx, h)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
 	bar := a.newProgress()
 	s, err := n.Sync(ctx, o, bar.synced)
 	bar.end()
@@ -42,6 +48,13 @@ func (a *app) runSync(ctx context.Context, n node.Network, o node.SyncOptions) e
 	}
 	if s.Peers == 0 {
 		return coded(exitUnreachable, nobodyAnswered(s), "es connect ADDR meets a peer; es peers shows who is connected")
+	}
+	authors, err := h.Authors(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := a.warnStale(ctx, h, authors, plural(int64(s.Peers), "peer")+" asked"); err != nil {
+		return err
 	}
 	if a.json {
 		return a.emit(s)

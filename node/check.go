@@ -37,12 +37,10 @@ type KeyCheck struct {
 // AuthorCheck is how much is known of an author.
 type AuthorCheck struct {
 	KeyCheck
-	Label    string // the trust file's
-	Known    bool   // a key block is here
-	Records  int64
-	Missing  int       // records that others of the author name and that are not here
-	Newest   time.Time // of the newest record, as it says
-	Promised time.Time // when the newest heartbeat promised news; zero when something came after it
+	Freshness
+	Label   string // the trust file's
+	Known   bool   // a key block is here
+	Records int64
 }
 
 // CheckHome looks at the disk, the index and the keys of a home.
@@ -145,9 +143,6 @@ func (c *HomeCheck) authors(ctx context.Context, h *Home, now time.Time) error {
 		if known != nil {
 			a.KeyCheck, a.Known = checkKey(known), true
 		}
-		if a.Missing, err = h.index.Incomplete(ctx, key); err != nil {
-			return err
-		}
 		if err := a.news(ctx, h); err != nil {
 			return err
 		}
@@ -165,21 +160,44 @@ func (a *AuthorCheck) news(ctx context.Context, h *Home) error {
 	if a.Records = int64(sum.Count); a.Known {
 		a.Records-- // the key block
 	}
-	newest, err := h.index.Newest(ctx, a.Fingerprint)
+	a.Freshness, err = h.Fresh(ctx, a.Fingerprint)
+	return err
+}
+
+// Freshness says whether news of an author seem to be missing.
+type Freshness struct {
+	Missing  int       // records that others of the author name and that are not here
+	Newest   time.Time // of the newest record, as it says
+	Promised time.Time // when the newest heartbeat promised news; zero when something came after it
+}
+
+// Overdue reports whether a promise of the author has passed, and for how many whole
+// days.
+func (f Freshness) Overdue(now time.Time) (days int, overdue bool) {
+	if f.Promised.IsZero() || !f.Promised.Before(now) {
+		return 0, false
+	}
+	return int(now.Sub(f.Promised) / (24 * time.Hour)), true
+}
+
+// Fresh says how news of an author stand.
+func (h *Home) Fresh(ctx context.Context, author records.Fingerprint) (f Freshness, err error) {
+	if f.Missing, err = h.index.Incomplete(ctx, author); err != nil {
+		return f, err
+	}
+	newest, err := h.index.Newest(ctx, author)
+	if err != nil || !newest.Record.Defined() {
+		return f, err
+	}
+	f.Newest = newest.Time
+	last, err := h.index.Statement(ctx, newest.Record)
 	if err != nil {
-		return err
+		return f, err
 	}
-	a.Newest = newest.Time
-	beats, err := h.index.Statements(ctx, a.Fingerprint, "heartbeat")
-	if err != nil {
-		return err
+	if beat, ok := last.Record.Body.(*records.Heartbeat); ok {
+		f.Promised = time.Unix(beat.Next, 0).UTC()
 	}
-	for _, b := range beats {
-		if body, ok := b.Record.Body.(*records.Heartbeat); ok && b.ID == newest.Record {
-			a.Promised = time.Unix(body.Next, 0)
-		}
-	}
-	return nil
+	return f, nil
 }
 
 // AuthorKeys returns the fingerprints of the authors.

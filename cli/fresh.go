@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+)
+
+func (a *app) heartbeatCommand() *cobra.Command {
+	var key, within string
+	cmd := &cobra.Command{
+		Use:   "heartbeat",
+		Short: "promise when you will say something again",
+		Long: `Signs that you have said nothing else until now, and that you will say something
+again --within this time: a release, another statement or another heartbeat. Whoever
+trusts you is warned when it passes without: either you are late, or somebody keeps
+your news from them.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := parseAge(within)
+			if err != nil || d == 0 {
+				return usagef(cmd, "--within %q is no time such as 72h, 30d or 12w", within)
+			}
+			return a.say(cmd, key, func(context.Context, *node.Home) (records.Body, error) {
+				next := time.Now().Add(d)
+				a.note("say something again by %s", next.UTC().Format(time.DateOnly))
+				return &records.Heartbeat{Next: next.Unix()}, nil
+			})
+		},
+	}
+	keyFlag(cmd, &key)
+	cmd.Flags().StringVar(&within, "within", "90d", "time until you say something again, such as 72h, 30d or 12w")
+	return cmd
+}
+
+// staleText says why news of an author seem to be missing, or "".
+func staleText(f node.Freshness, now time.Time) string {
+	var all []string
+	if f.Missing > 0 {
+		all = append(all, fmt.Sprintf("%s that others of theirs name, withheld or not here yet", plural(int64(f.Missing), "record")))
+	}
+	if days, overdue := f.Overdue(now); overdue {
+		all = append(all, fmt.Sprintf("head expired %s ago: promised news by %s, and none is here", plural(int64(days), "day"), f.Promised.Format(time.DateOnly)))
+	}
+	return strings.Join(all, "; ")
+}
+
+// warnStale says of which of the authors news seem to be missing. Asked says who was
+// asked for them.
+func (a *app) warnStale(ctx context.Context, h *node.Home, authors []records.Fingerprint, asked string) error {
+	file, err := h.Trust()
+	if err != nil {
+		return err
+	}
+	labels := map[records.Fingerprint]string{}
+	for _, e := range file.Entries() {
+		if labels[e.Fingerprint] == "" {
+			labels[e.Fingerprint] = e.Label
+		}
+	}
+	for _, author := range authors {
+		f, err := h.Fresh(ctx, author)
+		if err != nil {
+			return err
+		}
+		if text := staleText(f, time.Now()); text != "" {
+			who := node.AuthorCheck{KeyCheck: node.KeyCheck{Fingerprint: author}, Label: labels[author]}
+			a.warn("%s: %s; %s", authorText(who), text, asked)
+		}
+	}
+	return nil
+}
+
+// askedText says who was asked for news, and when.
+func (n *news) askedText(h *node.Home) (string, error) {
+	if n != nil {
+		n.mu.Lock()
+		peers := n.peers
+		n.mu.Unlock()
+		if peers > 0 {
+			return plural(int64(peers), "peer") + " asked", nil
+		}
+	}
+	last, err := h.Synced()
+	if err != nil {
+		return "", err
+	}
+	if last.IsZero() {
+		return "nobody was asked yet", nil
+	}
+	return "peers were asked last on " + last.Format("2006-01-02 15:04"), nil
+}
