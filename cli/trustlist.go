@@ -13,6 +13,7 @@ import (
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
 
@@ -35,6 +36,32 @@ type trusted struct {
 	project *trust.File // empty without one
 	view    *trust.View
 	list    []trustJSON
+	rulesJSON
+}
+
+type trustListJSON struct {
+	Keys []trustJSON `json:"keys"`
+	rulesJSON
+}
+
+type rulesJSON struct {
+	Thresholds []thresholdJSON `json:"thresholds"`
+	Pins       []pinJSON       `json:"pins"`
+	MinAge     string          `json:"minAge,omitempty"`
+}
+
+type thresholdJSON struct {
+	Scope records.Scope `json:"scope"`
+	Keys  int           `json:"keys"`
+	Line  int           `json:"line"`
+}
+
+type pinJSON struct {
+	Name     records.Name    `json:"name"`
+	Version  records.Version `json:"version"`
+	Module   string          `json:"module"`
+	Line     int             `json:"line"`
+	Released bool            `json:"released"` // some release that counts names the module
 }
 
 func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
@@ -50,7 +77,7 @@ func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
 		return err
 	}
 	if a.json {
-		if err := a.emit(t.list); err != nil {
+		if err := a.emit(trustListJSON{t.list, t.rulesJSON}); err != nil {
 			return err
 		}
 	} else {
@@ -96,7 +123,10 @@ func readTrusted(ctx context.Context, h *node.Home, path string) (*trusted, erro
 		return nil, err
 	}
 	t := &trusted{file: file, project: project, view: view, list: []trustJSON{}}
-	return t, t.lines(ctx, h)
+	if err := t.lines(ctx, h); err != nil {
+		return nil, err
+	}
+	return t, t.rules(ctx, h)
 }
 
 // lines lists the own keys and those of the files.
@@ -162,7 +192,7 @@ func (a *app) printTrusted(t *trusted) {
 		rows = append(rows, []string{l.Fingerprint.String(), safe(label), strings.Join(grantText(l), " "), letInText(l), l.File})
 	}
 	a.table(rows)
-	a.printRules(t.file)
+	a.printRules(t.rulesJSON)
 }
 
 // grantText says what a line is for.
@@ -196,15 +226,45 @@ func letInText(l trustJSON) string {
 	return fmt.Sprintf("lets in %s of %s", plural(int64(l.Versions), "version"), plural(int64(l.Names), "name"))
 }
 
-// printRules shows the lines that are not about one key.
-func (a *app) printRules(file *trust.File) {
-	for _, t := range file.Thresholds() {
+// rules describes the lines that are not about one key.
+func (t *trusted) rules(ctx context.Context, h *node.Home) error {
+	t.rulesJSON = rulesJSON{Thresholds: []thresholdJSON{}, Pins: []pinJSON{}}
+	for _, x := range t.file.Thresholds() {
+		t.Thresholds = append(t.Thresholds, thresholdJSON{x.Scope, x.Keys, x.Line})
+	}
+	for _, p := range t.file.Pins() {
+		d, err := h.Index().Decide(ctx, p.Name, p.Version, t.view)
+		if err != nil {
+			return err
+		}
+		t.Pins = append(t.Pins, pinJSON{p.Name, p.Version, p.Module.String(), p.Line, d.State == trust.Trusted})
+	}
+	if m, ok := t.file.MinAge(); ok {
+		t.MinAge = ageText(m.Age)
+	}
+	return nil
+}
+
+func (a *app) printRules(r rulesJSON) {
+	for _, t := range r.Thresholds {
 		a.printf("threshold  %d keys must agree about %s", t.Keys, t.Scope)
 	}
-	for _, p := range file.Pins() {
-		a.printf("pin        %s@%s is %s", p.Name, p.Version, p.Module)
+	for _, p := range r.Pins {
+		what := "which some release names"
+		if !p.Released {
+			what = "which no release that counts names: lets in nothing now"
+		}
+		a.printf("pin        %s@%s is %s, %s", p.Name, p.Version, p.Module, what)
 	}
-	if m, ok := file.MinAge(); ok {
-		a.printf("min-age    %s", m.Age)
+	if r.MinAge != "" {
+		a.printf("min-age    %s", r.MinAge)
 	}
+}
+
+// ageText writes whole days as the trust file does.
+func ageText(age time.Duration) string {
+	if hours := int(age / time.Hour); hours%24 != 0 {
+		return fmt.Sprintf("%dh", hours)
+	}
+	return fmt.Sprintf("%dd", int(age/(24*time.Hour)))
 }
