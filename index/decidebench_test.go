@@ -1,8 +1,11 @@
 package index_test
 
 import (
+	"context"
+	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,27 +14,79 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// BenchmarkDecideAll asks what a name is when a trust file has many keys, each of
-// which delegates over three levels: 30 keys and 900 records, or 1,000 keys and
-// 100,000 records with ES_FULL=1. "view" is what a command pays once, "resolve"
-// what it pays for each name.
-func BenchmarkDecideAll(b *testing.B) {
-	sizes := [][2]int{{30, 900}}
+var benchHome = flag.String("home", "", "where BenchmarkDecide leaves a home with its index and trust file")
+
+// BenchmarkDecide asks for names by trust files of many keys, each of which delegates
+// over three levels, in an index of many records: 20 keys and 400 records, or up to
+// 1,000 keys (4,000 with those that they delegate to) and 100,000 records with
+// ES_FULL=1.
+//
+// "first" is all that a command does for one name once the index is open: it reads
+// the trust file, makes a view of it and resolves the name, over connections
+// that were never used. "next" is another name after that, "again" the same; "300-names"
+// is one command that asks for so many, "search" one that judges the hundred or
+// more names that it finds.
+func BenchmarkDecide(b *testing.B) {
+	all, sizes := 20, []int{400}
 	if os.Getenv("ES_FULL") != "" {
-		sizes = [][2]int{{100, 10_000}, {1000, 10_000}, {1000, 100_000}}
+		all, sizes = 1000, []int{1000, 10_000, 100_000}
 	}
+	dir := *benchHome
+	if dir == "" {
+		dir = b.TempDir()
+	}
+	w := &decideWorld{path: filepath.Join(dir, "index.db"), scope: "team%d-*"}
 	for _, size := range sizes {
-		b.Run(fmt.Sprintf("keys=%d/records=%d", size[0], size[1]), func(b *testing.B) { benchDecide(b, size[0], size[1]) })
+		w.grow(b, all, size)
+		for keys := min(10, all); keys <= all; keys *= 10 {
+			for levels := range 4 {
+				w.bench(b, fmt.Sprintf("records=%d/keys=%d/levels=%d", size, keys, levels), w.file(keys, levels, w.scope))
+			}
+		}
+		w.bench(b, fmt.Sprintf("records=%d/keys=%d/levels=3/lines=all-names", size, all), w.file(all, 3, "*"))
 	}
+	if *benchHome != "" {
+		if err := os.WriteFile(filepath.Join(dir, "trust"), []byte(w.file(all, 3, w.scope)), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	// Everybody decides about everything: what no design makes cheap.
+	w = &decideWorld{path: filepath.Join(b.TempDir(), "index.db"), scope: "*"}
+	w.grow(b, all, sizes[0])
+	w.bench(b, fmt.Sprintf("records=%d/keys=%d/levels=3/lines=all-names,delegations=all-names", sizes[0], all), w.file(all, 3, "*"))
 }
 
-func benchDecide(b *testing.B, keys, total int) {
-	ctx := b.Context()
-	x := open(b)
+// A decideWorld is an index that grows: chains of a key and three levels of delegates,
+// whose names have ten versions, by all of a chain in turn.
+type decideWorld struct {
+	path    string
+	scope   string // of lines and delegations, with the number of the chain in it
+	chains  [][]*author
+	records int
+}
+
+func (w *decideWorld) file(keys, levels int, scope string) string {
 	var file strings.Builder
+	for i := range keys {
+		fmt.Fprintf(&file, "key %s %s label=\"team %d\" depth=%d\n", w.chains[i][0].fpr(), scopeOf(scope, i), i, levels)
+	}
+	return file.String()
+}
+
+func scopeOf(pattern string, i int) string {
+	return strings.ReplaceAll(pattern, "%d", fmt.Sprint(i))
+}
+
+func (w *decideWorld) grow(b *testing.B, keys, total int) {
+	b.Helper()
+	x, err := index.Open(b.Context(), w.path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer x.Close()
 	var batch []index.Item
 	flush := func() {
-		if _, err := x.AddAll(ctx, batch); err != nil {
+		if _, err := x.AddAll(b.Context(), batch); err != nil {
 			b.Fatal(err)
 		}
 		batch = nil
@@ -41,38 +96,90 @@ func benchDecide(b *testing.B, keys, total int) {
 			flush()
 		}
 	}
-	until := start.AddDate(1, 0, 0).Unix()
-	for i := range keys {
-		// A chain of four keys: a line, and three delegations.
-		chain := []*author{newAuthor(b, fmt.Sprintf("k%d", i)), newAuthor(b, "a"), newAuthor(b, "b"), newAuthor(b, "c")}
-		scope := records.Scope(fmt.Sprintf("team%d-*", i))
-		fmt.Fprintf(&file, "key %s %s depth=3\n", chain[0].fpr(), scope)
+	until := start.AddDate(100, 0, 0).Unix()
+	for i := len(w.chains); i < keys; i++ {
+		chain := []*author{newAuthor(b, fmt.Sprint("k", i)), newAuthor(b, "a"), newAuthor(b, "b"), newAuthor(b, "c")}
+		scope := records.Scope(scopeOf(w.scope, i))
 		for level := range 3 {
 			say(chain[level].says(&records.Delegate{To: chain[level+1].fpr(), Scopes: []records.Scope{scope}, Depth: int64(2 - level), Until: until}))
 		}
-		for j := range total / keys {
-			name := records.Name(fmt.Sprintf("team%d-module%d", i, j/10))
-			say(chain[j%4].says(release(name, records.Version(fmt.Sprintf("1.%d.0", j%10)), fmt.Sprint(i, j))))
-		}
+		w.chains = append(w.chains, chain)
 	}
-	flush()
-	f, err := trust.Parse([]byte(file.String()))
+	for ; w.records < total; w.records++ {
+		team, n := w.records%keys, w.records/keys
+		name, version := records.Name(fmt.Sprintf("team%d-module%d", team, n/10)), records.Version(fmt.Sprintf("1.%d.0", n%10))
+		say(w.chains[team][n%4].says(release(name, version, fmt.Sprint(w.records))))
+	}
+	if len(batch) > 0 {
+		flush()
+	}
+}
+
+func (w *decideWorld) bench(b *testing.B, what, file string) {
+	keys := strings.Count(file, "\n")
+	name := func(i int) records.Name { return records.Name(fmt.Sprintf("team%d-module0", i%keys)) }
+	first := func(b *testing.B, x *index.Index, i int) *trust.View {
+		f, err := trust.Parse([]byte(file))
+		if err != nil {
+			b.Fatal(err)
+		}
+		view := trust.Basis{File: f, Now: start, Load: x.Facts}.View()
+		w.resolve(b, x, name(i), view)
+		return view
+	}
+	b.Run(what+"/first", func(b *testing.B) {
+		for i := range b.N {
+			b.StopTimer()
+			x, err := index.Open(b.Context(), w.path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+			first(b, x, i)
+			b.StopTimer()
+			x.Close()
+			b.StartTimer()
+		}
+	})
+	x, err := index.Open(b.Context(), w.path)
 	if err != nil {
 		b.Fatal(err)
 	}
-	view := func() *trust.View { return trust.Basis{File: f, Now: start, Load: x.Facts}.View() }
-	b.Run("view", func(b *testing.B) {
-		for b.Loop() {
-			view()
+	defer x.Close()
+	b.Run(what+"/next", func(b *testing.B) {
+		view := first(b, x, 0)
+		for i := 1; b.Loop(); i++ {
+			w.resolve(b, x, name(i), view)
 		}
 	})
-	v := view()
-	b.Run("resolve", func(b *testing.B) {
-		for i := 0; b.Loop(); i++ {
-			name := records.Name(fmt.Sprintf("team%d-module0", i%keys))
-			if r, err := x.Resolve(ctx, name, "^1.0.0", v); err != nil || r.Version != "1.9.0" {
-				b.Fatal(r.Version, err)
+	if keys > 10 {
+		b.Run(what+"/300-names", func(b *testing.B) {
+			for i := 0; b.Loop(); i += 300 {
+				view := first(b, x, i)
+				for n := 1; n < 300; n++ {
+					w.resolve(b, x, name(i+n), view)
+				}
 			}
+		})
+		b.Run(what+"/search", func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				view := first(b, x, i)
+				if hits, err := x.Search(b.Context(), "team", 20, view); err != nil || len(hits) != 20 {
+					b.Fatal(len(hits), err)
+				}
+			}
+		})
+	}
+	b.Run(what+"/again", func(b *testing.B) {
+		view := first(b, x, 0)
+		for b.Loop() {
+			w.resolve(b, x, name(0), view)
 		}
 	})
+}
+
+func (w *decideWorld) resolve(b *testing.B, x *index.Index, name records.Name, view *trust.View) {
+	if r, err := x.Resolve(context.Background(), name, "^1.0.0", view); err != nil || r.Decision.State != trust.Trusted {
+		b.Fatal(name, r.Version, err)
+	}
 }

@@ -37,32 +37,26 @@ func (x *Index) facts(ctx context.Context, authors []records.Fingerprint, f *tru
 	for i, a := range authors {
 		args[i] = a.Bytes()
 	}
-	rows, err := x.r.QueryContext(ctx, "SELECT DISTINCT author FROM equivocations WHERE author IN "+in, args...)
+	equivocated, err := x.authorsOf(ctx, "SELECT DISTINCT author FROM equivocations WHERE author IN "+in, args)
 	if err != nil {
-		return x.explain("find facts", err)
+		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var author fingerprint
-		if err := rows.Scan(&author); err != nil {
-			return x.explain("find facts", err)
-		}
-		f.Equivocated = append(f.Equivocated, author.Fingerprint)
-	}
-	if err := rows.Err(); err != nil {
-		return x.explain("find facts", err)
-	}
+	f.Equivocated = append(f.Equivocated, equivocated...)
 	said, err := x.statements(ctx, "find facts", "SELECT "+statementColumns+" FROM records WHERE author IN "+in+" AND kind IN ('delegate', 'successor') ORDER BY num", args...)
 	if err != nil || len(said) == 0 {
 		return err
 	}
+	noticing, err := x.authorsOf(ctx, "SELECT DISTINCT author FROM records WHERE author IN "+in+" AND kind = 'notice'", args)
+	if err != nil {
+		return err
+	}
 	withdrawn := map[records.Fingerprint]map[cid.Cid]bool{}
-	for _, s := range said {
-		if withdrawn[s.Author] == nil {
-			if withdrawn[s.Author], err = x.Withdrawn(ctx, s.Author); err != nil {
-				return err
-			}
+	for _, author := range noticing {
+		if withdrawn[author], err = x.Withdrawn(ctx, author); err != nil {
+			return err
 		}
+	}
+	for _, s := range said {
 		by := s.trustStatement(withdrawn[s.Author][s.ID])
 		switch body := s.Record.Body.(type) {
 		case *records.Delegate:
@@ -72,6 +66,27 @@ func (x *Index) facts(ctx context.Context, authors []records.Fingerprint, f *tru
 		}
 	}
 	return nil
+}
+
+// authorsOf runs a query for authors.
+func (x *Index) authorsOf(ctx context.Context, query string, args []any) ([]records.Fingerprint, error) {
+	rows, err := x.r.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, x.explain("find facts", err)
+	}
+	defer rows.Close()
+	var authors []records.Fingerprint
+	for rows.Next() {
+		var author fingerprint
+		if err := rows.Scan(&author); err != nil {
+			return nil, x.explain("find facts", err)
+		}
+		authors = append(authors, author.Fingerprint)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, x.explain("find facts", err)
+	}
+	return authors, nil
 }
 
 func (m Meta) trustStatement(withdrawn bool) trust.Statement {

@@ -1,0 +1,193 @@
+package index_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// A loadWorld is an index in which a few authors say many things of one another, and
+// of names.
+type loadWorld struct {
+	*rand.Rand
+	authors []*author
+	said    []index.Item
+}
+
+var (
+	loadNames  = []records.Name{"left-pad", "left-pads", "left", "right", "@acme/left", "@acme/x"}
+	loadScopes = []records.Scope{"*", "left*", "left-pad*", "left-pad", "@acme/*", "@acme/left", "right"}
+)
+
+func (w *loadWorld) author() *author { return w.authors[w.IntN(len(w.authors))] }
+
+// others returns two authors.
+func (w *loadWorld) others() (a, b *author) {
+	for a, b = w.author(), w.author(); a == b; {
+		b = w.author()
+	}
+	return a, b
+}
+
+func (w *loadWorld) say(a *author, body records.Body) { w.said = append(w.said, a.says(body)) }
+
+// talk has the authors say one more thing.
+func (w *loadWorld) talk() {
+	a, b := w.others()
+	name, version := loadNames[w.IntN(len(loadNames))], records.Version(fmt.Sprintf("1.%d.0", w.IntN(2)))
+	module := fmt.Sprint(name, version, w.IntN(8)/7) // seldom another one
+	switch w.IntN(10) {
+	case 0, 1, 2:
+		d := &records.Delegate{To: b.fpr(), Depth: int64(w.IntN(4)), Until: start.AddDate(0, 0, 1+w.IntN(12)).Unix()}
+		if w.IntN(8) > 0 {
+			d.Scopes = []records.Scope{loadScopes[w.IntN(len(loadScopes))]}
+		} else {
+			d.Depth, d.Until = 0, 0
+		}
+		w.say(a, d)
+	case 3:
+		w.say(a, &records.Successor{To: b.fpr()})
+		if w.IntN(4) > 0 {
+			w.say(b, &records.Successor{From: a.fpr()})
+		}
+	case 4:
+		w.say(a, &records.Endorse{Name: name, Version: version, Module: release(name, version, module).Module, Claim: records.Reviewed})
+	case 5: // takes something back
+		if of := w.said[w.IntN(len(w.said))]; of.Verified.Record().Author == a.fpr() {
+			w.say(a, &records.Notice{Name: name, NoticeOf: records.Yanked, Record: of.Verified.ID(), Text: "a mistake"})
+		}
+	default:
+		w.say(a, release(name, version, module))
+	}
+}
+
+// file draws a trust file.
+func (w *loadWorld) file(t *testing.T) *trust.File {
+	var text strings.Builder
+	for range 1 + w.IntN(5) {
+		fmt.Fprintf(&text, "key %s %s depth=%d", w.author().fpr(), loadScopes[w.IntN(len(loadScopes))], w.IntN(4))
+		if w.IntN(2) == 0 {
+			text.WriteString(" follow=yes")
+		}
+		text.WriteString("\n")
+	}
+	if w.IntN(3) == 0 {
+		fmt.Fprintf(&text, "deny %s\n", w.author().fpr())
+	}
+	if w.IntN(3) == 0 {
+		fmt.Fprintf(&text, "threshold 2 %s\n", loadScopes[w.IntN(len(loadScopes))])
+	}
+	f, err := trust.Parse([]byte(text.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// answers are all that an index says of the names.
+func answers(ctx context.Context, x *index.Index, view *trust.View, names []records.Name) (map[records.Name][]any, error) {
+	all := map[records.Name][]any{}
+	for _, name := range names {
+		info, err := x.Info(ctx, name, view)
+		if err != nil && !errors.As(err, new(*index.NotFoundError)) {
+			return nil, err
+		}
+		res, err := x.Resolve(ctx, name, "", view)
+		ruling, failed := view.Ruling(ctx, name)
+		if failed != nil {
+			return nil, failed
+		}
+		all[name] = []any{info, res, fmt.Sprint(err), ruling.Deciders()}
+	}
+	return all, nil
+}
+
+// TestLoadedFactsOfIndex is that an index answers the same of every name, whether a
+// view reads what it needs or was given all that the index knows of any key: in 40
+// trust files over 4 indexes (ES_FULL: 1,000 over 20), some keys revoked, names asked for in
+// random order by three goroutines. When it cannot read it gives no answer.
+func TestLoadedFactsOfIndex(t *testing.T) {
+	indexes, files := 4, 10
+	if full {
+		indexes, files = 20, 50
+	}
+	states := map[trust.State]int{}
+	for i := range indexes {
+		w := &loadWorld{Rand: rand.New(rand.NewPCG(19, uint64(i)))}
+		for k := range 8 {
+			w.authors = append(w.authors, newAuthor(t, fmt.Sprint("author", k)))
+		}
+		w.say(w.authors[0], release("left-pad", "1.0.0", "left-pad"))
+		for range 150 {
+			w.talk()
+		}
+		x := open(t)
+		add(t, x, w.said...)
+		if _, _, err := x.AddKey(t.Context(), w.authors[1].revoked(packet.KeyCompromised, start.Add(time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+		everybody := must[[]records.Fingerprint](t)(x.AllKeys(t.Context()))
+		facts := must[trust.Facts](t)(x.Facts(t.Context(), everybody))
+		for range files {
+			b := trust.Basis{File: w.file(t), Now: start.AddDate(0, 0, 5), Facts: facts, Own: []records.Fingerprint{w.author().fpr()}}
+			if w.IntN(2) == 0 {
+				b.Own = nil
+			}
+			want := must[map[records.Name][]any](t)(answers(t.Context(), x, b.View(), loadNames))
+			for _, a := range want {
+				for _, v := range a[0].(index.Info).Versions {
+					states[v.Decision.State]++
+				}
+			}
+			w.compare(t, x, b, want)
+		}
+	}
+	for _, s := range []trust.State{trust.Trusted, trust.Untrusted, trust.Denied, trust.Conflict, trust.Equivocation} {
+		if states[s] == 0 {
+			t.Errorf("nothing is %v: %v", s, states)
+		}
+	}
+}
+
+func (w *loadWorld) compare(t *testing.T, x *index.Index, b trust.Basis, want map[records.Name][]any) {
+	t.Helper()
+	b.Facts = trust.Facts{}
+	broken := errors.New("cannot read")
+	b.Load = func(context.Context, []records.Fingerprint) (trust.Facts, error) { return trust.Facts{}, broken }
+	for _, name := range loadNames {
+		// Where no line speaks of a name nothing needs to be read.
+		got, err := answers(t.Context(), x, b.View(), []records.Name{name})
+		if !errors.Is(err, broken) && (err != nil || !reflect.DeepEqual(got[name], want[name])) {
+			t.Fatalf("%s\n%s: %+v, %v though facts cannot be read", b.File.Bytes(), name, got, err)
+		}
+	}
+	b.Load = x.Facts
+	view := b.View()
+	var wg sync.WaitGroup
+	for range 3 {
+		names := slices.Clone(loadNames)
+		w.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		wg.Go(func() {
+			if got, err := answers(t.Context(), x, view, names); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s\ngot  %+v, %v\nwant %+v", b.File.Bytes(), got, err, want)
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+}
