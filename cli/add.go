@@ -190,14 +190,20 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		if err := a.warnFrozen(ctx, w); err != nil {
 			return err
 		}
-		if err := a.printResult(ctx, w, view, result); err != nil {
+		remarks, err := w.remarks(ctx, touched(result), o.audit)
+		if err != nil {
 			return err
 		}
-		advised, err := a.remarks(ctx, w, view, touched(result), o.audit)
-		if err == nil && advised > 0 && o.audit {
-			err = errAdvised(advised)
+		if err := a.printResult(ctx, w, view, result, remarks); err != nil {
+			return err
 		}
-		return err
+		for _, r := range remarks {
+			a.remark(r, !o.audit)
+		}
+		if o.audit {
+			return known.audit(remarks)
+		}
+		return nil
 	})
 }
 
@@ -436,6 +442,7 @@ type resultJSON struct {
 	Skipped   []string      `json:"skipped,omitempty"`
 	Scripts   []string      `json:"scripts,omitempty"`
 	Warnings  []string      `json:"warnings,omitempty"`
+	Notices   []aboutJSON   `json:"notices,omitempty"` // that authors and others whom you believe gave
 }
 
 type packageJSON struct {
@@ -502,8 +509,11 @@ func describeResult(r *install.Result) resultJSON {
 	return j
 }
 
-func (a *app) printResult(ctx context.Context, w *work, view *trust.View, r *install.Result) error {
+func (a *app) printResult(ctx context.Context, w *work, view *trust.View, r *install.Result, remarks []remark) error {
 	j := describeResult(r)
+	for _, x := range remarks {
+		j.Notices = append(j.Notices, x.describe()...)
+	}
 	if a.json {
 		return a.emit(j)
 	}

@@ -99,6 +99,8 @@ type noticeJSON struct {
 	Record   string              `json:"record,omitempty"`
 	Text     string              `json:"text"`
 	Severity string              `json:"severity,omitempty"`
+	Fixed    string              `json:"fixed,omitempty"`
+	Refs     []string            `json:"refs,omitempty"`
 	Author   records.Fingerprint `json:"author"`
 }
 
@@ -135,7 +137,7 @@ func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, v re
 		if n.Body.Text == "" {
 			continue // taken back
 		}
-		nj := noticeJSON{Kind: n.Body.NoticeOf, Range: n.Body.Range, Text: n.Body.Text, Severity: n.Body.Severity, Author: n.Author}
+		nj := noticeJSON{Kind: n.Body.NoticeOf, Range: n.Body.Range, Text: n.Body.Text, Severity: n.Body.Severity, Fixed: n.Body.Fixed, Refs: n.Body.Refs, Author: n.Author}
 		if n.Body.Record.Defined() {
 			nj.Record = n.Body.Record.String()
 		}

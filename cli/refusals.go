@@ -34,6 +34,7 @@ const (
 	firstUse         = "first-use"
 	wrongBytes       = "wrong-bytes"
 	alreadyPublished = "already-published"
+	advisory         = "advisory"
 )
 
 // What each refusal may mean.
@@ -70,6 +71,8 @@ another's name. Ask the one who signed before.`,
 before. Compare the fingerprint with one that its owner gave you some other way.`,
 	wrongBytes: `The module is not what its signed record says, or not what es-lock.json says.
 Whoever signed the record made it so, or the file was changed since.`,
+	advisory: `A key that decides about the name warns of what is installed here. es update takes
+a newer version where package.json allows one.`,
 	alreadyPublished: `A version never changes. Signing both would be a proof against your key, and
 freeze the version for everybody.`,
 }

@@ -14,30 +14,57 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// remark shows what there is to know beside a version that was chosen.
-func (a *app) remark(what string, d trust.Decision, n trust.Applying) {
-	for _, x := range n.Yanked {
-		a.warn("%s is yanked: %s", what, safe(x.Text))
+// A remark is what there is to know about an installed version.
+type remark struct {
+	what     string // name@version
+	decision trust.Decision
+	trust.Applying
+}
+
+// aboutJSON is a notice with the package that it is about.
+type aboutJSON struct {
+	Package string `json:"package"`
+	noticeJSON
+}
+
+func (r *remark) describe() []aboutJSON {
+	var all []aboutJSON
+	for _, n := range slices.Concat(r.Yanked, r.Deprecated, r.Advisories) {
+		all = append(all, aboutJSON{r.what, describeNotice(n)})
 	}
-	for _, x := range n.Deprecated {
-		a.warn("%s is deprecated: %s", what, safe(x.Text))
+	return all
+}
+
+func describeNotice(n trust.Notice) noticeJSON {
+	return noticeJSON{Kind: n.Kind, Range: n.Range, Text: n.Text, Severity: n.Severity, Fixed: n.Fixed, Refs: n.Refs, Author: n.Author}
+}
+
+// remark shows what there is to know about a version; advisories are left out
+// where they are told otherwise.
+func (a *app) remark(r remark, advisories bool) {
+	for _, x := range r.Yanked {
+		a.warn("%s is yanked: %s", r.what, safe(x.Text))
 	}
-	for _, x := range n.Advisories {
-		a.warn("%s", advisoryText(what, x))
+	for _, x := range r.Deprecated {
+		a.warn("%s is deprecated: %s", r.what, safe(x.Text))
 	}
-	for _, w := range d.Warnings {
+	if advisories {
+		for _, x := range r.Advisories {
+			a.warn("advisory about %s: %s", r.what, advisoryText(x))
+		}
+	}
+	for _, w := range r.decision.Warnings {
 		if text := warningText(w); text != "" {
-			a.warn("%s: %s", what, text)
+			a.warn("%s: %s", r.what, text)
 		}
 	}
 }
 
-func advisoryText(what string, n trust.Notice) string {
-	text := "advisory about " + what
+func advisoryText(n trust.Notice) string {
+	text := safe(n.Text)
 	if n.Severity != "" {
 		text += " (" + safe(n.Severity) + ")"
 	}
-	text += ": " + safe(n.Text)
 	if n.Fixed != "" {
 		text += "; fixed in " + safe(n.Fixed)
 	}
@@ -74,14 +101,14 @@ func joinKeys(keys []records.Fingerprint) string {
 	return strings.Join(all, " or ")
 }
 
-// remarks shows what is to be known about what an installation has put in place
-// and, with all set, about everything that is there. It returns how many packages
-// have an advisory that counts.
-func (a *app) remarks(ctx context.Context, w *work, view *trust.View, touched map[string]bool, all bool) (advised int, err error) {
+// remarks finds what is to be known about what an installation has put in place
+// and, with all set, about everything that is there.
+func (w *work) remarks(ctx context.Context, touched map[string]bool, all bool) ([]remark, error) {
 	lock, err := w.project.Lockfile()
 	if err != nil || lock == nil {
-		return 0, err
+		return nil, err
 	}
+	var found []remark
 	seen := map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(lock.Packages)) {
 		p := lock.Packages[path]
@@ -90,21 +117,36 @@ func (a *app) remarks(ctx context.Context, w *work, view *trust.View, touched ma
 			continue
 		}
 		seen[what] = true
-		d, notices, err := w.home.Index().About(ctx, p.Name, p.Version, view)
+		d, notices, err := w.home.Index().About(ctx, p.Name, p.Version, w.view)
 		if err != nil {
-			return advised, err
+			return nil, err
 		}
-		a.remark(what, d, notices)
-		if len(notices.Advisories) > 0 {
-			advised++
-		}
+		found = append(found, remark{what, d, notices})
 	}
-	return advised, nil
+	return found, nil
 }
 
-// errAdvised ends an installation with --audit when an advisory counts.
-func errAdvised(n int) error {
-	return errors.New(plural(int64(n), "installed package") + " with a security advisory by a key that you believe")
+// audit refuses to be content when a key that counts warns of what is installed.
+func (w witness) audit(remarks []remark) error {
+	r := &refusal{kind: advisory, code: exitFailed, meaning: meanings[advisory]}
+	n := int64(0)
+	for _, x := range remarks {
+		if len(x.Advisories) == 0 {
+			continue
+		}
+		n++
+		r.add("package", "%s", x.what)
+		for _, notice := range x.Advisories {
+			r.add("advisory", "%s", advisoryText(notice))
+		}
+		r.next = append(r.next, "es update "+string(x.decision.Name))
+	}
+	if n == 0 {
+		return nil
+	}
+	r.about = plural(n, "installed package")
+	r.err = errors.New(r.about + " with a security advisory by a key that you believe")
+	return r
 }
 
 // heldHints say how to take a version that is not chosen unasked.

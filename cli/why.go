@@ -115,7 +115,7 @@ func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, v rec
 	about := ruling.Notices(d, notices, index.InRange)
 	for _, of := range [][]trust.Notice{about.Yanked, about.Deprecated, about.Advisories} {
 		for _, n := range of {
-			j.Notices = append(j.Notices, noticeJSON{Kind: n.Kind, Range: n.Range, Text: n.Text, Severity: n.Severity, Author: n.Author})
+			j.Notices = append(j.Notices, describeNotice(n))
 		}
 	}
 	changes, err := basis.Changes(ctx, name, v, claims)
