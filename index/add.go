@@ -85,12 +85,17 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 		}
 	}
 	id := it.Verified.ID().Bytes()
-	var one int
-	if known, err := b.get(ctx, "SELECT 1 FROM records WHERE id = ?", []any{id}, &one); err != nil || known {
+	var old int64
+	var was string
+	var sealed []byte
+	known, err := b.get(ctx, "SELECT num, void, sealed FROM records WHERE id = ?", []any{id}, &old, &was, &sealed)
+	if err != nil || known && (was == "" || bytes.Equal(sealed, it.Verified.EnvelopeID().Bytes())) {
 		return Result{Outcome: Known}, err
 	}
 	// The caller may have opened the envelope with an older key block.
-	if err := it.Verified.Check(key); err != nil {
+	if err := it.Verified.Check(key); known && err != nil {
+		return Result{Outcome: Known}, nil
+	} else if err != nil {
 		return Result{Outcome: Refused, Err: err}, b.releaseKey(ctx, r.Author)
 	}
 	outcome := Stored
@@ -103,23 +108,49 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 			return Result{Refused, &EquivocationError{Name: release.Name, Version: release.Version, Author: r.Author}}, nil
 		}
 	}
-	num, err := b.insert(ctx, it)
+	if known {
+		err = b.replace(ctx, old, it)
+	} else {
+		err = b.insertWhole(ctx, it)
+	}
 	if err != nil {
 		return Result{}, err
-	}
-	if err := b.insertBody(ctx, num, r); err != nil {
-		return Result{}, err
-	}
-	if it.Source.stranger() {
-		if err := b.insertStranger(ctx, num, it); err != nil {
-			return Result{}, err
-		}
 	}
 	if outcome == Equivocation {
 		_, err = b.exec(ctx, "INSERT INTO equivocations (author, name, version) VALUES (?, ?, ?)",
 			r.Author.Bytes(), string(release.Name), string(release.Version))
 	}
 	return Result{Outcome: outcome}, err
+}
+
+// replace puts another envelope in the place of one whose signature does not count:
+// whoever had the secret of a subkey for a while could sign the owner's records again,
+// and must not take those away by it (SPEC.md [X2]).
+func (b *batch) replace(ctx context.Context, num int64, it Item) error {
+	v, author := it.Verified, it.Verified.Record().Author
+	if _, err := b.exec(ctx, "UPDATE records SET signed = ?, sealed = ?, envelope = ?, void = '' WHERE num = ?",
+		v.SignedAt().Unix(), v.EnvelopeID().Bytes(), v.Envelope(), num); err != nil {
+		return err
+	}
+	if _, err := b.exec(ctx, "UPDATE records SET named = 1 WHERE author = ? AND id IN (SELECT id FROM prev WHERE record = ?)", author.Bytes(), num); err != nil {
+		return err
+	}
+	b.set[records.RecordElement(author, v.ID())] = true
+	if f := b.foreseen[author]; f != nil {
+		delete(f.voids, num)
+	}
+	var size int64
+	stranger, err := b.get(ctx, "SELECT size FROM strangers WHERE record = ?", []any{num}, &size)
+	if err != nil {
+		return err
+	}
+	if stranger {
+		b.bytes += int64(len(v.Envelope())) - size
+		if _, err := b.exec(ctx, "UPDATE strangers SET size = ? WHERE record = ?", len(v.Envelope()), num); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s Source) arrival() time.Time {
@@ -147,6 +178,20 @@ func (b *batch) weigh(ctx context.Context, author records.Fingerprint, r *record
 		return Stored, err
 	}
 	return Equivocation, nil
+}
+
+func (b *batch) insertWhole(ctx context.Context, it Item) error {
+	num, err := b.insert(ctx, it)
+	if err != nil {
+		return err
+	}
+	if err := b.insertBody(ctx, num, it.Verified.Record()); err != nil {
+		return err
+	}
+	if it.Source.stranger() {
+		return b.insertStranger(ctx, num, it)
+	}
+	return nil
 }
 
 func (b *batch) insert(ctx context.Context, it Item) (num int64, err error) {

@@ -277,13 +277,13 @@ func (x *Index) Items(ctx context.Context, r records.Range, maxBytes int) (items
 
 // Missing returns those of the elements that are worth fetching, in the same
 // order: what is neither stored nor, as far as is known, part of what is. A
-// stored record whose signature does not count is not missing, though it is no
-// element of the set.
+// stored record whose signature does not count is no element of the set; it is
+// missing when one by another key of its author would.
 func (x *Index) Missing(ctx context.Context, elements []records.Element) ([]records.Element, error) {
 	var missing []records.Element
 	err := x.snapshot(ctx, func(q queries) error {
 		for _, e := range elements {
-			known, err := q.knows(ctx, e, x.isMerged(e))
+			known, err := x.knows(ctx, q, e)
 			if err != nil {
 				return err
 			}
@@ -299,14 +299,32 @@ func (x *Index) Missing(ctx context.Context, elements []records.Element) ([]reco
 	return missing, nil
 }
 
-func (q queries) knows(ctx context.Context, e records.Element, merged bool) (bool, error) {
+func (x *Index) knows(ctx context.Context, q queries, e records.Element) (bool, error) {
 	var one int
 	switch {
 	case e.Kind() == records.ElementRecord:
-		return q.get(ctx, "SELECT 1 FROM records WHERE id = ?", []any{e.Record().Bytes()}, &one)
-	case merged:
+		return x.knowsRecord(ctx, q, e)
+	case x.isMerged(e):
 		// Somebody may have removed the key since.
 		return q.get(ctx, "SELECT 1 FROM keys WHERE fingerprint = ?", []any{e.Author().Bytes()}, &one)
 	}
 	return q.get(ctx, "SELECT 1 FROM elements WHERE element = ?", []any{[]byte(e)}, &one)
+}
+
+func (x *Index) knowsRecord(ctx context.Context, q queries, e records.Element) (bool, error) {
+	var void string
+	var at int64
+	known, err := q.get(ctx, "SELECT void, time FROM records WHERE id = ?", []any{e.Record().Bytes()}, &void, &at)
+	if err != nil || !known || void == "" {
+		return known, err
+	}
+	var block []byte
+	if known, err = q.get(ctx, "SELECT block FROM keys WHERE fingerprint = ?", []any{e.Author().Bytes()}, &block); err != nil || !known {
+		return false, err
+	}
+	key, err := x.parseKey(e.Author(), block)
+	if err != nil {
+		return false, err
+	}
+	return !key.CanSign(unix(at)), nil
 }

@@ -165,3 +165,10 @@ func (k *Key) byFingerprint(f records.Fingerprint) *publicKey {
 	}
 	return k.signingSubkey(f)
 }
+
+// CanSign reports whether any key of the block could sign for the author at the
+// time, whoever has its secret.
+func (k *Key) CanSign(at time.Time) bool {
+	_, err := k.signerAt(at.Unix(), func(records.Fingerprint) bool { return true })
+	return err == nil
+}
