@@ -29,6 +29,7 @@ type element struct {
 	subkey *publicKey // of roleSubRevocation and roleBinding
 	sig    *signature
 	packet []byte // canonical
+	signed []byte // the packet without unhashed subpackets, which the primary key did not sign
 }
 
 // Limits of key blocks (SPEC.md section 6.4).
@@ -91,7 +92,7 @@ func inBlock(a, b *element) int {
 		c = cmp.Or(cmp.Compare(a.subkey.created, b.subkey.created), bytes.Compare(a.subkey.body, b.subkey.body))
 	}
 	return cmp.Or(c, cmp.Compare(a.uid, b.uid), cmp.Compare(a.role, b.role),
-		cmp.Compare(a.sig.created, b.sig.created), bytes.Compare(a.packet, b.packet))
+		cmp.Compare(a.sig.created, b.sig.created), bytes.Compare(a.signed, b.signed))
 }
 
 // byWorth orders elements for the limit: revocations before all else, the hard
@@ -150,10 +151,14 @@ func limit(primary *publicKey, all []*element) []*element {
 }
 
 // union joins sorted-or-not elements into one list in block order, without
-// duplicates.
+// duplicates. A binding with two cross-signatures in its unhashed area is one: who
+// has the subkey alone can make any number of them, and must not displace others by
+// that. The largest stays, so that what has no room never gets any.
 func union(lists ...[]*element) []*element {
 	all := slices.Concat(lists...)
-	slices.SortFunc(all, inBlock)
+	slices.SortFunc(all, func(a, b *element) int {
+		return cmp.Or(inBlock(a, b), cmp.Compare(len(b.packet), len(a.packet)), bytes.Compare(b.packet, a.packet))
+	})
 	return slices.CompactFunc(all, func(a, b *element) bool { return inBlock(a, b) == 0 })
 }
 
@@ -166,7 +171,7 @@ func encodeBlock(primary *publicKey, elements []*element) []byte {
 			uid = &e.uid
 			b = appendPacket(b, packetUserID, []byte(e.uid))
 		}
-		if e.subkey != nil && (subkey == nil || subkey.fpr != e.subkey.fpr) {
+		if e.subkey != nil && (subkey == nil || !bytes.Equal(subkey.body, e.subkey.body)) {
 			subkey = e.subkey
 			b = appendPacket(b, packetPublicSubkey, subkey.body)
 		}
@@ -224,6 +229,10 @@ func (e *element) verify(primary *publicKey) (rule string, err error) {
 		return rule, err
 	}
 	e.packet = appendPacket(nil, packetSignature, s.appendBody(nil, unhashed))
+	e.signed = e.packet
+	if unhashed != nil {
+		e.signed = appendPacket(nil, packetSignature, s.appendBody(nil, nil))
+	}
 	if n := maxSignaturePacket(primary, e.role); len(e.packet) > n {
 		return "S40", fmt.Errorf("has %d bytes, the limit is %d", len(e.packet), n)
 	}

@@ -296,6 +296,13 @@ func (f *forger) bind(s *forger, t uint32, more ...[]byte) []byte {
 	return sigPacket(f.sign(forged{kind: sigSubkeyBinding, hashed: h}, f.hashed(), s.hashed()))
 }
 
+// bindOutside makes a binding as gpg does, with the cross-signature where the primary
+// key does not sign it. The note makes it another one.
+func (f *forger) bindOutside(s *forger, t uint32, note string) []byte {
+	cross := s.sign(forged{kind: sigPrimaryBinding, hashed: subs(made(t), s.issuer(), notationSub(0x80, false, "n@example.com", note))}, f.hashed(), s.hashed())
+	return sigPacket(f.sign(forged{kind: sigSubkeyBinding, hashed: subs(made(t), f.issuer(), subFlagsSign()), unhashed: sub(subEmbedded, cross...)}, f.hashed(), s.hashed()))
+}
+
 func (f *forger) revokeSubkey(s *forger, t uint32, reason ...byte) []byte {
 	h := subs(made(t), f.issuer())
 	if len(reason) > 0 {

@@ -162,6 +162,11 @@ func elementPool(t *testing.T, f *forger) []*element {
 			t.Fatal(err)
 		}
 		add(nil, sub, f.bind(s, at, fill))
+		if i%3 == 1 {
+			for _, note := range []string{"", "b", strings.Repeat("a", 300)} {
+				add(nil, sub, f.bindOutside(s, at, note))
+			}
+		}
 		if i%4 == 0 {
 			add(nil, sub, f.revokeSubkey(s, at, byte(i%4)), f.revokeSubkey(s, at+1, 3))
 		}
@@ -235,5 +240,59 @@ func TestReplacedSubkeysFit(t *testing.T) {
 				t.Errorf("%s with %d of %s: subkey %d is lost", c.primary, c.most, c.subkey, i)
 			}
 		}
+	}
+}
+
+// SPEC S43 and S45. Whoever has the secret of a subkey alone can make any number of
+// cross-signatures. They do not displace other elements: a binding is one, however
+// many there are for it.
+func TestCrossSignatureFlood(t *testing.T) {
+	f, old, stolen := newForger(t, "eddsa-v4"), newForger(t, "ed25519-v4"), newForger(t, "ed25519-v4")
+	bare := subs(f.primary(), f.main(keyTime), old.subkey(), f.bind(old, keyTime+1))
+	outside := func(note string) *Key {
+		return mustRead(t, bare, stolen.subkey(), f.bindOutside(stolen, keyTime+2, note))
+	}
+	var all []*Key
+	for i := range 60 {
+		all = append(all, outside(strings.Repeat(string(rune('a'+i%26)), 10*(i%40))))
+	}
+	join := func(keys []*Key) *Key {
+		k := keys[0]
+		for _, other := range keys[1:] {
+			k = mustMerge(t, k, other)
+		}
+		return mustParse(t, k.Block())
+	}
+	k := join(all)
+	r := rand.New(rand.NewPCG(8, 8))
+	for range 20 {
+		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		if again := join(all); !bytes.Equal(again.Block(), k.Block()) {
+			t.Fatal("the block depends on the order")
+		}
+	}
+	if len(k.elements) != 3 {
+		t.Errorf("the block has %d elements, want 3", len(k.elements))
+	}
+	for _, signer := range []*forger{old, stolen} {
+		if _, err := Open(envelope(t, f, signer, forged{}), ring(k)); err != nil {
+			t.Errorf("signed by a subkey: %v", err)
+		}
+	}
+	// Two of them in one block are one too many.
+	var two []byte
+	for _, note := range []string{"b", "aa"} {
+		for _, e := range outside(note).elements {
+			if e.role == roleBinding && bytes.Equal(e.subkey.body, stolen.body) {
+				two = append(two, e.packet...)
+			}
+		}
+	}
+	block := subs(bare, stolen.subkey(), two)
+	if _, err := ParseKey(block); !hasRule(err, "S43") {
+		t.Errorf("a binding with two cross-signatures: %v", err)
+	}
+	if got := mustRead(t, block); len(got.elements) != 3 {
+		t.Errorf("read with %d elements", len(got.elements))
 	}
 }
