@@ -34,12 +34,17 @@ func (a *app) hint(format string, args ...any) {
 func (a *app) again(more ...string) string {
 	words := []string{"es"}
 	for _, w := range slices.Concat(a.args, more) {
-		if w == "" || strings.Trim(w, plainInShell) != "" {
-			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-		words = append(words, w)
+		words = append(words, shellWord(w))
 	}
 	return safe(strings.Join(words, " "))
+}
+
+// shellWord quotes s where a POSIX shell would change it.
+func shellWord(s string) string {
+	if s != "" && strings.Trim(s, plainInShell) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 const plainInShell = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./_-"

@@ -176,11 +176,11 @@ func renewals(d trust.Decision) []string {
 	var next []string
 	for _, c := range d.Claims {
 		if c.Effect == trust.Expired && !c.Project {
-			next = append(next, fmt.Sprintf("es trust add %s '%s' --until DAY", c.Author, d.Rule.Scope))
+			next = append(next, fmt.Sprintf("es trust add %s %s --until DAY", c.Author, shellWord(string(d.Rule.Scope))))
 		}
 		for _, s := range d.Rule.Succeeded {
 			if !s.Followed && !s.Project && s.Line != 0 && slices.Contains(s.By, c.Author) {
-				next = append(next, fmt.Sprintf("es trust add %s '%s' --follow   (both keys say that %s succeeds it)", s.Key, d.Rule.Scope, c.Author))
+				next = append(next, fmt.Sprintf("es trust add %s %s --follow   (both keys say that %s succeeds it)", s.Key, shellWord(string(d.Rule.Scope)), c.Author))
 			}
 		}
 	}

@@ -36,17 +36,20 @@ func (p *approval) changed(changes []install.Change) error {
 	var names []string
 	var accept []records.Fingerprint
 	for _, c := range changes {
-		succeeds, err := p.succeeds(c)
+		said, followed, err := p.succeeds(c)
 		switch {
 		case err != nil:
 			return err
 		case slices.Contains(p.accepted, c.After.Signer):
-		case succeeds:
+		case followed:
 			p.app.note("%s: %s succeeds %s, as both keys say and your trust file follows", c.After.Name, c.After.Signer, c.Before.Signer)
 		default:
 			names = append(names, fmt.Sprintf("%s, since %s", packageText(c.After), c.Before.Version))
 			r.add("before", "%s, signed by %s", packageText(c.Before), p.who(c.Before.Signer))
 			r.add("now", "%s, signed by %s", packageText(c.After), p.who(c.After.Signer))
+			if said {
+				r.add("but", "both keys say that the new one succeeds the old one")
+			}
 			accept = append(accept, c.After.Signer)
 		}
 	}
@@ -59,28 +62,30 @@ func (p *approval) changed(changes []install.Change) error {
 	return r
 }
 
-// succeeds reports whether the new signer decides as a successor of the old one.
-func (p *approval) succeeds(c install.Change) (bool, error) {
-	way, err := p.way(c.After)
-	i := slices.IndexFunc(way, func(s trust.Step) bool { return s.Key == c.Before.Signer })
-	if err != nil || i < 0 || i+1 == len(way) {
-		return false, err
+// succeeds reports whether both keys say that the new signer succeeds the old one,
+// and whether the new one decides for that reason.
+func (p *approval) succeeds(c install.Change) (said, followed bool, err error) {
+	ruling, err := p.view.Ruling(p.ctx, c.After.Name)
+	if err != nil {
+		return false, false, err
 	}
-	return !slices.ContainsFunc(way[i+1:], func(s trust.Step) bool { return s.Kind != trust.BySuccession }), nil
+	for _, s := range ruling.Succeeded {
+		said = said || s.Key == c.Before.Signer && slices.Contains(s.By, c.After.Signer)
+	}
+	way := wayTo(ruling, c.After.Signer)
+	i := slices.IndexFunc(way, func(s trust.Step) bool { return s.Key == c.Before.Signer })
+	followed = i >= 0 && i+1 < len(way) && !slices.ContainsFunc(way[i+1:], func(s trust.Step) bool { return s.Kind != trust.BySuccession })
+	return said, followed, nil
 }
 
-// way is how the package's signer comes to decide about it; nil when it does not.
-func (p *approval) way(q *install.Package) ([]trust.Step, error) {
-	ruling, err := p.view.Ruling(p.ctx, q.Name)
-	if err != nil {
-		return nil, err
-	}
+// wayTo is how the key comes to decide; nil when it does not.
+func wayTo(ruling *trust.Ruling, key records.Fingerprint) []trust.Step {
 	for _, g := range ruling.Deciders() {
-		if g.Key == q.Signer {
-			return g.Via, nil
+		if g.Key == key {
+			return g.Via
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // first shows keys that sign something in this project for the first time, and
@@ -144,11 +149,14 @@ func (p *approval) introduce(r *refusal, key records.Fingerprint, packages []*in
 		}
 		r.add("signs", "%s", packageText(q))
 	}
-	way, err := p.way(packages[0])
-	if err == nil && way != nil {
+	ruling, err := p.view.Ruling(p.ctx, packages[0].Name)
+	if err != nil {
+		return err
+	}
+	if way := wayTo(ruling, key); way != nil {
 		r.add("let in by", "%s", strings.Join(viaText(way), ", "))
 	}
-	return err
+	return nil
 }
 
 // acceptKeys are the arguments that accept the keys, each once.

@@ -74,7 +74,7 @@ func (a *app) runThreshold(h *node.Home, m int, scope records.Scope) error {
 	}
 	a.note("%s must agree about %s from now on; you believe %d for exactly that", plural(int64(m), "key"), scope, len(keys))
 	if len(keys) < m {
-		a.hint("es trust add KEY '%s'   (until then nothing new is let in there)", scope)
+		a.hint("es trust add KEY %s   (until then nothing new is let in there)", shellWord(string(scope)))
 	}
 	return nil
 }

@@ -204,15 +204,15 @@ func viaText(steps []trust.Step) []string {
 func changeText(name records.Name, v records.Version, c trust.Change) string {
 	switch c.Kind {
 	case trust.ChangeAdd:
-		return fmt.Sprintf("es trust add %s '%s'", c.Key, c.Scope)
+		return fmt.Sprintf("es trust add %s %s", c.Key, shellWord(string(c.Scope)))
 	case trust.ChangeFollow:
-		return fmt.Sprintf("es trust add %s '%s' --follow", c.Key, c.Scope)
+		return fmt.Sprintf("es trust add %s %s --follow", c.Key, shellWord(string(c.Scope)))
 	case trust.ChangeRenew:
-		return fmt.Sprintf("es trust add %s '%s'", c.Key, c.Scope)
+		return fmt.Sprintf("es trust add %s %s", c.Key, shellWord(string(c.Scope)))
 	case trust.ChangeAllow:
 		return "es trust remove " + c.Key.String()
 	case trust.ChangeThreshold:
-		return fmt.Sprintf("es trust threshold %d '%s'", c.Count, c.Scope)
+		return fmt.Sprintf("es trust threshold %d %s", c.Count, shellWord(string(c.Scope)))
 	case trust.ChangePin:
 		return fmt.Sprintf("es trust pin %s@%s %s", name, v, c.Module)
 	case trust.ChangeUnpin:
