@@ -285,7 +285,8 @@ func TestVictim(t *testing.T) {
 }
 
 // TestKill kills a process that adds records, at a different point each time:
-// what it said was added is there, and the store is whole.
+// what it said was added is there, latest is no older than that, and the store is
+// whole.
 func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	for round := range 4 {
@@ -329,6 +330,12 @@ func TestKill(t *testing.T) {
 			}
 		}
 		rs := must[[]index.Release](t)(x.Releases(t.Context(), "left-pad"))
+		// What is resolved is no older than what was there last (threat 6).
+		by := must[index.Statement](t)(x.Statement(t.Context(), added[0])).Author
+		latest := must[index.Resolution](t)(x.Resolve(t.Context(), "left-pad", "", viewOf(t, "key "+by.String()+" left-pad\n")))
+		if least := records.Version(fmt.Sprintf("1.0.%d", len(added)-1)); latest.Version.Compare(least) < 0 {
+			t.Errorf("round %d: latest is %s, %s was there before the kill", round, latest.Version, least)
+		}
 		c := must[index.Counts](t)(x.Counts(t.Context()))
 		if int64(len(rs)) != c.Records || c.Pending != c.Records {
 			t.Errorf("round %d: %d releases, counts %+v", round, len(rs), c)
