@@ -129,6 +129,13 @@ func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *
 	if err != nil {
 		return nil, err
 	}
+	// What the key has signed within this second, such as who succeeds it, would not
+	// count any more.
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(time.Until(time.Now().Truncate(time.Second).Add(time.Second))):
+	}
 	made, err := secret.Revoke(revocationReasons[o.reason], o.text, time.Now())
 	if err != nil {
 		return nil, err

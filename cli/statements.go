@@ -38,6 +38,12 @@ func (p *statements) sign(ctx context.Context, body records.Body) (published, er
 	}
 	author := p.own.Fingerprint()
 	seq, prev, err := p.home.Index().Head(ctx, author)
+	if errors.As(err, new(*index.ExhaustedError)) {
+		if _, ok := body.(*records.Successor); !ok {
+			return published{}, hinted(err, "es key new makes a key, and es rotate moves to it")
+		}
+		seq, prev, err = p.home.Index().HeadBefore(ctx, author)
+	}
 	if err != nil {
 		return published{}, err
 	}

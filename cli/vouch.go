@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 )
@@ -174,7 +175,8 @@ func (a *app) rotateCommand() *cobra.Command {
 		Short: "move from your key to a new one",
 		Long: `Signs with your key that NEWKEY, which must be yours too, is its successor, and
 with NEWKEY that it succeeds your key. Then it releases again, with NEWKEY, what your
-key released and did not take back, so that it stays when the old key is revoked.
+key released and did not take back, and says the same of tags, so that it stays when
+the old key is revoked.
 
 Those who trust your key with follow=yes believe NEWKEY at once; others are told.`,
 		Args: arguments(1, 1, "the fingerprint of the new key"),
@@ -217,6 +219,9 @@ func (a *app) runRotate(ctx context.Context, h *node.Home, from, to string) erro
 	if err != nil {
 		return err
 	}
+	if err := next.tagAgain(ctx, before.Fingerprint()); err != nil {
+		return err
+	}
 	if err := h.SetDefault(ctx, after.Fingerprint()); err != nil {
 		return err
 	}
@@ -227,6 +232,37 @@ func (a *app) runRotate(ctx context.Context, h *node.Home, from, to string) erro
 	a.printf("%s", after.Fingerprint())
 	a.note("the new key signs from now on, and has released %s again", plural(int64(n), "version"))
 	a.hint("es key revoke %s --reason superseded   (once the news has spread)", before.Fingerprint())
+	return nil
+}
+
+// tagAgain says once more what a key says of tags, where this key says nothing: tags of
+// the old key stay where they are, and would hold back what this key releases.
+func (p *statements) tagAgain(ctx context.Context, by records.Fingerprint) error {
+	all, err := p.home.Index().Statements(ctx, by, "tag")
+	if err != nil {
+		return err
+	}
+	done := map[records.Name]bool{}
+	for _, s := range all {
+		name := s.Record.Body.(*records.Tag).Name
+		if done[name] {
+			continue
+		}
+		done[name] = true
+		tags, err := p.home.Index().Tags(ctx, name)
+		if err != nil {
+			return err
+		}
+		for _, t := range tags {
+			mine := func(o index.Tag) bool { return o.Author == p.own.Fingerprint() && o.Body.Tag == t.Body.Tag }
+			if t.Author != by || t.Body.Version == "" || slices.ContainsFunc(tags, mine) {
+				continue
+			}
+			if _, err := p.sign(ctx, t.Body); err != nil {
+				return fmt.Errorf("tag %s@%s as %s again: %w", name, t.Body.Version, t.Body.Tag, err)
+			}
+		}
+	}
 	return nil
 }
 

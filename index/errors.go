@@ -115,3 +115,11 @@ func clip(s string) string {
 	}
 	return s
 }
+
+// An ExhaustedError says that an author's records have reached the greatest seq, which
+// takes somebody who means it: the key can only name a successor any more.
+type ExhaustedError struct{ Author records.Fingerprint }
+
+func (e *ExhaustedError) Error() string {
+	return fmt.Sprintf("find head: key %s has used up its record numbers; rotate to a new key", e.Author)
+}

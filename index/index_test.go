@@ -347,8 +347,17 @@ func TestX5Head(t *testing.T) {
 	add(t, x, join)
 	head("the fifth comes next", 11, join, forks[0])
 	add(t, x, beat(a, 1<<53-1, join))
-	if _, _, err := x.Head(ctx, a.fpr()); err == nil {
-		t.Error("a used-up log has a head")
+	if _, _, err := x.Head(ctx, a.fpr()); !errors.As(err, new(*index.ExhaustedError)) {
+		t.Errorf("a used-up log has a head: %v", err)
+	}
+	last := beat(a, 11, join, forks[0])
+	add(t, x, last)
+	for range 2 {
+		seq, prev, err := x.HeadBefore(ctx, a.fpr())
+		if err != nil || seq != 12 || !slices.Equal(prev, []cid.Cid{last.Verified.ID()}) {
+			t.Errorf("before the end: %d, %v, %v", seq, prev, err)
+		}
+		add(t, x, beat(a, 1<<53-1, last))
 	}
 }
 

@@ -216,11 +216,19 @@ func (x *Index) Statements(ctx context.Context, author records.Fingerprint, kind
 // Head returns seq and prev for the author's next record: prev names the records
 // that no other record of the author names, at most records.MaxPrev, sorted; void
 // records take no part. When there are more, those with the highest seq are
-// named, and the next record names the rest. It is an error when the author's seq
-// cannot rise any more.
+// named, and the next record names the rest. It is an *ExhaustedError when the
+// author's seq cannot rise any more.
 func (x *Index) Head(ctx context.Context, author records.Fingerprint) (seq int64, prev []cid.Cid, err error) {
-	rows, err := x.r.QueryContext(ctx, `SELECT id, seq FROM records
+	seq, prev, err = x.head(ctx, `SELECT id, seq FROM records
 		WHERE author = ? AND named = 0 AND void = '' ORDER BY seq DESC, id LIMIT ?`, author.Bytes(), records.MaxPrev)
+	if err == nil && seq > maxSeq {
+		return 0, nil, &ExhaustedError{Author: author}
+	}
+	return seq, prev, err
+}
+
+func (x *Index) head(ctx context.Context, query string, args ...any) (seq int64, prev []cid.Cid, err error) {
+	rows, err := x.r.QueryContext(ctx, query, args...)
 	if err != nil {
 		return 0, nil, x.explain("find head", err)
 	}
@@ -237,11 +245,21 @@ func (x *Index) Head(ctx context.Context, author records.Fingerprint) (seq int64
 	if err := rows.Err(); err != nil {
 		return 0, nil, x.explain("find head", err)
 	}
-	if seq > 1<<53-1 {
-		return 0, nil, fmt.Errorf("find head: key %s has used up its record numbers; rotate to a new key", author)
-	}
 	slices.SortFunc(prev, func(a, b cid.Cid) int { return bytes.Compare(a.Bytes(), b.Bytes()) })
 	return seq, prev, nil
+}
+
+// maxSeq is the greatest seq of a record (SPEC.md [R16]).
+const maxSeq = 1<<53 - 1
+
+// HeadBefore returns seq and prev for the record with which the author of a log that
+// is at its end, by a thief's doing, names a successor: as Head would if there were no
+// records with the greatest seq.
+func (x *Index) HeadBefore(ctx context.Context, author records.Fingerprint) (seq int64, prev []cid.Cid, err error) {
+	return x.head(ctx, `SELECT id, seq FROM records AS said WHERE author = ?1 AND void = '' AND seq < ?2 AND NOT EXISTS (
+		SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
+		WHERE prev.id = said.id AND later.author = ?1 AND later.void = '' AND later.seq < ?2) ORDER BY seq DESC, id LIMIT ?3`,
+		author.Bytes(), maxSeq, records.MaxPrev)
 }
 
 // Gaps returns ids that records of the author name in prev and that are not

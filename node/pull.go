@@ -47,6 +47,8 @@ func (s *syncer) pull(ctx context.Context, p peer.ID, all bool, told func(reconc
 	}
 	defer s.end(p)
 	scope, wide, err := s.scope(ctx, all)
+	asked := map[records.Range]bool{}
+	note(asked, scope)
 	for err == nil && len(scope) > 0 {
 		var r reconcile.Result
 		r, err = s.live.reconcile.Pull(ctx, p, scope)
@@ -59,6 +61,9 @@ func (s *syncer) pull(ctx context.Context, p peer.ID, all bool, told func(reconc
 			break // with more that it does not give
 		}
 		scope = r.Left
+		if !wide && len(scope) == 0 {
+			scope, err = s.led(ctx, all, asked)
+		}
 		if full := false; wide && len(scope) > 0 {
 			if full, err = s.live.home.index.StrangersFull(ctx); err == nil && full {
 				scope, wide, err = s.scope(ctx, all)
@@ -69,6 +74,27 @@ func (s *syncer) pull(ctx context.Context, p peer.ID, all bool, told func(reconc
 		s.shunned(p)
 	}
 	return sum, err
+}
+
+// led returns what is pulled now that nobody was asked for: what has come may name
+// delegates and successors.
+func (s *syncer) led(ctx context.Context, all bool, asked map[records.Range]bool) (reconcile.Scope, error) {
+	scope, wide, err := s.scope(ctx, all)
+	if err != nil || wide {
+		return nil, err
+	}
+	return note(asked, scope), nil
+}
+
+// note returns the ranges that are not among those asked for, and adds them.
+func note(asked map[records.Range]bool, scope reconcile.Scope) (fresh reconcile.Scope) {
+	for _, r := range scope {
+		if !asked[r] {
+			asked[r] = true
+			fresh = append(fresh, r)
+		}
+	}
+	return fresh
 }
 
 func (s *syncer) shunned(p peer.ID) {
