@@ -187,10 +187,22 @@ func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.
 		}
 	}
 	if p := describeKey(*own, time.Now()).Problem; p != "" {
-		return node.OwnKey{}, hinted(fmt.Errorf("key %s is %s and cannot sign", own.Fingerprint(), p),
-			"extend the key or take another: es key use FINGERPRINT, es key new")
+		return node.OwnKey{}, endedKey(*own, p)
 	}
 	return *own, nil
+}
+
+// endedKey refuses to sign with a key that has come to its end.
+func endedKey(own node.OwnKey, problem string) error {
+	r := &refusal{kind: keyEnded, code: exitFailed, about: own.Fingerprint().String(), meaning: meanings[keyEnded]}
+	r.err = fmt.Errorf("key %s is %s and cannot sign", r.about, problem)
+	r.add("because", "it is %s", problem)
+	r.add("says", "%s", own.Key.UserID())
+	r.next = []string{"es key list shows your other keys, and es key use KEY takes one", "es key new makes one"}
+	if _, revoked := own.Key.Revocation(); own.GPG && !revoked {
+		r.next = append(r.next, "gpg --quick-set-expire "+r.about+" 1y renews it, and es key use gpg:"+r.about+" tells es")
+	}
+	return r
 }
 
 // publication makes and stores the records of one publish.

@@ -35,6 +35,7 @@ const (
 	wrongBytes       = "wrong-bytes"
 	alreadyPublished = "already-published"
 	advisory         = "advisory"
+	keyEnded         = "key-ended"
 )
 
 // What each refusal may mean.
@@ -73,6 +74,7 @@ before. Compare the fingerprint with one that its owner gave you some other way.
 Whoever signed the record made it so, or the file was changed since.`,
 	advisory: `A key that decides about the name warns of what is installed here. es update takes
 a newer version where package.json allows one.`,
+	keyEnded: `Whatever it signed now, nobody would believe. Nothing was signed or published.`,
 	alreadyPublished: `A version never changes. Signing both would be a proof against your key, and
 freeze the version for everybody.`,
 }
