@@ -276,8 +276,12 @@ func (b *batch) insertText(ctx context.Context, author records.Fingerprint, r *r
 			return err
 		}
 	}
-	_, err = b.exec(ctx, "INSERT INTO words (rowid, name, description, keywords) VALUES (?, ?, ?, ?)",
-		num, name, r.Manifest.Description, joinKeywords(r.Manifest.Keywords))
+	return b.insertWords(ctx, num, r)
+}
+
+func (q queries) insertWords(ctx context.Context, num int64, r *records.Release) error {
+	_, err := q.exec(ctx, "INSERT INTO words (rowid, name, description, keywords) VALUES (?, ?, ?, ?)",
+		num, string(r.Name), r.Manifest.Description, joinKeywords(r.Manifest.Keywords))
 	return err
 }
 

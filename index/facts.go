@@ -196,7 +196,7 @@ func (x *Index) ended(ctx context.Context, e ends, c trust.Claim) (time.Time, er
 		}
 		return time.Time{}, x.explain("find signer", err)
 	}
-	signer, err := sign.SignedBy(envelope)
+	signer, _, err := sign.SignedBy(envelope)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("stored record %s: %w", c.Record, err)
 	}

@@ -107,6 +107,9 @@ CREATE TABLE texts (
 	version TEXT NOT NULL,
 	UNIQUE (name, author)
 );
+` + wordsSchema
+
+const wordsSchema = `
 CREATE VIRTUAL TABLE words USING fts5(
 	name, description, keywords,
 	content='', contentless_delete=1, prefix='3', tokenize='unicode61 remove_diacritics 2'

@@ -44,11 +44,12 @@ func TestEnds(t *testing.T) {
 func TestSignedBy(t *testing.T) {
 	f, s := newForger(t, "ed25519-v4"), newForger(t, "ed25519-v4")
 	for _, signer := range []*forger{f, s} {
-		if got, err := SignedBy(envelope(t, f, signer, forged{})); err != nil || got != signer.fingerprint() {
-			t.Errorf("signed by %s, %v; want %s", got, err, signer.fingerprint())
+		got, at, err := SignedBy(envelope(t, f, signer, forged{}))
+		if err != nil || got != signer.fingerprint() || at.Unix() != recTime {
+			t.Errorf("signed by %s at %d, %v; want %s at %d", got, at.Unix(), err, signer.fingerprint(), recTime)
 		}
 	}
-	if _, err := SignedBy([]byte("no envelope")); err == nil {
+	if _, _, err := SignedBy([]byte("no envelope")); err == nil {
 		t.Error("no error")
 	}
 }

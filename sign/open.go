@@ -108,15 +108,18 @@ func Open(envelope []byte, keys Keys) (Verified, error) {
 }
 
 // SignedBy returns which key the signature of an envelope names as its own, a
-// primary key or a subkey. It verifies nothing: it is for envelopes that were
-// opened before. The error is a *SignatureError.
-func SignedBy(envelope []byte) (records.Fingerprint, error) {
+// primary key or a subkey, and when it says that it was made. It verifies nothing:
+// it is for envelopes that were opened before. The error is a *SignatureError.
+func SignedBy(envelope []byte) (signer records.Fingerprint, at time.Time, err error) {
 	e, err := records.DecodeEnvelope(envelope)
 	if err != nil {
-		return records.Fingerprint{}, &SignatureError{Rule: "S1", Err: err}
+		return signer, at, &SignatureError{Rule: "S1", Err: err}
 	}
-	_, signer, err := readRecordSignature(e)
-	return signer, err
+	s, signer, err := readRecordSignature(e)
+	if err != nil {
+		return signer, at, err
+	}
+	return signer, unixTime(int64(s.created)), nil
 }
 
 // ContextNotation names the notation that says what kind of record a signature
