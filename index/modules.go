@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/ipfs/go-cid"
 )
@@ -27,4 +28,28 @@ func (x *Index) Modules(ctx context.Context, after int64, limit int) (modules []
 		return nil, 0, x.explain(op, err)
 	}
 	return modules, last, nil
+}
+
+// EachModule calls visit with every module that a release names whose signature
+// counts, once, and whether one of these is an own release. What is no CID any more
+// is passed over: Verify tells of it.
+func (x *Index) EachModule(ctx context.Context, visit func(module cid.Cid, own bool) error) error {
+	err := x.snapshot(ctx, func(q queries) error {
+		return q.each(ctx, "SELECT module, max(own) FROM releases JOIN records ON num = record WHERE void = '' GROUP BY module", nil, func(rows *sql.Rows) error {
+			var raw []byte
+			var own bool
+			if err := rows.Scan(&raw, &own); err != nil {
+				return err
+			}
+			module, err := cid.Cast(raw)
+			if err != nil {
+				return nil
+			}
+			return visit(module, own)
+		})
+	})
+	if err != nil {
+		return x.explain("list modules", err)
+	}
+	return nil
 }

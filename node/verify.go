@@ -1,0 +1,248 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/records"
+)
+
+// Stored says how much VerifyStored looked at.
+type Stored struct {
+	Keys       int64
+	Records    int64
+	Blocks     int64
+	Bytes      int64 // of blocks
+	Modules    int64 // with every block here
+	Incomplete int64 // others' modules of which some blocks are here: a fetch goes on there
+}
+
+// DamageKind is a kind of thing that is stored.
+type DamageKind string
+
+// What may be damaged.
+const (
+	DamagedKey    DamageKind = "key"
+	DamagedRecord DamageKind = "record"
+	DamagedIndex  DamageKind = "index" // what follows from keys and records
+	DamagedBlock  DamageKind = "block"
+	DamagedModule DamageKind = "module"
+)
+
+// Damage is something stored that is not what it must be.
+type Damage struct {
+	Kind   DamageKind
+	ID     string              // fingerprint, record id, CID or file; may be ""
+	Author records.Fingerprint // of a record
+	Reason string
+
+	index index.Damage
+	file  string // of a block
+}
+
+// Repairable reports whether SetAside helps.
+func (d Damage) Repairable() bool { return d.Kind != DamagedModule }
+
+// VerifyStored reads everything that the home stores again: the index as
+// index.Verify does, every block, and whether the modules of own releases are
+// complete. It calls found with what is damaged and step with how far it is, out of
+// a total that is 0 where it is not known, from one goroutine at a time. It writes
+// nothing, needs no network, and others may use the home meanwhile.
+func VerifyStored(ctx context.Context, h *Home, step func(kind DamageKind, done, total int64), found func(Damage)) (Stored, error) {
+	var s Stored
+	looked, err := h.index.Verify(ctx, func(done, total int64) { step(DamagedRecord, done, total) }, func(d index.Damage) { found(indexDamage(d)) })
+	s.Keys, s.Records = looked.Keys, looked.Records
+	if err != nil {
+		return s, err
+	}
+	blocks, bytes, err := h.blocks.Verify(ctx, func(done int64) { step(DamagedBlock, done, 0) }, found)
+	s.Blocks, s.Bytes = blocks, bytes
+	if err != nil {
+		return s, err
+	}
+	err = h.index.EachModule(ctx, func(module cid.Cid, own bool) error { return s.module(ctx, h.blocks, module, own, found) })
+	return s, err
+}
+
+func indexDamage(d index.Damage) Damage {
+	out := Damage{Kind: DamagedIndex, Reason: d.Reason, index: d}
+	switch {
+	case d.Record.Defined():
+		out.Kind, out.ID, out.Author = DamagedRecord, d.Record.String(), d.Key
+	case !d.Key.IsZero():
+		out.Kind, out.ID = DamagedKey, d.Key.String()
+	}
+	return out
+}
+
+// module counts a module that is here, whole or in part. What was released here must
+// be whole: nobody else may have it.
+func (s *Stored) module(ctx context.Context, blocks *BlockStore, module cid.Cid, own bool, found func(Damage)) error {
+	here, err := blocks.Has(ctx, module)
+	if err != nil || !here && !own {
+		return nil // such a CID can be no module; it is the releasing author's matter
+	}
+	whole, err := blocks.complete(ctx, module)
+	switch {
+	case err != nil:
+		return fmt.Errorf("verify module %s: %w", module, err)
+	case whole:
+		s.Modules++
+	case own:
+		found(Damage{Kind: DamagedModule, ID: module.String(), Reason: "released here, and some of its blocks are missing or damaged"})
+	default:
+		s.Incomplete++
+	}
+	return nil
+}
+
+// Verify reads every block and calls found with the files that do not hold what they
+// are named after. It works on all processors, and calls step and found from one
+// goroutine at a time.
+func (s *BlockStore) Verify(ctx context.Context, step func(done int64), found func(Damage)) (blocks, bytes int64, err error) {
+	shards, err := os.ReadDir(s.dir)
+	if err != nil {
+		return 0, 0, fmt.Errorf("verify blocks: %w", err)
+	}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, shard := range shards {
+		if !shard.IsDir() || strings.HasPrefix(shard.Name(), ".") {
+			continue
+		}
+		group.Go(func() error {
+			files, err := os.ReadDir(filepath.Join(s.dir, shard.Name()))
+			if err != nil {
+				return ignoreGone(err)
+			}
+			for _, f := range files {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if strings.HasPrefix(f.Name(), ".") {
+					continue
+				}
+				d, size := s.verifyFile(ctx, filepath.Join(s.dir, shard.Name(), f.Name()))
+				mu.Lock()
+				if size >= 0 {
+					blocks++
+					bytes += size
+				}
+				if d != nil {
+					found(*d)
+				}
+				step(blocks)
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return blocks, bytes, fmt.Errorf("verify blocks: %w", err)
+	}
+	return blocks, bytes, nil
+}
+
+// verifyFile returns what is wrong with a block's file, and its size: -1 when the
+// block was removed meanwhile, or is none.
+func (s *BlockStore) verifyFile(ctx context.Context, path string) (*Damage, int64) {
+	c, ok := blockOf(filepath.Base(path))
+	if ok {
+		_, err := digest(c)
+		ok = err == nil && s.file(c) == path
+	}
+	if !ok {
+		return &Damage{Kind: DamagedBlock, ID: path, Reason: "is not where a block belongs, or is none", file: path}, -1
+	}
+	b, err := s.Get(ctx, c)
+	switch {
+	case err == nil:
+		return nil, int64(len(b))
+	case errors.As(err, new(*modules.CorruptError)):
+		return &Damage{Kind: DamagedBlock, ID: c.String(), Reason: "its file holds other bytes", file: path}, 0
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, -1
+	}
+	return &Damage{Kind: DamagedBlock, ID: c.String(), Reason: err.Error(), file: path}, 0
+}
+
+// AsideDir returns where SetAside puts what it takes out.
+func (h *Home) AsideDir() string { return filepath.Join(h.dir, "damaged") }
+
+// SetAside moves what VerifyStored found to be damaged out of the way, to AsideDir, so
+// that it is fetched again when it is next needed, and makes what can be made again
+// from the rest. It returns how many things it moved. Nothing is deleted.
+func (h *Home) SetAside(ctx context.Context, damage []Damage) (moved int, err error) {
+	if err := os.MkdirAll(h.AsideDir(), 0o700); err != nil {
+		return 0, fmt.Errorf("set aside: %w", err)
+	}
+	var spoilt []index.Damage
+	for _, d := range damage {
+		switch d.Kind {
+		case DamagedBlock:
+			n, err := h.setBlockAside(ctx, d.file)
+			if err != nil {
+				return moved, fmt.Errorf("set aside: %w", err)
+			}
+			moved += n
+		case DamagedModule:
+		default:
+			spoilt = append(spoilt, d.index)
+		}
+	}
+	if len(spoilt) == 0 {
+		return moved, nil
+	}
+	err = h.index.Repair(ctx, spoilt, func(name string, b []byte) error {
+		moved++
+		path, err := h.unusedAside(name)
+		if err != nil {
+			return err
+		}
+		return replaceFile(path, b)
+	})
+	return moved, err
+}
+
+// setBlockAside moves a block's file, unless a fetch has put the right one there.
+func (h *Home) setBlockAside(ctx context.Context, file string) (moved int, err error) {
+	if d, _ := h.blocks.verifyFile(ctx, file); d == nil {
+		return 0, nil
+	}
+	path, err := h.unusedAside(filepath.Base(file))
+	if err != nil {
+		return 0, err
+	}
+	if err := os.Rename(file, path); err != nil {
+		return 0, ignoreGone(err)
+	}
+	return 1, nil
+}
+
+// unusedAside returns a path in AsideDir that nothing is at.
+func (h *Home) unusedAside(name string) (string, error) {
+	for i := 0; ; i++ {
+		path := filepath.Join(h.AsideDir(), name)
+		if i > 0 {
+			path += fmt.Sprintf(".%d", i)
+		}
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		} else if err != nil {
+			return "", err
+		}
+	}
+}
