@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"bytes"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -43,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"ready": ready,
 			"value": value,
 			"keys":  keys,
+			"spoil": spoil,
 		},
 	})
 }
@@ -159,4 +163,35 @@ func keys(ts *testscript.TestScript, neg bool, args []string) {
 		last = f
 		i++
 	}
+}
+
+// spoil block|record HOME changes one byte of the block that holds a module's code, or
+// of the one record that is stored.
+func spoil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: spoil block|record HOME")
+	}
+	if args[0] == "record" {
+		db, err := sql.Open("sqlite", filepath.Join(args[1], "index.db"))
+		ts.Check(err)
+		defer db.Close()
+		var b []byte
+		ts.Check(db.QueryRow("SELECT envelope FROM records").Scan(&b))
+		b[len(b)-1] ^= 1
+		_, err = db.Exec("UPDATE records SET envelope = ?", b)
+		ts.Check(err)
+		return
+	}
+	files, err := filepath.Glob(filepath.Join(args[1], "blocks", "*", "*.data"))
+	ts.Check(err)
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		ts.Check(err)
+		if bytes.HasPrefix(b, []byte("module.exports")) {
+			b[0] ^= 1
+			ts.Check(os.WriteFile(f, b, 0o600))
+			return
+		}
+	}
+	ts.Fatalf("no block holds code")
 }

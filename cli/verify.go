@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
@@ -17,17 +19,35 @@ import (
 	"github.com/everythingstays/es/sign"
 )
 
+type verifyOptions struct {
+	installed bool
+	stored    bool
+	repair    bool
+}
+
 func (a *app) verifyCommand() *cobra.Command {
-	return &cobra.Command{
+	var o verifyOptions
+	cmd := &cobra.Command{
 		Use:   "verify [NAME@VERSION]",
 		Short: "check again that what is here is what was signed, without the network",
 		Long: `Without an argument, reads every file that es installed in this project, builds
-its tree again and compares the CID with es-lock.json. With NAME@VERSION, checks
-the signatures of its records in your index again, and every block of its module.`,
+its tree again and compares the CID with es-lock.json; then opens every record and
+key in your index again as if it came from a stranger, and hashes every block.
+--installed and --stored do one of the two. With NAME@VERSION, checks the signatures
+of its records in your index again, and every block of its module.
+
+--repair moves what is damaged in the index and the blocks to the directory damaged in
+your home. A block comes again when it is next needed, a record with the next es sync.`,
 		Args: arguments(0, 1, "at most one NAME@VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runVerifyProject(cmd.Context(), h) })
+				if o.repair && o.installed && !o.stored {
+					return usagef(cmd, "--repair is for what is stored; es install --frozen --force repairs what is installed")
+				}
+				return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runVerify(cmd.Context(), h, o) })
+			}
+			if o != (verifyOptions{}) {
+				return usagef(cmd, "the flags are for everything, not for one NAME@VERSION")
 			}
 			name, v, err := parseExact(cmd, args[0])
 			if err != nil {
@@ -36,9 +56,18 @@ the signatures of its records in your index again, and every block of its module
 			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runVerifyStored(cmd.Context(), h, name, v) })
 		},
 	}
+	cmd.Flags().BoolVar(&o.installed, "installed", false, "only what is installed in this project")
+	cmd.Flags().BoolVar(&o.stored, "stored", false, "only what is stored in your home")
+	cmd.Flags().BoolVar(&o.repair, "repair", false, "move what is damaged in your home out of the way")
+	return cmd
 }
 
 type verifyJSON struct {
+	Project *verifiedProjectJSON `json:"project,omitempty"` // none when there is no project here
+	Stored  *verifiedStoredJSON  `json:"stored,omitempty"`
+}
+
+type verifiedProjectJSON struct {
 	Packages int          `json:"packages"`
 	Damage   []damageJSON `json:"damage"`
 }
@@ -49,37 +78,206 @@ type damageJSON struct {
 	Reason string `json:"reason"`
 }
 
-func (a *app) runVerifyProject(ctx context.Context, h *node.Home) error {
-	p, err := install.Open(".")
-	if err != nil {
-		return err
+type verifiedStoredJSON struct {
+	Keys       int64              `json:"keys"`
+	Records    int64              `json:"records"`
+	Blocks     int64              `json:"blocks"`
+	Bytes      int64              `json:"bytes"`
+	Modules    int64              `json:"modules"`
+	Incomplete int64              `json:"incomplete"`
+	Damage     []storedDamageJSON `json:"damage"`
+	Repaired   bool               `json:"repaired"`       // by --repair, and then
+	Moved      int                `json:"moved"`          // out of the way
+	Left       []storedDamageJSON `json:"left,omitempty"` // found after that
+
+	found []node.Damage // by now
+}
+
+type storedDamageJSON struct {
+	Kind   node.DamageKind `json:"kind"`
+	ID     string          `json:"id,omitempty"`
+	Author string          `json:"author,omitempty"`
+	Reason string          `json:"reason"`
+}
+
+func (a *app) runVerify(ctx context.Context, h *node.Home, o verifyOptions) error {
+	both := o.installed == o.stored
+	var j verifyJSON
+	var err error
+	if both || o.installed {
+		if j.Project, err = verifyProject(ctx, h, o.installed); err != nil {
+			return err
+		}
 	}
-	v, err := p.Verify(ctx, h.Blocks())
-	if err != nil {
-		return err
-	}
-	j := verifyJSON{Packages: v.Packages, Damage: []damageJSON{}}
-	for _, d := range v.Damage {
-		j.Damage = append(j.Damage, damageJSON{d.Package.Path, d.File, d.Reason})
+	if both || o.stored {
+		if j.Stored, err = a.verifyStored(ctx, h, o.repair); err != nil {
+			return err
+		}
 	}
 	if a.json {
 		if err := a.emit(j); err != nil {
 			return err
 		}
 	} else {
-		for _, d := range j.Damage {
-			where := d.Path
+		a.printDamage(j)
+	}
+	a.noteVerified(h, j, both)
+	return j.damaged()
+}
+
+// verifyProject checks what is installed here. Where es has installed nothing it
+// returns nil, unless the user asked for it.
+func verifyProject(ctx context.Context, h *node.Home, asked bool) (*verifiedProjectJSON, error) {
+	p, err := install.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	if lock, err := p.Lockfile(); err == nil && lock == nil && !asked {
+		return nil, nil
+	}
+	v, err := p.Verify(ctx, h.Blocks())
+	if err != nil {
+		return nil, err
+	}
+	j := &verifiedProjectJSON{Packages: v.Packages, Damage: []damageJSON{}}
+	for _, d := range v.Damage {
+		j.Damage = append(j.Damage, damageJSON{d.Package.Path, d.File, d.Reason})
+	}
+	return j, nil
+}
+
+func (a *app) verifyStored(ctx context.Context, h *node.Home, repair bool) (*verifiedStoredJSON, error) {
+	bar := a.newProgress()
+	defer bar.end()
+	s, found, err := findDamage(ctx, h, bar)
+	if err != nil {
+		return nil, err
+	}
+	j := &verifiedStoredJSON{
+		Keys: s.Keys, Records: s.Records, Blocks: s.Blocks, Bytes: s.Bytes, Modules: s.Modules, Incomplete: s.Incomplete,
+		Damage: describeDamage(found), found: found,
+	}
+	if !repair || !slices.ContainsFunc(found, node.Damage.Repairable) {
+		return j, nil
+	}
+	j.Repaired = true
+	if j.Moved, err = h.SetAside(ctx, found); err != nil {
+		return nil, err
+	}
+	_, j.found, err = findDamage(ctx, h, bar)
+	j.Left = describeDamage(j.found)
+	return j, err
+}
+
+func findDamage(ctx context.Context, h *node.Home, bar *progress) (s node.Stored, found []node.Damage, err error) {
+	s, err = node.VerifyStored(ctx, h, bar.verified, func(d node.Damage) { found = append(found, d) })
+	slices.SortStableFunc(found, func(a, b node.Damage) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
+	return s, found, err
+}
+
+func describeDamage(found []node.Damage) []storedDamageJSON {
+	list := []storedDamageJSON{}
+	for _, d := range found {
+		author := ""
+		if !d.Author.IsZero() {
+			author = d.Author.String()
+		}
+		list = append(list, storedDamageJSON{d.Kind, d.ID, author, d.Reason})
+	}
+	return list
+}
+
+// verified shows how far the check of what is stored is.
+func (p *progress) verified(kind node.DamageKind, done, total int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stage, p.counts = "verifying "+string(kind)+"s", fmt.Sprintf("%d", done)
+	if total > 0 {
+		p.counts += fmt.Sprintf("/%d", total)
+	}
+	p.draw()
+}
+
+// shownDamage is how many lines of damage are printed of each part.
+const shownDamage = 50
+
+func (a *app) printDamage(j verifyJSON) {
+	if p := j.Project; p != nil {
+		printSome(a, p.Damage, func(d damageJSON) string {
 			if d.File != "" {
-				where += "/" + d.File
+				return safe(d.Path+"/"+d.File) + ": " + safe(d.Reason)
 			}
-			a.printf("%s: %s", safe(where), safe(d.Reason))
+			return safe(d.Path) + ": " + safe(d.Reason)
+		})
+	}
+	if s := j.Stored; s != nil {
+		printSome(a, s.Damage, storedDamageJSON.line)
+		printSome(a, s.Left, func(d storedDamageJSON) string { return "still: " + d.line() })
+	}
+}
+
+func printSome[D any](a *app, damage []D, line func(D) string) {
+	for i, d := range damage {
+		if i == shownDamage {
+			a.printf("and %d more; --json has them all", len(damage)-i)
+			return
+		}
+		a.printf("%s", line(d))
+	}
+}
+
+func (d storedDamageJSON) line() string {
+	what := string(d.Kind)
+	if d.ID != "" {
+		what += " " + d.ID
+	}
+	if d.Author != "" {
+		what += " by " + d.Author
+	}
+	return safe(what) + ": " + safe(d.Reason)
+}
+
+func (a *app) noteVerified(h *node.Home, j verifyJSON, both bool) {
+	if p := j.Project; p != nil {
+		a.note("%s verified", plural(int64(p.Packages), "package"))
+	} else if both {
+		a.note("es has installed nothing in this directory")
+	}
+	s := j.Stored
+	if s == nil {
+		return
+	}
+	a.note("%s, %s and %s (%s) checked; %s complete", plural(s.Keys, "key"), plural(s.Records, "record"), plural(s.Blocks, "block"), bytesText(s.Bytes), plural(s.Modules, "module"))
+	if s.Incomplete > 0 {
+		a.note("%s begun and not complete: fetching goes on where it stopped", plural(s.Incomplete, "module"))
+	}
+	if s.Repaired {
+		a.note("moved %s to %s", plural(int64(s.Moved), "damaged thing"), h.AsideDir())
+		a.hint("es sync brings records again; blocks come when they are needed")
+	}
+}
+
+// damaged is the error that says what is left to do.
+func (j verifyJSON) damaged() error {
+	n := 0
+	var hints []string
+	if s := j.Stored; s != nil {
+		n = len(s.found)
+		if slices.ContainsFunc(s.found, node.Damage.Repairable) {
+			hints = append(hints, "es verify --repair moves it out of the way; then blocks come when they are needed, and records with es sync")
+		}
+		if slices.ContainsFunc(s.found, func(d node.Damage) bool { return !d.Repairable() }) {
+			hints = append(hints, "es publish DIR, where DIR has the same files, makes a module of yours whole again")
 		}
 	}
-	if len(j.Damage) > 0 {
-		return coded(exitIntegrity, fmt.Errorf("%s not what was signed", differences(len(j.Damage))), "es install --frozen --force writes them again")
+	if p := j.Project; p != nil && len(p.Damage) > 0 {
+		n += len(p.Damage)
+		hints = append(hints, "es install --frozen --force writes the packages again")
 	}
-	a.note("%s verified", plural(int64(v.Packages), "package"))
-	return nil
+	if n == 0 {
+		return nil
+	}
+	return coded(exitIntegrity, fmt.Errorf("%s not what was signed", differences(n)), hints...)
 }
 
 func differences(n int) string {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/everythingstays/es/modules"
 )
 
@@ -153,11 +155,13 @@ func (v *verifier) compareFiles(ctx context.Context, p *Package, t *modules.Tree
 			continue
 		}
 		same, err := sameContent(ctx, v.blocks, t, root, e, info)
-		if err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 		exec := info.Mode().Perm()&0o100 != 0
 		switch {
+		case err != nil:
+			damage = append(damage, Damage{p, e.Path, "cannot be compared: its blocks are damaged or not here"})
 		case !same:
 			damage = append(damage, Damage{p, e.Path, "has other contents"})
 		case hasModes && exec != e.Exec && !(exec && bins[e.Path]):
@@ -178,12 +182,19 @@ func sameContent(ctx context.Context, blocks modules.Blocks, t *modules.Tree, ro
 	if info.Size() != e.Size {
 		return false, nil
 	}
+	got, err := root.ReadFile(filepath.FromSlash(e.Path))
+	if err != nil {
+		return false, nil
+	}
+	if e.CID.Type() == cid.Raw { // the CID says it, whatever the block holds by now
+		is, err := e.CID.Prefix().Sum(got)
+		return err == nil && is.Equals(e.CID), nil
+	}
 	want, err := t.Read(ctx, blocks, e.Path, e.Size)
 	if err != nil {
 		return false, err
 	}
-	got, err := root.ReadFile(filepath.FromSlash(e.Path))
-	return err == nil && bytes.Equal(got, want), nil
+	return bytes.Equal(got, want), nil
 }
 
 // hidden returns what stands in the package at dir without being of it: other
