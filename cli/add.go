@@ -164,28 +164,24 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		if err != nil {
 			return err
 		}
-		view, err := h.ProjectView(ctx, filepath.Join(p.Dir(), trust.ProjectFile), time.Now())
-		if err != nil {
+		w := &work{home: h, project: p}
+		if err := w.look(ctx); err != nil {
 			return err
 		}
 		bar := a.newProgress()
-		known := witness{ctx, h, view}
-		keys := &approval{witness: known, app: a, accepted: accepted, yes: o.yes, bar: bar}
-		w := &work{home: h, view: view, project: p}
+		keys := &approval{work: w, ctx: ctx, app: a, accepted: accepted, yes: o.yes, bar: bar}
 		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, Approve: keys.approve}
-		answers := &resolver{index: h.Index(), view: view}
-		w.sources = install.Sources{Resolver: answers, Blocks: h.Blocks()}
+		w.sources = install.Sources{Resolver: &resolver{w}, Blocks: h.Blocks()}
 		if !a.offline {
 			network := &joined{app: a, home: h}
 			defer network.close()
-			answers.news = &news{app: a, home: h, network: network}
-			w.news = answers.news
+			w.news = &news{app: a, home: h, network: network}
 			w.sources.Fetcher = &fetcher{network, bar}
 		}
 		result, err := f(ctx, w)
 		bar.end()
 		if err != nil {
-			return installHint(known.refused(err))
+			return installHint(w.witness(ctx).refused(err))
 		}
 		if err := a.warnFrozen(ctx, w); err != nil {
 			return err
@@ -194,18 +190,26 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		if err != nil {
 			return err
 		}
-		if err := a.printResult(ctx, w, view, result, remarks); err != nil {
+		if err := a.printResult(ctx, w, result, remarks); err != nil {
 			return err
 		}
 		for _, r := range remarks {
 			a.remark(r, !o.audit)
 		}
 		if o.audit {
-			return known.audit(remarks)
+			return w.witness(ctx).audit(remarks)
 		}
 		return nil
 	})
 }
+
+// look reads anew whom the user believes, and what those say of each other.
+func (w *work) look(ctx context.Context) (err error) {
+	w.view, err = w.home.ProjectView(ctx, filepath.Join(w.project.Dir(), trust.ProjectFile), time.Now())
+	return err
+}
+
+func (w *work) witness(ctx context.Context) witness { return witness{ctx, w.home, w.view} }
 
 // touched returns what an installation has put in place.
 func touched(r *install.Result) map[string]bool {
@@ -275,20 +279,19 @@ func installHint(err error) error {
 }
 
 // resolver answers install's questions from the index, as this user trusts it.
-type resolver struct {
-	index *index.Index
-	view  *trust.View
-	news  *news // nil when nobody may be asked
-}
+type resolver struct{ *work }
 
 // Resolve implements install.Resolver.
 func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.Spec) (*install.Resolution, error) {
-	res, err := r.index.Resolve(ctx, name, spec.Text, r.view)
+	res, err := r.home.Index().Resolve(ctx, name, spec.Text, r.view)
 	if r.news != nil && r.news.wanted(spec, err) {
-		if err := r.news.get(ctx, err != nil); err != nil {
+		if err := r.news.get(ctx, errors.As(err, new(*index.NotFoundError))); err != nil {
 			return nil, err
 		}
-		res, err = r.index.Resolve(ctx, name, spec.Text, r.view)
+		if err := r.look(ctx); err != nil {
+			return nil, err
+		}
+		res, err = r.home.Index().Resolve(ctx, name, spec.Text, r.view)
 	}
 	if err != nil {
 		return nil, err
@@ -296,7 +299,7 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 	found := resolution(res.Release)
 	for _, c := range res.Decision.Claims {
 		if c.Effect == trust.Counts && c.Endorse == "" && c.Module == found.Module && c.Author != found.Signer {
-			other, err := r.index.Release(ctx, c.Record)
+			other, err := r.home.Index().Release(ctx, c.Record)
 			if err != nil {
 				return nil, err
 			}
@@ -336,11 +339,16 @@ type news struct {
 }
 
 // wanted reports whether peers may know better than the index: they cannot when
-// it has exactly the version that is asked for.
+// it has exactly the version that is asked for, nor whom the user believes about a
+// name.
 func (n *news) wanted(spec install.Spec, err error) bool {
 	if err == nil {
 		_, err := records.ParseVersion(spec.Text)
 		return err != nil
+	}
+	var untrusted *index.UntrustedError
+	if errors.As(err, &untrusted) {
+		return untrusted.Decision.Rule.Scope != ""
 	}
 	return errors.As(err, new(*index.NotFoundError))
 }
@@ -509,7 +517,7 @@ func describeResult(r *install.Result) resultJSON {
 	return j
 }
 
-func (a *app) printResult(ctx context.Context, w *work, view *trust.View, r *install.Result, remarks []remark) error {
+func (a *app) printResult(ctx context.Context, w *work, r *install.Result, remarks []remark) error {
 	j := describeResult(r)
 	for _, x := range remarks {
 		j.Notices = append(j.Notices, x.describe()...)
@@ -519,10 +527,10 @@ func (a *app) printResult(ctx context.Context, w *work, view *trust.View, r *ins
 	}
 	rows := [][]string{}
 	for _, p := range r.Added {
-		rows = append(rows, a.resultRow(ctx, w.home, view, "+", p))
+		rows = append(rows, a.resultRow(ctx, w.home, w.view, "+", p))
 	}
 	for _, c := range r.Changed {
-		row := a.resultRow(ctx, w.home, view, "~", c.After)
+		row := a.resultRow(ctx, w.home, w.view, "~", c.After)
 		if c.Before != nil {
 			row = append(row, "was "+packageText(c.Before))
 		}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +14,8 @@ import (
 
 // approval decides whether keys may sign what they did not sign in es-lock.json.
 type approval struct {
-	witness
+	*work
+	ctx      context.Context
 	app      *app
 	accepted []records.Fingerprint // by --accept-key
 	yes      bool                  // to keys that sign something here for the first time
@@ -45,8 +47,8 @@ func (p *approval) changed(changes []install.Change) error {
 			p.app.note("%s: %s succeeds %s, as both keys say and your trust file follows", c.After.Name, c.After.Signer, c.Before.Signer)
 		default:
 			names = append(names, fmt.Sprintf("%s, since %s", packageText(c.After), c.Before.Version))
-			r.add("before", "%s, signed by %s", packageText(c.Before), p.who(c.Before.Signer))
-			r.add("now", "%s, signed by %s", packageText(c.After), p.who(c.After.Signer))
+			r.add("before", "%s, signed by %s", packageText(c.Before), p.witness(p.ctx).who(c.Before.Signer))
+			r.add("now", "%s, signed by %s", packageText(c.After), p.witness(p.ctx).who(c.After.Signer))
 			if said {
 				r.add("but", "both keys say that the new one succeeds the old one")
 			}
@@ -141,7 +143,7 @@ func (p *approval) first(packages []*install.Package) error {
 // introduce shows a key that is new here, with what it signs and how it comes to
 // decide.
 func (p *approval) introduce(r *refusal, key records.Fingerprint, packages []*install.Package) error {
-	r.add("key", "%s", p.who(key))
+	r.add("key", "%s", p.witness(p.ctx).who(key))
 	for i, q := range packages {
 		if i == maxClaims {
 			r.add("and", "%d more", len(packages)-i)
