@@ -44,7 +44,14 @@ type View struct {
 
 	mu    sync.Mutex // held while a ruling is made
 	known map[records.Fingerprint]*person
-	last  *Ruling // decisions come in runs about one name
+	keys  map[written][]Grant // Rule.Keys
+	last  *Ruling             // decisions come in runs about one name
+}
+
+// written is a scope as one of the files has it.
+type written struct {
+	scope   records.Scope
+	project bool
 }
 
 type pinned struct {
@@ -87,6 +94,7 @@ func (b Basis) View() *View {
 		pins:       map[pinned]Pin{},
 		load:       b.Load,
 		known:      map[records.Fingerprint]*person{},
+		keys:       map[written][]Grant{},
 	}
 	for i := range entries {
 		v.label(entries[i].Fingerprint, entries[i].Label)
@@ -256,6 +264,7 @@ func (v *View) Ruling(ctx context.Context, name records.Name) (*Ruling, error) {
 	for {
 		r := v.rule(name)
 		if len(r.missing) == 0 {
+			r.Keys = v.keysOf(r)
 			v.last = r
 			return r, nil
 		}
@@ -265,13 +274,23 @@ func (v *View) Ruling(ctx context.Context, name records.Name) (*Ruling, error) {
 	}
 }
 
+// keysOf lists the keys of the lines that decide, which are the same for all names.
+func (v *View) keysOf(r *Ruling) []Grant {
+	of := written{r.Scope, r.Project}
+	keys, ok := v.keys[of]
+	if !ok {
+		keys = r.rootGrants()
+		v.keys[of] = keys
+	}
+	return keys
+}
+
 // rule makes a ruling of what is known.
 func (v *View) rule(name records.Name) *Ruling {
 	r := &Ruling{Rule: Rule{Threshold: 1}, name: name}
-	r.people = people{view: v, ids: map[records.Fingerprint]int32{}}
+	r.people = people{view: v}
 	r.findRoots()
 	r.grow()
-	r.Keys = r.rootGrants()
 	r.Succeeded = r.succeeded()
 	eachScope(name, func(s records.Scope) bool {
 		t, ok := v.thresholds[s]
@@ -307,6 +326,8 @@ func (r *Ruling) findRoots() {
 	if r.Project || r.Scope == "*" {
 		roots = slices.Concat(v.own, roots)
 	}
+	r.ids = make(map[records.Fingerprint]int32, 2*len(roots))
+	r.list = make([]member, 0, 2*len(roots))
 	r.roots = make([]seat, len(roots))
 	for i := range roots {
 		r.roots[i] = seat{root: roots[i], id: r.meet(roots[i].key)}
