@@ -41,3 +41,6 @@ const MaxPage = maxPage
 
 // MaxNode is the most children of a node.
 const MaxNode = maxNode
+
+// SetCrowd says how many records of one kind about a name are a crowd.
+func (x *Index) SetCrowd(n int) { x.crowd = n }

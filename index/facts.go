@@ -121,9 +121,8 @@ func takenBack(notices []Statement) map[cid.Cid]bool {
 
 // vouched returns the endorsements of a name as claims, by version. Whether one was
 // taken back is only looked up where it matters: of keys that decide.
-func (x *Index) vouched(ctx context.Context, name records.Name, by *trust.Ruling) (map[records.Version][]trust.Claim, error) {
-	all, err := x.statements(ctx, "find endorsements", "SELECT "+statementColumns+
-		" FROM remarks JOIN records ON num = record WHERE name = ? AND remarks.kind = 'endorse' ORDER BY num", string(name))
+func (x *Index) vouched(ctx context.Context, c *claimed) (map[records.Version][]trust.Claim, error) {
+	all, err := x.remarksOf(ctx, c, "endorse")
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
@@ -134,7 +133,7 @@ func (x *Index) vouched(ctx context.Context, name records.Name, by *trust.Ruling
 		if !ok {
 			continue
 		}
-		if withdrawn[s.Author] == nil && by.Decides(s.Author) {
+		if withdrawn[s.Author] == nil && c.Decides(s.Author) {
 			if withdrawn[s.Author], err = x.Withdrawn(ctx, s.Author); err != nil {
 				return nil, err
 			}
@@ -147,10 +146,23 @@ func (x *Index) vouched(ctx context.Context, name records.Name, by *trust.Ruling
 	return claims, nil
 }
 
-// notices returns what anybody says of a name in notices.
-func (x *Index) notices(ctx context.Context, name records.Name) ([]trust.Notice, error) {
-	all, err := x.statements(ctx, "find notices", "SELECT "+statementColumns+
-		" FROM remarks JOIN records ON num = record WHERE name = ? AND remarks.kind = 'notice' ORDER BY num", string(name))
+// remarksOf returns the remarks of a kind about a name, by the authors whose records
+// are read.
+func (x *Index) remarksOf(ctx context.Context, c *claimed, kind string) ([]Statement, error) {
+	const op = "find remarks"
+	some, args := c.among("records.author")
+	if some == "" {
+		return x.statements(ctx, op, "SELECT "+statementColumns+
+			" FROM remarks JOIN records ON num = record WHERE name = ? AND remarks.kind = ? ORDER BY num", append(args, kind)...)
+	}
+	// By author: the crowd's remarks are not even looked at.
+	return x.statements(ctx, op, "SELECT "+statementColumns+
+		" FROM records CROSS JOIN remarks ON num = record WHERE name = ?"+some+" AND records.kind = ? ORDER BY num", append(args, kind)...)
+}
+
+// notices returns what is said of a name in notices.
+func (x *Index) notices(ctx context.Context, c *claimed) ([]trust.Notice, error) {
+	all, err := x.remarksOf(ctx, c, "notice")
 	if err != nil {
 		return nil, err
 	}

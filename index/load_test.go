@@ -32,6 +32,18 @@ var (
 	loadScopes = []records.Scope{"*", "left*", "left-pad*", "left-pad", "@acme/*", "@acme/left", "right"}
 )
 
+func newLoadWorld(t *testing.T, seed, index uint64) *loadWorld {
+	w := &loadWorld{Rand: rand.New(rand.NewPCG(seed, index))}
+	for k := range 8 {
+		w.authors = append(w.authors, newAuthor(t, fmt.Sprint("author", k)))
+	}
+	w.say(w.authors[0], release("left-pad", "1.0.0", "left-pad"))
+	for range 150 {
+		w.talk()
+	}
+	return w
+}
+
 func (w *loadWorld) author() *author { return w.authors[w.IntN(len(w.authors))] }
 
 // others returns two authors.
@@ -49,7 +61,11 @@ func (w *loadWorld) talk() {
 	a, b := w.others()
 	name, version := loadNames[w.IntN(len(loadNames))], records.Version(fmt.Sprintf("1.%d.0", w.IntN(2)))
 	module := fmt.Sprint(name, version, w.IntN(8)/7) // seldom another one
-	switch w.IntN(10) {
+	switch w.IntN(14) {
+	case 10:
+		w.say(a, &records.Tag{Name: name, Tag: []string{"latest", "next"}[w.IntN(2)], Version: version})
+	case 11:
+		w.say(a, &records.Notice{Name: name, NoticeOf: []string{records.Yanked, records.Deprecated}[w.IntN(2)], Range: "<=" + string(version), Text: "old"})
 	case 0, 1, 2:
 		d := &records.Delegate{To: b.fpr(), Depth: int64(w.IntN(4)), Until: start.AddDate(0, 0, 1+w.IntN(12)).Unix()}
 		if w.IntN(8) > 0 {
@@ -84,11 +100,15 @@ func (w *loadWorld) file(t *testing.T) *trust.File {
 		}
 		text.WriteString("\n")
 	}
-	if w.IntN(3) == 0 {
+	for range w.IntN(4) {
 		fmt.Fprintf(&text, "deny %s\n", w.author().fpr())
 	}
 	if w.IntN(3) == 0 {
 		fmt.Fprintf(&text, "threshold 2 %s\n", loadScopes[w.IntN(len(loadScopes))])
+	}
+	if w.IntN(4) == 0 {
+		name := loadNames[w.IntN(len(loadNames))]
+		fmt.Fprintf(&text, "pin %s 1.0.0 %s\n", name, release(name, "1.0.0", fmt.Sprint(name, "1.0.0", 0)).Module)
 	}
 	f, err := trust.Parse([]byte(text.String()))
 	if err != nil {
@@ -126,14 +146,7 @@ func TestLoadedFactsOfIndex(t *testing.T) {
 	}
 	states := map[trust.State]int{}
 	for i := range indexes {
-		w := &loadWorld{Rand: rand.New(rand.NewPCG(19, uint64(i)))}
-		for k := range 8 {
-			w.authors = append(w.authors, newAuthor(t, fmt.Sprint("author", k)))
-		}
-		w.say(w.authors[0], release("left-pad", "1.0.0", "left-pad"))
-		for range 150 {
-			w.talk()
-		}
+		w := newLoadWorld(t, 19, uint64(i))
 		x := open(t)
 		add(t, x, w.said...)
 		if _, _, err := x.AddKey(t.Context(), w.authors[1].revoked(packet.KeyCompromised, start.Add(time.Hour))); err != nil {
@@ -193,5 +206,117 @@ func (w *loadWorld) compare(t *testing.T, x *index.Index, b trust.Basis, want ma
 	wg.Wait()
 	if t.Failed() {
 		t.FailNow()
+	}
+}
+
+// chosen is what a resolution says, besides what a crowd adds to it.
+func chosen(r index.Resolution, err error) []any {
+	outcome := func(d trust.Decision) trust.Decision {
+		d.Claims = slices.DeleteFunc(slices.Clone(d.Claims), func(c trust.Verdict) bool {
+			return c.Via == nil && c.Effect != trust.Pinned
+		})
+		d.Agree, d.Differ = 0, 0
+		return d
+	}
+	all := []any{r.Version, r.Release, outcome(r.Decision), r.Notices.Yanked, r.Notices.Deprecated, err}
+	for _, s := range r.Skipped {
+		all = append(all, s.Version, outcome(s.Decision), s.Yanked)
+	}
+	return all
+}
+
+// TestCrowd is that a name resolves the same when only what deciders say is read, in
+// 32 trust files over 4 indexes (ES_FULL: 1,000 over 20), by all kinds of
+// constraints, refusals included.
+func TestCrowd(t *testing.T) {
+	indexes, files := 4, 8
+	if full {
+		indexes, files = 20, 50
+	}
+	outcomes := map[string]int{}
+	for i := range indexes {
+		w := newLoadWorld(t, 23, uint64(i))
+		x := open(t)
+		add(t, x, w.said...)
+		for range files {
+			view := trust.Basis{File: w.file(t), Now: start.AddDate(0, 0, 5), Load: x.Facts}.View()
+			for _, name := range loadNames {
+				for _, constraint := range []string{"", "next", "^1.0.0", "1.0.0", "1.1.0", "2.0.0"} {
+					x.SetCrowd(1_000_000)
+					want := chosen(x.Resolve(t.Context(), name, constraint, view))
+					x.SetCrowd(0)
+					if got := chosen(x.Resolve(t.Context(), name, constraint, view)); !reflect.DeepEqual(got, want) {
+						t.Fatalf("%s@%s\ngot  %+v\nwant %+v", name, constraint, got, want)
+					}
+					outcomes[fmt.Sprintf("%T, %d skipped", want[5], (len(want)-6)/3)]++
+				}
+			}
+		}
+	}
+	for _, o := range []string{"<nil>, 0 skipped", "<nil>, 1 skipped", "*index.UntrustedError, 0 skipped", "*index.ConflictError, 0 skipped"} {
+		if outcomes[o] == 0 {
+			t.Errorf("never %s: %v", o, outcomes)
+		}
+	}
+}
+
+// TestCrowdReleases is that a version which only a stranger released is still in
+// conflict when those who decide endorse different modules of it.
+func TestCrowdReleases(t *testing.T) {
+	x := open(t)
+	a, b, stranger := newAuthor(t, "ann"), newAuthor(t, "bob"), newAuthor(t, "stranger")
+	one, other := release("left-pad", "1.1.0", "one"), release("left-pad", "1.1.0", "other")
+	add(t, x, a.says(release("left-pad", "1.0.0", "old")), stranger.says(one))
+	for by, r := range map[*author]*records.Release{a: one, b: other} {
+		add(t, x, by.says(&records.Endorse{Name: "left-pad", Version: "1.1.0", Module: r.Module, Claim: records.Reviewed}))
+	}
+	for _, crowd := range []int{0, 1000} {
+		x.SetCrowd(crowd)
+		r, err := x.Resolve(t.Context(), "left-pad", "", view(t, a, b))
+		if err != nil || r.Version != "1.0.0" || len(r.Skipped) != 1 || r.Skipped[0].Decision.State != trust.Conflict {
+			t.Errorf("crowd of %d: %v %+v, %v", crowd, r.Version, r.Skipped, err)
+		}
+	}
+}
+
+// BenchmarkCrowd resolves a name that 2,000 claims by strangers are about, or 100,000
+// with ES_FULL=1, half of them about the version that is chosen: with and without
+// reading them.
+func BenchmarkCrowd(b *testing.B) {
+	total := 2000
+	if full {
+		total = 100_000
+	}
+	x := open(b)
+	ann := newAuthor(b, "ann")
+	items := []index.Item{ann.says(release("left-pad", "1.0.0", "ann's"))}
+	for i := range total / 100 {
+		stranger := newAuthor(b, fmt.Sprint("stranger", i))
+		for n := range 100 {
+			version := records.Version("1.0.0")
+			if n >= 50 {
+				version = records.Version(fmt.Sprintf("2.%d.0", n))
+			}
+			items = append(items, stranger.says(release("left-pad", version, fmt.Sprint(i, n))))
+		}
+		if _, err := x.AddAll(b.Context(), items); err != nil {
+			b.Fatal(err)
+		}
+		items = nil
+	}
+	v := view(b, ann)
+	for _, c := range []struct {
+		what       string
+		crowd      int
+		constraint string
+	}{{"resolve", 1000, ""}, {"resolve-exact", 1000, "1.0.0"}, {"reading-all", 1 << 30, ""}} {
+		b.Run(fmt.Sprintf("claims=%d/%s", total, c.what), func(b *testing.B) {
+			x.SetCrowd(c.crowd)
+			for b.Loop() {
+				if r, err := x.Resolve(b.Context(), "left-pad", c.constraint, v); err != nil || r.Version != "1.0.0" {
+					b.Fatal(r.Version, err)
+				}
+			}
+		})
 	}
 }

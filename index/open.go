@@ -34,6 +34,8 @@ type Index struct {
 	full    bool           // the write connection's synchronous setting, under writeMu
 	limit   StrangersLimit // under writeMu
 
+	crowd int // see the constant; tests make it smaller
+
 	keyMu  sync.Mutex
 	keys   map[records.Fingerprint]*sign.Key // parsed blocks, under keyMu
 	merged map[records.Element]bool          // key blocks that would bring nothing, under keyMu
@@ -42,7 +44,7 @@ type Index struct {
 // Open opens the index at path and makes it if there is none. The directory must
 // exist.
 func Open(ctx context.Context, path string) (*Index, error) {
-	x := &Index{path: path, keys: map[records.Fingerprint]*sign.Key{}, merged: map[records.Element]bool{}}
+	x := &Index{path: path, crowd: crowd, keys: map[records.Fingerprint]*sign.Key{}, merged: map[records.Element]bool{}}
 	if err := x.open(ctx); err != nil {
 		x.Close()
 		return nil, x.explain("open index", err)

@@ -19,7 +19,8 @@ import (
 type claimed struct {
 	*trust.Ruling
 	name     records.Name
-	versions []records.Version // newest first
+	authors  []records.Fingerprint // whose records were read; nil for everybody's
+	versions []records.Version     // newest first
 	claims   map[records.Version][]trust.Claim
 	tags     []tagged
 	notices  []trust.Notice
@@ -45,13 +46,19 @@ func compareNewest(v, w records.Version) int {
 }
 
 func (x *Index) claimed(ctx context.Context, name records.Name, view *trust.View) (*claimed, error) {
-	c := &claimed{name: name, claims: map[records.Version][]trust.Claim{}}
-	var err error
-	if c.Ruling, err = view.Ruling(ctx, name); err != nil {
+	ruling, err := view.Ruling(ctx, name)
+	if err != nil {
 		return nil, err
 	}
+	return x.claimedBy(ctx, name, ruling, nil)
+}
+
+// claimedBy reads what these authors say of a name, or everybody.
+func (x *Index) claimedBy(ctx context.Context, name records.Name, ruling *trust.Ruling, authors []records.Fingerprint) (*claimed, error) {
+	c := &claimed{Ruling: ruling, name: name, authors: authors, claims: map[records.Version][]trust.Claim{}}
+	some, args := c.among("releases.author")
 	rows, err := x.r.QueryContext(ctx, `SELECT version, releases.author, module, id, void, time, first_seen
-		FROM releases JOIN records ON num = record WHERE name = ?`, string(name))
+		FROM releases JOIN records ON num = record WHERE name = ?`+some, args...)
 	if err != nil {
 		return nil, x.explain("find releases", err)
 	}
@@ -74,29 +81,37 @@ func (x *Index) claimed(ctx context.Context, name records.Name, view *trust.View
 	if err := rows.Err(); err != nil {
 		return nil, x.explain("find releases", err)
 	}
-	slices.SortFunc(c.versions, func(v, w records.Version) int { return compareNewest(w, v) })
 	if err := x.addEndorsements(ctx, c); err != nil {
 		return nil, err
 	}
+	slices.SortFunc(c.versions, func(v, w records.Version) int { return compareNewest(w, v) })
 	if err := x.addEnds(ctx, c); err != nil {
 		return nil, err
 	}
-	if c.notices, err = x.notices(ctx, name); err != nil {
+	if c.notices, err = x.notices(ctx, c); err != nil {
 		return nil, err
 	}
-	c.tags, err = x.tagged(ctx, name)
+	c.tags, err = x.tagged(ctx, c)
 	return c, err
 }
 
 // addEndorsements adds those of versions that somebody has released.
 func (x *Index) addEndorsements(ctx context.Context, c *claimed) error {
-	vouched, err := x.vouched(ctx, c.name, c.Ruling)
+	vouched, err := x.vouched(ctx, c)
+	if err != nil {
+		return err
+	}
+	if c.authors != nil {
+		if err := x.addVersions(ctx, c, vouched); err != nil {
+			return err
+		}
+	}
 	for v, claims := range vouched {
-		if c.claims[v] != nil {
+		if _, released := c.claims[v]; released {
 			c.claims[v] = append(c.claims[v], claims...)
 		}
 	}
-	return err
+	return nil
 }
 
 // addEnds fills in when the keys of those ended who decide. Others are not looked
@@ -124,9 +139,10 @@ func (x *Index) addEnds(ctx context.Context, c *claimed) error {
 	return nil
 }
 
-func (x *Index) tagged(ctx context.Context, name records.Name) ([]tagged, error) {
+func (x *Index) tagged(ctx context.Context, c *claimed) ([]tagged, error) {
+	some, args := c.among("tags.author")
 	rows, err := x.r.QueryContext(ctx, `SELECT tag, version, id, tags.author, seq, time
-		FROM tags JOIN records ON num = record WHERE name = ? AND void = ''`, string(name))
+		FROM tags JOIN records ON num = record WHERE name = ? AND void = ''`+some, args...)
 	if err != nil {
 		return nil, x.explain("find tags", err)
 	}
@@ -175,21 +191,48 @@ func (c *claimed) tagVersion(tag string) (records.Version, bool) {
 // a *ConstraintError, *NotFoundError, *UntrustedError, *ConflictError or
 // *EquivocationError when the question, and not the store, is the cause.
 func (x *Index) Resolve(ctx context.Context, name records.Name, constraint string, view *trust.View) (Resolution, error) {
-	c, err := x.claimed(ctx, name, view)
+	ruling, err := view.Ruling(ctx, name)
 	if err != nil {
 		return Resolution{}, err
 	}
+	deciders, err := x.inCrowd(ctx, name, ruling)
+	if err != nil {
+		return Resolution{}, err
+	}
+	if len(deciders) > 0 {
+		c, err := x.claimedBy(ctx, name, ruling, deciders)
+		if err != nil {
+			return Resolution{}, err
+		}
+		// What others say chooses no version; why none is chosen takes all of it.
+		if r, ok, err := x.resolve(ctx, c, constraint); ok || err != nil {
+			return r, err
+		}
+	}
+	c, err := x.claimedBy(ctx, name, ruling, nil)
+	if err != nil {
+		return Resolution{}, err
+	}
+	r, ok, err := x.resolve(ctx, c, constraint)
+	if err == nil && !ok {
+		err = x.refusal(ctx, c, constraint)
+	}
+	return r, err
+}
+
+// resolve reports whether a version is chosen.
+func (x *Index) resolve(ctx context.Context, c *claimed, constraint string) (r Resolution, ok bool, err error) {
 	candidates, err := c.candidates(strings.TrimSpace(constraint))
 	if err != nil {
-		return Resolution{}, err
+		return Resolution{}, false, err
 	}
-	choice := c.choose(candidates, isExact(constraint))
-	if choice.version == "" {
-		return Resolution{}, x.refusal(ctx, c, constraint, candidates, choice)
+	ch := c.choose(candidates, isExact(constraint))
+	if ch.version == "" {
+		return Resolution{}, false, nil
 	}
-	r := Resolution{Version: choice.version, Decision: choice.decision, Skipped: choice.skipped, Notices: choice.notices}
-	r.Release, err = x.Release(ctx, choice.decision.Record)
-	return r, err
+	r = Resolution{Version: ch.version, Decision: ch.decision, Skipped: ch.skipped, Notices: ch.notices}
+	r.Release, err = x.Release(ctx, ch.decision.Record)
+	return r, err == nil, err
 }
 
 // Decide says what name@version is for the view.
@@ -312,7 +355,12 @@ func (c *claimed) choose(candidates []records.Version, exact bool) choice {
 }
 
 // refusal says why none of the candidates was chosen.
-func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, candidates []records.Version, ch choice) error {
+func (x *Index) refusal(ctx context.Context, c *claimed, constraint string) error {
+	candidates, err := c.candidates(strings.TrimSpace(constraint))
+	if err != nil {
+		return err
+	}
+	ch := c.choose(candidates, isExact(constraint))
 	if len(ch.skipped) > 0 {
 		s := ch.skipped[0]
 		switch s.Decision.State {
@@ -346,7 +394,6 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, cand
 	}
 	e := &UntrustedError{Name: c.name, Constraint: constraint, Version: candidates[0]}
 	e.Decision = c.Decide(e.Version, c.claims[e.Version])
-	var err error
 	e.Signers, err = x.signers(ctx, c, candidates)
 	if err != nil {
 		return err

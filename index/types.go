@@ -146,7 +146,8 @@ type VersionInfo struct {
 	Notices  trust.Applying // about the version
 }
 
-// A Resolution is the answer to Resolve.
+// A Resolution is the answer to Resolve. Of a name of which a crowd speaks, its
+// decisions and notices leave out what those say who do not decide: Index.About has it.
 type Resolution struct {
 	Version  records.Version
 	Release  Release

@@ -351,6 +351,17 @@ func eachScope(name records.Name, yield func(records.Scope) bool) {
 // neither expired nor denied. Such a key's tags and notices count too.
 func (r *Ruling) Decides(key records.Fingerprint) bool { return r.decides(r.id(key)) }
 
+// Pins reports whether the user's trust file pins a version of the name: then keys
+// that do not decide matter too.
+func (r *Ruling) Pins() bool {
+	for p := range r.view.pins {
+		if p.name == r.name {
+			return true
+		}
+	}
+	return false
+}
+
 // Deciders returns all keys that decide about the name and are not denied, sorted.
 func (r *Ruling) Deciders() []Grant {
 	var all []Grant
