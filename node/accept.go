@@ -80,12 +80,17 @@ func (j *judge) frame(ctx context.Context, m gossip.Message) gossip.Outcome {
 	if denied || !j.quota.left(author, trusted, j.now()) {
 		return gossip.Ignore
 	}
+	// What will not be taken whatever its signature says is not worth verifying: old
+	// records cost nothing to repeat, and nobody is to blame for them.
+	fresh := j.fresh(time.Unix(env.Record.Time, 0))
+	if !fresh && !trusted {
+		return gossip.Ignore
+	}
 	key, v, err := j.open(ctx, f, author)
 	if err != nil {
 		return j.verdict(ctx, m, err)
 	}
-	fresh := j.fresh(time.Unix(env.Record.Time, 0))
-	if !fresh && !trusted || !j.quota.take(author, trusted, j.now()) {
+	if !j.quota.take(author, trusted, j.now()) {
 		return gossip.Ignore
 	}
 	o, err := j.index.Add(ctx, v, key, index.Source{Peer: m.From.String(), Stranger: !trusted})

@@ -80,6 +80,12 @@ func TestOutcomes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	old, err := records.DecodeFrame(at(-25 * time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldForged := bytes.Clone(old.Envelope)
+	oldForged[len(oldForged)-1] ^= 1
 	trustAlice := func(j *judge) {
 		edit := func(f *trust.File) error {
 			_, err := f.AddKey(trust.Entry{Fingerprint: alice.key.Key().Fingerprint(), Scopes: []records.Scope{"left-pad"}})
@@ -146,6 +152,8 @@ func TestOutcomes(t *testing.T) {
 		{"N33", "another's key block", nil, frame(bob.key.Key().Block(), f.Envelope), gossip.Reject, false},
 		{"N33", "signature of another record", nil, frame(f.Key, forged), gossip.Reject, false},
 		{"N34", "known", seen, fresh, gossip.Ignore, true},
+		{"N31", "not verified when old, by a stranger", nil, frame(f.Key, oldForged), gossip.Ignore, false},
+		{"N33", "verified when old, trusted", trustAlice, frame(f.Key, oldForged), gossip.Reject, false},
 		{"N31", "23 hours old", nil, at(-23 * time.Hour), gossip.Accept, true},
 		{"N31", "25 hours old, by a stranger", nil, at(-25 * time.Hour), gossip.Ignore, false},
 		{"N31", "25 hours old, trusted", trustAlice, at(-25 * time.Hour), gossip.Ignore, true},
