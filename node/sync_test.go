@@ -177,6 +177,49 @@ func TestAuthorsToPull(t *testing.T) {
 	}
 }
 
+// SPEC N42. A peer makes no work by many key blocks of one author: in a session the
+// first few count.
+func TestTakeFewKeyBlocks(t *testing.T) {
+	ctx := t.Context()
+	a, h := newAuthor(t, testHome(t)), testHome(t)
+	if err := replaceFile(h.TrustPath(), fmt.Appendf(nil, "key %s *\n", a.fingerprint())); err != nil {
+		t.Fatal(err)
+	}
+	var items []records.Item
+	for i := range 10 * mostBlocks {
+		k, err := a.key.Revoke(sign.Retired, fmt.Sprint(i), time.Now().Add(time.Duration(i)*time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, records.Item{Element: records.KeyElement(a.fingerprint(), k.Block()), Bytes: k.Block()})
+	}
+	taker := testTaker(h)
+	var all reconcile.Taken
+	for len(items) > 0 {
+		n := min(3, len(items))
+		got, err := taker.take(ctx, "12D3", items[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Keys += got.Keys
+		all.Refused += got.Refused
+		items = items[n:]
+	}
+	if all.Keys != 2 || all.Refused != 9*mostBlocks { // 3 in one batch, and 1
+		t.Errorf("%d key blocks brought news and %d were refused, want 2 and %d", all.Keys, all.Refused, 9*mostBlocks)
+	}
+	// Another session may bring others.
+	taker.forget("12D3")
+	k, err := a.key.Revoke(sign.Compromised, "", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := taker.take(ctx, "12D3", []records.Item{{Element: records.KeyElement(a.fingerprint(), k.Block()), Bytes: k.Block()}})
+	if err != nil || got.Keys != 1 {
+		t.Errorf("in another session: %+v, %v", got, err)
+	}
+}
+
 // SPEC N42. What a pull brings, item by item.
 func TestTake(t *testing.T) {
 	ctx := t.Context()

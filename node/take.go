@@ -30,14 +30,26 @@ type taker struct {
 	// The last key block that each peer sent of an author with no record here:
 	// the author's records come next, and until then it is not worth keeping.
 	ahead map[peer.ID]*sign.Key
+	// How many key blocks each peer has sent of the author whose items come now.
+	blocks map[peer.ID]sentBlocks
 }
+
+type sentBlocks struct {
+	author records.Fingerprint
+	count  int
+}
+
+// mostBlocks is how many key blocks of one author a session may bring. A set has one,
+// and another when it changes meanwhile; each that brings news makes all records of
+// the author be looked at again.
+const mostBlocks = 4
 
 // tellMost is how many records a pull may bring that are announced to others: when
 // it is few, they may have missed them too. When it is more, all are pulling.
 const tellMost = 32
 
 func newTaker(j *judge) *taker {
-	return &taker{judge: j, ahead: map[peer.ID]*sign.Key{}, news: map[peer.ID][]cid.Cid{}}
+	return &taker{judge: j, ahead: map[peer.ID]*sign.Key{}, news: map[peer.ID][]cid.Cid{}, blocks: map[peer.ID]sentBlocks{}}
 }
 
 // forget ends a session with a peer, and returns what it brought when that is worth
@@ -50,6 +62,7 @@ func (t *taker) forget(from peer.ID) (news []cid.Cid) {
 	}
 	delete(t.news, from)
 	delete(t.ahead, from)
+	delete(t.blocks, from)
 	return news
 }
 
@@ -59,7 +72,7 @@ type batch struct {
 	from     peer.ID
 	standing map[records.Fingerprint]standing
 	keys     map[records.Fingerprint]*sign.Key // joined with what the index knows
-	alone    []*sign.Key                       // blocks worth storing without a record
+	alone    map[records.Fingerprint]*sign.Key // those worth storing without a record
 	reconcile.Taken
 }
 
@@ -72,7 +85,7 @@ func (t *taker) take(ctx context.Context, from peer.ID, items []records.Item) (r
 	if _, err := t.judge.circle.current(ctx, t.judge); err != nil {
 		return reconcile.Taken{}, err
 	}
-	b := &batch{taker: t, from: from, standing: map[records.Fingerprint]standing{}, keys: map[records.Fingerprint]*sign.Key{}}
+	b := &batch{taker: t, from: from, standing: map[records.Fingerprint]standing{}, keys: map[records.Fingerprint]*sign.Key{}, alone: map[records.Fingerprint]*sign.Key{}}
 	var envelopes []records.Item
 	for _, it := range items {
 		author := it.Element.Author()
@@ -113,19 +126,42 @@ func (b *batch) stands(author records.Fingerprint) standing {
 
 // key joins a key block with what is known of the key.
 func (b *batch) key(ctx context.Context, author records.Fingerprint, block []byte) error {
+	if !b.another(author) {
+		b.Refused++
+		return nil
+	}
 	key, known, err := b.judge.join(ctx, block, author)
 	if err != nil {
 		return err
 	}
+	if before := b.keys[author]; before != nil {
+		if key, err = before.Merge(key); err != nil {
+			return err
+		}
+	}
 	b.keys[author] = key
 	if known || b.stands(author).trusted {
-		b.alone = append(b.alone, key)
+		b.alone[author] = key
 		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ahead[b.from] = key
 	return nil
+}
+
+// another counts one more key block of an author, and reports whether it is worth
+// looking at.
+func (b *batch) another(author records.Fingerprint) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sent := b.blocks[b.from]
+	if sent.author != author {
+		sent = sentBlocks{author: author}
+	}
+	sent.count++
+	b.blocks[b.from] = sent
+	return sent.count <= mostBlocks
 }
 
 // keyOf returns the key to verify the author's records by, or nil.

@@ -150,9 +150,11 @@ func TestThreat2Variants(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			taken, err := v.nodes[i%nodes].node.live.syncer.taker.take(t.Context(), "12D3", []records.Item{
+			taker := v.nodes[i%nodes].node.live.syncer.taker
+			taken, err := taker.take(t.Context(), "12D3", []records.Item{
 				{Element: records.KeyElement(alice.fingerprint(), f.Key), Bytes: f.Key},
 				{Element: records.RecordElement(alice.fingerprint(), record.ID()), Bytes: f.Envelope}})
+			taker.forget("12D3")
 			if taken.Records+taken.Keys != 0 {
 				t.Fatalf("variant %d brought %+v", i, taken)
 			}
