@@ -140,7 +140,7 @@ func TestThreat8FastForward(t *testing.T) {
 			t.Errorf("who does not follow is told\n%s", stderr)
 		}
 		_, stderr, code := r.es("add", "lib@2.0.0")
-		if code != exitTrust || !strings.Contains(stderr, "es trust add "+old+" 'lib' --follow   (both keys say that "+next+" succeeds it)") {
+		if code != exitTrust || !strings.Contains(stderr, "es trust add "+old+" lib --follow   (both keys say that "+next+" succeeds it)") {
 			t.Errorf("who does not follow and asks for more: exit code %d\n%s", code, stderr)
 		}
 		r.must("trust", "add", old, "lib", "--follow", "--yes")
