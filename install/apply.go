@@ -26,7 +26,7 @@ func (j *job) fetch(ctx context.Context) (nodes, stale []*treeNode, err error) {
 		if err := j.checkOccupied(stale); err != nil {
 			return nil, nil, err
 		}
-		failed, err := j.fetchAll(ctx, stale)
+		failed, err := j.fetchAll(ctx, nodes, stale)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -37,32 +37,62 @@ func (j *job) fetch(ctx context.Context) (nodes, stale []*treeNode, err error) {
 	}
 }
 
-// fetchAll reports whether an optional package could not be had, so that others
-// may not be needed either.
-func (j *job) fetchAll(ctx context.Context, stale []*treeNode) (failed bool, err error) {
+// fetchAll brings what is stale, each package when one that needs it is there and is
+// what was signed: what a record alone claims to need is not fetched. It reports whether
+// an optional package could not be had, so that others may not be needed either.
+func (j *job) fetchAll(ctx context.Context, nodes, stale []*treeNode) (failed bool, err error) {
+	todo, waits := map[*treeNode]bool{}, map[*treeNode]bool{}
+	for _, n := range stale {
+		todo[n], waits[n] = n.target == nil, true
+	}
 	var mu sync.Mutex
 	done := 0
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(j.options.workers())
-	for _, n := range stale {
-		if n.target != nil {
-			continue
+	places := make(chan struct{}, j.options.workers())
+	var begin func(needed *treeNode)
+	fetch := func(n *treeNode) error {
+		select {
+		case places <- struct{}{}:
+		case <-gctx.Done():
+			return gctx.Err()
 		}
-		g.Go(func() error {
-			_, err := j.shelf.check(gctx, n.pkg)
-			mu.Lock()
-			defer mu.Unlock()
-			done++
-			j.options.event(Event{Fetching, n.pkg.Name, done, len(stale)})
-			var broken *IntegrityError
-			if err == nil || !n.pkg.Optional || errors.As(err, &broken) || gctx.Err() != nil {
-				return err
-			}
-			j.failed[n] = err
-			failed = true
+		_, err := j.shelf.check(gctx, n.pkg)
+		<-places
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		j.options.event(Event{Fetching, n.pkg.Name, done, len(stale)})
+		var broken *IntegrityError
+		if err == nil {
+			begin(n)
 			return nil
-		})
+		}
+		if !n.pkg.Optional || errors.As(err, &broken) || gctx.Err() != nil {
+			return err
+		}
+		j.failed[n] = err
+		failed = true
+		return nil
 	}
+	// begin starts what a package needs; mu is held.
+	begin = func(n *treeNode) {
+		for _, to := range n.found {
+			if to.target != nil {
+				to = to.target
+			}
+			if todo[to] {
+				delete(todo, to)
+				g.Go(func() error { return fetch(to) })
+			}
+		}
+	}
+	mu.Lock()
+	for _, n := range append([]*treeNode{j.tree}, nodes...) {
+		if !waits[n] {
+			begin(n)
+		}
+	}
+	mu.Unlock()
 	err = g.Wait()
 	return failed, err
 }

@@ -74,14 +74,21 @@ func (b *planner) next() *treeNode {
 	return n
 }
 
-// prefetch brings the modules that n asks for by CID at once. Errors come up
-// again, with the edge they belong to, in follow.
+// prefetch brings the modules that n asks for by CID at once, when n is what was
+// signed. Errors come up again, with the edge they belong to, in follow.
 func (b *planner) prefetch(ctx context.Context, n *treeNode) error {
+	byCID := func(e edge) bool { return e.spec.Kind == CID && e.err == nil && b.lockedModule(&e) == nil }
+	if n.pkg != nil && slices.ContainsFunc(n.edges, byCID) {
+		var broken *IntegrityError
+		if _, err := b.shelf.check(ctx, n.pkg); errors.As(err, &broken) {
+			return err
+		}
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(b.options.workers())
 	for i := range n.edges {
 		e := &n.edges[i]
-		if e.spec.Kind == CID && e.err == nil && b.lockedModule(e) == nil {
+		if byCID(*e) {
 			g.Go(func() error {
 				_, _ = b.shelf.unsigned(gctx, e.name, e.spec.CID)
 				return nil
