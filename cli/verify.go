@@ -157,7 +157,7 @@ func (a *app) verifyStored(ctx context.Context, h *node.Home, repair bool) (*ver
 		Keys: s.Keys, Records: s.Records, Blocks: s.Blocks, Bytes: s.Bytes, Modules: s.Modules, Incomplete: s.Incomplete,
 		Damage: describeDamage(found), found: found,
 	}
-	if !repair || !slices.ContainsFunc(found, node.Damage.Repairable) {
+	if !repair || !slices.ContainsFunc(found, node.Damage.Repairable) || slices.ContainsFunc(found, unmendable) {
 		return j, nil
 	}
 	j.Repaired = true
@@ -174,6 +174,9 @@ func findDamage(ctx context.Context, h *node.Home, bar *progress) (s node.Stored
 	slices.SortStableFunc(found, func(a, b node.Damage) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
 	return s, found, err
 }
+
+// unmendable is the index when its file is damaged as a whole.
+func unmendable(d node.Damage) bool { return d.Kind == node.DamagedIndex && !d.Repairable() }
 
 func describeDamage(found []node.Damage) []storedDamageJSON {
 	list := []storedDamageJSON{}
@@ -266,7 +269,10 @@ func (j verifyJSON) damaged() error {
 		if slices.ContainsFunc(s.found, node.Damage.Repairable) {
 			hints = append(hints, "es verify --repair moves it out of the way; then blocks come when they are needed, and records with es sync")
 		}
-		if slices.ContainsFunc(s.found, func(d node.Damage) bool { return !d.Repairable() }) {
+		if slices.ContainsFunc(s.found, unmendable) {
+			hints = append(hints, "move index.db out of your home while no es runs; es sync brings the records of others again")
+		}
+		if slices.ContainsFunc(s.found, func(d node.Damage) bool { return d.Kind == node.DamagedModule }) {
 			hints = append(hints, "es publish DIR, where DIR has the same files, makes a module of yours whole again")
 		}
 	}

@@ -169,6 +169,16 @@ func TestDamage(t *testing.T) {
 	if err := x.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("check: %v", err)
 	}
+	found := 0
+	_, err = x.Verify(t.Context(), func(int64, int64) {}, func(d index.Damage) {
+		found++
+		if !d.File() || d.Lost() {
+			t.Errorf("damage %+v", d)
+		}
+	})
+	if err != nil || found != 1 {
+		t.Errorf("verify: %d, %v", found, err)
+	}
 	if _, err := x.Releases(t.Context(), "pkg-1"); err == nil || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("releases: %v", err)
 	}

@@ -25,9 +25,13 @@ type Damage struct {
 	Record cid.Cid             // the record as the store names it; undefined when it is about none
 	Reason string
 
-	num int64 // of a record whose bytes are wrong, or 0
-	key bool  // a key block whose bytes are wrong
+	num  int64 // of a record whose bytes are wrong, or 0
+	key  bool  // a key block whose bytes are wrong
+	file bool
 }
+
+// File reports whether the database file itself is damaged, which Repair cannot mend.
+func (d Damage) File() bool { return d.file }
 
 // Lost reports whether the bytes themselves are wrong. Everything else can be made
 // again from what is stored.
@@ -94,23 +98,33 @@ func (v *verifier) derived(format string, args ...any) {
 func (v *verifier) all(ctx context.Context) error {
 	var verdict string
 	if _, err := v.get(ctx, "PRAGMA integrity_check(1)", nil, &verdict); err != nil {
-		return err
+		return v.corrupt(err)
 	}
 	if verdict != "ok" {
-		v.derived("the file index.db is damaged: %s", clip(verdict))
+		return v.corrupt(errors.New(verdict))
 	}
 	if _, err := v.get(ctx, "SELECT (SELECT count(*) FROM keys) + (SELECT count(*) FROM records)", nil, &v.total); err != nil {
 		return err
 	}
 	for _, check := range []func(context.Context) error{v.keys, v.records, v.search, v.relations, v.set} {
-		err := check(ctx)
-		var se *sqlite.Error
-		if errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_CORRUPT {
-			v.derived("the file index.db is damaged: %s", clip(err.Error()))
-		} else if err != nil {
-			return err
+		if err := check(ctx); err != nil {
+			return v.corrupt(err)
 		}
 	}
+	return nil
+}
+
+// corrupt tells of a damaged file, of which no more can be read then, and returns any
+// other error.
+func (v *verifier) corrupt(err error) error {
+	var se *sqlite.Error
+	if errors.As(err, &se) && se.Code()&0xff != sqlite3.SQLITE_CORRUPT {
+		return err
+	}
+	if se == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return err
+	}
+	v.damage(Damage{Reason: "the file is damaged: " + clip(err.Error()), file: true})
 	return nil
 }
 

@@ -53,7 +53,7 @@ type Damage struct {
 }
 
 // Repairable reports whether SetAside helps.
-func (d Damage) Repairable() bool { return d.Kind != DamagedModule }
+func (d Damage) Repairable() bool { return d.Kind != DamagedModule && !d.index.File() }
 
 // VerifyStored reads everything that the home stores again: the index as
 // index.Verify does, every block, and whether the modules of own releases are
@@ -62,14 +62,18 @@ func (d Damage) Repairable() bool { return d.Kind != DamagedModule }
 // nothing, needs no network, and others may use the home meanwhile.
 func VerifyStored(ctx context.Context, h *Home, step func(kind DamageKind, done, total int64), found func(Damage)) (Stored, error) {
 	var s Stored
-	looked, err := h.index.Verify(ctx, func(done, total int64) { step(DamagedRecord, done, total) }, func(d index.Damage) { found(indexDamage(d)) })
+	unreadable := false
+	looked, err := h.index.Verify(ctx, func(done, total int64) { step(DamagedRecord, done, total) }, func(d index.Damage) {
+		unreadable = unreadable || d.File()
+		found(indexDamage(d))
+	})
 	s.Keys, s.Records = looked.Keys, looked.Records
 	if err != nil {
 		return s, err
 	}
 	blocks, bytes, err := h.blocks.Verify(ctx, func(done int64) { step(DamagedBlock, done, 0) }, found)
 	s.Blocks, s.Bytes = blocks, bytes
-	if err != nil {
+	if err != nil || unreadable {
 		return s, err
 	}
 	err = h.index.EachModule(ctx, func(module cid.Cid, own bool) error { return s.module(ctx, h.blocks, module, own, found) })
@@ -79,6 +83,8 @@ func VerifyStored(ctx context.Context, h *Home, step func(kind DamageKind, done,
 func indexDamage(d index.Damage) Damage {
 	out := Damage{Kind: DamagedIndex, Reason: d.Reason, index: d}
 	switch {
+	case d.File():
+		out.ID = "index.db"
 	case d.Record.Defined():
 		out.Kind, out.ID, out.Author = DamagedRecord, d.Record.String(), d.Key
 	case !d.Key.IsZero():
@@ -200,6 +206,9 @@ func (h *Home) SetAside(ctx context.Context, damage []Damage) (moved int, err er
 			moved += n
 		case DamagedModule:
 		default:
+			if d.index.File() {
+				return moved, fmt.Errorf("set aside: %s is damaged as a whole", filepath.Join(h.dir, "index.db"))
+			}
 			spoilt = append(spoilt, d.index)
 		}
 	}
