@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/everythingstays/es/records"
 )
@@ -105,6 +106,9 @@ func (k *publicKey) parseMaterial(m []byte) (rest []byte, err error) {
 		if len(m) < ed25519.PublicKeySize {
 			return nil, errTruncated
 		}
+		if !reduced(m[:ed25519.PublicKeySize]) {
+			return nil, errNotReduced
+		}
 		k.ed = bytes.Clone(m[:ed25519.PublicKeySize])
 		return m[ed25519.PublicKeySize:], nil
 	}
@@ -160,8 +164,28 @@ func (k *publicKey) parseEdDSA(m []byte) ([]byte, error) {
 	if !ok || !minimal || len(point) != 1+ed25519.PublicKeySize || point[0] != 0x40 {
 		return nil, errors.New("has a malformed point")
 	}
+	if !reduced(point[1:]) {
+		return nil, errNotReduced
+	}
 	k.ed = bytes.Clone(point[1:])
 	return rest, nil
+}
+
+var errNotReduced = errors.New("has a point that RFC 8032 does not decode")
+
+// reduced reports whether the encoding of a point of Ed25519 is the one that RFC 8032
+// section 5.1.3 takes: y is below p = 2^255-19, and no sign is set where x is 0, for
+// y of 1 and p-1. Go takes the others too.
+func reduced(point []byte) bool {
+	y := slices.Clone(point)
+	slices.Reverse(y)
+	sign := y[0]&0x80 != 0
+	y[0] &= 0x7f
+	last := bytes.Repeat([]byte{0xff}, ed25519.PublicKeySize)
+	last[0], last[31] = 0x7f, 0xec // p-1
+	one := make([]byte, ed25519.PublicKeySize)
+	one[31] = 1
+	return bytes.Compare(y, last) <= 0 && !(sign && (bytes.Equal(y, one) || bytes.Equal(y, last)))
 }
 
 func (k *publicKey) fingerprint() records.Fingerprint {

@@ -2,7 +2,10 @@ package sign
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ed25519"
 	"encoding/binary"
+	"encoding/hex"
 	"runtime"
 	"slices"
 	"testing"
@@ -233,6 +236,70 @@ func TestThreat22Numbers(t *testing.T) {
 			f.key(algoRSA, appendMPI(appendMPI(nil, n), []byte(e)))
 			if _, err := parsePublicKey(f.body); (ok && right) != (err == nil) {
 				t.Errorf("RSA of %d bits with the exponent %x: %v", bits, e, err)
+			}
+		}
+	}
+}
+
+// SPEC S16. Signatures that hold only when both sides are multiplied by the cofactor,
+// as some libraries check them, are wrong: a key of small order makes them, and two
+// nodes must not disagree about a record for ever.
+func TestEd25519WithoutCofactor(t *testing.T) {
+	order8, err := hex.DecodeString("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &forger{version: 4, created: keyTime}
+	f.key(algoEd25519, order8)
+	// R is the identity and s is 0: 8 s B = 8 R + 8 k A, whatever the message is.
+	signature := make([]byte, ed25519.SignatureSize)
+	signature[0] = 1
+	f.numbers = func(crypto.Hash, []byte) []byte { return signature }
+	var key *Key
+	for at := uint32(keyTime); key == nil; at++ { // one in eight holds without the cofactor too
+		if key, err = ParseKey(subs(f.primary(), f.main(at))); err != nil && !hasRule(err, "S37") || at > keyTime+1000 {
+			t.Fatal(err)
+		}
+	}
+	var good, bad int
+	for i := range 128 {
+		_, err := Open(envelope(t, f, f, forged{hashed: f.recordSubs(recTime + uint32(i))}), ring(key))
+		switch {
+		case err == nil:
+			good++
+		case hasRule(err, "S16"):
+			bad++
+		default:
+			t.Fatal(err)
+		}
+	}
+	if good == 0 || bad < 3*good {
+		t.Errorf("%d signatures were accepted and %d refused, about one in eight holds", good, bad)
+	}
+}
+
+// SPEC S33. Encodings of points that RFC 8032 refuses and Go's crypto/ed25519 takes are
+// refused, before a signature by such a key is looked at.
+func TestPointsAreReduced(t *testing.T) {
+	for point, ok := range map[string]bool{
+		"0100000000000000000000000000000000000000000000000000000000000000": true,  // the identity
+		"0100000000000000000000000000000000000000000000000000000000000080": false, // with a sign
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f": true,  // p-1
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff": false,
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f": false, // p, for 0
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f": false, // p+1, for 1
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff": false,
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa": true,
+	} {
+		b, err := hex.DecodeString(point)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &forger{version: 4, created: keyTime}
+		for algo, material := range map[byte][]byte{algoEd25519: b, algoEdDSA: appendMPI(bytes.Clone(oidEd25519), append([]byte{0x40}, b...))} {
+			f.key(algo, material)
+			if _, err := parsePublicKey(f.body); ok != (err == nil) {
+				t.Errorf("algorithm %d, point %s: %v", algo, point, err)
 			}
 		}
 	}
