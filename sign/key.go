@@ -135,7 +135,8 @@ func newKey(primary *publicKey, elements []*element) *Key {
 
 // Merge returns the union of what two blocks of the same key say. It commutes,
 // associates and is idempotent, also where SPEC.md's limits make it drop
-// something. The effect of a revocation is never lost.
+// something. The effect of a revocation is never lost. The error is a *KeyBlockError
+// when the fingerprints differ, and a *KeyError when they are all that is the same.
 func (k *Key) Merge(other *Key) (*Key, error) {
 	if k.primary.fpr != other.primary.fpr {
 		return nil, badKey("S46", "cannot be merged with that of another key")
@@ -144,7 +145,9 @@ func (k *Key) Merge(other *Key) (*Key, error) {
 		return k, nil
 	}
 	if !bytes.Equal(k.primary.body, other.primary.body) {
-		return nil, badKey("S46", "has a primary key that only shares its fingerprint")
+		// Two v4 keys can be made to share a fingerprint, at some cost. Which of them
+		// a node knows is no fault of whoever sent it the other.
+		return nil, &KeyError{Fingerprint: k.primary.fpr, Problem: DifferentOwner, Rule: "S46"}
 	}
 	return newKey(k.primary, union(k.elements, other.elements)), nil
 }

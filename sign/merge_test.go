@@ -296,3 +296,18 @@ func TestCrossSignatureFlood(t *testing.T) {
 		t.Errorf("read with %d elements", len(got.elements))
 	}
 }
+
+// SPEC S46. That a node knows another key with the same fingerprint is nobody's fault:
+// were it a verdict about bytes, who makes such a pair could turn honest peers, each of
+// which knows one of them, against each other.
+func TestMergeSameFingerprint(t *testing.T) {
+	f, g := newForger(t, "ed25519-v4"), newForger(t, "ed25519-v4")
+	a, b := mustParse(t, f.block()), mustParse(t, g.block())
+	if _, err := a.Merge(b); !hasRule(err, "S46") || isProblem(err, DifferentOwner) {
+		t.Errorf("another key: %v", err)
+	}
+	b.primary.fpr = a.primary.fpr // what a collision of SHA-1 gives
+	if _, err := a.Merge(b); !isProblem(err, DifferentOwner) {
+		t.Errorf("another key with the same fingerprint: %v", err)
+	}
+}
