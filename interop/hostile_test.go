@@ -219,9 +219,9 @@ func offer(ctx context.Context, x *index.Index, known sign.KeyRing, data []byte)
 	return err
 }
 
-// TestHostileRecords offers 21,000 bad records to sign and index: by a node
+// TestThreat1HostileRecords offers 21,000 bad records to sign and index: by a node
 // that knows the author's key and by one that does not.
-func TestHostileRecords(t *testing.T) {
+func TestThreat1HostileRecords(t *testing.T) {
 	c := newCorpus(t)
 	for _, node := range []struct {
 		name  string
