@@ -93,16 +93,16 @@ func (a *app) fail(ctx context.Context, err error) int {
 	code, hints := explain(err)
 	var r *refusal
 	if errors.As(err, &r) {
-		fmt.Fprintf(a.err, "es: %s\n", r.block())
+		a.errf("es: %s\n", r.block())
 	} else {
-		fmt.Fprintf(a.err, "es: %s\n", message(err))
+		a.errf("es: %s\n", message(err))
 	}
 	for _, h := range hints {
-		fmt.Fprintf(a.err, "es: hint: %s\n", h)
+		a.errf("es: hint: %s\n", h)
 	}
 	if a.json && !a.emitted {
 		if err := a.emit(describeError(err, code, hints)); err != nil {
-			fmt.Fprintf(a.err, "es: print the error: %s\n", message(err))
+			a.errf("es: print the error: %s\n", message(err))
 		}
 	}
 	return code

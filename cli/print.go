@@ -9,19 +9,21 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/everythingstays/es/records"
 )
 
 // printf writes a line of the command's result to standard output.
 func (a *app) printf(format string, args ...any) {
-	fmt.Fprintf(a.out, format+"\n", args...)
+	io.WriteString(a.out, visible(fmt.Sprintf(format+"\n", args...)))
 }
 
 // note says on standard error what happened; --quiet leaves it out.
 func (a *app) note(format string, args ...any) {
 	if !a.quiet {
-		fmt.Fprintf(a.err, "es: "+format+"\n", args...)
+		a.errf("es: "+format+"\n", args...)
 	}
 }
 
@@ -51,23 +53,38 @@ const plainInShell = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 
 // warn is a note that --quiet does not leave out.
 func (a *app) warn(format string, args ...any) {
-	fmt.Fprintf(a.err, "es: warning: "+format+"\n", args...)
+	a.errf("es: warning: "+format+"\n", args...)
+}
+
+// errf writes to standard error.
+func (a *app) errf(format string, args ...any) {
+	io.WriteString(a.err, visible(fmt.Sprintf(format, args...)))
 }
 
 // emit writes v as one JSON document.
 func (a *app) emit(v any) error {
 	a.emitted = true
-	enc := json.NewEncoder(a.out)
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(a.out, visible(b.String()))
+	return err
 }
 
-// table writes rows in columns; the cells must be safe already.
+// table writes rows in columns; untrusted cells must be safe already, so that none
+// begins a line of its own.
 func (a *app) table(rows [][]string) {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(r, "\t"), "\t"))
+		cells := make([]string, len(r))
+		for i, c := range r {
+			cells[i] = visible(c)
+		}
+		fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
 	}
 	w.Flush()
 }
@@ -75,6 +92,35 @@ func (a *app) table(rows [][]string) {
 // safe makes any text fit for one line of a terminal: without control,
 // invisible and direction-changing characters.
 func safe(s string) string { return records.CleanText(s, 4*records.MaxText) }
+
+// visible writes as JSON does, \u202e, what no terminal may get but the ends of lines: the
+// last guard, for paths, arguments and files that nobody thought of.
+func visible(s string) string {
+	if strings.IndexFunc(s, isHidden) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch _, n := utf8.DecodeRuneInString(s[i:]); {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, "\\x%02x", s[i])
+		case !isHidden(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			hi, lo := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, "\\u%04x\\u%04x", hi, lo)
+		default:
+			fmt.Fprintf(&b, "\\u%04x", r)
+		}
+	}
+	return b.String()
+}
+
+// isHidden reports whether r must not be printed as it is: also what stands for bytes
+// that are no UTF-8.
+func isHidden(r rune) bool {
+	return r != '\n' && (r < ' ' || r > '~') && (r == utf8.RuneError || records.CheckText(string(r), utf8.UTFMax) != nil)
+}
 
 // ask puts a yes-or-no question. Without somebody to answer, the answer is no
 // and the error says which flag answers it.
@@ -85,7 +131,7 @@ func (a *app) ask(question string, yes bool, flag string) (bool, error) {
 	if !a.asks {
 		return false, hinted(errors.New(question+" needs an answer, and nobody is at this terminal"), "answer with %s", flag)
 	}
-	fmt.Fprintf(a.err, "es: %s [y/N] ", question)
+	a.errf("es: %s [y/N] ", question)
 	line, err := bufio.NewReader(a.in).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return false, fmt.Errorf("read the answer: %w", err)

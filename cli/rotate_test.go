@@ -69,13 +69,13 @@ func (d *desk) steal(seq int64, body records.Body) {
 }
 
 // serve runs a node of the home until the test ends, and returns its address.
-func (d *desk) serve() string {
+func (d *desk) serve(version string) string {
 	d.Helper()
 	h, err := node.OpenHome(d.Context(), d.home)
 	if err != nil {
 		d.Fatal(err)
 	}
-	n, err := node.New(d.Context(), h, node.Config{Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Version: "test"})
+	n, err := node.New(d.Context(), h, node.Config{Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Version: version})
 	if err != nil {
 		d.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestThreat8FastForward(t *testing.T) {
 	owner.must("--offline", "rotate", next, "--key", old)
 	owner.must("--offline", "key", "revoke", old, "--reason", "superseded", "--yes")
 	owner.publish("2.0.0")
-	addr := owner.serve()
+	addr := owner.serve("test")
 
 	for _, follows := range []bool{true, false} {
 		r := newDesk(t)

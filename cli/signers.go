@@ -128,7 +128,7 @@ func (p *approval) first(packages []*install.Package) error {
 		return r
 	}
 	r.meaning = meanings[firstUse]
-	fmt.Fprintf(p.app.err, "es: %s", r.block())
+	p.app.errf("es: %s", r.block())
 	question := "Let it in?"
 	if len(order) > 1 {
 		question = "Let them in?"
