@@ -185,7 +185,7 @@ func typedHints(err error) []string {
 	case errors.As(err, &conflict):
 		return pinHints(conflict.Name, conflict.Version, conflict.Decision)
 	case errors.As(err, &held):
-		return heldHints(held)
+		return heldHints(held.Decision)
 	case errors.As(err, &equivocated):
 		return []string{fmt.Sprintf("es info %s shows both, and the versions that are not frozen", equivocated.Name)}
 	case errors.As(err, &notFound):

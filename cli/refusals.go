@@ -126,7 +126,7 @@ func (w witness) refused(err error) error {
 		d, r.kind = conflicting.Decision, conflict
 		r.next = append(pinHints(d.Name, d.Version, d), whyHint(d))
 	case errors.As(err, &held):
-		d, r.next = held.Decision, heldHints(held)
+		d, r.next = held.Decision, heldHints(held.Decision)
 		w.held(r, held)
 	case errors.As(err, &equivocated) && equivocated.Decision.Name != "":
 		d, r.kind, r.code = equivocated.Decision, frozen, exitIntegrity

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -150,12 +149,12 @@ func (w witness) audit(remarks []remark) error {
 }
 
 // heldHints say how to take a version that is not chosen unasked.
-func heldHints(e *index.HeldError) []string {
-	exact := fmt.Sprintf("%s@%s", e.Name, e.Version)
-	if e.Decision.Hold == trust.Late {
+func heldHints(d trust.Decision) []string {
+	exact := fmt.Sprintf("%s@%s", d.Name, d.Version)
+	if d.Hold == trust.Late {
 		return []string{
-			"es info " + string(e.Name) + " shows when it came and when its key ended",
-			fmt.Sprintf("es trust pin %s %s   (if you are sure that it is not dated back)", exact, e.Decision.Module),
+			"es info " + string(d.Name) + " shows when it came and when its key ended",
+			fmt.Sprintf("es trust pin %s %s   (if you are sure that it is not dated back)", exact, d.Module),
 		}
 	}
 	return []string{fmt.Sprintf("es add %s takes it all the same", exact)}

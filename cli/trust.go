@@ -144,6 +144,9 @@ func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which string, e tru
 		changed, err = file.AddKey(e)
 		return err
 	})
+	if err == nil {
+		err = h.Index().Promote(ctx, f)
+	}
 	if err != nil {
 		return err
 	}

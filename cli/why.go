@@ -53,6 +53,7 @@ type whyJSON struct {
 	Threshold int                `json:"threshold"`
 	Voices    int                `json:"voices"`
 	Hold      string             `json:"hold,omitempty"`
+	Take      []string           `json:"take,omitempty"` // how to take a version that is held or yanked
 	Warnings  []string           `json:"warnings,omitempty"`
 	Notices   []noticeJSON       `json:"notices,omitempty"`
 	Claims    []whyClaimJSON     `json:"claims"`
@@ -117,6 +118,9 @@ func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, v rec
 		for _, n := range of {
 			j.Notices = append(j.Notices, describeNotice(n))
 		}
+	}
+	if d.Hold != trust.NotHeld || len(about.Yanked) > 0 {
+		j.Take = heldHints(d)
 	}
 	changes, err := basis.Changes(ctx, name, v, claims)
 	if err != nil {
@@ -241,6 +245,9 @@ func (a *app) printWhy(h *node.Home, j whyJSON) {
 	}
 	for _, n := range j.Notices {
 		a.printf("  %-8s %s, says %s", n.Kind, safe(n.Text), n.Author)
+	}
+	for _, h := range j.Take {
+		a.printf("           %s", h)
 	}
 	for _, c := range j.Claims {
 		says := "released as"
