@@ -1,0 +1,179 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/install"
+	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// resolver answers install's questions from the index, as this user trusts it.
+type resolver struct{ *work }
+
+// Resolve implements install.Resolver.
+func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.Spec) (*install.Resolution, error) {
+	res, err := r.home.Index().Resolve(ctx, name, spec.Text, r.view)
+	if r.news != nil && r.news.wanted(spec, err) {
+		if err := r.news.get(ctx, errors.As(err, new(*index.NotFoundError))); err != nil {
+			return nil, err
+		}
+		if err := r.look(ctx); err != nil {
+			return nil, err
+		}
+		res, err = r.home.Index().Resolve(ctx, name, spec.Text, r.view)
+	}
+	if err != nil {
+		return nil, err
+	}
+	found := resolution(res.Release)
+	for _, c := range res.Decision.Claims {
+		if c.Effect == trust.Counts && c.Endorse == "" && c.Module == found.Module && c.Author != found.Signer {
+			other, err := r.home.Index().Release(ctx, c.Record)
+			if err != nil {
+				return nil, err
+			}
+			found.Others = append(found.Others, resolution(other))
+		}
+	}
+	return found, nil
+}
+
+func resolution(r index.Release) *install.Resolution {
+	b := r.Body
+	return &install.Resolution{
+		Name: b.Name, Version: b.Version, Module: b.Module, Record: r.ID, Signer: r.Author,
+		Size: b.Size, Files: b.Files, Manifest: b.Manifest, Pins: b.Pins, Origin: b.Origin,
+	}
+}
+
+// How long a command without a daemon relies on what its home was told last, and
+// how long it waits for peers to tell it more.
+const (
+	newsFresh   = 10 * time.Minute
+	newsWait    = 2 * time.Second
+	missingWait = 10 * time.Second // when it cannot go on without
+)
+
+// news asks peers for records, once for a command, when what the home knows may
+// be out of date.
+type news struct {
+	app     *app
+	home    *node.Home
+	network *joined
+
+	mu    sync.Mutex
+	asked bool // with as much patience as there is
+	tried bool
+	peers int // that answered
+}
+
+// wanted reports whether peers may know better than the index: they cannot when
+// it has exactly the version that is asked for, nor whom the user believes about a
+// name.
+func (n *news) wanted(spec install.Spec, err error) bool {
+	if err == nil {
+		_, err := records.ParseVersion(spec.Text)
+		return err != nil
+	}
+	var untrusted *index.UntrustedError
+	if errors.As(err, &untrusted) {
+		return untrusted.Decision.Rule.Scope != ""
+	}
+	return errors.As(err, new(*index.NotFoundError))
+}
+
+// get asks for news unless that happened lately. That nobody answers is no error.
+func (n *news) get(ctx context.Context, missing bool) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.asked || n.tried && !missing {
+		return nil
+	}
+	n.tried, n.asked = true, n.asked || missing
+	last, err := n.home.Synced()
+	if err != nil {
+		return err
+	}
+	if !missing && time.Since(last) < newsFresh {
+		return nil
+	}
+	network, err := n.network.join(ctx)
+	if err != nil {
+		return err
+	}
+	if _, daemon := network.(*node.Client); daemon && !missing {
+		return nil // it asks by itself
+	}
+	wait := newsWait
+	if missing {
+		wait = missingWait
+	}
+	asking, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	s, err := network.Sync(asking, node.SyncOptions{}, nil)
+	n.peers = s.Peers
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil && asking.Err() == nil:
+		return err
+	case s.Records > 0:
+		n.app.note("%s from %s", newRecords(s), plural(int64(s.Peers), "peer"))
+	case s.Peers == 0 && !last.IsZero():
+		n.app.note("nobody could be asked for news; the last were of %s", last.Format("2006-01-02 15:04"))
+	}
+	return nil
+}
+
+// joined is the network, which a command joins when it first needs it: what is at
+// hand needs none.
+type joined struct {
+	app  *app
+	home *node.Home
+
+	once    sync.Once
+	network node.Network
+	err     error
+}
+
+func (j *joined) join(ctx context.Context) (node.Network, error) {
+	j.once.Do(func() { j.network, j.err = j.app.join(ctx, j.home) })
+	if j.err != nil {
+		return nil, fmt.Errorf("join the network: %w", j.err)
+	}
+	return j.network, nil
+}
+
+func (j *joined) close() {
+	if j.network != nil {
+		j.network.Close()
+	}
+}
+
+// fetcher gets modules from other peers.
+type fetcher struct {
+	*joined
+	bar *progress
+}
+
+// Fetch implements install.Fetcher.
+func (f *fetcher) Fetch(ctx context.Context, name records.Name, want modules.Bounds) error {
+	network, err := f.join(ctx)
+	if err != nil {
+		return err
+	}
+	err = network.Fetch(ctx, node.Want{Root: want.CID, Size: want.Size, Files: want.Files}, func(p node.Progress) { f.bar.fetched(name, p) })
+	var unreachable *node.UnreachableError
+	if errors.As(err, &unreachable) {
+		return hinted(err, "es peers shows who is connected; es connect ADDR meets somebody who has it")
+	}
+	return err
+}
