@@ -10,7 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// TestThreat11ExtraneousDependencies is that of what records name as dependencies beside
+// TestThreat11ExtraneousDependencies (SPEC I20) is that of what records name as dependencies beside
 // those in the module's own package.json no block is fetched: 100 records each with one
 // such dependency of every kind.
 func TestThreat11ExtraneousDependencies(t *testing.T) {
