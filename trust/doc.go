@@ -3,7 +3,9 @@
 //
 // It implements SPEC.md section 9. A Basis holds all that decisions depend on
 // besides claims: the user's trust file, a project's, the user's own keys, facts
-// about keys (delegations and successions) and a moment; its View decides.
+// about keys (delegations and successions) and a moment. Its View makes a Ruling
+// about each name, and that decides. A view may load facts when a ruling asks for
+// them: it says then what it would say if it had been given all of them, or fails.
 // Decisions are pure functions: the order in which records arrived and the peers
 // that sent them are not inputs, and when something was first seen here makes
 // warnings and holds, never another outcome. The package knows no network and no
