@@ -41,7 +41,7 @@ median() {
 	done | awk '{print ($1 + $2) * 1000, $3 * 1000}' | sort -n | sed -n 11p
 }
 printf '\n| whole process, median of 21 | ms of processor time | ms |\n| --- | --- | --- |\n'
-for command in version "why team7-module1" "why team8-module1@1.0.0" "info team9-module1" "search team" "trust list"; do
+for command in version "why team7-module1" "why team8-module1@1.0.0" "info team9-module1" "search team"; do
 	# shellcheck disable=SC2086
 	printf '| `es %s` | %s | %s |\n' "$command" $(median "$es" $command)
 done

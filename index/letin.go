@@ -28,14 +28,13 @@ type Line struct {
 func (x *Index) LetIn(ctx context.Context, view *trust.View, keys []records.Fingerprint) (map[Line]LetIn, error) {
 	names := map[records.Name]bool{}
 	for _, key := range keys {
-		all, err := x.Statements(ctx, key, "release")
+		released, err := x.names(ctx, `SELECT DISTINCT name FROM records JOIN releases ON record = num
+			WHERE records.author = ? AND records.kind = 'release'`, key.Bytes())
 		if err != nil {
-			return nil, err
+			return nil, x.explain("find releases", err)
 		}
-		for _, s := range all {
-			if r, ok := s.Record.Body.(*records.Release); ok {
-				names[r.Name] = true
-			}
+		for _, n := range released {
+			names[n] = true
 		}
 	}
 	lines := map[Line]LetIn{}
