@@ -259,7 +259,7 @@ func (x *Index) HeadBefore(ctx context.Context, author records.Fingerprint) (seq
 	return x.head(ctx, `SELECT id, seq FROM records AS said WHERE author = ?1 AND void = '' AND seq < ?2 AND NOT EXISTS (
 		SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
 		WHERE prev.id = said.id AND later.author = ?1 AND later.void = '' AND later.seq < ?2) ORDER BY seq DESC, id LIMIT ?3`,
-		author.Bytes(), maxSeq, records.MaxPrev)
+		author.Bytes(), int64(maxSeq), records.MaxPrev)
 }
 
 // Gaps returns ids that records of the author name in prev and that are not

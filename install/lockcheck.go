@@ -90,7 +90,7 @@ func (t *packageText) size(p *Package) error {
 	}
 	p.Size, p.Files = *t.Size, *t.Files
 	if p.Size < 0 || p.Size > records.MaxModuleSize {
-		return fmt.Errorf("size must be 0 to %d", records.MaxModuleSize)
+		return fmt.Errorf("size must be 0 to %d", int64(records.MaxModuleSize))
 	}
 	if p.Files < 0 || p.Files > records.MaxFiles {
 		return fmt.Errorf("files must be 0 to %d", records.MaxFiles)

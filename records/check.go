@@ -86,7 +86,7 @@ func checkRelease(path string, r *Release) error {
 		return broken("R21", path+"/files", "is %d, not between 1 and %d", r.Files, MaxFiles)
 	}
 	if r.Size < 0 || r.Size > MaxModuleSize {
-		return broken("R21", path+"/size", "is %d, not between 0 and %d", r.Size, MaxModuleSize)
+		return broken("R21", path+"/size", "is %d, not between 0 and %d", r.Size, int64(MaxModuleSize))
 	}
 	if err := checkManifest(path+"/manifest", &r.Manifest); err != nil {
 		return err

@@ -138,9 +138,9 @@ func checkVersionNumber(s string) error {
 	if len(s) > 1 && s[0] == '0' {
 		return against("R4", "has the number %s with a leading zero", clip(s))
 	}
-	n := 0
+	n := int64(0)
 	for i := 0; i < len(s); i++ {
-		n = n*10 + int(s[i]-'0')
+		n = n*10 + int64(s[i]-'0')
 		if n > maxInt {
 			return against("R4", "has a number above 2^53-1")
 		}

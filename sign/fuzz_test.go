@@ -134,3 +134,23 @@ func BenchmarkParseKeyEd25519(b *testing.B) {
 		}
 	}
 }
+
+// Lengths of four octets do not fit into an int everywhere (GOARCH=386): they must
+// not become negative.
+func TestHugeLengths(t *testing.T) {
+	for _, head := range []string{"\xc2\xff\x80\x00\x00\x00", "\xc2\xff\xff\xff\xff\xff", "\x8a\x80\x00\x00\x00", "\x8a\xff\xff\xff\xff", "\xc2\xff\x7f\xff\xff\xff"} {
+		if p, _, err := nextPacket([]byte(head + "body")); err == nil {
+			t.Errorf("%x is a packet of %d bytes", head, len(p.body))
+		}
+	}
+	for _, area := range []string{"\xff\x80\x00\x00\x00\x02", "\xff\xff\xff\xff\xff\x02", "\xff\x7f\xff\xff\xff\x02"} {
+		if subs, err := subpackets([]byte(area + "body")); err == nil {
+			t.Errorf("%x is %d subpackets", area, len(subs))
+		}
+	}
+	for _, length := range []string{"\x80\x00\x00\x00", "\xff\xff\xff\xff"} {
+		if _, err := parseSignature([]byte("\x06\x00\x1b\x08" + length + "body")); err == nil {
+			t.Errorf("a v6 signature with %x bytes of subpackets", length)
+		}
+	}
+}

@@ -59,7 +59,7 @@ func nextPacket(b []byte) (p packet, rest []byte, err error) {
 		}
 		size, head = n, 1+used
 	}
-	if size > len(b)-head {
+	if size < 0 || size > len(b)-head { // four octets may be more than an int holds
 		return packet{}, nil, errTruncated
 	}
 	p.body = b[head : head+size]
@@ -151,7 +151,7 @@ func subpackets(area []byte) ([]subpacket, error) {
 	var list []subpacket
 	for len(area) > 0 {
 		n, used, ok := subLength(area)
-		if !ok || n == 0 || n > len(area)-used {
+		if !ok || n <= 0 || n > len(area)-used {
 			return nil, errors.New("has a subpacket that is cut off or empty")
 		}
 		s := area[used : used+n]
