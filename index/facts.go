@@ -2,17 +2,12 @@ package index
 
 import (
 	"context"
-	"database/sql"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
-	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
 )
 
@@ -176,43 +171,6 @@ func (x *Index) notices(ctx context.Context, c *claimed) ([]trust.Notice, error)
 		}
 	}
 	return ns, nil
-}
-
-// ends are when the keys of one author ended, by what is known of them now.
-type ends struct {
-	at    map[records.Fingerprint]time.Time
-	alike bool // all at one time, so that it does not matter which of them signed
-}
-
-func (x *Index) ends(ctx context.Context, author records.Fingerprint) (ends, error) {
-	key, err := x.Key(ctx, author)
-	if err != nil || key == nil {
-		return ends{alike: true}, err
-	}
-	e := ends{key.Ends(), true}
-	for _, at := range e.at {
-		e.alike = e.alike && at.Equal(e.at[author])
-	}
-	return e, nil
-}
-
-// ended returns when the key that signed the record ended, or zero.
-func (x *Index) ended(ctx context.Context, e ends, c trust.Claim) (time.Time, error) {
-	if e.alike {
-		return e.at[c.Author], nil
-	}
-	var envelope []byte
-	if err := x.r.QueryRowContext(ctx, "SELECT envelope FROM records WHERE id = ?", c.Record.Bytes()).Scan(&envelope); err != nil {
-		if errors.Is(err, sql.ErrNoRows) {
-			return time.Time{}, nil // another process has removed it since
-		}
-		return time.Time{}, x.explain("find signer", err)
-	}
-	signer, _, err := sign.SignedBy(envelope)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("stored record %s: %w", c.Record, err)
-	}
-	return e.at[signer], nil
 }
 
 // InRange reports whether an npm range holds a version; one that cannot be read

@@ -1,12 +1,16 @@
 package index_test
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
+	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
@@ -193,6 +197,7 @@ func TestResolveHoldsLateBySubkey(t *testing.T) {
 	if early.Verified.SigningKey() == ada.fpr() {
 		t.Fatal("signed by the primary key")
 	}
+	forged := ada.at(1, []cid.Cid{early.Verified.ID()}, release("hello", "1.5.0", "5"))
 	if err := e.Subkeys[0].Revoke(packet.KeySuperseded, "", at(24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -202,13 +207,40 @@ func TestResolveHoldsLateBySubkey(t *testing.T) {
 	ada.now = start.Add(25 * time.Hour)
 	ada.take(e)
 	next := ada.says(release("hello", "1.2.0", "3"))
-	late.Source.At, next.Source.At = start.AddDate(0, 2, 0), start.AddDate(0, 2, 0)
-	add(t, x, early, late, next)
+	for _, it := range []*index.Item{&late, &forged, &next} {
+		it.Source.At = start.AddDate(0, 2, 0)
+	}
 	line := "key " + ada.fpr().String() + " hello\n"
-	for v, want := range map[string]trust.Hold{"1.0.0": trust.NotHeld, "1.1.0": trust.Late, "1.2.0": trust.NotHeld} {
-		d := must[trust.Decision](t)(x.Decide(ctx, "hello", records.Version(v), believe(t, x, line, start.AddDate(0, 3, 0))))
-		if d.State != trust.Trusted || d.Hold != want {
-			t.Errorf("%s is %v and held %v, want %v", v, d.State, d.Hold, want)
+	check := func(when string, want map[string]trust.Hold) {
+		t.Helper()
+		for v, hold := range want {
+			d := must[trust.Decision](t)(x.Decide(ctx, "hello", records.Version(v), believe(t, x, line, start.AddDate(0, 3, 0))))
+			if d.State != trust.Trusted || d.Hold != hold {
+				t.Errorf("%s: %s is %v and held %v, want %v", when, v, d.State, d.Hold, hold)
+			}
 		}
 	}
+	heads := func(when string, want ...cid.Cid) {
+		t.Helper()
+		_, prev, err := x.Head(ctx, ada.fpr())
+		if err != nil || !slices.Equal(prev, want) {
+			t.Errorf("%s: the next record names %v, %v; want %v", when, prev, err, want)
+		}
+	}
+	late.Key, forged.Key = ada.key, ada.key
+	add(t, x, late, forged)
+	both := []cid.Cid{late.Verified.ID(), forged.Verified.ID()}
+	slices.SortFunc(both, func(a, b cid.Cid) int { return bytes.Compare(a.Bytes(), b.Bytes()) })
+	heads("with late records alone", both...)
+	add(t, x, early)
+	check("before the log goes on", map[string]trust.Hold{"1.0.0": trust.NotHeld, "1.1.0": trust.Late, "1.5.0": trust.Late})
+	// The new key has seen 1.1.0 and goes on from there; 1.5.0 it has not seen.
+	add(t, x, next)
+	check("after that", map[string]trust.Hold{"1.0.0": trust.NotHeld, "1.1.0": trust.NotHeld, "1.2.0": trust.NotHeld, "1.5.0": trust.Late})
+	heads("with a live record", next.Verified.ID())
+	if n := ada.at(4, []cid.Cid{forged.Verified.ID()}, release("hello", "1.6.0", "6")); true {
+		n.Source.At = start.AddDate(0, 2, 0)
+		add(t, x, n)
+	}
+	check("when the author vouches for it", map[string]trust.Hold{"1.5.0": trust.NotHeld})
 }

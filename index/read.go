@@ -215,38 +215,32 @@ func (x *Index) Statements(ctx context.Context, author records.Fingerprint, kind
 
 // Head returns seq and prev for the author's next record: prev names the records
 // that no other record of the author names, at most records.MaxPrev, sorted; void
-// records take no part. When there are more, those with the highest seq are
-// named, and the next record names the rest. It is an *ExhaustedError when the
-// author's seq cannot rise any more.
+// records take no part, and late ones only where there are no others. When there
+// are more, those with the highest seq are named, and the next record names the
+// rest. It is an *ExhaustedError when the author's seq cannot rise any more.
 func (x *Index) Head(ctx context.Context, author records.Fingerprint) (seq int64, prev []cid.Cid, err error) {
-	seq, prev, err = x.head(ctx, `SELECT id, seq FROM records
-		WHERE author = ? AND named = 0 AND void = '' ORDER BY seq DESC, id LIMIT ?`, author.Bytes(), records.MaxPrev)
-	if err == nil && seq > maxSeq {
+	heads, err := x.stamped(ctx, author, "AND named = 0 ORDER BY seq DESC, id")
+	if err != nil {
+		return 0, nil, err
+	}
+	if heads, err = x.vouchable(ctx, author, heads); err != nil {
+		return 0, nil, err
+	}
+	seq, prev = next(heads)
+	if seq > maxSeq {
 		return 0, nil, &ExhaustedError{Author: author}
 	}
-	return seq, prev, err
+	return seq, prev, nil
 }
 
-func (x *Index) head(ctx context.Context, query string, args ...any) (seq int64, prev []cid.Cid, err error) {
-	rows, err := x.r.QueryContext(ctx, query, args...)
-	if err != nil {
-		return 0, nil, x.explain("find head", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id link
-		var n int64
-		if err := rows.Scan(&id, &n); err != nil {
-			return 0, nil, x.explain("find head", err)
-		}
-		prev = append(prev, id.Cid)
-		seq = max(seq, n+1)
-	}
-	if err := rows.Err(); err != nil {
-		return 0, nil, x.explain("find head", err)
+// next is the place in the log after the first of the heads.
+func next(heads []stamped) (seq int64, prev []cid.Cid) {
+	for _, h := range heads[:min(len(heads), records.MaxPrev)] {
+		prev = append(prev, h.id.Cid)
+		seq = max(seq, h.seq+1)
 	}
 	slices.SortFunc(prev, func(a, b cid.Cid) int { return bytes.Compare(a.Bytes(), b.Bytes()) })
-	return seq, prev, nil
+	return seq, prev
 }
 
 // maxSeq is the greatest seq of a record (SPEC.md [R16]).
@@ -256,10 +250,17 @@ const maxSeq = 1<<53 - 1
 // is at its end, by a thief's doing, names a successor: as Head would if there were no
 // records with the greatest seq.
 func (x *Index) HeadBefore(ctx context.Context, author records.Fingerprint) (seq int64, prev []cid.Cid, err error) {
-	return x.head(ctx, `SELECT id, seq FROM records AS said WHERE author = ?1 AND void = '' AND seq < ?2 AND NOT EXISTS (
+	heads, err := x.stamped(ctx, author, `AND seq < ?2 AND NOT EXISTS (
 		SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
-		WHERE prev.id = said.id AND later.author = ?1 AND later.void = '' AND later.seq < ?2) ORDER BY seq DESC, id LIMIT ?3`,
-		author.Bytes(), int64(maxSeq), records.MaxPrev)
+		WHERE prev.id = records.id AND later.author = ?1 AND later.void = '' AND later.seq < ?2) ORDER BY seq DESC, id`, int64(maxSeq))
+	if err != nil {
+		return 0, nil, err
+	}
+	if heads, err = x.vouchable(ctx, author, heads); err != nil {
+		return 0, nil, err
+	}
+	seq, prev = next(heads)
+	return seq, prev, nil
 }
 
 // Gaps returns ids that records of the author name in prev and that are not

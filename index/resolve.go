@@ -118,8 +118,10 @@ func (x *Index) addEndorsements(ctx context.Context, c *claimed) error {
 // at: there may be any number of them.
 func (x *Index) addEnds(ctx context.Context, c *claimed) error {
 	all := map[records.Fingerprint]ends{}
+	followed := map[records.Fingerprint]map[string]bool{}
 	for _, claims := range c.claims {
-		for i, claim := range claims {
+		for i := range claims {
+			claim := &claims[i]
 			if !c.Decides(claim.Author) {
 				continue
 			}
@@ -131,9 +133,18 @@ func (x *Index) addEnds(ctx context.Context, c *claimed) error {
 				}
 				all[claim.Author] = of
 			}
-			if claims[i].Ended, err = x.ended(ctx, of, claim); err != nil {
+			if claim.Ended, err = x.ended(ctx, of, claim.Record); err != nil {
 				return err
 			}
+			if !claim.Late() {
+				continue
+			}
+			if followed[claim.Author] == nil {
+				if followed[claim.Author], err = x.followed(ctx, of); err != nil {
+					return err
+				}
+			}
+			claim.Followed = followed[claim.Author][claim.Record.KeyString()]
 		}
 	}
 	return nil

@@ -207,11 +207,15 @@ func lives(ada, card *living) []*living {
 			gpgQuietly(l.t, l.gpg, "--quick-add-key", l.fpr, "ed25519", "sign", "2y")
 		}, 0, [2]string{"unknown", "trusted"}}},
 		// T40: dated before the subkey was replaced, and first seen long after.
-		{ada, life{"backdated-late", withSubkey, func(l *living) {
+		{ada, life{"backdated-replaced", withSubkey, func(l *living) {
 			l.backdate(40 * day)
 			replaced(gpgSuperseded, 30*day)(l)
 			l.author.es("", "key", "use", "gpg:"+l.fpr)
-		}, 0, [2]string{"late", "trusted"}}},
+		}, 0, [2]string{"trusted", "trusted"}}}, // what the new subkey signs follows it
+		{ada, life{"backdated-retired", primary, func(l *living) {
+			l.backdate(40 * day)
+			revokedBy(gpgRetired, 30*day)(l)
+		}, 1, [2]string{"late", ""}}},
 		// The primary key's secret is elsewhere, as with a smartcard.
 		{card, life{"offline-primary", offlinePrimary, func(l *living) {
 			away := l.elsewhere()

@@ -33,6 +33,9 @@ type Claim struct {
 	// Ended is when the key that signed was revoked softly or expired, by what
 	// is known now; zero when it was not.
 	Ended time.Time
+	// Followed is whether a record of the author that is not late itself follows
+	// the claim's in the author's log.
+	Followed bool
 }
 
 // State is the outcome of a decision.
@@ -156,6 +159,7 @@ func compareClaims(a, b Claim) int {
 		compareBool(a.Withdrawn, b.Withdrawn),
 		a.Time.Compare(b.Time),
 		a.Ended.Compare(b.Ended),
+		compareBool(a.Followed, b.Followed),
 	)
 }
 

@@ -82,6 +82,12 @@ func dated(c claim, ended, made time.Duration) claim {
 	return c
 }
 
+// followed says that the author's log goes on from the record.
+func followed(c claim) claim {
+	c.Followed = true
+	return c
+}
+
 func key(n int, rest string) string { return "key " + testKey(n).String() + " " + rest + "\n" }
 
 func decisionVector(file, expect, spec, comment, text string, w *world) vector {
@@ -242,6 +248,7 @@ func holdVectors() []vector {
 		v("late", "T40", "dated before the end of its key and seen long after", key(1, "*"), about("left-pad", backdated(1))),
 		v("late-week", "T40", "seven days after is not long", key(1, "*"), about("left-pad", dated(seen(says(1, "X"), 23*day), 30*day, 60*day))),
 		v("late-in-time", "T40", "seen before the end", key(1, "*"), about("left-pad", dated(seen(says(1, "X"), 40*day), 30*day, 60*day))),
+		v("late-followed", "T40", "the author's log goes on from it", key(1, "*"), about("left-pad", followed(backdated(1)))),
 		v("late-other", "T40", "another key that decides is enough", key(1, "*")+key(2, "*"), about("left-pad", backdated(1), seen(says(2, "X"), day))),
 		v("late-threshold", "T40", "of two voices one is late", key(1, "*")+key(2, "*")+"threshold 2 *\n", about("left-pad", backdated(1), seen(says(2, "X"), 9*day))),
 		v("equivocated-elsewhere", "T42", "a key that equivocated about another version", key(1, "*"),

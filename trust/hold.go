@@ -9,8 +9,8 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// lateAfter is how long after the end of a key what it signed before may come.
-const lateAfter = 7 * 24 * time.Hour
+// LateAfter is how long after the end of a key what it signed before may come.
+const LateAfter = 7 * 24 * time.Hour
 
 // Hold says why a trusted version is not to be used unasked. Ranges and tags pass
 // over a version that is held.
@@ -59,10 +59,10 @@ type Warning struct {
 	Since, Until time.Time
 }
 
-// late reports whether the claim may have been dated back by a key that had
-// ended. What that key dated later does not count at all.
-func (c *Claim) late() bool {
-	return !c.Ended.IsZero() && c.FirstSeen.After(c.Ended.Add(lateAfter))
+// Late reports whether the claim may have been dated back by a key that had
+// ended (SPEC.md [T40]). What that key dated later does not count at all.
+func (c *Claim) Late() bool {
+	return !c.Followed && !c.Ended.IsZero() && c.FirstSeen.After(c.Ended.Add(LateAfter))
 }
 
 // warn finds what a decision is to be shown with, and whether it is to be held.
@@ -97,7 +97,7 @@ func (r *Ruling) hold(d *Decision) {
 		c := &d.Claims[i]
 		switch {
 		case c.Effect != Counts || c.Module != d.Module:
-		case c.late():
+		case c.Late():
 			d.Warnings = append(d.Warnings, Warning{Kind: WarnLate, Key: c.Author, Record: c.Record, Line: c.Line, Project: c.Project, Since: c.Time, Until: c.Ended})
 		default:
 			timely = append(timely, &c.Claim)

@@ -48,6 +48,7 @@ type claim struct {
 	Time      time.Time           `json:"time,omitzero"`
 	FirstSeen time.Time           `json:"firstSeen,omitzero"`
 	Ended     time.Time           `json:"ended,omitzero"`
+	Followed  bool                `json:"followed,omitempty"`
 }
 
 type statement struct {
@@ -114,7 +115,7 @@ func (w world) claims(t *testing.T) []trust.Claim {
 	for _, c := range w.Claims {
 		cs = append(cs, trust.Claim{
 			Author: c.Author, Module: decodeCID(t, c.Module), Record: decodeCID(t, c.Record), Void: c.Void,
-			Endorse: c.Endorse, Withdrawn: c.Withdrawn, Time: c.Time, FirstSeen: c.FirstSeen, Ended: c.Ended,
+			Endorse: c.Endorse, Withdrawn: c.Withdrawn, Time: c.Time, FirstSeen: c.FirstSeen, Ended: c.Ended, Followed: c.Followed,
 		})
 	}
 	return cs
