@@ -102,6 +102,9 @@ A module that another key signs than before is not taken before you accept the k
 				return err
 			}
 			return a.inProject(cmd, o, func(ctx context.Context, w *work) (*install.Result, error) {
+				if err := a.careful(w, nil); err != nil {
+					return nil, err
+				}
 				return w.project.Update(ctx, w.sources, names, w.options)
 			})
 		},

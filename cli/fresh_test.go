@@ -37,8 +37,8 @@ func TestDoctorOnWithheldNews(t *testing.T) {
 	}
 }
 
-// TestAddWarnsOfWithheldNews is that es add says so when the author of what it
-// installs has promised news that are not here.
+// TestAddWarnsOfWithheldNews is that es add and es update say so when the author of
+// what they resolve has promised news that are not here.
 func TestAddWarnsOfWithheldNews(t *testing.T) {
 	const day = 24 * time.Hour
 	d := newDesk(t)
@@ -48,9 +48,11 @@ func TestAddWarnsOfWithheldNews(t *testing.T) {
 	d.es("trust", "add", fpr, "lib", "--label", "ada", "--yes")
 	add := func(what string, want string) {
 		t.Helper()
-		_, stderr, code := d.es("--offline", "add", "lib", "--accept-key", fpr)
-		if code != exitDone || (want == "") == strings.Contains(stderr, "head expired") || !strings.Contains(stderr, want) {
-			t.Errorf("%s: exit code %d, want %q in\n%s", what, code, want, stderr)
+		for _, args := range [][]string{{"add", "lib", "--accept-key", fpr}, {"update"}} {
+			_, stderr, code := d.es(append([]string{"--offline"}, args...)...)
+			if code != exitDone || (want == "") == strings.Contains(stderr, "head expired") || !strings.Contains(stderr, want) {
+				t.Errorf("%s: es %s: exit code %d, want %q in\n%s", what, args[0], code, want, stderr)
+			}
 		}
 	}
 	add("no promise", "")
