@@ -160,10 +160,10 @@ func (c *crowd) run(ctx context.Context, t *testing.T, target peer.AddrInfo, dia
 	all.Wait()
 }
 
-// SPEC N21. Threat 33: a thousand dialers with a hundred streams each, from an
+// SPEC N21: a thousand dialers with a hundred streams each, from an
 // address without a limit of its own, cost bounded memory, and honest peers do not
 // notice.
-func TestHostileCrowd(t *testing.T) {
+func TestThreat33HostileCrowd(t *testing.T) {
 	dialers, streams, long := 60, 20, 5*time.Second
 	if full {
 		dialers, streams, long = 1000, 100, time.Minute

@@ -164,9 +164,9 @@ func sybil(t *testing.T, h host.Host) {
 	})
 }
 
-// SPEC D1, D32. Threat 35: the DHT returns sybils alone, and what the record's sender
+// SPEC D1, D32: the DHT returns sybils alone, and what the record's sender
 // has is had all the same.
-func TestDHTOfSybils(t *testing.T) {
+func TestThreat35DHTOfSybils(t *testing.T) {
 	rounds := 5
 	if full {
 		rounds = 50

@@ -251,10 +251,10 @@ func changed(b []byte) []byte {
 	return b
 }
 
-// SPEC E12, E13 and E14. Threat 32: whatever a peer that is asked does, the session
+// SPEC E12, E13 and E14. Whatever a peer that is asked does, the session
 // ends within 60 s and 16 MiB, nothing wrong is taken, and others are not
 // disturbed.
-func TestHostileAnswers(t *testing.T) {
+func TestThreat32HostileAnswers(t *testing.T) {
 	mine := history(2, 100)
 	lacking := newMemory(record(author(0), 1000), record(author(0), 1001), record(author(1), 1000))
 	var missing []records.Item
@@ -410,9 +410,9 @@ func askForever(r *raw, pause time.Duration, q request) error {
 	}
 }
 
-// SPEC E13 and E14. Threat 32: whatever a peer that asks does, the session ends
+// SPEC E13 and E14. Whatever a peer that asks does, the session ends
 // within 60 s and 16 MiB, and others are served meanwhile.
-func TestHostileAsks(t *testing.T) {
+func TestThreat32HostileAsks(t *testing.T) {
 	if len(hostileAsks) < 15 {
 		t.Fatalf("only %d", len(hostileAsks))
 	}
