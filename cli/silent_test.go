@@ -167,12 +167,14 @@ func TestThreat17Forged(t *testing.T) {
 	day := 24 * time.Hour
 	end := time.Now().Add(-100 * day)
 	d.open(fmt.Sprintf("key %s *\n", ada.Key().Fingerprint()), func(o *office) {
+		// Ada's own records come first: she names none of the thief's.
+		for i := range 10 {
+			made := end.Add(-time.Duration(10-i) * day)
+			o.says(ada, made, made.Add(time.Hour), o.packs(fmt.Sprintf("early-%d", i), "1.0.0", "ada", ""))
+		}
 		for i := range attempts() {
 			made := end.Add(-time.Duration(i+1) * day)
 			o.says(ada, made, time.Now().Add(-time.Duration(i%90)*day), o.packs(fmt.Sprintf("late-%d", i), "1.0.0", "thief", ""))
-			if i < 10 {
-				o.says(ada, made, made.Add(time.Hour), o.packs(fmt.Sprintf("early-%d", i), "1.0.0", "ada", ""))
-			}
 		}
 		revoked, err := ada.Revoke(sign.Retired, "", end)
 		if err != nil {
