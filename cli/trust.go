@@ -181,7 +181,7 @@ func (a *app) trustedKey(ctx context.Context, h *node.Home, which string) (recor
 	}
 	if _, statErr := os.Stat(which); statErr != nil && which != "-" {
 		return f, nil, coded(exitUsage, fmt.Errorf("%q is neither a full fingerprint nor a file", which),
-			"es search NAME shows who signed what, with fingerprints; short key ids are not enough")
+			"es search NAME shows who signed what, with fingerprints (short key ids are not enough); gpg:USERID is a key in gpg's keyring")
 	}
 	b, err := a.readFile(which)
 	if err != nil {
