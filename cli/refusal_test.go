@@ -1,94 +1,36 @@
 package cli
 
 import (
-	"bytes"
-	"path/filepath"
+	"context"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
-	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
-	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
-	"github.com/everythingstays/es/trust"
 )
 
-// A reader has a home that believes one key for everything, and an empty project.
-type reader struct {
-	*testing.T
-	dir string
-	ada *sign.SecretKey
-}
-
-func newReader(t *testing.T, born time.Time) *reader {
-	t.Helper()
-	t.Chdir(t.TempDir())
-	ada, err := sign.NewSecretKey("Ada", "", born)
+// believedAs makes a key that is believed about lib, since 2026 began.
+func (d *desk) believedAs(label string) *sign.SecretKey {
+	d.Helper()
+	k, err := sign.NewSecretKey("Ada", "", day("2026-01-01"))
 	if err != nil {
-		t.Fatal(err)
+		d.Fatal(err)
 	}
-	r := &reader{t, filepath.Join(t.TempDir(), "home"), ada}
-	r.in(func(h *node.Home) error {
-		return trust.Update(h.TrustPath(), func(f *trust.File) error {
-			_, err := f.AddKey(trust.Entry{Fingerprint: ada.Key().Fingerprint(), Scopes: []records.Scope{"lib"}, Label: "ada"})
-			return err
-		})
-	})
-	return r
-}
-
-func (r *reader) in(f func(*node.Home) error) {
-	r.Helper()
-	h, err := node.OpenHome(r.Context(), r.dir)
-	if err != nil {
-		r.Fatal(err)
+	if _, stderr, code := d.es("trust", "add", k.Key().Fingerprint().String(), "lib", "--label", label, "--yes"); code != exitDone {
+		d.Fatal(stderr)
 	}
-	defer h.Close()
-	if err := f(h); err != nil {
-		r.Fatal(err)
-	}
+	return k
 }
 
-// module puts a module into the home and returns the release that describes it.
-func (r *reader) module() *records.Release {
-	r.Helper()
-	var m *modules.Module
-	r.in(func(h *node.Home) error {
-		set, err := modules.Whole(fstest.MapFS{"package.json": {Data: []byte(`{"name": "lib", "version": "1.0.0"}`), Mode: 0o644}})
-		if err != nil {
-			return err
-		}
-		m, err = set.Pack(r.Context(), h.Blocks())
-		return err
-	})
-	return &records.Release{Name: m.Name, Version: m.Version, Module: m.CID, Size: m.Size, Files: m.Files, Manifest: m.Manifest}
-}
-
-// hears stores what Ada signed, as it came at a time.
-func (r *reader) hears(body records.Body, dated, came time.Time) {
-	r.Helper()
-	r.in(func(h *node.Home) error {
-		key := r.ada.Key()
-		v, err := sign.Sign(r.Context(), r.ada, &records.Record{Author: key.Fingerprint(), Time: dated.Unix(), Body: body})
-		if err == nil {
-			_, err = h.Index().Add(r.Context(), v, key, index.Source{Peer: "peer", At: came})
-		}
-		return err
-	})
-}
-
-// es runs a command that must end with this exit code and this on standard error.
-func (r *reader) es(code int, want string, args ...string) {
-	r.Helper()
-	var out, stderr bytes.Buffer
-	a := &app{in: strings.NewReader(""), out: &out, err: &stderr, getenv: func(string) string { return "" }}
-	got := a.run(r.Context(), append([]string{"--home", r.dir, "--offline"}, args...))
-	text := strings.NewReplacer(r.ada.Key().Fingerprint().String(), "$ADA", r.dir, "$HOME").Replace(stderr.String())
-	if got != code || text != want {
-		r.Errorf("es %s: exit code %d, want %d; it says\n%s\nwant\n%s", strings.Join(args, " "), got, code, text, want)
+// refuses runs a command that must end with this exit code and this on standard
+// error, with $ADA for the key.
+func (d *desk) refuses(ada *sign.SecretKey, code int, want string, args ...string) {
+	d.Helper()
+	_, stderr, got := d.es(append([]string{"--offline"}, args...)...)
+	stderr = strings.ReplaceAll(stderr, ada.Key().Fingerprint().String(), "$ADA")
+	if got != code || stderr != want {
+		d.Errorf("es %s: exit code %d, want %d; it says\n%s\nwant\n%s", strings.Join(args, " "), got, code, stderr, want)
 	}
 }
 
@@ -101,16 +43,18 @@ func day(s string) time.Time {
 }
 
 func TestRefusedAsDatedBack(t *testing.T) {
-	r := newReader(t, day("2026-01-01"))
-	r.hears(r.module(), day("2026-02-01"), day("2026-05-01"))
-	r.in(func(h *node.Home) error {
-		retired, err := r.ada.Revoke(sign.Retired, "", day("2026-03-01"))
+	d := newDesk(t)
+	ada := d.believedAs("ada")
+	release := d.packs(`{"name": "lib", "version": "1.0.0"}`)
+	d.in(func(ctx context.Context, h *node.Home) error {
+		(&office{t, h}).says(ada, day("2026-02-01"), day("2026-05-01"), release)
+		retired, err := ada.Revoke(sign.Retired, "", day("2026-03-01"))
 		if err == nil {
-			_, _, err = h.Index().AddKey(r.Context(), retired)
+			_, _, err = h.Index().AddKey(ctx, retired)
 		}
 		return err
 	})
-	r.es(exitTrust, `es: DATED BACK: lib@1.0.0
+	d.refuses(ada, exitTrust, `es: DATED BACK: lib@1.0.0
     module     bafybeidp7mgqbqvpgvzqnlmzvlyo3rkosmjyo3l4l4owvxzrv3t3dn5pvq
     dated      2026-02-01 00:00:00, by $ADA (ada, says Ada, revoked on 2026-03-01)
     key ended  2026-03-01 00:00:00
@@ -128,11 +72,12 @@ es: hint: es trust pin lib@1.0.0 bafybeidp7mgqbqvpgvzqnlmzvlyo3rkosmjyo3l4l4owvx
 }
 
 func TestRefusedForWrongBytes(t *testing.T) {
-	r := newReader(t, day("2026-01-01"))
-	release := r.module()
+	d := newDesk(t)
+	ada := d.believedAs("ada")
+	release := d.packs(`{"name": "lib", "version": "1.0.0"}`)
 	release.Manifest.Description = "not what package.json says"
-	r.hears(release, day("2026-02-01"), day("2026-02-01"))
-	r.es(exitIntegrity, `es: WRONG BYTES: lib
+	d.says(ada, 24*time.Hour, release)
+	d.refuses(ada, exitIntegrity, `es: WRONG BYTES: lib
     because  check module bafybeidp7mgqbqvpgvzqnlmzvlyo3rkosmjyo3l4l4owvxzrv3t3dn5pvq: its manifest's Description is "", the release says "not what package.json says"
     module   bafybeidp7mgqbqvpgvzqnlmzvlyo3rkosmjyo3l4l4owvxzrv3t3dn5pvq
     place    node_modules/lib
