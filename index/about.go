@@ -3,18 +3,34 @@ package index
 import (
 	"context"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
 
 // Claims returns everything that anybody claims that name@version is, and who said
-// what of the name in notices.
+// what of the name in notices. It serves trust.Basis.Changes: what a key that does not
+// decide has taken back is known too.
 func (x *Index) Claims(ctx context.Context, name records.Name, version records.Version, view *trust.View) ([]trust.Claim, []trust.Notice, error) {
 	c, err := x.claimed(ctx, name, view)
 	if err != nil {
 		return nil, nil, err
 	}
-	return c.claims[version], c.notices, nil
+	claims := c.claims[version]
+	withdrawn := map[records.Fingerprint]map[cid.Cid]bool{}
+	for i, claim := range claims {
+		if claim.Endorse == "" || c.Decides(claim.Author) {
+			continue // looked up already
+		}
+		if _, known := withdrawn[claim.Author]; !known {
+			if withdrawn[claim.Author], err = x.Withdrawn(ctx, claim.Author); err != nil {
+				return nil, nil, err
+			}
+		}
+		claims[i].Withdrawn = withdrawn[claim.Author][claim.Record]
+	}
+	return claims, c.notices, nil
 }
 
 // About says what name@version is for the view, and which notices about it count.

@@ -98,6 +98,10 @@ func TestEndorsementsCount(t *testing.T) {
 	if s := state(); s != trust.Untrusted {
 		t.Errorf("one voice taken back: %v", s)
 	}
+	claims, _, err := x.Claims(ctx, "hello", "1.0.0", believe(t, x, "key "+ada.fpr().String()+" hello\n", start))
+	if err != nil || len(claims) != 2 || !slices.ContainsFunc(claims, func(c trust.Claim) bool { return c.Author == bob.fpr() && c.Withdrawn }) {
+		t.Errorf("for who does not believe bob yet: %+v, %v", claims, err)
+	}
 }
 
 // SPEC T41 and T45. What is yanked or new is passed over, and taken when it is asked
