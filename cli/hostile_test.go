@@ -91,10 +91,10 @@ func (w *wall) write(name, text string) {
 // TestThreat15HostileText is that no command prints, with or without --json, what takes
 // over a terminal, turns text around or cannot be seen, whatever comes in where a record
 // cannot refuse it: arguments, paths, the environment, trust files, package.json,
-// es-lock.json, file names and user ids. 2,000 strings with ES_FULL=1, or 50, of which
+// es-lock.json, file names and user ids. 2,000 strings with ES_FULL=1, or 20, of which
 // each goes through some commands, and all through every one.
 func TestThreat15HostileText(t *testing.T) {
-	n := 50
+	n := 20
 	if os.Getenv("ES_FULL") != "" {
 		n = 2000
 	}

@@ -136,11 +136,11 @@ func answers(ctx context.Context, x *index.Index, view *trust.View, names []reco
 }
 
 // TestLoadedFactsOfIndex is that an index answers the same of every name, whether a
-// view reads what it needs or was given all that the index knows of any key: in 40
+// view reads what it needs or was given all that the index knows of any key: in 24
 // trust files over 4 indexes (ES_FULL: 1,000 over 20), some keys revoked, names asked for in
 // random order by three goroutines. When it cannot read it gives no answer.
 func TestLoadedFactsOfIndex(t *testing.T) {
-	indexes, files := 4, 10
+	indexes, files := 4, 6
 	if full {
 		indexes, files = 20, 50
 	}
@@ -226,10 +226,10 @@ func chosen(r index.Resolution, err error) []any {
 }
 
 // TestCrowd is that a name resolves the same when only what deciders say is read, in
-// 32 trust files over 4 indexes (ES_FULL: 1,000 over 20), by all kinds of
+// 16 trust files over 4 indexes (ES_FULL: 1,000 over 20), by all kinds of
 // constraints, refusals included.
 func TestCrowd(t *testing.T) {
-	indexes, files := 4, 8
+	indexes, files := 4, 4
 	if full {
 		indexes, files = 20, 50
 	}

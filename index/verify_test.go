@@ -208,10 +208,10 @@ func replaced(where, column, was, now string) string {
 }
 
 // TestThreat25OneByteAtATime: one byte of one record, key block or row is changed at a
-// time, and each time Verify says so; with all as it was it says nothing. 300 times by
+// time, and each time Verify says so; with all as it was it says nothing. 100 times by
 // default, 5,000 with ES_FULL. (The block store has a test of the same name.)
 func TestThreat25OneByteAtATime(t *testing.T) {
-	times := 300
+	times := 100
 	if full {
 		times = 5000
 	}
