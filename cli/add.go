@@ -165,7 +165,7 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 			return err
 		}
 		w := &work{home: h, project: p}
-		if err := w.look(ctx); err != nil {
+		if err := w.look(); err != nil {
 			return err
 		}
 		bar := a.newProgress()
@@ -204,8 +204,8 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 }
 
 // look reads anew whom the user believes, and what those say of each other.
-func (w *work) look(ctx context.Context) (err error) {
-	w.view, err = w.home.ProjectView(ctx, filepath.Join(w.project.Dir(), trust.ProjectFile), time.Now())
+func (w *work) look() (err error) {
+	w.view, err = w.home.ProjectView(filepath.Join(w.project.Dir(), trust.ProjectFile), time.Now())
 	return err
 }
 

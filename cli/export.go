@@ -90,7 +90,7 @@ func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, 
 	if err != nil {
 		return index.Release{}, err
 	}
-	view, err := h.View(ctx, time.Now())
+	view, err := h.View(time.Now())
 	if err != nil {
 		return index.Release{}, err
 	}

@@ -105,7 +105,7 @@ type noticeJSON struct {
 }
 
 func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, v records.Version) error {
-	view, err := h.View(ctx, time.Now())
+	view, err := h.View(time.Now())
 	if err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func (a *app) warnNear(ctx context.Context, k *acquaintance, names ...records.Na
 // warnNearScopes says which known names look like those that a trust line is about to
 // spell out.
 func (a *app) warnNearScopes(ctx context.Context, h *node.Home, scopes []records.Scope) error {
-	view, err := h.View(ctx, time.Now())
+	view, err := h.View(time.Now())
 	if err != nil {
 		return err
 	}

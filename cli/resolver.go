@@ -25,7 +25,7 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 		if err := r.news.get(ctx, errors.As(err, new(*index.NotFoundError))); err != nil {
 			return nil, err
 		}
-		if err := r.look(ctx); err != nil {
+		if err := r.look(); err != nil {
 			return nil, err
 		}
 		res, err = r.home.Index().Resolve(ctx, name, spec.Text, r.view)

@@ -51,7 +51,7 @@ type hitJSON struct {
 }
 
 func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit int) error {
-	view, err := h.View(ctx, time.Now())
+	view, err := h.View(time.Now())
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (a *app) searchAfresh(ctx context.Context, h *node.Home, query string, limi
 			return nil, err
 		}
 	}
-	view, err := h.View(ctx, time.Now())
+	view, err := h.View(time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func (o *office) add(name string) (map[cid.Cid]bool, error) {
 	if err != nil {
 		o.Fatal(err)
 	}
-	view, err := o.home.View(o.Context(), time.Now())
+	view, err := o.home.View(time.Now())
 	if err != nil {
 		o.Fatal(err)
 	}

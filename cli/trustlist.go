@@ -118,7 +118,7 @@ func readTrusted(ctx context.Context, h *node.Home, path string) (*trusted, erro
 	if err != nil {
 		return nil, err
 	}
-	view, err := h.ProjectView(ctx, path, time.Now())
+	view, err := h.ProjectView(path, time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, v rec
 	if _, err := os.Stat(trust.ProjectFile); err == nil {
 		project = trust.ProjectFile
 	}
-	basis, err := h.Basis(ctx, project, time.Now())
+	basis, err := h.Basis(project, time.Now())
 	if err != nil {
 		return err
 	}

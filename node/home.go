@@ -152,7 +152,7 @@ func sameFile(a, b fs.FileInfo) bool {
 
 // View returns what this user believes at the moment now: the trust file and the
 // own keys.
-func (h *Home) View(ctx context.Context, now time.Time) (*trust.View, error) {
+func (h *Home) View(now time.Time) (*trust.View, error) {
 	f, err := h.Trust()
 	if err != nil {
 		return nil, err
@@ -162,8 +162,8 @@ func (h *Home) View(ctx context.Context, now time.Time) (*trust.View, error) {
 
 // ProjectView is View for a project, whose own trust file is at path: it can let
 // keys in for names that the file shows, and undoes nothing (SPEC.md section 9.2).
-func (h *Home) ProjectView(ctx context.Context, path string, now time.Time) (*trust.View, error) {
-	b, err := h.Basis(ctx, path, now)
+func (h *Home) ProjectView(path string, now time.Time) (*trust.View, error) {
+	b, err := h.Basis(path, now)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func (h *Home) ProjectView(ctx context.Context, path string, now time.Time) (*tr
 
 // Basis is what View is made of, with the project's trust file at path unless path
 // is empty.
-func (h *Home) Basis(ctx context.Context, path string, now time.Time) (trust.Basis, error) {
+func (h *Home) Basis(path string, now time.Time) (trust.Basis, error) {
 	f, err := h.Trust()
 	if err != nil {
 		return trust.Basis{}, err

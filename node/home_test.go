@@ -227,7 +227,7 @@ func TestOwnKeys(t *testing.T) {
 	if b, err := os.ReadFile(h.defaultPath()); string(b) != "gpg:"+elsewhere.Fingerprint().String()+"\n" || err != nil {
 		t.Errorf("default says %q, %v", b, err)
 	}
-	view, err := h.View(ctx, time.Now())
+	view, err := h.View(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestTrustIsReadAgain(t *testing.T) {
 	key := newKey(t, testHome(t)).Key().Fingerprint()
 	decides := func() bool {
 		t.Helper()
-		v, err := h.View(t.Context(), time.Now())
+		v, err := h.View(time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -294,7 +294,7 @@ func TestTrustIsReadAgain(t *testing.T) {
 	if err := os.WriteFile(h.TrustPath(), []byte("key nonsense\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.View(t.Context(), time.Now()); err == nil {
+	if _, err := h.View(time.Now()); err == nil {
 		t.Error("a trust file that cannot be read counts as something")
 	}
 }

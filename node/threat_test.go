@@ -70,7 +70,7 @@ func TestThreat1ForeignKeys(t *testing.T) {
 		t.Fatalf("%d records are stored, want %d", n, foreign)
 	}
 
-	view, err := j.home.View(ctx, *now)
+	view, err := j.home.View(*now)
 	if err != nil {
 		t.Fatal(err)
 	}
