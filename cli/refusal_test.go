@@ -2,6 +2,9 @@ package cli
 
 import (
 	"context"
+	"maps"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,4 +92,26 @@ func TestRefusedForWrongBytes(t *testing.T) {
 es: hint: es info lib shows who signed what
 es: hint: es verify checks what is stored here
 `, "add", "lib", "--yes")
+}
+
+// TestRefusalsAreListed is that README.md has a row for each kind of refusal, and no
+// others.
+func TestRefusalsAreListed(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(readme), "| refused | exit | what happened |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var listed []string
+	for line := range strings.Lines(table) {
+		if kind, ok := strings.CutPrefix(line, "| `"); ok {
+			kind, _, _ = strings.Cut(kind, "`")
+			listed = append(listed, kind)
+		}
+	}
+	slices.Sort(listed)
+	if kinds := slices.Sorted(maps.Keys(meanings)); !slices.Equal(listed, kinds) {
+		t.Errorf("README.md lists %q, es knows %q", listed, kinds)
+	}
 }
