@@ -22,13 +22,16 @@ type resolver struct{ *work }
 func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.Spec) (*install.Resolution, error) {
 	res, err := r.home.Index().Resolve(ctx, name, spec.Text, r.view)
 	if r.news != nil && r.news.wanted(spec, err) {
-		if err := r.news.get(ctx, errors.As(err, new(*index.NotFoundError))); err != nil {
-			return nil, err
+		asked, failed := r.news.get(ctx, errors.As(err, new(*index.NotFoundError)))
+		if failed == nil && asked {
+			failed = r.look()
 		}
-		if err := r.look(); err != nil {
-			return nil, err
+		if failed != nil {
+			return nil, failed
 		}
-		res, err = r.home.Index().Resolve(ctx, name, spec.Text, r.view)
+		if asked {
+			res, err = r.home.Index().Resolve(ctx, name, spec.Text, r.view)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -90,27 +93,28 @@ func (n *news) wanted(spec install.Spec, err error) bool {
 	return errors.As(err, new(*index.NotFoundError))
 }
 
-// get asks for news unless that happened lately. That nobody answers is no error.
-func (n *news) get(ctx context.Context, missing bool) error {
+// get asks for news unless that happened lately, and reports whether it did. That
+// nobody answers is no error.
+func (n *news) get(ctx context.Context, missing bool) (asked bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.asked || n.tried && !missing {
-		return nil
+		return false, nil
 	}
 	n.tried, n.asked = true, n.asked || missing
 	last, err := n.home.Synced()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !missing && time.Since(last) < newsFresh {
-		return nil
+		return false, nil
 	}
 	network, err := n.network.join(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, daemon := network.(*node.Client); daemon && !missing {
-		return nil // it asks by itself
+		return false, nil // it asks by itself
 	}
 	wait := newsWait
 	if missing {
@@ -122,15 +126,15 @@ func (n *news) get(ctx context.Context, missing bool) error {
 	n.peers = s.Peers
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return true, ctx.Err()
 	case err != nil && asking.Err() == nil:
-		return err
+		return false, err
 	case s.Records > 0:
 		n.app.note("%s from %s", newRecords(s), plural(int64(s.Peers), "peer"))
 	case s.Peers == 0 && !last.IsZero():
 		n.app.note("nobody could be asked for news; the last were of %s", last.Format("2006-01-02 15:04"))
 	}
-	return nil
+	return true, nil
 }
 
 // joined is the network, which a command joins when it first needs it: what is at

@@ -126,18 +126,15 @@ func (a *app) warnNearHits(ctx context.Context, h *node.Home, view *trust.View, 
 // searchAfresh asks peers for records before it searches: nothing may be known here
 // because nobody was asked yet.
 func (a *app) searchAfresh(ctx context.Context, h *node.Home, query string, limit int) ([]index.Hit, error) {
-	network := &joined{app: a, home: h}
-	defer network.close()
 	last, err := h.Synced()
-	if err != nil {
+	if err != nil || time.Since(last) < newsFresh { // who was asked a moment ago has said what they know
 		return nil, err
 	}
-	// Who was asked a moment ago has said what they know.
-	if time.Since(last) >= newsFresh {
-		n := &news{app: a, home: h, network: network}
-		if err := n.get(ctx, true); err != nil {
-			return nil, err
-		}
+	network := &joined{app: a, home: h}
+	defer network.close()
+	n := &news{app: a, home: h, network: network}
+	if _, err := n.get(ctx, true); err != nil {
+		return nil, err
 	}
 	view, err := h.View(time.Now())
 	if err != nil {
