@@ -172,20 +172,11 @@ func exitCode(err error) int {
 // typedHints gives the hints that follow from the type of an error alone.
 func typedHints(err error) []string {
 	var (
-		untrusted   *index.UntrustedError
-		conflict    *index.ConflictError
-		held        *index.HeldError
 		equivocated *index.EquivocationError
 		notFound    *index.NotFoundError
 		syntax      *trust.SyntaxError
 	)
 	switch {
-	case errors.As(err, &untrusted):
-		return untrustedHints(untrusted)
-	case errors.As(err, &conflict):
-		return pinHints(conflict.Name, conflict.Version, conflict.Decision)
-	case errors.As(err, &held):
-		return heldHints(held.Decision)
 	case errors.As(err, &equivocated):
 		return []string{fmt.Sprintf("es info %s shows both, and the versions that are not frozen", equivocated.Name)}
 	case errors.As(err, &notFound):
