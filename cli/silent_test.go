@@ -48,7 +48,8 @@ func (d *desk) open(trustFile string, f func(o *office)) {
 	})
 }
 
-// says has the home hear of a record that was made at one time, at another.
+// says has the home hear of a record that was made at one time, at another, or now
+// when that is zero.
 func (o *office) says(k *sign.SecretKey, made, heard time.Time, body records.Body) {
 	o.Helper()
 	ctx, f := o.Context(), k.Key().Fingerprint()
