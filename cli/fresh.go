@@ -10,6 +10,7 @@ import (
 
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
 )
 
 func (a *app) heartbeatCommand() *cobra.Command {
@@ -53,24 +54,14 @@ func staleText(f node.Freshness, now time.Time) string {
 
 // warnStale says of which of the authors news seem to be missing. Asked says who was
 // asked for them.
-func (a *app) warnStale(ctx context.Context, h *node.Home, authors []records.Fingerprint, asked string) error {
-	file, err := h.Trust()
-	if err != nil {
-		return err
-	}
-	labels := map[records.Fingerprint]string{}
-	for _, e := range file.Entries() {
-		if labels[e.Fingerprint] == "" {
-			labels[e.Fingerprint] = e.Label
-		}
-	}
+func (a *app) warnStale(ctx context.Context, h *node.Home, view *trust.View, authors []records.Fingerprint, asked string) error {
 	for _, author := range authors {
 		f, err := h.Fresh(ctx, author)
 		if err != nil {
 			return err
 		}
 		if text := staleText(f, time.Now()); text != "" {
-			who := node.AuthorCheck{KeyCheck: node.KeyCheck{Fingerprint: author}, Label: labels[author]}
+			who := node.AuthorCheck{KeyCheck: node.KeyCheck{Fingerprint: author}, Label: view.Label(author)}
 			a.warn("%s: %s; %s", authorText(who), text, asked)
 		}
 	}

@@ -191,5 +191,5 @@ func (c *careful) Resolve(ctx context.Context, name records.Name, spec install.S
 	if err != nil {
 		return nil, err
 	}
-	return r, c.app.warnStale(ctx, c.known.home, []records.Fingerprint{r.Signer}, asked)
+	return r, c.app.warnStale(ctx, c.known.home, c.known.view, []records.Fingerprint{r.Signer}, asked)
 }

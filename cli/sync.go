@@ -53,7 +53,11 @@ func (a *app) runSync(ctx context.Context, h *node.Home, o node.SyncOptions) err
 	if err != nil {
 		return err
 	}
-	if err := a.warnStale(ctx, h, authors, plural(int64(s.Peers), "peer")+" asked"); err != nil {
+	view, err := h.View(time.Now())
+	if err != nil {
+		return err
+	}
+	if err := a.warnStale(ctx, h, view, authors, plural(int64(s.Peers), "peer")+" asked"); err != nil {
 		return err
 	}
 	if a.json {
