@@ -21,7 +21,7 @@ import (
 // the comments of the tests say.
 var rows = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 45}
 
-const lastRow = 49
+const lastRow = 68
 
 var threatTest = regexp.MustCompile(`^TestThreat([0-9]+)([A-Z]|$)`)
 
