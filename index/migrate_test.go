@@ -104,3 +104,49 @@ func TestMigration(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestThreat63OlderSums opens a store of version 3, whose sums were modulo 2^512:
+// they are made again, and keys, records and elements are kept.
+func TestThreat63OlderSums(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	x := openAt(t, path)
+	a := newAuthor(t, "ann")
+	var items []index.Item
+	for i := range 300 {
+		items = append(items, a.says(release(records.Name(fmt.Sprint("pkg-", i)), "1.0.0", "X")))
+	}
+	add(t, x, items...)
+	want := must[records.Sum](t)(x.Sum(t.Context(), records.Range{}))
+	counts := must[index.Counts](t)(x.Counts(t.Context()))
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{"UPDATE sums SET sum = substr(sum, 1, 72)", "PRAGMA user_version = 3"} {
+		if _, err := db.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	y := openAt(t, path)
+	if got := must[records.Sum](t)(y.Sum(t.Context(), records.Range{})); got != want {
+		t.Error("the sum is another one")
+	}
+	if got := must[index.Counts](t)(y.Counts(t.Context())); got != counts {
+		t.Errorf("counts %+v, want %+v", got, counts)
+	}
+	if key, err := y.Key(t.Context(), a.fpr()); key == nil || err != nil {
+		t.Errorf("the key is gone: %v", err)
+	}
+	if err := y.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := y.Split(t.Context(), records.Range{}, 16); err != nil {
+		t.Error(err)
+	}
+}

@@ -14,7 +14,7 @@ import (
 
 const (
 	applicationID = 0x65734958 // "esIX"
-	schemaVersion = 3
+	schemaVersion = 4
 )
 
 // The tables keys, records, strangers and outbox hold what cannot be had again
@@ -153,7 +153,7 @@ func (x *Index) prepare(ctx context.Context) error {
 }
 
 // migration1 changes the tables of version 1 that version 2 changed, migration2
-// those of version 2.
+// those of version 2. Version 4 changed no table, but what a sum is.
 const (
 	migration1 = `
 ALTER TABLE keys ADD COLUMN charged INTEGER NOT NULL DEFAULT 0;
@@ -177,10 +177,12 @@ func (b *batch) migrate(ctx context.Context, version int64) error {
 	if _, err := b.tx.ExecContext(ctx, tables); err != nil {
 		return err
 	}
+	fill := b.rebuildSums
 	if version < 2 {
-		if err := b.fillSet(ctx); err != nil {
-			return err
-		}
+		fill = b.fillSet
+	}
+	if err := fill(ctx); err != nil || version >= 3 {
+		return err
 	}
 	return b.fillSkeletons(ctx)
 }

@@ -136,7 +136,7 @@ func (c *crowd) run(ctx context.Context, t *testing.T, target peer.AddrInfo, dia
 				return
 			}
 			defer h.Close()
-			protocols := []protocol.ID{"/ipfs/bitswap/1.2.0", "/ipfs/lan/kad/1.0.0", "/ipfs/ping/1.0.0", "/meshsub/1.2.0", "/es/reconcile/1", "/es/transfer/1"}
+			protocols := []protocol.ID{"/ipfs/bitswap/1.2.0", "/ipfs/lan/kad/1.0.0", "/ipfs/ping/1.0.0", "/meshsub/1.2.0", "/es/reconcile/2", "/es/transfer/1"}
 			for ctx.Err() == nil {
 				if h.Connect(ctx, target) == nil {
 					c.dialled.Add(1)

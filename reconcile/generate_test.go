@@ -28,8 +28,8 @@ func str(shared int, rest string) string { return num(shared) + num(len(rest)) +
 func digest(kind string, b byte) string { return kind + repeat(string([]byte{b}), 32) }
 
 var (
-	mark1 = repeat("\xf1", 16)
-	mark2 = repeat("\xf2", 16)
+	mark1 = repeat("\xf1", 32)
+	mark2 = repeat("\xf2", 32)
 
 	rangeAll   = str(0, "") + str(0, "")
 	rangeAlice = str(0, aliceFrom) + str(21, "\x02")
@@ -74,7 +74,8 @@ func cases() []testCase {
 		bad("compare-after-end", "E6", "a range after one that goes to the end", "\x01\x04"+rangeAll+mark1+str(0, "\x04")+str(1, "\x80")+mark1),
 		bad("compare-empty-range", "E6", "a range from a bound to itself", "\x01\x04"+str(0, "\x04")+str(1, "")+mark1),
 		bad("compare-backwards", "E6", "a range that ends before it begins", "\x01\x04"+str(0, "\x06")+str(0, "\x04")+mark1),
-		bad("compare-cut", "E5", "the last fingerprint has 15 bytes", compareAlice[:len(compareAlice)-1]),
+		bad("compare-cut", "E5", "the last fingerprint has 31 bytes", compareAlice[:len(compareAlice)-1]),
+		bad("compare-short-fingerprint", "E3 E6", "a fingerprint of 16 bytes, as in version 1", "\x01\x04"+rangeAlice+mark1[:16]),
 		bad("compare-shares-less", "E5", "a string does not share all that it could", "\x01\x04"+str(0, aliceFrom)+str(20, "\xa1\x02")+mark1),
 		bad("compare-shares-more", "E5", "a string shares more than there is", "\x01\x04"+str(0, aliceFrom)+str(22, "\x02")+mark1),
 		bad("compare-long-number", "E5", "a number in two bytes that fits in one", "\x01\x84\x00"+rangeAlice+mark1),
@@ -102,6 +103,7 @@ func cases() []testCase {
 		answer(countAlice, bad("compared-count-elements", "E7", "elements where only counts were asked for", "\x11\x01\x01"+el(0x11))),
 		answer(compareAlice, bad("compared-one-part", "E7", "a range that is not cut: the asker would ask for ever", "\x11\x02\x01"+mark2+num(100))),
 		answer(compareAlice, bad("compared-many-parts", "E7", "5 parts where at most 4 were asked for", "\x11\x02\x05"+mark1+num(1)+str(21, "\x01")+mark1+num(1)+str(22, "\x10")+mark1+num(1)+str(22, "\x20")+mark1+num(1)+str(22, "\x30")+mark1+num(1))),
+		answer(compareAlice, bad("compared-short-fingerprints", "E3 E7", "two parts with fingerprints of 16 bytes, as in version 1", "\x11\x02\x02"+mark1[:16]+num(40)+str(21, "\x01\x80")+mark2[:16]+num(300))),
 		answer(compareAlice, bad("compared-part-outside", "E7", "a part that begins where the range ends", "\x11\x02\x02"+mark1+num(40)+str(21, "\x02")+mark2+num(40))),
 		answer(compareAlice, bad("compared-part-empty", "E7", "a part that begins where the one before it does", "\x11\x02\x02"+mark1+num(40)+str(21, "")+mark2+num(40))),
 		answer(compareAlice, bad("compared-cut", "E5", "an element without its last byte", ("\x11\x01\x01" + el(0x11))[:37])),

@@ -17,7 +17,7 @@ import (
 )
 
 // Protocol is the id of the protocol. Whoever opens a stream pulls.
-const Protocol protocol.ID = "/es/reconcile/1"
+const Protocol protocol.ID = "/es/reconcile/2"
 
 // Set is the set that is compared with those of peers. It may change at any
 // time, between two calls too.

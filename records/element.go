@@ -2,7 +2,7 @@ package records
 
 import (
 	"crypto/sha256"
-	"crypto/sha512"
+	"crypto/sha3"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
@@ -112,19 +112,26 @@ func AuthorRange(author Fingerprint) Range {
 func ElementRange(e Element) Range { return Range{string(e), string(e) + "\x00"} }
 
 // A Sum is the count and the sum of some elements (SPEC.md [E2]). The zero value
-// is that of none; equal sets have equal sums.
+// is that of none; equal sets have equal sums, and two different sets with one
+// sum cost about 2^127 hashes.
 type Sum struct {
 	Count uint64
-	limbs [8]uint64 // a little-endian number
+	limbs [sumLimbs]uint64 // a little-endian number
 }
 
-// sumSize is the length of an encoded Sum in bytes.
-const sumSize = 8 + 64
+const (
+	sumLimbs = 4096 / 64
+	// sumSize is the length of an encoded Sum in bytes.
+	sumSize = 8 + 8*sumLimbs
+)
 
-func elementLimbs(e Element) (limbs [8]uint64) {
-	h := sha512.Sum512([]byte(e))
+func elementLimbs(e Element) (limbs [sumLimbs]uint64) {
+	var out [8 * sumLimbs]byte
+	h := sha3.NewSHAKE256()
+	_, _ = h.Write([]byte(e)) // neither fails
+	_, _ = h.Read(out[:])
 	for i := range limbs {
-		limbs[i] = binary.LittleEndian.Uint64(h[8*i:])
+		limbs[i] = binary.LittleEndian.Uint64(out[8*i:])
 	}
 	return limbs
 }
@@ -175,12 +182,11 @@ func ParseSum(b []byte) (Sum, error) {
 }
 
 // A RangeFingerprint tells sets of elements apart (SPEC.md [E3]).
-type RangeFingerprint [16]byte
+type RangeFingerprint [sha256.Size]byte
 
 // Fingerprint condenses s for the wire.
 func (s Sum) Fingerprint() RangeFingerprint {
-	h := sha256.Sum256(s.Bytes())
-	return RangeFingerprint(h[:16])
+	return sha256.Sum256(s.Bytes())
 }
 
 // A RangeSum is a range with the sum of its elements.
