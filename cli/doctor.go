@@ -153,8 +153,13 @@ func checkReach(f *findings, s node.Status, answers []node.Answer) {
 	default:
 		f.ok("network", "%s answered; %s", plural(int64(len(answers)), "es node"), daemon)
 	}
+	alone, hint := unreached(s)
 	switch {
 	case !s.Daemon:
+	case len(s.Listen) == 0:
+		f.broken("reach", hint, "%s", alone)
+	case alone != "":
+		f.warn("reach", hint, "%s", alone)
 	case s.Reachability == "private":
 		f.warn("reach", "forward a port to this machine, or leave it: others still reach it through peers", "not reachable from outside; meets peers by %s", meetText(s))
 	default:

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +20,17 @@ type networkOptions struct {
 	dht       string
 	mdns      string
 	bootstrap []string
+
+	// Of es node alone.
+	listen, announce []string
+	seed             string
 }
+
+// Words in place of an address that make a home forget those that it remembers.
+const (
+	listenDefault = "default"
+	noAddress     = "none"
+)
 
 func (o networkOptions) check(cmd *cobra.Command) error {
 	if _, err := node.ParseDHT(o.dht); o.dht != "" && err != nil {
@@ -27,28 +39,50 @@ func (o networkOptions) check(cmd *cobra.Command) error {
 	if o.mdns != "" && o.mdns != "on" && o.mdns != "off" {
 		return usagef(cmd, "--mdns %q is not on or off", o.mdns)
 	}
+	if _, err := node.ParseSeed(o.seed); o.seed != "" && err != nil {
+		return usagef(cmd, "--seed %q is not used, trusted or all", o.seed)
+	}
 	return nil
 }
 
 // remember writes what the flags say into the home.
 func (a *app) remember(h *node.Home, o networkOptions) error {
-	if o.dht == "" && o.mdns == "" && len(o.bootstrap) == 0 {
-		return nil
-	}
 	s, err := h.Settings()
 	if err != nil {
 		return err
 	}
+	if said := o.over(s); !reflect.DeepEqual(s, said) {
+		return h.SaveSettings(said)
+	}
+	return nil
+}
+
+// over returns the settings with what the flags say in place of what they said.
+func (o networkOptions) over(s node.Settings) node.Settings {
 	if o.dht != "" {
 		s.DHT = node.DHT(o.dht)
 	}
 	if o.mdns != "" {
 		s.MDNS = o.mdns
 	}
-	if len(o.bootstrap) > 0 {
-		s.Bootstrap = o.bootstrap
+	if o.seed != "" {
+		s.Seed = node.Seed(o.seed)
 	}
-	return h.SaveSettings(s)
+	s.Bootstrap = addresses(s.Bootstrap, o.bootstrap, noAddress)
+	s.Listen = addresses(s.Listen, o.listen, listenDefault)
+	s.Announce = addresses(s.Announce, o.announce, noAddress)
+	return s
+}
+
+// addresses are those of a flag if it was given, and none when it says forget.
+func addresses(remembered, given []string, forget string) []string {
+	switch {
+	case len(given) == 0:
+		return remembered
+	case slices.Equal(given, []string{forget}):
+		return nil
+	}
+	return given
 }
 
 // goPrivate makes the home part of the private network whose key is in the file.
@@ -109,12 +143,7 @@ func (a *app) nodeConfig(h *node.Home, o networkOptions) (node.Config, error) {
 	default:
 		return node.Config{}, fmt.Errorf("ES_MDNS: mdns %q: it must be on or off", v)
 	}
-	if o.dht != "" {
-		s.DHT = node.DHT(o.dht)
-	}
-	if o.mdns != "" {
-		s.MDNS = o.mdns
-	}
+	s = o.over(s)
 	if s.DHT == "" {
 		if s.DHT, err = usualDHT(h, s); err != nil {
 			return node.Config{}, err

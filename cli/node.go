@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -12,8 +15,6 @@ import (
 )
 
 type nodeOptions struct {
-	listen  []string
-	seed    string
 	private string
 	network networkOptions
 }
@@ -26,24 +27,22 @@ func (a *app) nodeCommand() *cobra.Command {
 		Long: `Runs a node: it receives and passes on records, serves the modules that are here,
 and does the network's part of other es commands in this home.
 
-It prints "listening ADDR/p2p/PEER" for each address, and then "ready". Peers are
-found by themselves: on the local network by mDNS, elsewhere through the public
-DHT of IPFS, and again wherever they were met before. To meet somebody at once,
-give one of these addresses to them for es connect.
+It listens on port 4011, TCP and UDP, of all addresses of this machine, or on a
+port that the system chooses when that one is taken, which it says. It prints
+"listening ADDR/p2p/PEER" for each address, those first that most can reach, and
+then "ready". Peers are found by themselves: on the local network by mDNS, elsewhere
+through the public DHT of IPFS, and again wherever they were met before. To meet
+somebody at once, give one of these addresses to them for es connect. Where a router
+or a container forwards a port to this machine, --announce tells others of it.
 
 A network of one's own is made of nodes that know each other: with --dht own and
 --bootstrap ADDR they ask nobody else. With --private KEYFILE they let in only
 those who have the same key; --private new makes one.
 
---dht, --mdns, --bootstrap and --private are remembered in this home, for all
-other commands too.`,
+All flags are remembered in this home, those that say how peers are found for all
+other commands too. --listen default, --announce none and --bootstrap none forget.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch node.Seed(o.seed) {
-			case node.SeedUsed, node.SeedTrusted, node.SeedAll:
-			default:
-				return usagef(cmd, "--seed %q is not used, trusted or all", o.seed)
-			}
 			if err := o.network.check(cmd); err != nil {
 				return err
 			}
@@ -54,12 +53,13 @@ other commands too.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&o.listen, "listen", nil, "multiaddr to listen on; may be repeated (default: TCP and QUIC on port 4011, or on a free one)")
-	f.StringArrayVar(&o.network.bootstrap, "bootstrap", nil, "multiaddr of a peer to meet first; may be repeated")
+	f.StringArrayVar(&o.network.listen, "listen", nil, "multiaddr to listen on, or default; may be repeated (default: TCP and QUIC on port 4011 of all addresses, or on a free port)")
+	f.StringArrayVar(&o.network.announce, "announce", nil, "multiaddr where others reach this node, as behind a router that forwards a port, or none; may be repeated")
+	f.StringArrayVar(&o.network.bootstrap, "bootstrap", nil, "multiaddr of a peer to meet first, or none; may be repeated")
 	f.StringVar(&o.network.dht, "dht", "", "which DHT to find peers and modules in: public, own (that of the bootstrap peers) or off (default public)")
 	f.StringVar(&o.network.mdns, "mdns", "", "whether to find peers on the local network: on or off (default on)")
 	f.StringVar(&o.private, "private", "", "file with the key of a private network, or new to make one")
-	f.StringVar(&o.seed, "seed", string(node.SeedUsed), "which modules to fetch for serving them: used, trusted or all")
+	f.StringVar(&o.network.seed, "seed", "", "which modules to fetch for serving them: used, trusted or all (default used)")
 	return cmd
 }
 
@@ -67,14 +67,16 @@ func (a *app) runNode(ctx context.Context, h *node.Home, o nodeOptions) error {
 	if err := a.goPrivate(h, o.private); err != nil {
 		return err
 	}
-	if err := a.remember(h, o.network); err != nil {
-		return err
-	}
 	cfg, err := a.nodeConfig(h, o.network)
 	if err != nil {
 		return err
 	}
-	cfg.Listen, cfg.Seed = o.listen, node.Seed(o.seed)
+	s, err := h.Settings()
+	if err != nil {
+		return err
+	}
+	s = o.network.over(s)
+	cfg.Listen, cfg.Announce, cfg.Seed = s.Listen, s.Announce, s.Seed
 	n, err := node.New(ctx, h, cfg)
 	if err != nil {
 		return err
@@ -86,7 +88,11 @@ func (a *app) runNode(ctx context.Context, h *node.Home, o nodeOptions) error {
 		case <-ctx.Done():
 			return nil
 		case <-n.Ready():
-			return a.printReady(ctx, n)
+			// What a node could not start with is not remembered.
+			if err := a.remember(h, o.network); err != nil {
+				return err
+			}
+			return a.printReady(ctx, n, len(cfg.Listen) == 0)
 		}
 	})
 	err = group.Wait()
@@ -94,10 +100,14 @@ func (a *app) runNode(ctx context.Context, h *node.Home, o nodeOptions) error {
 	if errors.As(err, &locked) {
 		return hinted(err, "stop that one first, or use another --home")
 	}
+	if errors.As(err, new(*node.ListenError)) && len(o.network.listen) == 0 {
+		return hinted(err, "the home remembers where to listen; es node --listen default forgets it")
+	}
 	return err
 }
 
-func (a *app) printReady(ctx context.Context, n *node.Node) error {
+// printReady says where the node is, and what of that its user might not expect.
+func (a *app) printReady(ctx context.Context, n *node.Node, usual bool) error {
 	s, err := n.Status(ctx)
 	if err != nil {
 		return err
@@ -105,8 +115,39 @@ func (a *app) printReady(ctx context.Context, n *node.Node) error {
 	for _, addr := range s.Addrs {
 		a.printf("listening %s", addr)
 	}
+	if moved := elsewhere(s.Listen); usual && len(moved) > 0 {
+		a.note("port %d is taken: it listens on %s, and the next time elsewhere; --listen chooses where", node.DefaultPort, strings.Join(moved, " and "))
+	}
+	if text, hint := unreached(s); text != "" {
+		a.note("%s", text)
+		a.hint("%s", hint)
+	}
 	a.printf("ready")
 	return nil
+}
+
+// elsewhere are the addresses with another port than the usual one.
+func elsewhere(listen []string) []string {
+	return slices.DeleteFunc(slices.Clone(listen), func(addr string) bool {
+		return slices.Contains(strings.Split(addr, "/"), strconv.Itoa(node.DefaultPort))
+	})
+}
+
+// unreached says of a daemon that others cannot dial why, and what to do; "" of
+// any other.
+func unreached(s node.Status) (text, hint string) {
+	onlyLoopback := len(s.Listen) > 0 && !slices.ContainsFunc(s.Listen, func(addr string) bool {
+		return !strings.HasPrefix(addr, "/ip4/127.") && !strings.HasPrefix(addr, "/ip6/::1/")
+	})
+	switch audience := s.Audience(); {
+	case !s.Daemon || audience > node.AudienceMachine || s.Reachability == "private": // which says more
+		return "", ""
+	case len(s.Listen) == 0:
+		return "nobody can reach this node: it listens nowhere", "es node --listen default"
+	case onlyLoopback:
+		return "nobody outside this machine can reach this node: it listens on loopback alone", "es node --listen default"
+	}
+	return "nobody outside this machine can reach this node: the machine has no other address", "connect this machine to a network"
 }
 
 // logger writes what a node has to say: warnings, and with --verbose more.

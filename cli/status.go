@@ -38,6 +38,10 @@ func (a *app) runStatus(ctx context.Context, n node.Network) error {
 	for _, addr := range s.Addrs {
 		a.printf("address   %s", safe(addr))
 	}
+	if text, hint := unreached(s); text != "" {
+		a.printf("address   %s", text)
+		a.printf("          -> %s", hint)
+	}
 	a.printf("peers     %d connected", s.Peers)
 	a.printf("reach     %s from outside; meets peers by %s", s.Reachability, meetText(s))
 	a.printf("index     %s by %s, %s", plural(s.Records, "record"), plural(s.Authors, "author"), plural(s.Releases, "release"))

@@ -23,6 +23,7 @@ type user struct {
 	dht     string // what ES_DHT says to all but es node with flags; "" for off
 	netns   string // network namespace, "" for that of the test
 	mdns    string // like dht
+	usual   bool   // the environment says neither
 }
 
 func newUser(t testing.TB) *user {
@@ -47,7 +48,10 @@ func newAuthor(t testing.TB, name string) (*user, string) {
 }
 
 func (u *user) env() []string {
-	env := []string{"HOME=" + filepath.Dir(u.home), "ES_HOME=" + u.home, "ES_DHT=" + cmp.Or(u.dht, "off"), "ES_MDNS=" + cmp.Or(u.mdns, "off")}
+	env := []string{"HOME=" + filepath.Dir(u.home), "ES_HOME=" + u.home}
+	if !u.usual {
+		env = append(env, "ES_DHT="+cmp.Or(u.dht, "off"), "ES_MDNS="+cmp.Or(u.mdns, "off"))
+	}
 	if u.gnupg != "" {
 		env = append(env, "GNUPGHOME="+u.gnupg)
 	}

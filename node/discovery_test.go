@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -28,15 +29,16 @@ func TestSettings(t *testing.T) {
 		t.Errorf("a new home has settings %+v: %v", s, err)
 	}
 	addr := "/ip4/192.0.2.7/tcp/4011/p2p/12D3KooWGBdiGG3AAtRB3M1usj6zCpivF29n7t4wZZkLwRvbaKsv"
-	want := Settings{DHT: DHTOwn, MDNS: "off", Bootstrap: []string{addr, addr}}
+	want := Settings{DHT: DHTOwn, MDNS: "off", Bootstrap: []string{addr, addr}, Listen: []string{loopback, "/ip6/::/udp/4011/quic-v1"},
+		Announce: []string{"/ip4/5.1.0.9/tcp/4011"}, Seed: SeedAll}
 	if err := h.SaveSettings(want); err != nil {
 		t.Fatal(err)
 	}
 	got, err := h.Settings()
-	if err != nil || got.DHT != want.DHT || got.MDNS != want.MDNS || len(got.Bootstrap) != 2 || got.Bootstrap[0] != addr {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("read %+v: %v", got, err)
 	}
-	for _, text := range []string{"dht", "dht on", "dht  PUBLIC", "mdns yes", "mdns", "bootstrap /ip4/192.0.2.7/tcp/4011", "relay on", "dht off\nnonsense",
+	for _, text := range []string{"dht", "dht on", "dht  PUBLIC", "mdns yes", "mdns", "bootstrap /ip4/192.0.2.7/tcp/4011", "relay on", "listen", "listen /p2p-circuit", "announce /ip4/0.0.0.0/tcp/4011", "seed some", "dht off\nnonsense",
 		strings.Repeat("# ", maxSettings)} {
 		if s, err := parseSettings([]byte(text)); err == nil {
 			t.Errorf("%.30q is read as %+v", text, s)

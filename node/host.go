@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ipfs/boxo/bitswap/network/bsnet"
@@ -67,7 +65,9 @@ type hostConfig struct {
 	// node wants to be reached from outside: it learns whether it can be, has the
 	// router forward its port, and makes holes.
 	relays func(ctx context.Context, n int) <-chan peer.AddrInfo
-	more   []libp2p.Option // last, for simulations
+	// announcing, if not nil, says which addresses others are told of.
+	announcing func([]ma.Multiaddr) []ma.Multiaddr
+	more       []libp2p.Option // last, for simulations
 }
 
 // newHost makes the libp2p host. It listens nowhere yet.
@@ -109,6 +109,9 @@ func newHost(c hostConfig) (host.Host, error) {
 			libp2p.NATPortMap(),
 		)
 	}
+	if c.announcing != nil {
+		options = append(options, libp2p.AddrsFactory(c.announcing))
+	}
 	h, err := libp2p.New(append(options, c.more...)...)
 	if err != nil {
 		// The host owns both once it exists, and not before.
@@ -122,6 +125,9 @@ func (l *live) hostConfig(key crypto.PrivKey) hostConfig {
 	c := hostConfig{key: key, version: l.node.cfg.Version, swarmKey: l.node.swarmKey, gate: l.gate, more: l.node.hostOptions}
 	if !l.node.cfg.Ephemeral && l.find.table != nil && l.node.listensOutside() {
 		c.relays = l.find.relays
+	}
+	if len(l.node.announced) > 0 {
+		c.announcing = l.node.announcing
 	}
 	return c
 }
@@ -163,82 +169,6 @@ func newResources() (network.ResourceManager, error) {
 		return nil, fmt.Errorf("make resource manager: %w", err)
 	}
 	return resources, nil
-}
-
-// listener is what a swarm offers beside network.Network.
-type listener interface {
-	AddListenAddr(ma.Multiaddr) error
-}
-
-// listen makes h listen on all of addrs, or fails.
-func listen(h host.Host, addrs []ma.Multiaddr) error {
-	swarm, ok := h.Network().(listener)
-	if !ok {
-		return errors.New("listen: the host cannot")
-	}
-	for _, a := range addrs {
-		// libp2p shares TCP ports, with other processes too: each would get
-		// some of the other's connections.
-		if err := tryPort(a); err != nil {
-			return fmt.Errorf("listen on %s: %w", a, err)
-		}
-		if err := swarm.AddListenAddr(a); err != nil {
-			return fmt.Errorf("listen on %s: %w", a, err)
-		}
-	}
-	return nil
-}
-
-// tryPort fails when the port of a is taken.
-func tryPort(a ma.Multiaddr) error {
-	network, addr, err := manet.DialArgs(a)
-	if err != nil {
-		// quic-v1 and what else follows the port.
-		first, _ := ma.SplitFunc(a, func(c ma.Component) bool {
-			return c.Protocol().Code != ma.P_IP4 && c.Protocol().Code != ma.P_IP6 && c.Protocol().Code != ma.P_TCP && c.Protocol().Code != ma.P_UDP
-		})
-		if network, addr, err = manet.DialArgs(first); err != nil {
-			return err
-		}
-	}
-	switch network {
-	case "tcp", "tcp4", "tcp6":
-		l, err := net.Listen(network, addr)
-		if err != nil {
-			return err
-		}
-		return l.Close()
-	case "udp", "udp4", "udp6":
-		l, err := net.ListenPacket(network, addr)
-		if err != nil {
-			return err
-		}
-		return l.Close()
-	}
-	return nil
-}
-
-// listenDefault listens on port by TCP and QUIC, and on a port that the system
-// chooses where that one is taken. A family of addresses that the machine does
-// not have is passed over, and in a private network QUIC, which cannot have one.
-func listenDefault(h host.Host, port int, private bool) error {
-	var errs []error
-	for _, format := range []string{"/ip4/0.0.0.0/tcp/%d", "/ip4/0.0.0.0/udp/%d/quic-v1", "/ip6/::/tcp/%d", "/ip6/::/udp/%d/quic-v1"} {
-		if private && strings.Contains(format, "quic") {
-			continue
-		}
-		err := listen(h, []ma.Multiaddr{ma.StringCast(fmt.Sprintf(format, port))})
-		if err != nil {
-			err = listen(h, []ma.Multiaddr{ma.StringCast(fmt.Sprintf(format, 0))})
-		}
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if len(h.Network().ListenAddresses()) == 0 {
-		return errors.Join(errs...)
-	}
-	return nil
 }
 
 // identity returns the key of a node that stays, and makes it the first time.
@@ -291,29 +221,6 @@ func parseAddr(s string) (*peer.AddrInfo, error) {
 		return nil, fmt.Errorf("peer address %q: it has a peer and no address", s)
 	}
 	return info, nil
-}
-
-func parseListen(s string) (ma.Multiaddr, error) {
-	a, err := ma.NewMultiaddr(s)
-	if err == nil {
-		_, err = a.ValueForProtocol(ma.P_TCP)
-		if err != nil {
-			_, err = a.ValueForProtocol(ma.P_QUIC_V1)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listen address %q: it must look like /ip4/0.0.0.0/tcp/%d or /ip4/0.0.0.0/udp/%d/quic-v1", s, DefaultPort, DefaultPort)
-	}
-	return a, nil
-}
-
-// fullAddrs are the addresses of h that others may dial, each with its peer id.
-func fullAddrs(h host.Host) []string {
-	out := []string{}
-	for _, a := range h.Addrs() {
-		out = append(out, a.String()+"/p2p/"+h.ID().String())
-	}
-	return out
 }
 
 // connected returns the peers that h has a direct connection to.

@@ -137,16 +137,6 @@ func (n *Node) start() (_ *live, err error) {
 	return l, nil
 }
 
-func (n *Node) listenOn(h host.Host) error {
-	if len(n.listen) == 0 {
-		if n.cfg.Ephemeral || len(h.Network().ListenAddresses()) > 0 {
-			return nil
-		}
-		return listenDefault(h, DefaultPort, n.swarmKey != nil)
-	}
-	return listen(h, n.listen)
-}
-
 // quiet keeps libraries from writing to standard error: what goes wrong with a
 // peer is their business, and what matters comes back as an error.
 var quiet = sync.OnceFunc(func() {
@@ -337,6 +327,7 @@ func (l *live) status(ctx context.Context) (Status, error) {
 	return Status{
 		Peer:     l.host.ID().String(),
 		Addrs:    fullAddrs(l.host),
+		Listen:   texts(listening(l.host)),
 		Peers:    len(connected(l.host)),
 		Authors:  c.Authors,
 		Records:  c.Records,

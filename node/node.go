@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,15 @@ const (
 	SeedAll     Seed = "all"     // those of every release it sees
 )
 
+// ParseSeed reads a Seed as it stands in flags and settings.
+func ParseSeed(s string) (Seed, error) {
+	switch seed := Seed(s); seed {
+	case SeedUsed, SeedTrusted, SeedAll:
+		return seed, nil
+	}
+	return "", fmt.Errorf("seed %q: it must be used, trusted or all", s)
+}
+
 // DefaultPort is the TCP and UDP port that a node listens on when it is free.
 const DefaultPort = 4011
 
@@ -34,6 +44,7 @@ const DefaultPort = 4011
 // DefaultPort, or on a port that the system chooses when that is taken.
 type Config struct {
 	Listen    []string // multiaddrs; none for the default; a busy one is an error
+	Announce  []string // multiaddrs told to others beside those that the node knows of
 	Bootstrap []string // multiaddrs ending in /p2p/PEER, dialled beside the remembered peers
 	DHT       DHT      // "" means DHTOff; in a private network it cannot be DHTPublic
 	MDNS      bool     // find peers on the LAN, and be found there
@@ -55,6 +66,7 @@ type Node struct {
 	home      *Home
 	cfg       Config
 	listen    []ma.Multiaddr
+	announced []ma.Multiaddr
 	bootstrap []peer.AddrInfo
 	patience  patience
 	idle      time.Duration // of streams from peers
@@ -122,12 +134,18 @@ func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
 		}
 		n.bootstrap = append(n.bootstrap, *info)
 	}
-	switch cfg.Seed {
-	case "":
+	for _, s := range cfg.Announce {
+		a, err := parseAnnounce(s)
+		if err != nil {
+			return nil, err
+		}
+		n.announced = append(n.announced, a)
+	}
+	if cfg.Seed == "" {
 		cfg.Seed = SeedUsed
-	case SeedUsed, SeedTrusted, SeedAll:
-	default:
-		return nil, fmt.Errorf("seed %q: it must be used, trusted or all", cfg.Seed)
+	}
+	if _, err := ParseSeed(string(cfg.Seed)); err != nil {
+		return nil, err
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -156,9 +174,9 @@ func (n *Node) network(cfg *Config) (err error) {
 	if cfg.DHT == DHTPublic {
 		return errors.New("a private network cannot use the public DHT: it must be own or off")
 	}
-	for _, s := range cfg.Listen {
+	for _, s := range append(slices.Clone(cfg.Listen), cfg.Announce...) {
 		if strings.Contains(s, "/quic") {
-			return fmt.Errorf("listen address %q: a private network has no QUIC", s)
+			return fmt.Errorf("address %q: a private network has no QUIC", s)
 		}
 	}
 	return nil

@@ -30,12 +30,18 @@ func ParseDHT(s string) (DHT, error) {
 	return "", fmt.Errorf("dht %q: it must be public, own or off", s)
 }
 
-// Settings say how the nodes of a home, those for one command too, find others.
+// Settings say how the nodes of a home, those for one command too, find others, and
+// where its daemon is found.
 // They are the home's file "network" (SPEC.md [N9]).
 type Settings struct {
 	DHT       DHT      // "" when nothing is said
 	MDNS      string   // "on", "off", or "" when nothing is said
 	Bootstrap []string // multiaddrs ending in /p2p/PEER
+
+	// Of the daemon alone.
+	Listen   []string // multiaddrs; none for the default
+	Announce []string // multiaddrs told to others beside those that the node knows of
+	Seed     Seed     // "" when nothing is said
 }
 
 const maxSettings = 64 << 10
@@ -91,8 +97,20 @@ func (s *Settings) set(word, value string) (err error) {
 			return err
 		}
 		s.Bootstrap = append(s.Bootstrap, value)
+	case "listen":
+		if _, err := parseListen(value); err != nil {
+			return err
+		}
+		s.Listen = append(s.Listen, value)
+	case "announce":
+		if _, err := parseAnnounce(value); err != nil {
+			return err
+		}
+		s.Announce = append(s.Announce, value)
+	case "seed":
+		s.Seed, err = ParseSeed(value)
 	default:
-		return fmt.Errorf("%q is none of dht, mdns and bootstrap", word)
+		return fmt.Errorf("%q is none of dht, mdns, bootstrap, listen, announce and seed", word)
 	}
 	return err
 }
@@ -100,7 +118,7 @@ func (s *Settings) set(word, value string) (err error) {
 // SaveSettings replaces the home's settings.
 func (h *Home) SaveSettings(s Settings) error {
 	var b bytes.Buffer
-	b.WriteString("# How the nodes of this home find others. es node writes it when it is told otherwise.\n")
+	b.WriteString("# How the nodes of this home find others, and are found. es node writes it when it is told otherwise.\n")
 	if s.DHT != "" {
 		fmt.Fprintf(&b, "dht %s\n", s.DHT)
 	}
@@ -109,6 +127,15 @@ func (h *Home) SaveSettings(s Settings) error {
 	}
 	for _, a := range s.Bootstrap {
 		fmt.Fprintf(&b, "bootstrap %s\n", a)
+	}
+	for _, a := range s.Listen {
+		fmt.Fprintf(&b, "listen %s\n", a)
+	}
+	for _, a := range s.Announce {
+		fmt.Fprintf(&b, "announce %s\n", a)
+	}
+	if s.Seed != "" {
+		fmt.Fprintf(&b, "seed %s\n", s.Seed)
 	}
 	if _, err := parseSettings(b.Bytes()); err != nil {
 		return fmt.Errorf("save network settings: %w", err)
