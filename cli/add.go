@@ -30,24 +30,28 @@ holds the CIDs, records and signers. No script runs.
 NAME@CID takes any UnixFS directory, whoever made it, such as one from ipfs add -r.`,
 		Args: arguments(1, -1, "at least one name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			requests := make([]install.Request, len(args))
-			for i, s := range args {
-				r, err := install.ParseRequest(s)
-				if err != nil {
-					return usagef(cmd, "%v", err)
-				}
-				requests[i] = r
-			}
-			return a.inProject(cmd, o, func(ctx context.Context, w *work) (*install.Result, error) {
-				if err := a.careful(w, requests); err != nil {
-					return nil, err
-				}
-				return w.project.Add(ctx, w.sources, requests, w.options)
-			})
+			return a.runAdd(cmd, o, args)
 		},
 	}
 	o.flags(cmd)
 	return cmd
+}
+
+func (a *app) runAdd(cmd *cobra.Command, o installOptions, args []string) error {
+	requests := make([]install.Request, len(args))
+	for i, s := range args {
+		r, err := install.ParseRequest(s)
+		if err != nil {
+			return usagef(cmd, "%v", err)
+		}
+		requests[i] = r
+	}
+	return a.inProject(cmd, o, func(ctx context.Context, w *work) (*install.Result, error) {
+		if err := a.careful(w, requests); err != nil {
+			return nil, err
+		}
+		return w.project.Add(ctx, w.sources, requests, w.options)
+	})
 }
 
 type installOptions struct {
@@ -68,13 +72,22 @@ func (o *installOptions) flags(cmd *cobra.Command) {
 func (a *app) installCommand() *cobra.Command {
 	var o installOptions
 	cmd := &cobra.Command{
-		Use:   "install",
-		Short: "install what package.json and es-lock.json ask for",
+		Use:     "install [NAME...]",
+		Aliases: []string{"i"},
+		Short:   "install what package.json and es-lock.json ask for",
 		Long: `Makes node_modules agree with es-lock.json. With --frozen that is all: CIDs
 decide, no key and no trust is asked, nothing is written but node_modules, and a
-lockfile that does not fit package.json is an error.`,
-		Args: noArguments,
+lockfile that does not fit package.json is an error.
+
+With names it does what es add does.`,
+		Args: arguments(0, -1, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 && o.frozen {
+				return usagef(cmd, "--frozen takes no names: it installs what es-lock.json has, and adds nothing")
+			}
+			if len(args) > 0 {
+				return a.runAdd(cmd, o, args)
+			}
 			return a.inProject(cmd, o, func(ctx context.Context, w *work) (*install.Result, error) {
 				return w.project.Install(ctx, w.sources, w.options)
 			})
@@ -88,8 +101,9 @@ lockfile that does not fit package.json is an error.`,
 func (a *app) updateCommand() *cobra.Command {
 	var o installOptions
 	cmd := &cobra.Command{
-		Use:   "update [NAME...]",
-		Short: "take the newest versions that package.json allows",
+		Use:     "update [NAME...]",
+		Aliases: []string{"up", "upgrade"},
+		Short:   "take the newest versions that package.json allows",
 		Long: `Resolves the names again wherever they stand in node_modules, without names
 everything, and installs the newest versions that package.json and the packages
 that need them allow. es-lock.json keeps the rest, and package.json stays as it is.
@@ -116,7 +130,7 @@ A module that another key signs than before is not taken before you accept the k
 func (a *app) removeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "remove NAME...",
-		Aliases: []string{"rm"},
+		Aliases: []string{"rm", "uninstall", "un", "r"},
 		Short:   "remove modules from package.json and node_modules",
 		Args:    arguments(1, -1, "at least one name"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -67,12 +68,22 @@ type app struct {
 
 func (a *app) run(ctx context.Context, args []string) int {
 	a.args = args
+	a.out = &output{to: a.out}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	if err := root.ExecuteContext(ctx); err != nil {
+	root.InitDefaultCompletionCmd(args...)
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args = noArguments
+		completion.RunE = func(cmd *cobra.Command, args []string) error { return cmd.Help() }
+	}
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = a.printed()
+	}
+	if err != nil {
 		return a.fail(ctx, err)
 	}
 	return exitDone
@@ -105,7 +116,11 @@ First steps:
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only")
 	f.BoolVar(&a.offline, "offline", false, "do not use the network")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "say more about what happens")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%v", err) })
+	root.DisableSuggestions = true // unknownCommand has its own
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		a.json = a.json || slices.Contains(a.args, "--json") // it may come after what is wrong
+		return usagef(cmd, "%v", err)
+	})
 	root.AddCommand(
 		a.demoCommand(),
 		a.keyCommand(),
@@ -137,6 +152,7 @@ First steps:
 		a.verifyCommand(),
 		a.versionCommand(),
 	)
+	root.SetHelpCommand(helpCommand(root))
 	return root
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,9 +34,13 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) es(args ...string) (stdout, stderr string, code int) {
 	d.Helper()
 	var out, err bytes.Buffer
-	a := &app{in: strings.NewReader(""), out: &out, err: &err, getenv: func(name string) string { return d.env[name] }}
-	code = a.run(d.Context(), append([]string{"--home", d.home}, args...))
+	code = d.app(&out, &err).run(d.Context(), append([]string{"--home", d.home}, args...))
 	return out.String(), err.String(), code
+}
+
+// app is es without a terminal.
+func (d *desk) app(out, err io.Writer) *app {
+	return &app{in: strings.NewReader(""), out: out, err: err, getenv: func(name string) string { return d.env[name] }}
 }
 
 // in opens the home for f.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/modules"
@@ -45,43 +43,6 @@ func hinted(err error, format string, args ...any) error {
 
 func coded(code int, err error, hints ...string) error {
 	return &hintedError{err: err, code: code, hints: hints}
-}
-
-// usagef is wrong command line input.
-func usagef(cmd *cobra.Command, format string, args ...any) error {
-	return coded(exitUsage, fmt.Errorf(format, args...), "see "+cmd.CommandPath()+" --help")
-}
-
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	if cmd.HasSubCommands() {
-		return unknownCommand(cmd, args[0])
-	}
-	return usagef(cmd, "%s takes no arguments, but got %q", cmd.CommandPath(), args[0])
-}
-
-func unknownCommand(cmd *cobra.Command, name string) error {
-	cmd.SuggestionsMinimumDistance = 2
-	err := fmt.Errorf("unknown command %q for %s", name, cmd.CommandPath())
-	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		return coded(exitUsage, err, "did you mean "+cmd.CommandPath()+" "+near[0]+"?")
-	}
-	return coded(exitUsage, err, "see "+cmd.CommandPath()+" --help")
-}
-
-// arguments checks the number of arguments; max below 0 is any number.
-func arguments(min, max int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) < min:
-			return usagef(cmd, "%s needs %s", cmd.CommandPath(), what)
-		case max >= 0 && len(args) > max:
-			return usagef(cmd, "%s needs %s, and got one argument too many: %q", cmd.CommandPath(), what, args[max])
-		}
-		return nil
-	}
 }
 
 // fail prints err with its hints and returns the exit code.

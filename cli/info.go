@@ -15,9 +15,10 @@ import (
 
 func (a *app) infoCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "info NAME[@VERSION]",
-		Short: "show everything that is claimed of a module, and by whom",
-		Args:  arguments(1, 1, "a name"),
+		Use:     "info NAME[@VERSION]",
+		Aliases: []string{"view", "show"},
+		Short:   "show everything that is claimed of a module, and by whom",
+		Args:    arguments(1, 1, "a name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, v, err := parseNameVersion(cmd, args[0])
 			if err != nil {

@@ -171,9 +171,10 @@ func (a *app) passphrase() ([]byte, error) {
 
 func (a *app) keyListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
-		Short: "list your own keys",
-		Args:  noArguments,
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "list your own keys",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyList(cmd.Context(), h) })
 		},

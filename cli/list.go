@@ -40,20 +40,22 @@ func (a *app) runList() error {
 	if err != nil {
 		return err
 	}
-	if a.json {
+	switch {
+	case a.json:
 		list := []listJSON{}
 		for _, n := range nodes {
 			list = append(list, describeNode(n))
 		}
-		return a.emit(list)
-	}
-	if len(nodes) == 0 {
-		a.note("package.json asks es for nothing")
+		if err := a.emit(list); err != nil {
+			return err
+		}
+	case len(nodes) == 0:
+		a.note("no esDependencies in package.json")
 		a.hint("es add NAME")
-		return nil
+	default:
+		a.printNodes(nodes, "")
 	}
-	missing := a.printNodes(nodes, "")
-	if missing > 0 {
+	if missing := countMissing(nodes); missing > 0 {
 		return hinted(fmt.Errorf("%s not installed", plural(int64(missing), "package")), "es install")
 	}
 	return nil
@@ -73,8 +75,19 @@ func describeNode(n *install.Node) listJSON {
 	return j
 }
 
-// printNodes draws the tree and returns how many of it are missing.
-func (a *app) printNodes(nodes []*install.Node, indent string) (missing int) {
+// countMissing counts the packages of the tree that are needed and not installed.
+func countMissing(nodes []*install.Node) (missing int) {
+	for _, n := range nodes {
+		if !n.Installed && !n.Optional {
+			missing++
+		}
+		missing += countMissing(n.Children)
+	}
+	return missing
+}
+
+// printNodes draws the tree.
+func (a *app) printNodes(nodes []*install.Node, indent string) {
 	for i, n := range nodes {
 		branch, below := "├─ ", "│  "
 		if i == len(nodes)-1 {
@@ -95,10 +108,8 @@ func (a *app) printNodes(nodes []*install.Node, indent string) (missing int) {
 			text += " (optional, not installed)"
 		default:
 			text += fmt.Sprintf(" (wanted as %s, not installed)", safe(n.Spec))
-			missing++
 		}
 		a.printf("%s%s%s", indent, branch, text)
-		missing += a.printNodes(n.Children, indent+below)
+		a.printNodes(n.Children, indent+below)
 	}
-	return missing
 }

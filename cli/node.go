@@ -123,7 +123,7 @@ func (a *app) printReady(ctx context.Context, n *node.Node, usual bool) error {
 		a.hint("%s", hint)
 	}
 	a.printf("ready")
-	return nil
+	return a.printed()
 }
 
 // elsewhere are the addresses with another port than the usual one.

@@ -17,8 +17,9 @@ import (
 func (a *app) searchCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
-		Use:   "search QUERY",
-		Short: "find modules by name, or by words of their description",
+		Use:     "search QUERY",
+		Aliases: []string{"find", "s"},
+		Short:   "find modules by name, or by words of their description",
 		Long: `Searches your own index: the name itself, then names that begin so, then words
 in names, descriptions and keywords. Everything that was heard of is shown, with
 who says so; a * marks what the keys you trust have signed.`,
@@ -77,7 +78,9 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 		list = append(list, j)
 	}
 	if a.json {
-		return a.emit(list)
+		if err := a.emit(list); err != nil || len(list) > 0 {
+			return err
+		}
 	}
 	if len(list) == 0 {
 		return a.nothingFound(ctx, h, query)

@@ -308,8 +308,9 @@ func entryJSON(e trust.Entry, key *sign.Key) trustJSON {
 
 func (a *app) trustRemoveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "remove KEY [SCOPE...]",
-		Short: "take back what add or deny said of a key",
+		Use:     "remove KEY [SCOPE...]",
+		Aliases: []string{"rm"},
+		Short:   "take back what add or deny said of a key",
 		Long: `Removes the key from the trust file, or only the scopes that are named. A denial
 of the key is removed too, when no scope is named.`,
 		Args: arguments(1, -1, "a full fingerprint"),

@@ -19,8 +19,9 @@ import (
 
 func (a *app) trustListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
-		Short: "show whom you believe",
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "show whom you believe",
 		Long: `Shows each line of your trust file with what it lets in now and, inside a project
 that has an es.trust, that file's lines too: they count in this project alone.`,
 		Args: noArguments,

@@ -21,8 +21,9 @@ import (
 func (a *app) whyCommand() *cobra.Command {
 	var proof string
 	cmd := &cobra.Command{
-		Use:   "why NAME[@VERSION]",
-		Short: "explain what a version is, who says so, and what would change that",
+		Use:     "why NAME[@VERSION]",
+		Aliases: []string{"explain"},
+		Short:   "explain what a version is, who says so, and what would change that",
 		Long: `Shows every claim about the version (default: the one that es add would take), by
 whom and since when, which line of the trust file decided, and which single edits of
 it would change the answer. An es.trust beside the package.json here takes part.

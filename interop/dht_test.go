@@ -60,8 +60,7 @@ func TestOwnDHT(t *testing.T) {
 	release := author.publish(source)
 	reader.es("", "trust", "add", fingerprint, "in-the-dht", "--yes")
 	eventually(t, 20*time.Second, "in-the-dht in es search", func() bool {
-		var hits []hit
-		reader.json(&hits, "", "search", "in-the-dht")
+		hits := reader.search("in-the-dht")
 		return len(hits) == 1 && hits[0].Trusted
 	})
 	reader.es(reader.project(), "add", "in-the-dht", "--yes")

@@ -39,8 +39,7 @@ func TestGPGKeysPublish(t *testing.T) {
 
 			reader.es("", "trust", "add", fingerprint, name, "--yes")
 			eventually(t, 10*time.Second, name+" in es search", func() bool {
-				var hits []hit
-				reader.json(&hits, "", "search", name)
+				hits := reader.search(name)
 				return slices.ContainsFunc(hits, func(h hit) bool { return h.Record == release.Record && h.Author == fingerprint && h.Trusted })
 			})
 			project := reader.project()

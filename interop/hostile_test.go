@@ -292,8 +292,7 @@ func TestHostilePeers(t *testing.T) {
 	write(t, filepath.Join(source, "package.json"), `{"name":"honest","version":"1.0.0"}`)
 	author.publish(source)
 	eventually(t, 20*time.Second, "the honest release in es search", func() bool {
-		var hits []hit
-		victim.json(&hits, "", "search", "honest")
+		hits := victim.search("honest")
 		return len(hits) == 1 && hits[0].Author == fingerprint
 	})
 	type counts struct{ Records, Releases, Authors int }

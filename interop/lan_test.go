@@ -75,13 +75,7 @@ func (u *user) on(netns string) *user {
 // knows reports whether the release is in the user's index.
 func (u *user) knows(p published) bool {
 	u.t.Helper()
-	var hits []hit
-	r := u.try("", "search", p.Name, "--json")
-	if r.code != 0 {
-		return false
-	}
-	u.json(&hits, "", "search", p.Name)
-	return slices.ContainsFunc(hits, func(h hit) bool { return h.Record == p.Record })
+	return slices.ContainsFunc(u.search(p.Name), func(h hit) bool { return h.Record == p.Record })
 }
 
 // small makes a module directory.

@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,17 @@ type hit struct {
 	Trusted bool
 	Module  string
 	Record  string
+}
+
+// search returns what es search finds, which may be nothing.
+func (u *user) search(query string) []hit {
+	u.t.Helper()
+	r := u.try("", "search", query, "--json")
+	var hits []hit
+	if r.code != 0 && r.code != 5 || json.Unmarshal([]byte(r.stdout), &hits) != nil {
+		u.t.Fatal(r)
+	}
+	return hits
 }
 
 // TestThreeProcesses measures the time from `es publish` in one home to the
@@ -41,8 +53,7 @@ func TestThreeProcesses(t *testing.T) {
 		release := author.publish(source)
 		published := time.Since(start)
 		eventually(t, limit-published, name+" in es search", func() bool {
-			var hits []hit
-			reader.json(&hits, "", "search", name)
+			hits := reader.search(name)
 			return slices.ContainsFunc(hits, func(h hit) bool {
 				return h.Name == name && h.Record == release.Record && h.Module == release.Module &&
 					h.Author == fingerprint && h.Trusted
@@ -77,8 +88,7 @@ func TestOfflineAuthor(t *testing.T) {
 	there := reader.node()
 	author.node("--bootstrap", there.addrs[0])
 	eventually(t, 20*time.Second, "patient in es search", func() bool {
-		var hits []hit
-		reader.json(&hits, "", "search", "patient")
+		hits := reader.search("patient")
 		return len(hits) == 1 && hits[0].Author == fingerprint
 	})
 }
