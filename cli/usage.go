@@ -36,9 +36,9 @@ func arguments(min, max int, what string) cobra.PositionalArgs {
 	}
 }
 
-// elsewhere has the commands of npm, and opposites of es's own, that es does not
+// insteadOf has the commands of npm, and opposites of es's own, that es does not
 // have, with what to do instead.
-var elsewhere = map[string]map[string]string{
+var insteadOf = map[string]map[string]string{
 	"es": {
 		"unpublish":     "nothing that was published can be taken away: es yank NAME@VERSION keeps a version from being chosen, es deprecate NAME TEXT warns",
 		"undeprecate":   "es deprecate NAME --undo",
@@ -97,7 +97,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	if len(words) == 0 {
 		return coded(exitUsage, err, help)
 	}
-	if hint, ok := elsewhere[cmd.CommandPath()][words[0]]; ok {
+	if hint, ok := insteadOf[cmd.CommandPath()][words[0]]; ok {
 		return coded(exitUsage, err, hint)
 	}
 	for i, w := range words {
@@ -113,10 +113,10 @@ const (
 	minStart = 3
 )
 
-// nearestWords returns the commands that the word may stand for, or one of elsewhere;
+// nearestWords returns the commands that the word may stand for, or one of insteadOf;
 // of equally near ones all, sorted, unless one is another's opposite.
 func nearestWords(cmd *cobra.Command, typed string) []string {
-	instead := elsewhere[cmd.CommandPath()]
+	instead := insteadOf[cmd.CommandPath()]
 	if _, ok := instead[typed]; ok {
 		return []string{typed}
 	}
