@@ -1,12 +1,15 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
@@ -34,6 +37,9 @@ type judge struct {
 	stored func(ctx context.Context, v sign.Verified, o index.Outcome)
 	circle circle
 	given  *given // may be nil
+	// origin says from which address a peer comes. Nil stands for one that is
+	// the peer's own.
+	origin func(peer.ID) string
 
 	mu   sync.Mutex
 	last *trust.File // the last trust file that could be read
@@ -69,28 +75,46 @@ func (j *judge) frame(ctx context.Context, m gossip.Message) gossip.Outcome {
 		}
 		return gossip.Ignore
 	}
-	if known {
-		return gossip.Ignore
-	}
-	author := env.Record.Author
-	if _, err := j.circle.current(ctx, j); err != nil {
-		return j.verdict(ctx, m, err)
-	}
-	trusted, denied := j.standing(author)
-	if denied || !j.quota.left(author, trusted, j.now()) {
-		return gossip.Ignore
-	}
-	// What will not be taken whatever its signature says is not worth verifying: old
-	// records cost nothing to repeat, and nobody is to blame for them.
-	fresh := j.fresh(time.Unix(env.Record.Time, 0))
-	if !fresh && !trusted {
-		return gossip.Ignore
-	}
-	key, v, err := j.open(ctx, f, author)
+	revoked, err := j.revocation(ctx, f.Key, env.Record.Author)
 	if err != nil {
 		return j.verdict(ctx, m, err)
 	}
-	if !j.quota.take(author, trusted, j.now()) {
+	o := gossip.Ignore
+	if !known {
+		o = j.record(ctx, m, f, env.Record)
+	}
+	if o == gossip.Ignore && revoked {
+		return gossip.Accept
+	}
+	return o
+}
+
+// record judges a frame whose record is not stored.
+func (j *judge) record(ctx context.Context, m gossip.Message, f records.Frame, r *records.Record) gossip.Outcome {
+	if _, err := j.circle.current(ctx, j); err != nil {
+		return j.verdict(ctx, m, err)
+	}
+	author, from := r.Author, j.originOf(m.From)
+	trusted, denied := j.standing(author)
+	// What will not be taken whatever its signature says is not worth verifying: old
+	// records cost nothing to repeat, and nobody is to blame for them.
+	fresh := j.fresh(time.Unix(r.Time, 0))
+	if denied || !trusted && !fresh {
+		return gossip.Ignore
+	}
+	// An author makes fresh records only; whoever repeats old ones is charged.
+	old := trusted && !fresh
+	if (old || !trusted) && !j.quota.staleLeft(from, j.now()) || !old && !j.quota.left(author, from, trusted, j.now()) {
+		return gossip.Ignore
+	}
+	key, v, err := j.open(ctx, f, author)
+	if err != nil || old {
+		j.quota.stale(from, j.now())
+	}
+	if err != nil {
+		return j.verdict(ctx, m, err)
+	}
+	if !old && !j.quota.take(author, from, trusted, j.now()) {
 		return gossip.Ignore
 	}
 	o, err := j.index.Add(ctx, v, key, index.Source{Peer: m.From.String(), Stranger: !trusted})
@@ -106,6 +130,40 @@ func (j *judge) frame(ctx context.Context, m gossip.Message) gossip.Outcome {
 		}
 	}
 	return gossip.Ignore
+}
+
+// originOf returns the address that a peer is charged by.
+func (j *judge) originOf(p peer.ID) string {
+	if j.origin == nil {
+		return string(p)
+	}
+	return j.origin(p)
+}
+
+// revocation stores a key block of a known author that revokes more than is known
+// of the key, whatever rates are used up, and reports whether it did.
+func (j *judge) revocation(ctx context.Context, block []byte, author records.Fingerprint) (bool, error) {
+	said := sign.Revocations(block)
+	if named, ok := sign.BlockAuthor(block); len(said) == 0 || !ok || named != author {
+		return false, nil
+	}
+	have, err := j.index.Key(ctx, author)
+	if err != nil || have == nil || have.Holds(said) {
+		return false, err
+	}
+	if _, denied := j.standing(author); denied {
+		return false, nil
+	}
+	key, err := sign.ParseKey(block)
+	if err != nil {
+		return false, err
+	}
+	merged, err := have.Merge(key)
+	if err != nil || !merged.Withdraws(have) {
+		return false, err
+	}
+	_, changed, err := j.index.AddKey(ctx, key)
+	return changed, err
 }
 
 // open verifies the frame by its key block and by what the index knows of the
@@ -146,31 +204,59 @@ func (e *foreignKeyError) Error() string {
 }
 
 func (j *judge) keyBlock(ctx context.Context, m gossip.Message) gossip.Outcome {
+	if m.Local {
+		if _, err := sign.ParseKey(m.Data); err != nil {
+			return j.verdict(ctx, m, err)
+		}
+		return gossip.Accept
+	}
+	author, ok := sign.BlockAuthor(m.Data)
+	if ok {
+		if revoked, err := j.revocation(ctx, m.Data, author); err != nil {
+			return j.verdict(ctx, m, err)
+		} else if revoked {
+			return gossip.Accept
+		}
+	}
+	from := j.originOf(m.From)
+	if !j.quota.staleLeft(from, j.now()) {
+		return gossip.Ignore
+	}
 	key, err := sign.ParseKey(m.Data)
 	if err != nil {
 		return j.verdict(ctx, m, err)
 	}
-	if m.Local {
-		return gossip.Accept
-	}
-	trusted, denied := j.standing(key.Fingerprint())
-	have, err := j.index.Key(ctx, key.Fingerprint())
+	trusted, denied := j.standing(author)
+	have, err := j.index.Key(ctx, author)
 	if err != nil {
 		return j.verdict(ctx, m, err)
 	}
-	if denied || !j.quota.take(key.Fingerprint(), trusted, j.now()) {
-		return gossip.Ignore
-	}
-	if have == nil && !trusted {
+	if have == nil && !trusted && !denied && j.quota.passOn(from, j.now()) {
 		// Keys without records cost others nothing to make: they are not kept,
 		// but someone else may need this one.
 		return gossip.Accept
 	}
-	_, changed, err := j.index.AddKey(ctx, key)
-	if err != nil {
-		return j.verdict(ctx, m, err)
+	// Whatever is public of a key anybody can send in many forms. What is new of
+	// it was made by its owner.
+	news := have == nil && trusted
+	if have != nil {
+		merged, err := have.Merge(key)
+		if err != nil {
+			j.quota.stale(from, j.now())
+			return j.verdict(ctx, m, err)
+		}
+		news = !bytes.Equal(merged.Block(), have.Block())
 	}
-	if changed {
+	if denied || !news {
+		j.quota.stale(from, j.now())
+		return gossip.Ignore
+	}
+	if !j.quota.take(author, from, trusted, j.now()) {
+		return gossip.Ignore
+	}
+	if _, changed, err := j.index.AddKey(ctx, key); err != nil {
+		return j.verdict(ctx, m, err)
+	} else if changed {
 		return gossip.Accept
 	}
 	return gossip.Ignore

@@ -112,7 +112,7 @@ func TestOutcomes(t *testing.T) {
 	}
 	spent := func(j *judge) {
 		for range untrustedBurst {
-			j.quota.take(alice.key.Key().Fingerprint(), false, j.now())
+			j.quota.take(alice.key.Key().Fingerprint(), "", false, j.now())
 		}
 	}
 	crowd := func(j *judge) {
@@ -121,7 +121,7 @@ func TestOutcomes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			j.quota.take(f, false, j.now())
+			j.quota.take(f, fmt.Sprint(i), false, j.now())
 		}
 	}
 	seen := func(j *judge) { j.judgeFrame(t, fresh) }
@@ -353,7 +353,7 @@ func TestQuota(t *testing.T) {
 	spend := func(trusted bool, step time.Duration, most int) (n int) {
 		for range most {
 			now = now.Add(step)
-			if q.take(a, trusted, now) {
+			if q.take(a, "", trusted, now) {
 				n++
 			}
 		}
@@ -379,7 +379,7 @@ func TestQuota(t *testing.T) {
 			t.Fatal(err)
 		}
 		now = now.Add(time.Millisecond)
-		if q.take(f, false, now) {
+		if q.take(f, fmt.Sprint(i%100), false, now) {
 			crowd++
 		}
 	}
@@ -391,7 +391,7 @@ func TestQuota(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q.take(f, true, now)
+		q.take(f, fmt.Sprint(i), true, now)
 	}
 	if n := len(q.authors); n > maxBuckets {
 		t.Errorf("%d authors are remembered, want at most %d", n, maxBuckets)

@@ -98,7 +98,8 @@ func (n *Node) start() (_ *live, err error) {
 	l.seeder = newSeeder(l)
 	l.outbox = newOutbox(l)
 	l.given = newGiven()
-	l.judge = &judge{home: l.home, index: l.home.index, log: l.log, now: n.now, quota: newQuota(), stored: l.stored, given: l.given}
+	l.judge = &judge{home: l.home, index: l.home.index, log: l.log, now: n.now, quota: newQuota(), stored: l.stored, given: l.given,
+		origin: func(p peer.ID) string { return originOf(l.host, p) }}
 	l.home.index.LimitStrangers(index.StrangersLimit{Keep: func(author records.Fingerprint) bool {
 		trusted, _ := l.judge.standing(author)
 		return trusted

@@ -232,7 +232,7 @@ func (b *batch) note(v sign.Verified) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.news[b.from]) <= tellMost && b.judge.quota.take(r.Author, b.stands(r.Author).trusted, b.judge.now()) {
+	if len(b.news[b.from]) <= tellMost && b.judge.quota.take(r.Author, b.judge.originOf(b.from), b.stands(r.Author).trusted, b.judge.now()) {
 		b.news[b.from] = append(b.news[b.from], v.ID())
 	}
 }
