@@ -108,7 +108,7 @@ func (j *judge) record(ctx context.Context, m gossip.Message, f records.Frame, r
 		return gossip.Ignore
 	}
 	key, v, err := j.open(ctx, f, author)
-	if err != nil || old {
+	if old || err != nil && !isWrong(err) { // gossip counts what is rejected
 		j.quota.stale(from, j.now())
 	}
 	if err != nil {
