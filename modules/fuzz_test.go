@@ -82,6 +82,7 @@ func FuzzPath(f *testing.F) {
 	for _, name := range hostileNames() {
 		f.Add(name)
 	}
+	f.Add("\u13a0")
 	f.Fuzz(func(t *testing.T, name string) {
 		if checkElement(name) != "" {
 			return

@@ -3,9 +3,6 @@ package modules
 import (
 	"strings"
 	"unicode/utf8"
-
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
 )
 
 // checkElement checks one element of a path against [M10]: it must be a file
@@ -56,6 +53,8 @@ func checkRune(r rune) string {
 		return "has an invisible character or one that changes the direction of text"
 	case r == 0xFFFD, r == 0xFFFE, r == 0xFFFF:
 		return "has a character that stands for none"
+	case !isAssigned(r):
+		return "has a character that Unicode 15.0.0 does not have, so that systems may differ on its case"
 	}
 	return ""
 }
@@ -109,24 +108,6 @@ func isShortName(s string) bool {
 		return false
 	}
 	return strings.Trim(stem[i+1:], "0123456789") == ""
-}
-
-// fold maps names that some file system takes for the same one to the same
-// string: by case, by composition, and by the joiners that HFS+ ignores.
-func fold(s string) string {
-	ascii := true
-	for i := 0; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
-			ascii = false
-			break
-		}
-	}
-	if ascii {
-		return strings.ToLower(s)
-	}
-	s = strings.NewReplacer("\u200c", "", "\u200d", "").Replace(s)
-	s = cases.Fold().String(norm.NFD.String(s))
-	return norm.NFC.String(s)
 }
 
 // checkPath checks a whole path, each element and its length and depth.
