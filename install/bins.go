@@ -61,15 +61,16 @@ func chooseBins(nodes []*treeNode) ([]bin, []Warning) {
 		}
 		for _, command := range slices.Sorted(maps.Keys(n.pkg.Bin)) {
 			b := bin{binDir(n.pkg.Path) + "/" + command, n.pkg, n.pkg.Bin[command]}
-			switch other, taken := chosen[b.at]; {
+			place := binDir(n.pkg.Path) + "/" + strings.ToLower(command) // some disks fold case
+			switch other, taken := chosen[place]; {
 			case checkBin(command, b.program) != nil:
 				warnings = append(warnings, Warning{n.pkg.Path, fmt.Sprintf("its command %q is not linked: that is no name or no path for a command", clip(command))})
-			case reserved(command, n.pkg.Name):
+			case records.IsReservedCommand(command, n.pkg.Name):
 				warnings = append(warnings, Warning{n.pkg.Path, fmt.Sprintf("its command %q is not linked: that is another program's name", command)})
 			case taken:
 				warnings = append(warnings, Warning{n.pkg.Path, fmt.Sprintf("its command %q is not linked: %s has one of this name", command, other.owner)})
 			default:
-				chosen[b.at] = b
+				chosen[place] = b
 			}
 		}
 	}
@@ -80,18 +81,6 @@ func chooseBins(nodes []*treeNode) ([]bin, []Warning) {
 // direct reports whether the package that n stands in asks for n.
 func (n *treeNode) direct() bool {
 	return n.parent.found[folderName(n.pkg.Path)] == n
-}
-
-// reserved reports whether command is what everything else is run with, unless
-// the package is that very program.
-func reserved(command string, name records.Name) bool {
-	switch command {
-	case "node", "npm", "es":
-		return string(name) != command
-	case "npx":
-		return name != "npm" && name != "npx"
-	}
-	return false
 }
 
 // linkBin links b unless something else than es made what is there.

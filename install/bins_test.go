@@ -16,7 +16,7 @@ import (
 // hostileBins are commands and programs that must not be linked.
 func hostileBins() map[string]string {
 	bins := map[string]string{
-		"node": "cli.js", "npm": "cli.js", "npx": "cli.js", "es": "cli.js", "": "cli.js", ".": "cli.js", "..": "cli.js",
+		"node": "cli.js", "npm": "cli.js", "npx": "cli.js", "es": "cli.js", "Node": "cli.js", "NPM": "cli.js", "Npx": "cli.js", "ES": "cli.js", "": "cli.js", ".": "cli.js", "..": "cli.js",
 		"../up": "cli.js", "../../up": "cli.js", "/abs": "cli.js", "a/b": "cli.js", `a\b`: "cli.js", `..\up`: "cli.js",
 		"C:x": "cli.js", "c:\\x": "cli.js", "a b": "cli.js", "a\x00b": "cli.js", "a\nb": "cli.js", "a\x1b[2J": "cli.js",
 		"a\u202eb": "cli.js", "a\u200bb": "cli.js", "con": "cli.js", "nul": "cli.js", "aux.js": "cli.js", "com1": "cli.js",
@@ -202,5 +202,22 @@ func TestShims(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(p.dir, "node_modules/.bin/x.cmd")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the shim is still there: %v", err)
+	}
+}
+
+// TestCommandsThatDifferInCaseAreOne on a disk that folds case: one of them is
+// linked, with a warning for the other.
+// SPEC I21
+func TestCommandsThatDifferInCaseAreOne(t *testing.T) {
+	root := newRoot(nil)
+	a := root.add("a", &Package{Name: "a", Version: "1.0.0", Bin: map[string]string{"tool": "cli.js"}})
+	b := root.add("b", &Package{Name: "b", Version: "1.0.0", Bin: map[string]string{"Tool": "cli.js", "other": "cli.js"}})
+	linked, warnings := chooseBins([]*treeNode{a, b})
+	var at []string
+	for _, l := range linked {
+		at = append(at, l.at)
+	}
+	if got := strings.Join(at, " "); got != "node_modules/.bin/other node_modules/.bin/tool" || len(warnings) != 1 {
+		t.Errorf("linked %s, warnings %v", got, warnings)
 	}
 }

@@ -25,15 +25,15 @@ var (
 	paddedNumber    = regexp.MustCompile(`^-?0\d`)
 )
 
-// expandBraces returns the patterns that s stands for.
-func expandBraces(s string) []string {
+// expandBraces returns the patterns that s stands for, or fewer when no work is left.
+func expandBraces(s string, work *globWork) []string {
 	if !hasBraces(s) {
 		return []string{s}
 	}
 	if strings.HasPrefix(s, "{}") {
 		s = `\{\}` + s[2:]
 	}
-	list := expandBraceGroups(escapeBraces.Replace(s), true)
+	list := (&braceExpander{work}).groups(escapeBraces.Replace(s), true)
 	for i := range list {
 		list[i] = unescapeBraces.Replace(list[i])
 	}
@@ -56,17 +56,20 @@ func hasBraces(s string) bool {
 	return false
 }
 
-func expandBraceGroups(s string, top bool) []string {
+// A braceExpander charges what it makes.
+type braceExpander struct{ work *globWork }
+
+func (e *braceExpander) groups(s string, top bool) []string {
 	acc := []string{""}
 	dropEmpty, first := false, true
 	for {
 		pre, body, post, ok := balancedBraces(s)
 		if !ok {
-			return combine(acc, s, []string{""}, dropEmpty)
+			return e.combine(acc, s, []string{""}, dropEmpty)
 		}
 		last := post == ""
 		if strings.HasSuffix(pre, "$") {
-			acc = combine(acc, pre+"{"+body+"}", []string{""}, dropEmpty && last)
+			acc = e.combine(acc, pre+"{"+body+"}", []string{""}, dropEmpty && last)
 			first = false
 			if last {
 				return acc
@@ -82,18 +85,18 @@ func expandBraceGroups(s string, top bool) []string {
 				top = true
 				continue
 			}
-			return combine(acc, pre+"{"+body+"}"+post, []string{""}, dropEmpty)
+			return e.combine(acc, pre+"{"+body+"}"+post, []string{""}, dropEmpty)
 		}
 		if first {
 			dropEmpty, first = top && !sequence, false
 		}
 		var values []string
 		if sequence {
-			values = expandSequence(body, letter)
+			values = e.sequence(body, letter)
 		} else {
-			values = expandOptions(body)
+			values = e.options(body)
 		}
-		acc = combine(acc, pre, values, dropEmpty && last)
+		acc = e.combine(acc, pre, values, dropEmpty && last)
 		if last {
 			return acc
 		}
@@ -111,10 +114,10 @@ func commaThenBrace(s string) bool {
 	return false
 }
 
-func expandOptions(body string) []string {
+func (e *braceExpander) options(body string) []string {
 	parts := commaParts(body)
 	if len(parts) == 1 {
-		parts = expandBraceGroups(parts[0], false)
+		parts = e.groups(parts[0], false)
 		for i := range parts {
 			parts[i] = "{" + parts[i] + "}"
 		}
@@ -125,7 +128,7 @@ func expandOptions(body string) []string {
 	var values []string
 	length := 0
 	for _, part := range parts {
-		for _, v := range expandBraceGroups(part, false) {
+		for _, v := range e.groups(part, false) {
 			if len(values) >= maxExpansions || length+len(v) > maxExpansionLength {
 				return values
 			}
@@ -136,7 +139,7 @@ func expandOptions(body string) []string {
 	return values
 }
 
-func combine(acc []string, pre string, values []string, dropEmpty bool) []string {
+func (e *braceExpander) combine(acc []string, pre string, values []string, dropEmpty bool) []string {
 	var out []string
 	length := 0
 	for _, a := range acc {
@@ -145,7 +148,7 @@ func combine(acc []string, pre string, values []string, dropEmpty bool) []string
 			if dropEmpty && expansion == "" {
 				continue
 			}
-			if len(out) >= maxExpansions || length+len(expansion) > maxExpansionLength {
+			if len(out) >= maxExpansions || length+len(expansion) > maxExpansionLength || !e.work.spend(expansionStep+len(expansion)/8) {
 				return out
 			}
 			out = append(out, expansion)
@@ -174,7 +177,7 @@ func commaParts(s string) []string {
 	return parts
 }
 
-func expandSequence(body string, letters bool) []string {
+func (e *braceExpander) sequence(body string, letters bool) []string {
 	parts := strings.Split(body, "..")
 	x, y := sequenceEnd(parts[0]), sequenceEnd(parts[1])
 	step := 1
@@ -190,7 +193,7 @@ func expandSequence(body string, letters bool) []string {
 		step = -step
 	}
 	var list []string
-	for i := x; (step > 0 && i <= y || step < 0 && i >= y) && len(list) < maxExpansions; i += step {
+	for i := x; (step > 0 && i <= y || step < 0 && i >= y) && len(list) < maxExpansions && e.work.spend(expansionStep); i += step {
 		list = append(list, sequenceItem(i, letters, pad, width))
 	}
 	return list

@@ -16,6 +16,7 @@ type packNode struct {
 	path     string // where it was found
 	realPath string // the same, unless path is a symbolic link
 	isRoot   bool
+	within   string // where in the root's package it is: "", or a path and a slash
 
 	json    *jsonObject
 	jsonErr error
@@ -40,7 +41,7 @@ func (n *packNode) packageJSON() (*jsonObject, error) {
 		return nil, err
 	}
 	if n.json, err = parseJSON(data); err != nil {
-		n.jsonErr = broken("M40", packageJSON, "%v", err)
+		n.jsonErr = broken("M40", n.within+packageJSON, "%v", err)
 	}
 	return n.json, n.jsonErr
 }
@@ -222,6 +223,7 @@ func (l *packlist) resolve(node *packNode, name string) *packNode {
 	for dir := node.realPath; ; dir = path.Dir(dir) {
 		if path.Base(dir) != "node_modules" {
 			if found := lookPackage(dir + "/node_modules/" + name); found != nil {
+				found.within = l.relative(found.path) + "/"
 				return found
 			}
 		}

@@ -21,6 +21,7 @@ type globAST struct {
 	emptyExt    bool
 	negs        []*globAST // in the root
 	filledNegs  bool       // in the root
+	nodes       int        // of the whole tree, in the root
 }
 
 // A globPart is text, or a node.
@@ -51,6 +52,7 @@ func newGlobAST(kind byte, parent *globAST) *globAST {
 		a.root = parent.root
 		a.parentIndex = len(parent.parts)
 	}
+	a.root.nodes++
 	if kind == '!' && !a.root.filledNegs {
 		a.root.negs = append(a.root.negs, a)
 	}
@@ -297,7 +299,12 @@ func (a *globAST) fillNegs() {
 	}
 }
 
+// copyIn does nothing once the tree is too large: each of several negations in a row
+// would double it.
 func (a *globAST) copyIn(p globPart) {
+	if a.root.nodes > maxGlobNodes {
+		return
+	}
 	if p.node == nil {
 		a.pushText(p.text)
 		return

@@ -11,8 +11,9 @@ import (
 // A jsRegexp is the part of JavaScript's regular expressions that minimatch
 // makes of a glob. Package regexp has no lookahead, which "!(a|b)" needs.
 type jsRegexp struct {
-	unicode bool // the u flag: characters are code points, not UTF-16 units
-	match   jsMatcher
+	unicode  bool // the u flag: characters are code points, not UTF-16 units
+	anchored bool // it can match at the beginning alone
+	match    jsMatcher
 }
 
 // A jsMatcher matches at s.in[i:] and calls next with where it ended. Whether a
@@ -20,34 +21,40 @@ type jsRegexp struct {
 type jsMatcher func(s *jsState, i int, next func(int) bool) bool
 
 type jsState struct {
-	in    []rune
-	steps int
+	in   []rune
+	work *globWork
 }
-
-// maxSteps bounds the backtracking of one match; npm has no such bound.
-const maxSteps = 1 << 20
 
 // compileJS compiles source with the flag i, and with u if unicode.
 func compileJS(source string, unicode bool) (*jsRegexp, error) {
 	p := &jsParser{src: []rune(source)}
-	m, err := p.alternatives()
+	m, n, err := p.alternatives()
 	if err == nil && p.pos < len(p.src) {
 		err = fmt.Errorf("unmatched ')'")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("compile glob %q: %v", source, err)
 	}
-	return &jsRegexp{unicode, m}, nil
+	// Of "^a|b$", '^' anchors the first alternative and '$' the last one.
+	return &jsRegexp{unicode: unicode, anchored: n == 1 && strings.HasPrefix(source, "^"), match: m}, nil
 }
 
-// MatchString reports whether the expression, which is anchored by itself,
-// matches s.
-func (r *jsRegexp) MatchString(s string) bool {
-	state := &jsState{in: []rune(s)}
+// test reports whether the expression matches s somewhere, as JavaScript's test
+// does. It gives up, and reports false, when there is no work left.
+func (r *jsRegexp) test(s string, work *globWork) bool {
+	state := &jsState{in: []rune(s), work: work}
 	if !r.unicode {
 		state.in = units(s)
 	}
-	return r.match(state, 0, func(int) bool { return true })
+	for i := range len(state.in) + 1 {
+		if r.match(state, i, func(int) bool { return true }) {
+			return true
+		}
+		if r.anchored {
+			return false
+		}
+	}
+	return false
 }
 
 // units returns the UTF-16 code units of s, which are JavaScript's characters.
@@ -80,12 +87,13 @@ func (p *jsParser) accept(s string) bool {
 	return false
 }
 
-func (p *jsParser) alternatives() (jsMatcher, error) {
+// alternatives also returns how many there are.
+func (p *jsParser) alternatives() (jsMatcher, int, error) {
 	var list []jsMatcher
 	for {
 		m, err := p.sequence()
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		list = append(list, m)
 		if !p.accept("|") {
@@ -93,7 +101,7 @@ func (p *jsParser) alternatives() (jsMatcher, error) {
 		}
 	}
 	if len(list) == 1 {
-		return list[0], nil
+		return list[0], 1, nil
 	}
 	return func(s *jsState, i int, next func(int) bool) bool {
 		for _, m := range list {
@@ -102,7 +110,7 @@ func (p *jsParser) alternatives() (jsMatcher, error) {
 			}
 		}
 		return false
-	}, nil
+	}, len(list), nil
 }
 
 func (p *jsParser) sequence() (jsMatcher, error) {
@@ -149,7 +157,7 @@ func (p *jsParser) quantified(m jsMatcher) jsMatcher {
 	p.accept("?")
 	var run func(s *jsState, n, i int, next func(int) bool) bool
 	run = func(s *jsState, n, i int, next func(int) bool) bool {
-		if s.steps++; s.steps > maxSteps {
+		if !s.work.spend(regexpStep) {
 			return false
 		}
 		if n >= least && next(i) {
@@ -197,7 +205,7 @@ func (p *jsParser) atom() (jsMatcher, error) {
 }
 
 func (p *jsParser) group(negative bool) (jsMatcher, error) {
-	m, err := p.alternatives()
+	m, _, err := p.alternatives()
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +225,7 @@ type runeSet func(rune) bool
 
 func one(set runeSet) jsMatcher {
 	return func(s *jsState, i int, next func(int) bool) bool {
-		if s.steps++; s.steps > maxSteps || i >= len(s.in) {
+		if !s.work.spend(regexpStep) || i >= len(s.in) {
 			return false
 		}
 		return set(s.in[i]) && next(i+1)

@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -180,14 +181,13 @@ func (p *PackageJSON) bundleList(dependencies map[string]string) []string {
 // that leads out of the module, or whose name is not a file name everywhere, is
 // an error.
 func (p *PackageJSON) bins(paths []string, files map[string]bool) (map[string]string, []Warning, error) {
-	declared, err := p.declaredBins(paths)
+	declared, warnings, err := p.declaredBins(paths)
 	if err != nil {
 		return nil, nil, err
 	}
 	var bins map[string]string
-	var warnings []Warning
 	for _, b := range declared {
-		if reserved(b.command, p.Name) {
+		if records.IsReservedCommand(b.command, p.Name) {
 			warnings = append(warnings, Warning{packageJSON, "the command " + b.command + " belongs to another program and is left out"})
 			continue
 		}
@@ -206,7 +206,7 @@ func (p *PackageJSON) bins(paths []string, files map[string]bool) (map[string]st
 // A bin is a command and the path of its program in the module.
 type bin struct{ command, program string }
 
-func (p *PackageJSON) declaredBins(paths []string) ([]bin, error) {
+func (p *PackageJSON) declaredBins(paths []string) ([]bin, []Warning, error) {
 	var raw []bin
 	switch v := p.json.get("bin").(type) {
 	case string:
@@ -226,25 +226,28 @@ func (p *PackageJSON) declaredBins(paths []string) ([]bin, error) {
 	}
 	switch p.json.get("bin") {
 	case nil, false, "":
-		return p.binDirectory(paths)
+		bins, err := p.binDirectory(paths)
+		return bins, nil, err
 	}
 	var bins []bin
+	var warnings []Warning
 	for _, b := range raw {
-		if b.program == "" {
+		// npm takes the last element, so that the bin of @scope/tool is "tool".
+		command := path.Base(securePath(b.command))
+		if securePath(b.program) == "" || command == "." {
+			warnings = append(warnings, Warning{packageJSON, fmt.Sprintf("bin: %q: %q names no program and is left out", clip(b.command), clip(b.program))})
 			continue
 		}
 		program, err := binProgram(b.program)
 		if err != nil {
-			return nil, err
+			return nil, nil, broken("M47", packageJSON, "bin: %q: %v", clip(b.command), err)
 		}
-		// npm takes the last element, so that the bin of @scope/tool is "tool".
-		command := path.Base(strings.NewReplacer(`\`, "/", ":", "/").Replace(b.command))
 		if err := records.CheckCommand(command); err != nil {
-			return nil, broken("M47", packageJSON, "bin: %v", err)
+			return nil, nil, broken("M47", packageJSON, "bin: %v", err)
 		}
 		bins = append(bins, bin{command, program})
 	}
-	return bins, nil
+	return bins, warnings, nil
 }
 
 // binProgram makes the path of a program relative to the module.
@@ -260,12 +263,12 @@ func binProgram(program string) (string, error) {
 			depth++
 		}
 		if depth < 0 {
-			return "", broken("M47", packageJSON, "bin: %q leads out of the module", clip(program))
+			return "", fmt.Errorf("%q leads out of the module", clip(program))
 		}
 	}
 	cleaned := strings.TrimPrefix(path.Clean("/"+slashed), "/")
 	if err := records.CheckPath(cleaned); err != nil {
-		return "", broken("M47", packageJSON, "bin: %v", err)
+		return "", err
 	}
 	return cleaned, nil
 }
@@ -278,7 +281,7 @@ func (p *PackageJSON) binDirectory(paths []string) ([]bin, error) {
 	}
 	dir, err := binProgram(dir)
 	if err != nil {
-		return nil, err
+		return nil, broken("M47", packageJSON, "directories.bin: %v", err)
 	}
 	var bins []bin
 	for _, file := range paths {
@@ -297,17 +300,6 @@ func (p *PackageJSON) binDirectory(paths []string) ([]bin, error) {
 		return boolInt(laterBin(b.program, a.program))
 	})
 	return bins, nil
-}
-
-// reserved reports whether command is one that everything else relies on, and
-// name is not a module of the program itself.
-func reserved(command string, name records.Name) bool {
-	switch command {
-	case "node", "npm", "npx", "es":
-		base := name.Base()
-		return base != command && !strings.HasPrefix(base, command+"-") && !(command == "npx" && base == "npm")
-	}
-	return false
 }
 
 func sortedUnique(list []string) []string {

@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 // count, '*' takes dots, a pattern without '/' matches a base name, and a '!'
 // makes the rule include what it matches.
 type globRule struct {
+	work   *globWork
 	negate bool
 	parts  [][]string // alternatives, each a list of elements
 	set    [][]globElement
@@ -20,7 +22,34 @@ type globRule struct {
 type globElement struct {
 	globstar bool
 	literal  string
-	test     func(string) bool // nil for a literal
+	test     func(string, *globWork) bool // nil for a literal
+}
+
+// A globWork bounds what the patterns of a package may cost, since npm's matching
+// takes exponential time: it counts steps, each the comparison of an element or
+// a character, or 16 characters of an expansion of braces. Being counted and not
+// timed, the bound is the same on every machine.
+type globWork struct {
+	left int
+	over bool
+}
+
+const (
+	maxGlobWork      = 1 << 26 // for the package
+	globWorkPerEntry = 1 << 14 // more, for each entry of a directory
+	regexpStep       = 8       // what a step of an expression costs, measured beside the others
+	expansionStep    = 4       // and what making an expansion does, beside an eighth for each byte
+	compileStep      = 128     // and what compiling a pattern does, beside 8 for each byte
+	maxGlobNodes     = 1 << 14 // in the syntax tree of an element
+	maxGlobPattern   = 1 << 12 // bytes; minimatch takes 65,536
+)
+
+// spend reports whether n steps were left. Once they were not, there are none.
+func (w *globWork) spend(n int) bool {
+	if w.left -= n; w.left < 0 {
+		w.over = true
+	}
+	return !w.over
 }
 
 // splitPath splits at slashes, of which any number counts as one.
@@ -31,8 +60,13 @@ func splitPath(p string) []string {
 	return strings.Split(p, "/")
 }
 
-func newGlobRule(pattern string) *globRule {
-	r := new(globRule)
+func newGlobRule(pattern string, work *globWork) *globRule {
+	r := &globRule{work: work}
+	// Reading a pattern may take time that grows with the square of its length.
+	if len(pattern) > maxGlobPattern || !work.spend(len(pattern)*len(pattern)/16) {
+		work.over = true
+		return r
+	}
 	if strings.HasPrefix(pattern, "#") {
 		return r
 	}
@@ -40,15 +74,15 @@ func newGlobRule(pattern string) *globRule {
 		r.negate = !r.negate
 		pattern = pattern[1:]
 	}
-	var seen []string
-	for _, p := range expandBraces(pattern) {
-		if slices.Contains(seen, p) {
+	seen := make(map[string]bool)
+	for _, p := range expandBraces(pattern, work) {
+		if seen[p] || !work.spend(compileStep+8*len(p)) {
 			continue
 		}
-		seen = append(seen, p)
+		seen[p] = true
 		parts := resolveDots(splitPath(p))
 		r.parts = append(r.parts, parts)
-		if set, ok := compileElements(parts); ok {
+		if set, ok := compileElements(parts, work); ok {
 			r.set = append(r.set, set)
 		}
 	}
@@ -78,10 +112,10 @@ func resolveDots(parts []string) []string {
 	return out
 }
 
-func compileElements(parts []string) ([]globElement, bool) {
+func compileElements(parts []string, work *globWork) ([]globElement, bool) {
 	elements := make([]globElement, len(parts))
 	for i, part := range parts {
-		e, err := compileElement(part)
+		e, err := compileElement(part, work)
 		if err != nil {
 			return nil, false
 		}
@@ -100,7 +134,7 @@ var (
 	dotStar     = regexp.MustCompile(`^\.\*+$`)
 )
 
-func compileElement(pattern string) (globElement, error) {
+func compileElement(pattern string, work *globWork) (globElement, error) {
 	switch pattern {
 	case "**":
 		return globElement{globstar: true}, nil
@@ -111,12 +145,15 @@ func compileElement(pattern string) (globElement, error) {
 		return globElement{test: test}, nil
 	}
 	if !strings.ContainsAny(pattern, `?*[]()+@!\`) {
-		word := strings.Map(upper, pattern)
-		return globElement{test: func(f string) bool { return strings.Map(upper, f) == word }}, nil
+		return globElement{test: wordTest(pattern)}, nil
 	}
 	ast := parseGlobAST(pattern)
 	text := ast.String()
 	re, literal := ast.source()
+	if ast.nodes > maxGlobNodes {
+		work.over = true
+		return globElement{}, fmt.Errorf("compile glob %q: it stands for more than %d parts", pattern, maxGlobNodes)
+	}
 	if !ast.magic && strings.ToUpper(text) == strings.ToLower(text) {
 		return globElement{literal: literal}, nil
 	}
@@ -124,30 +161,42 @@ func compileElement(pattern string) (globElement, error) {
 	if err != nil {
 		return globElement{}, err
 	}
-	return globElement{test: compiled.MatchString}, nil
+	return globElement{test: compiled.test}, nil
+}
+
+// wordTest compares without regard to case. No character beyond ASCII has one of
+// ASCII as its other case ([upper]).
+func wordTest(pattern string) func(string, *globWork) bool {
+	word, ascii := strings.Map(upper, pattern), isASCII(pattern)
+	return func(f string, _ *globWork) bool {
+		if ascii && len(f) != len(word) || isASCII(f) != ascii {
+			return false
+		}
+		return strings.Map(upper, f) == word
+	}
 }
 
 func isDots(f string) bool { return f == "." || f == ".." }
 
-func fastTest(pattern string) func(string) bool {
+func fastTest(pattern string) func(string, *globWork) bool {
 	if starsOnly.MatchString(pattern) {
-		return func(f string) bool { return f != "" && !isDots(f) }
+		return func(f string, _ *globWork) bool { return f != "" && !isDots(f) }
 	}
 	if m := starsAndExt.FindStringSubmatch(pattern); m != nil {
 		ext := strings.ToLower(m[1])
-		return func(f string) bool { return strings.HasSuffix(strings.ToLower(f), ext) }
+		return func(f string, _ *globWork) bool { return strings.HasSuffix(strings.ToLower(f), ext) }
 	}
 	if m := questions.FindStringSubmatch(pattern); m != nil {
 		ext, length := strings.ToLower(m[1]), len(units(pattern))
-		return func(f string) bool {
+		return func(f string, _ *globWork) bool {
 			return len(units(f)) == length && !isDots(f) && strings.HasSuffix(strings.ToLower(f), ext)
 		}
 	}
 	if starDotStar.MatchString(pattern) {
-		return func(f string) bool { return !isDots(f) && strings.Contains(f, ".") }
+		return func(f string, _ *globWork) bool { return !isDots(f) && strings.Contains(f, ".") }
 	}
 	if dotStar.MatchString(pattern) {
-		return func(f string) bool { return !isDots(f) && strings.HasPrefix(f, ".") }
+		return func(f string, _ *globWork) bool { return !isDots(f) && strings.HasPrefix(f, ".") }
 	}
 	return nil
 }
@@ -168,18 +217,18 @@ func (r *globRule) match(f string, partial bool) bool {
 		if len(pattern) == 1 {
 			ff = []string{base}
 		}
-		if matchGlob(ff, pattern, partial) {
+		if r.matchGlob(ff, pattern, partial) {
 			return true
 		}
 	}
 	return false
 }
 
-func matchGlob(file []string, pattern []globElement, partial bool) bool {
+func (r *globRule) matchGlob(file []string, pattern []globElement, partial bool) bool {
 	isStar := func(e globElement) bool { return e.globstar }
 	first := slices.IndexFunc(pattern, isStar)
 	if first < 0 {
-		return matchElements(file, pattern, partial)
+		return r.work.matchElements(file, pattern, partial)
 	}
 	last := len(pattern) - 1
 	for !pattern[last].globstar {
@@ -193,7 +242,7 @@ func matchGlob(file []string, pattern []globElement, partial bool) bool {
 		body = pattern[first+1 : last]
 	}
 	if len(head) > 0 {
-		if !matchElements(file[:min(len(file), len(head))], head, partial) {
+		if !r.work.matchElements(file[:min(len(file), len(head))], head, partial) {
 			return false
 		}
 	}
@@ -205,11 +254,11 @@ func matchGlob(file []string, pattern []globElement, partial bool) bool {
 		}
 		start := len(file) - len(tail)
 		switch {
-		case matchElements(file[start:], tail, partial):
+		case r.work.matchElements(file[start:], tail, partial):
 			tailLength = len(tail)
 		case file[len(file)-1] != "" || at+len(tail) == len(file):
 			return false
-		case !matchElements(file[start-1:], tail, partial):
+		case !r.work.matchElements(file[start-1:], tail, partial):
 			return false
 		default:
 			tailLength = len(tail) + 1
@@ -225,7 +274,7 @@ func matchGlob(file []string, pattern []globElement, partial bool) bool {
 		}
 		return partial || sawSome
 	}
-	b := globBody{partial: partial}
+	b := globBody{work: r.work, partial: partial}
 	b.split(body, len(file)-tailLength)
 	return b.match(file, at, 0, 0, tailLength > 0) == globYes
 }
@@ -233,6 +282,7 @@ func matchGlob(file []string, pattern []globElement, partial bool) bool {
 // A globBody is what stands between two "**": sections of plain elements, each
 // with the last place where it can be.
 type globBody struct {
+	work     *globWork
 	sections [][]globElement
 	last     []int
 	partial  bool
@@ -283,7 +333,7 @@ func (b *globBody) match(file []string, at, section, depth int, sawTail bool) gl
 	s := b.sections[section]
 	for at <= b.last[section] {
 		end := min(len(file), at+len(s))
-		if matchElements(file[min(at, end):end], s, b.partial) && depth < maxGlobstars {
+		if b.work.matchElements(file[min(at, end):end], s, b.partial) && depth < maxGlobstars {
 			if r := b.match(file, at+len(s), section+1, depth+1, sawTail); r != globNo {
 				return r
 			}
@@ -302,11 +352,11 @@ func (b *globBody) match(file []string, at, section, depth int, sawTail bool) gl
 // matchElements compares element by element. Past the end of the pattern only
 // the empty element of a trailing slash is left out; past the end of the file
 // only a partial match is one.
-func matchElements(file []string, pattern []globElement, partial bool) bool {
+func (w *globWork) matchElements(file []string, pattern []globElement, partial bool) bool {
 	n := min(len(file), len(pattern))
 	for i := range n {
 		e := &pattern[i]
-		if e.globstar || e.test == nil && e.literal != file[i] || e.test != nil && !e.test(file[i]) {
+		if !w.spend(1) || e.globstar || e.test == nil && e.literal != file[i] || e.test != nil && !e.test(file[i], w) {
 			return false
 		}
 	}

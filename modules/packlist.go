@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -65,6 +66,7 @@ type packlist struct {
 	warnings []Warning
 	seen     map[string]bool // packages whose bundles are gathered
 	compiled map[string]*globRule
+	work     globWork
 }
 
 // A packWalker looks at one directory, as ignore-walk's Walker does.
@@ -85,7 +87,7 @@ type packWalker struct {
 // listPackage returns the paths of the files that npm would publish of the
 // package in dir.
 func listPackage(dir string) ([]string, []Warning, error) {
-	list := &packlist{root: dir, files: make(map[string]bool), seen: make(map[string]bool), compiled: make(map[string]*globRule)}
+	list := &packlist{root: dir, files: make(map[string]bool), seen: make(map[string]bool), compiled: make(map[string]*globRule), work: globWork{left: maxGlobWork}}
 	node := &packNode{path: dir, realPath: dir, isRoot: true}
 	w := &packWalker{list: list, node: node, path: dir, base: dir, isPackage: true, ignoreFiles: []string{
 		defaultRules, packageJSON, ".npmignore", ".gitignore", strictRules,
@@ -93,12 +95,19 @@ func listPackage(dir string) ([]string, []Warning, error) {
 	if err := w.start(); err != nil {
 		return nil, nil, err
 	}
+	if list.work.over {
+		return nil, nil, errTooMuchGlobWork("")
+	}
 	paths := make([]string, 0, len(list.files))
 	for p := range list.files {
 		paths = append(paths, p)
 	}
 	slices.SortFunc(paths, comparePaths)
 	return paths, list.warnings, nil
+}
+
+func errTooMuchGlobWork(path string) error {
+	return broken("M9", path, "the patterns in package.json and ignore files take too long to match: use fewer or simpler ones")
 }
 
 func (w *packWalker) start() error {
@@ -144,7 +153,7 @@ func (w *packWalker) inject(name string, rules []string) {
 func (l *packlist) rule(pattern string) *globRule {
 	r, ok := l.compiled[pattern]
 	if !ok {
-		r = newGlobRule(pattern)
+		r = newGlobRule(pattern, &l.work)
 		l.compiled[pattern] = r
 	}
 	return r
@@ -183,7 +192,7 @@ func (w *packWalker) processPackage() error {
 	var required, ignores []string
 	files, listed, err := filesField(pkg)
 	if err != nil {
-		return err
+		return broken("M9", w.node.within+packageJSON, "%v", err)
 	}
 	for _, file := range files {
 		if strings.HasPrefix(file, "./") {
@@ -230,12 +239,12 @@ func filesField(pkg *jsonObject) (files []string, listed bool, err error) {
 		return files, v != "", nil
 	case []any:
 		if files = stringsOf(v); len(files) < len(v) {
-			return nil, false, broken("M9", packageJSON, "files has an item that is not a string")
+			return nil, false, errors.New("files has an item that is not a string")
 		}
 		return files, true, nil
 	}
 	if v := pkg.get("files"); !isNothing(v) {
-		return nil, false, broken("M9", packageJSON, "files is not a list")
+		return nil, false, errors.New("files is not a list")
 	}
 	return nil, false, nil
 }
@@ -284,7 +293,11 @@ func (w *packWalker) filterEntries(entries []os.DirEntry) error {
 		delete(w.rules, ".gitignore")
 	}
 	for _, e := range entries {
+		w.list.work.left += globWorkPerEntry
 		file, dir := w.filterEntry(e.Name(), false, ""), w.filterEntry(e.Name(), true, "")
+		if w.list.work.over {
+			return errTooMuchGlobWork(w.list.relative(w.path + "/" + e.Name()))
+		}
 		if !file && !dir {
 			continue
 		}

@@ -259,6 +259,18 @@ func CheckCommand(s string) error {
 	return nil
 }
 
+// IsReservedCommand reports whether command is, in any case, one that everything
+// else is run with, and name is not the module of that very program (SPEC M47, I21).
+func IsReservedCommand(command string, name Name) bool {
+	switch command := strings.ToLower(command); command {
+	case "node", "npm", "es":
+		return string(name) != command
+	case "npx":
+		return name != "npm" && name != "npx"
+	}
+	return false
+}
+
 // CheckPath checks the path of a file in a module: relative, with '/' between
 // non-empty elements, and never leading out.
 func CheckPath(s string) error {
