@@ -18,20 +18,22 @@ const module = "github.com/everythingstays/es"
 // mayImport is the architecture: which of our packages each may import. It
 // reads the source, not "go list", whose cache once let a bad import pass.
 var mayImport = map[string][]string{
-	".":         {},
-	"records":   {},
-	"sign":      {"records"},
-	"trust":     {"records", "sign"},
-	"index":     {"records", "sign", "trust"},
-	"modules":   {"records"},
-	"gossip":    {"records"},
-	"reconcile": {"records"},
-	"transfer":  {"records", "modules"},
-	"install":   {"records", "trust", "index", "modules"},
-	"npm":       {"records", "sign", "trust", "index", "modules"},
-	"node":      {"records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm"},
-	"cli":       {"records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
-	"cli/es":    {"cli"},
+	".":       {},
+	"records": {},
+	// One reading of ranges for all who are asked about them: it knows versions alone.
+	"records/npmrange": {"records"},
+	"sign":             {"records"},
+	"trust":            {"records", "records/npmrange", "sign"},
+	"index":            {"records", "records/npmrange", "sign", "trust"},
+	"modules":          {"records"},
+	"gossip":           {"records"},
+	"reconcile":        {"records"},
+	"transfer":         {"records", "modules"},
+	"install":          {"records", "records/npmrange", "trust", "index", "modules"},
+	"npm":              {"records", "sign", "trust", "index", "modules"},
+	"node":             {"records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm"},
+	"cli":              {"records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
+	"cli/es":           {"cli"},
 
 	// For tests alone.
 	"simulation":       {},

@@ -10,6 +10,7 @@ import (
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/records/npmrange"
 	"github.com/everythingstays/es/trust"
 )
 
@@ -42,7 +43,7 @@ func parseNameVersion(cmd *cobra.Command, s string) (records.Name, records.Versi
 	if v == "" {
 		return name, "", nil
 	}
-	version, err := records.ParseVersion(v)
+	version, err := npmrange.ParseVersion(v)
 	if err != nil {
 		return "", "", usagef(cmd, "%v", err)
 	}

@@ -166,7 +166,7 @@ func (a *app) careful(w *work, requests []install.Request) error {
 	}
 	c := &careful{Resolver: w.sources.Resolver, app: a, known: known, news: w.news, signers: map[records.Fingerprint]bool{}}
 	for _, r := range requests {
-		c.typed = append(c.typed, r.Name)
+		c.typed = append(c.typed, r.Real())
 	}
 	w.sources.Resolver = c
 	return nil

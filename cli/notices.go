@@ -11,6 +11,7 @@ import (
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/records/npmrange"
 )
 
 // noticeOptions are the flags of deprecate, yank and advise.
@@ -103,8 +104,8 @@ func (a *app) runNotice(cmd *cobra.Command, kind string, o noticeOptions, args [
 		return usagef(cmd, "--severity %q is not low, moderate, high or critical", o.severity)
 	}
 	if o.fixed != "" {
-		if _, err := index.ParseRange(o.fixed); err != nil {
-			return usagef(cmd, "--fixed: %v", err)
+		if _, err := npmrange.Parse(o.fixed); err != nil {
+			return usagef(cmd, "--fixed %.80q %v", o.fixed, err)
 		}
 	}
 	for _, t := range append([]string{text}, o.refs...) {
@@ -120,7 +121,7 @@ func (a *app) runNotice(cmd *cobra.Command, kind string, o noticeOptions, args [
 
 // showReach says which known versions a notice is about.
 func (a *app) showReach(ctx context.Context, h *node.Home, name records.Name, rng string) error {
-	holds, err := index.ParseRange(rng)
+	about, err := npmrange.Parse(rng)
 	if err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func (a *app) showReach(ctx context.Context, h *node.Home, name records.Name, rn
 	}
 	var hit []records.Version
 	for _, r := range all {
-		if holds(r.Body.Version) && !slices.Contains(hit, r.Body.Version) {
+		if about.Match(r.Body.Version) && !slices.Contains(hit, r.Body.Version) {
 			hit = append(hit, r.Body.Version)
 		}
 	}
@@ -163,8 +164,8 @@ func parseRange(cmd *cobra.Command, s string) (records.Name, string, error) {
 		return "", "", usagef(cmd, "%v", err)
 	}
 	if rng != "" {
-		if _, err := index.ParseRange(rng); err != nil {
-			return "", "", usagef(cmd, "%v", err)
+		if _, err := npmrange.Parse(rng); err != nil {
+			return "", "", usagef(cmd, "%.80q %v", rng, err)
 		}
 	}
 	return name, rng, nil

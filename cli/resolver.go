@@ -20,7 +20,7 @@ type resolver struct{ *work }
 
 // Resolve implements install.Resolver.
 func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.Spec) (*install.Resolution, error) {
-	res, err := r.home.Index().Resolve(ctx, name, spec.Text, r.view)
+	res, err := r.home.Index().Resolve(ctx, name, spec.Constraint(), r.view)
 	if r.news != nil && r.news.wanted(spec, err) {
 		asked, failed := r.news.get(ctx, errors.As(err, new(*index.NotFoundError)))
 		if failed == nil && asked {
@@ -30,7 +30,7 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 			return nil, failed
 		}
 		if asked {
-			res, err = r.home.Index().Resolve(ctx, name, spec.Text, r.view)
+			res, err = r.home.Index().Resolve(ctx, name, spec.Constraint(), r.view)
 		}
 	}
 	if err != nil {
@@ -83,8 +83,7 @@ type news struct {
 // name.
 func (n *news) wanted(spec install.Spec, err error) bool {
 	if err == nil {
-		_, err := records.ParseVersion(spec.Text)
-		return err != nil
+		return spec.Kind != install.Version
 	}
 	var untrusted *index.UntrustedError
 	if errors.As(err, &untrusted) {

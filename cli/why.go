@@ -114,7 +114,7 @@ func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, v rec
 	if err != nil {
 		return err
 	}
-	about := ruling.Notices(d, notices, index.InRange)
+	about := ruling.Notices(d, notices)
 	for _, of := range [][]trust.Notice{about.Yanked, about.Deprecated, about.Advisories} {
 		for _, n := range of {
 			j.Notices = append(j.Notices, describeNotice(n))

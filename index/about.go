@@ -40,5 +40,5 @@ func (x *Index) About(ctx context.Context, name records.Name, version records.Ve
 		return trust.Decision{}, trust.Applying{}, err
 	}
 	d := c.Decide(version, c.claims[version])
-	return d, c.Notices(d, c.notices, InRange), nil
+	return d, c.Notices(d, c.notices), nil
 }

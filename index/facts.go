@@ -172,10 +172,3 @@ func (x *Index) notices(ctx context.Context, c *claimed) ([]trust.Notice, error)
 	}
 	return ns, nil
 }
-
-// InRange reports whether an npm range holds a version; one that cannot be read
-// holds none.
-func InRange(rng string, v records.Version) bool {
-	holds, err := ParseRange(rng)
-	return err == nil && holds(v)
-}

@@ -2,16 +2,13 @@ package index
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"deps.dev/util/semver"
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/records/npmrange"
 	"github.com/everythingstays/es/trust"
 )
 
@@ -233,11 +230,11 @@ func (x *Index) Resolve(ctx context.Context, name records.Name, constraint strin
 
 // resolve reports whether a version is chosen.
 func (x *Index) resolve(ctx context.Context, c *claimed, constraint string) (r Resolution, ok bool, err error) {
-	candidates, err := c.candidates(strings.TrimSpace(constraint))
+	want, err := parseConstraint(constraint)
 	if err != nil {
 		return Resolution{}, false, err
 	}
-	ch := c.choose(candidates, isExact(constraint))
+	ch := c.choose(c.candidates(want), want.Kind == npmrange.Version)
 	if ch.version == "" {
 		return Resolution{}, false, nil
 	}
@@ -252,39 +249,43 @@ func (x *Index) Decide(ctx context.Context, name records.Name, version records.V
 	return d, err
 }
 
-// candidates returns the versions that the constraint takes, the preferred first.
-func (c *claimed) candidates(constraint string) ([]records.Version, error) {
-	// npm takes "*" for "latest" too, though no range holds a pre-release unasked.
-	if constraint == "" || constraint == "latest" || constraint == "*" {
-		return c.latest(), nil
-	}
-	if v, err := records.ParseVersion(constraint); err == nil {
-		return c.only(v), nil
-	}
-	if records.CheckTag(constraint) == nil {
-		v, ok := c.tagVersion(constraint)
-		if !ok {
-			return nil, nil
-		}
-		return c.only(v), nil
-	}
-	takes, err := ParseRange(constraint)
+// parseConstraint returns a *ConstraintError for what asks for no version.
+func parseConstraint(s string) (npmrange.Constraint, error) {
+	want, err := npmrange.ParseConstraint(s)
 	if err != nil {
-		return nil, err
+		return want, &ConstraintError{s, err}
+	}
+	return want, nil
+}
+
+// candidates returns the versions that are asked for, the preferred first.
+func (c *claimed) candidates(want npmrange.Constraint) []records.Version {
+	switch {
+	case want.Kind == npmrange.Latest || want.Tag == "latest":
+		return c.latest()
+	case want.Kind == npmrange.Version:
+		return c.only(want.Version)
+	case want.Kind == npmrange.Tag:
+		v, ok := c.tagVersion(want.Tag)
+		if !ok {
+			return nil
+		}
+		return c.only(v)
 	}
 	var vs []records.Version
 	for _, v := range c.versions {
-		if takes(v) {
+		if want.Match(v) {
 			vs = append(vs, v)
 		}
 	}
+	slices.SortFunc(vs, func(v, w records.Version) int { return w.Compare(v) })
 	// npm prefers what "latest" says to anything newer in the range.
 	if v, ok := c.tagVersion("latest"); ok {
 		if i := slices.Index(vs, v); i > 0 {
 			vs = slices.Insert(slices.Delete(vs, i, i+1), 0, v)
 		}
 	}
-	return vs, nil
+	return vs
 }
 
 func (c *claimed) only(v records.Version) []records.Version {
@@ -313,28 +314,6 @@ func (c *claimed) latest() []records.Version {
 	return vs
 }
 
-// maxRange is the longest range that is looked at, in bytes.
-const maxRange = 256
-
-// ParseRange reads an npm version range and returns what it takes. The error is
-// a *ConstraintError.
-func ParseRange(s string) (func(records.Version) bool, error) {
-	if len(s) > maxRange {
-		return nil, &ConstraintError{s, fmt.Errorf("has %d bytes, the limit is %d", len(s), maxRange)}
-	}
-	r, err := semver.NPM.ParseConstraint(s)
-	if err != nil {
-		return nil, &ConstraintError{s, errors.New("is not a version, a tag or an npm range")}
-	}
-	return func(v records.Version) bool { return r.Match(string(v)) }, nil
-}
-
-// isExact reports whether a constraint is a version, asked for by its number.
-func isExact(constraint string) bool {
-	_, err := records.ParseVersion(strings.TrimSpace(constraint))
-	return err == nil
-}
-
 // A choice is the outcome of looking at candidates in order.
 type choice struct {
 	version  records.Version // "" when none is trusted
@@ -351,7 +330,7 @@ func (c *claimed) choose(candidates []records.Version, exact bool) choice {
 		d := c.Decide(v, c.claims[v])
 		switch d.State {
 		case trust.Trusted:
-			notices := c.Notices(d, c.notices, InRange)
+			notices := c.Notices(d, c.notices)
 			if d.Hold == trust.Late || !exact && (d.Hold != trust.NotHeld || len(notices.Yanked) > 0) {
 				ch.skipped = append(ch.skipped, Skipped{v, d, notices.Yanked})
 				continue
@@ -367,11 +346,12 @@ func (c *claimed) choose(candidates []records.Version, exact bool) choice {
 
 // refusal says why none of the candidates was chosen.
 func (x *Index) refusal(ctx context.Context, c *claimed, constraint string) error {
-	candidates, err := c.candidates(strings.TrimSpace(constraint))
+	want, err := parseConstraint(constraint)
 	if err != nil {
 		return err
 	}
-	ch := c.choose(candidates, isExact(constraint))
+	candidates := c.candidates(want)
+	ch := c.choose(candidates, want.Kind == npmrange.Version)
 	if len(ch.skipped) > 0 {
 		s := ch.skipped[0]
 		switch s.Decision.State {
@@ -389,8 +369,8 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string) erro
 		}
 		return e
 	}
-	if len(candidates) == 0 && isTag(constraint) {
-		candidates = c.strangersTag(constraint)
+	if len(candidates) == 0 && want.Kind == npmrange.Tag {
+		candidates = c.strangersTag(want.Tag)
 	}
 	var void *trust.Decision
 	candidates = slices.DeleteFunc(slices.Clone(candidates), func(v records.Version) bool {
@@ -411,8 +391,6 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string) erro
 	}
 	return e
 }
-
-func isTag(constraint string) bool { return records.CheckTag(constraint) == nil }
 
 // strangersTag returns the versions that somebody gave the tag and that trust
 // does not let in.
@@ -489,7 +467,7 @@ func (x *Index) Info(ctx context.Context, name records.Name, view *trust.View) (
 	info := Info{Name: name}
 	for _, v := range c.versions {
 		vi := VersionInfo{Version: v, Decision: c.Decide(v, c.claims[v])}
-		vi.Notices = c.Notices(vi.Decision, c.notices, InRange)
+		vi.Notices = c.Notices(vi.Decision, c.notices)
 		for _, r := range releases {
 			if r.Body.Version == v {
 				vi.Releases = append(vi.Releases, r)

@@ -180,7 +180,9 @@ func (p *Project) Update(ctx context.Context, s Sources, names []records.Name, o
 				return &NotFoundError{Name: name, File: lockJSON}
 			}
 		}
-		j.renew = func(name records.Name) bool { return len(names) == 0 || slices.Contains(names, name) }
+		j.renew = func(e *edge) bool {
+			return len(names) == 0 || slices.Contains(names, e.name) || slices.Contains(names, e.real())
+		}
 		return j.plan(ctx)
 	})
 }

@@ -30,7 +30,7 @@ type job struct {
 	edges  []edge
 	asked  map[records.Name]bool // what this command names
 	edits  []edit                // for package.json
-	renew  func(records.Name) bool
+	renew  func(*edge) bool
 
 	tree   *treeNode // what shall be
 	failed map[*treeNode]error
@@ -165,13 +165,14 @@ func (j *job) writeLockfile(l *Lockfile) error {
 	return j.disk.writeAtomic(j.dir, lockJSON, b)
 }
 
-// has reports whether the lockfile has a package of the name.
+// has reports whether the lockfile has a package of the name, or one that stands
+// under it.
 func (j *job) has(name records.Name) bool {
 	if j.locked == nil {
 		return false
 	}
 	for _, p := range j.locked.Packages {
-		if p.Name == name {
+		if p.Name == name || folderName(p.Path) == name {
 			return true
 		}
 	}

@@ -168,10 +168,11 @@ func checkMap(m map[string]string, key func(string) bool) error {
 		if !key(k) {
 			return fmt.Errorf("%q cannot be the name of a dependency", clip(k))
 		}
-		for _, s := range []string{k, m[k]} {
-			if err := records.CheckText(s, records.MaxText); err != nil {
-				return fmt.Errorf("%q %w", clip(s), err)
-			}
+		if err := records.CheckText(k, records.MaxText); err != nil {
+			return fmt.Errorf("%q %w", clip(k), err)
+		}
+		if err := records.CheckText(m[k], records.MaxLongText); err != nil {
+			return fmt.Errorf("%q %w", clip(m[k]), err)
 		}
 	}
 	return nil

@@ -5,7 +5,7 @@ import (
 	"runtime"
 	"strings"
 
-	"deps.dev/util/semver"
+	"github.com/everythingstays/es/records/npmrange"
 )
 
 // fill replaces the zero fields of p by this machine's.
@@ -81,24 +81,19 @@ func listed(value string, list []string) bool {
 	return match || negated == len(list)
 }
 
-// engine says why node's version is not one that pkg asks for, or "".
+// engine says why node's version is not one that pkg asks for, or "". As npm does
+// it, pre-releases of node are in a range like other versions.
 func (p Platform) engine(pkg *Package) string {
 	want := pkg.Engines["node"]
 	if p.Node == "" || want == "" {
 		return ""
 	}
-	v, err := semver.NPM.Parse(p.Node)
+	v, err := npmrange.ParseVersion(p.Node)
 	if err != nil {
 		return ""
 	}
-	ranges, ok := parseRange(want)
-	if !ok {
+	if r, err := npmrange.ParsePrerelease(want); err == nil && r.Match(v) {
 		return ""
-	}
-	for _, r := range ranges {
-		if r.MatchVersionPrerelease(v) {
-			return ""
-		}
 	}
 	return "asks for node " + want + ", and this is " + p.Node
 }

@@ -1,11 +1,12 @@
 package install
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
-	"deps.dev/util/semver"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/records/npmrange"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
 )
@@ -22,18 +23,22 @@ const (
 )
 
 // MaxSpec is the most bytes of a spec.
-const MaxSpec = 256
+const MaxSpec = records.MaxLongText
 
 // A Spec is what stands behind the name of a dependency in package.json, or
 // after the @ on the command line. The zero value asks for the latest version.
 type Spec struct {
-	Kind    Kind
-	Text    string          // as written
-	Alias   records.Name    // the real name when Text is "npm:REAL@...", else ""
-	Version records.Version // of kind Version
-	CID     cid.Cid         // of kind CID: as CIDv1
-	ranges  []*semver.Constraint
+	Kind  Kind
+	Text  string       // as written
+	Alias records.Name // the real name when Text is "npm:REAL@...", else ""
+	CID   cid.Cid      // of kind CID: as CIDv1
+
+	plain string // Text without the alias
+	want  npmrange.Constraint
 }
+
+// Constraint returns what is asked for of the real name: Text, without the alias.
+func (s Spec) Constraint() string { return s.plain }
 
 // ParseSpec reads a version, a range, a tag, a CID or an alias as package.json
 // may hold it. What npm would get from somewhere else (git, a URL, a file, a
@@ -73,31 +78,24 @@ func parseAlias(whole, rest string) (Spec, error) {
 
 // parsePlain parses a spec that is not an alias and has no space around it.
 func parsePlain(s string) (Spec, error) {
-	if s == "" {
-		return Spec{}, nil
-	}
-	if v, err := records.ParseVersion(trimVersion(s)); err == nil {
-		return Spec{Kind: Version, Version: v}, nil
-	}
 	if c, ok, err := parseModuleCID(s); ok {
 		return Spec{Kind: CID, CID: c}, err
 	}
-	if ranges, ok := parseRange(s); ok {
-		return Spec{Kind: Range, ranges: ranges}, nil
-	}
-	if strings.ContainsAny(s, ":/\\") {
+	want, err := npmrange.ParseConstraint(s)
+	switch {
+	case err != nil && strings.ContainsAny(s, ":/\\"):
 		return Spec{}, &SpecError{s, "es gets modules by name and version or by CID only, not from a URL, git or a file"}
-	}
-	if records.CheckTag(s) != nil {
+	case err != nil:
 		return Spec{}, &SpecError{s, "is not a version, range, tag or CID"}
 	}
-	return Spec{Kind: Tag}, nil
+	spec := Spec{Kind: kinds[want.Kind], plain: s, want: want}
+	if s == "*" {
+		spec.Kind = Range // to be saved as it was typed
+	}
+	return spec, nil
 }
 
-// trimVersion drops what npm allows before an exact version.
-func trimVersion(s string) string {
-	return strings.TrimLeft(strings.TrimSpace(strings.TrimPrefix(s, "=")), "v")
-}
+var kinds = map[npmrange.Kind]Kind{npmrange.Latest: Latest, npmrange.Version: Version, npmrange.InRange: Range, npmrange.Tag: Tag}
 
 // parseModuleCID reports in ok whether s is a CID at all; nothing as long is a
 // version or a sensible tag.
@@ -124,72 +122,21 @@ func parseModuleCID(s string) (c cid.Cid, ok bool, err error) {
 	return cid.NewCidV1(cid.DagProtobuf, c.Hash()), true, nil
 }
 
-// parseRange parses each alternative by itself: npm reads an empty one as "*",
-// and the library none at all.
-func parseRange(s string) ([]*semver.Constraint, bool) {
-	var ranges []*semver.Constraint
-	for part := range strings.SplitSeq(s, "||") {
-		part = strings.TrimSpace(part)
-		if part == "" {
-			part = "*"
-		}
-		if oddRange(part) {
-			return nil, false
-		}
-		c, err := semver.NPM.ParseConstraint(part)
-		if err != nil {
-			return nil, false
-		}
-		ranges = append(ranges, c)
-	}
-	return ranges, true
-}
-
-// oddRange reports what the library takes and npm does not: numbers with a
-// leading zero, and a pre-release after a wildcard.
-func oddRange(s string) bool {
-	for i := 0; i < len(s); i++ {
-		start := i == 0 || strings.IndexByte(" .<>=^~v", s[i-1]) >= 0
-		if s[i] == '-' && i > 0 && strings.IndexByte("*xX", s[i-1]) >= 0 {
-			return true
-		}
-		if s[i] == '0' && start && i+1 < len(s) && '0' <= s[i+1] && s[i+1] <= '9' && !strings.Contains(s[:i], "-") {
-			return true
-		}
-	}
-	return false
-}
-
 // Match reports whether v is a version that s asks for, by npm's rules for
-// ranges and pre-releases. Tags and Latest match every version, and a CID none.
-func (s Spec) Match(v records.Version) bool {
-	switch s.Kind {
-	case Version:
-		return v == s.Version
-	case Range:
-		for _, r := range s.ranges {
-			if r.Match(string(v)) {
-				return true
-			}
-		}
-		return false
-	case CID:
-		return false
-	}
-	return true
-}
+// ranges and pre-releases. Tags, Latest and "*" match every version, and a CID none.
+func (s Spec) Match(v records.Version) bool { return s.Kind != CID && s.want.Match(v) }
 
 // String returns the text of s.
 func (s Spec) String() string { return s.Text }
 
-// A Request is one argument of `es add`.
+// A Request is one argument of `es add`: Name is where it will stand.
 type Request struct {
 	Name records.Name
 	Spec Spec
 }
 
-// ParseRequest reads NAME, NAME@VERSION, NAME@RANGE, NAME@TAG or NAME@CID, where
-// NAME may have a scope.
+// ParseRequest reads NAME, NAME@VERSION, NAME@RANGE, NAME@TAG, NAME@CID or
+// NAME@npm:REAL@..., where NAME and REAL may have a scope.
 func ParseRequest(s string) (Request, error) {
 	name, text := cutSpec(s)
 	n, err := records.ParseName(name)
@@ -199,9 +146,6 @@ func ParseRequest(s string) (Request, error) {
 	spec, err := ParseSpec(text)
 	if err != nil {
 		return Request{}, fmt.Errorf("read %q: %w", clip(s), err)
-	}
-	if spec.Alias != "" {
-		return Request{}, fmt.Errorf("read %q: %w", clip(s), &SpecError{text, "es add takes no aliases"})
 	}
 	return Request{n, spec}, nil
 }
@@ -222,6 +166,9 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 	return s[len(prefix):], true
 }
 
+// Real returns the name of the package that is asked for.
+func (r Request) Real() records.Name { return cmp.Or(r.Spec.Alias, r.Name) }
+
 // String returns the request as one would type it.
 func (r Request) String() string {
 	if r.Spec.Text == "" {
@@ -234,6 +181,9 @@ func (r Request) String() string {
 func (r Request) saved(p *Package) string {
 	switch r.Spec.Kind {
 	case Latest, Tag:
+		if r.Spec.Alias != "" {
+			return "npm:" + string(r.Spec.Alias) + "@^" + string(p.Version)
+		}
 		return "^" + string(p.Version)
 	}
 	return strings.TrimSpace(r.Spec.Text)

@@ -36,6 +36,10 @@ func TestParseRequest(t *testing.T) {
 		{"left-pad@>=1 <2 || 3", "left-pad", Range, ">=1 <2 || 3"},
 		{"left-pad@1.0.0 - 2.0.0", "left-pad", Range, "1.0.0 - 2.0.0"},
 		{"left-pad@next", "left-pad", Tag, "next"},
+		{"left-pad@ 1.3.0", "left-pad", Version, " 1.3.0"},
+		{"left-pad@npm:@acme/pad@^1", "left-pad", Range, "npm:@acme/pad@^1"},
+		{"left-pad@npm:@acme/pad", "left-pad", Latest, "npm:@acme/pad"},
+		{"left-pad@NPM:@acme/pad@=1.0.0", "left-pad", Version, "NPM:@acme/pad@=1.0.0"},
 		{"left-pad@" + cidV0, "left-pad", CID, cidV0},
 		{"@acme/left-pad@" + cidV1, "@acme/left-pad", CID, cidV1},
 		{"left-pad@/ipfs/" + cidV0, "left-pad", CID, "/ipfs/" + cidV0},
@@ -52,24 +56,27 @@ func TestParseRequest(t *testing.T) {
 
 func TestParseRequestRefuses(t *testing.T) {
 	for in, reason := range map[string]string{
-		"":                              "is empty",
-		"@":                             "scope and nothing after it",
-		"@acme":                         "scope and nothing after it",
-		"Left-Pad":                      "upper-case letter",
-		"../x":                          "starts with",
-		"left pad":                      "only a-z",
-		"a@git+ssh://x/y":               "by name and version or by CID only",
-		"a@https://example.org/a.tgz":   "by name and version or by CID only",
-		"a@file:../a":                   "by name and version or by CID only",
-		"a@owner/repo":                  "by name and version or by CID only",
-		"a@workspace:*":                 "by name and version or by CID only",
-		"a@npm:b@1":                     "takes no aliases",
-		"a@ne xt":                       "is not a version, range, tag or CID",
-		"a@1.2.3.4":                     "is not a version, range, tag or CID",
-		"a@01.2.3":                      "is not a version, range, tag or CID",
-		"a@" + cidRaw:                   "is not the CID of a directory",
-		"a@" + cidRec:                   "is the CID of a record",
-		"a@" + strings.Repeat("1", 300): "the limit is 256",
+		"":                               "is empty",
+		"@":                              "scope and nothing after it",
+		"@acme":                          "scope and nothing after it",
+		"Left-Pad":                       "upper-case letter",
+		"../x":                           "starts with",
+		"left pad":                       "only a-z",
+		"a@git+ssh://x/y":                "by name and version or by CID only",
+		"a@https://example.org/a.tgz":    "by name and version or by CID only",
+		"a@file:../a":                    "by name and version or by CID only",
+		"a@owner/repo":                   "by name and version or by CID only",
+		"a@workspace:*":                  "by name and version or by CID only",
+		"a@npm:b@npm:c@1":                "by name and version or by CID only",
+		"a@npm:../b@1":                   "starts with",
+		"a@npm:":                         "is empty",
+		"a@npm:b@x.4":                    "is not a version, range, tag or CID",
+		"a@ne xt":                        "is not a version, range, tag or CID",
+		"a@1.2.3.4":                      "is not a version, range, tag or CID",
+		"a@01.2.3":                       "is not a version, range, tag or CID",
+		"a@" + cidRaw:                    "is not the CID of a directory",
+		"a@" + cidRec:                    "is the CID of a record",
+		"a@" + strings.Repeat("1", 1025): "the limit is 1024",
 	} {
 		_, err := ParseRequest(in)
 		if err == nil || !strings.Contains(err.Error(), reason) {
@@ -85,7 +92,8 @@ func TestParseRequestRefuses(t *testing.T) {
 // The verdicts of semver 7 as npm 11.19.1 bundles it; "+" matches, "-" not.
 func TestMatchAsNPM(t *testing.T) {
 	for _, test := range []struct{ spec, verdicts string }{
-		{"*", "+1.0.0 -1.0.0-rc.1 +99.0.0"},
+		{"*", "+1.0.0 +1.0.0-rc.1 +99.0.0"}, // npm's installer takes it for "latest"
+		{"x", "+1.0.0 -1.0.0-rc.1 +99.0.0"},
 		{"", "+1.0.0 +99.0.0"},
 		{"^1.2.3", "+1.2.3 +1.9.9 -2.0.0 -2.0.0-0 -1.2.2 -1.3.0-beta -1.2.3-beta"},
 		{"^1.2.3-beta.1", "+1.2.3-beta.1 +1.2.3-beta.2 +1.2.3-rc.1 -1.2.3-beta -1.3.0-beta +1.2.4"},

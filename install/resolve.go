@@ -17,8 +17,8 @@ type planner struct {
 	shelf    *shelf
 	resolver Resolver
 	options  *Options
-	locked   *Lockfile               // what to prefer; may be nil
-	renew    func(records.Name) bool // what of it not to prefer; may be nil
+	locked   *Lockfile        // what to prefer; may be nil
+	renew    func(*edge) bool // where not to prefer it; may be nil
 	byName   map[records.Name][]*Package
 	answers  map[string]*Resolution
 	queue    []*treeNode
@@ -186,7 +186,7 @@ func (b *planner) resolve(ctx context.Context, n *treeNode, e *edge) (*Package, 
 		}
 		return b.shelf.unsigned(ctx, e.name, e.spec.CID)
 	}
-	if p := b.lockedChoice(n, e); p != nil && !e.fresh && (b.renew == nil || !b.renew(p.Name)) {
+	if p := b.lockedChoice(n, e); p != nil && !e.fresh && (b.renew == nil || !b.renew(e)) {
 		return p.clone(), nil
 	}
 	key := string(e.real()) + "@" + fmt.Sprint(e.spec.Kind) + e.spec.Text

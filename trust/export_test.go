@@ -26,6 +26,6 @@ func (v *View) Decides(key records.Fingerprint, name records.Name) bool {
 
 func (v *View) Rule(name records.Name) Rule { return v.ask(name).Rule }
 
-func (v *View) Notices(d Decision, notices []Notice, in func(string, records.Version) bool) Applying {
-	return v.ask(d.Name).Notices(d, notices, in)
+func (v *View) Notices(d Decision, notices []Notice) Applying {
+	return v.ask(d.Name).Notices(d, notices)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/records/npmrange"
 )
 
 // A Notice is what somebody says about versions of a name, or about one record.
@@ -32,14 +33,13 @@ type Applying struct {
 }
 
 // Notices says which of the notices, by anybody and in any order, are about the
-// version of the decision. In reports whether a version is in a range; a range
-// that it cannot read holds no version.
-func (r *Ruling) Notices(d Decision, notices []Notice, in func(rng string, version records.Version) bool) Applying {
+// version of the decision. A range that cannot be read holds no version.
+func (r *Ruling) Notices(d Decision, notices []Notice) Applying {
 	var a Applying
 	authors, releases := d.released()
 	for _, n := range newestNotices(r.name, notices) {
 		switch {
-		case r.view.Denied(n.Author) || n.Text == "" || !n.isAbout(d.Version, releases, in):
+		case r.view.Denied(n.Author) || n.Text == "" || !n.isAbout(d.Version, releases):
 		case !authors[n.Author] && !r.Decides(n.Author):
 			a.Strangers = append(a.Strangers, n)
 		case n.Kind == records.Deprecated:
@@ -71,15 +71,15 @@ func (d *Decision) released() (authors map[records.Fingerprint]bool, releases ma
 	return authors, releases
 }
 
-func (n *Notice) isAbout(version records.Version, releases map[cid.Cid]bool, in func(string, records.Version) bool) bool {
+func (n *Notice) isAbout(version records.Version, releases map[cid.Cid]bool) bool {
 	if n.Range == "" {
 		if !releases[n.About] {
 			return false
 		}
-	} else if !in(n.Range, version) {
+	} else if !npmrange.Contains(n.Range, version) {
 		return false
 	}
-	return n.Kind != records.Advisory || n.Fixed == "" || !in(n.Fixed, version)
+	return n.Kind != records.Advisory || n.Fixed == "" || !npmrange.Contains(n.Fixed, version)
 }
 
 // newestNotices returns of each author's notices about the name, kind and range
