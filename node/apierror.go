@@ -26,6 +26,8 @@ type apiError struct {
 	Reason string `json:"reason,omitempty"`
 
 	Record string `json:"record,omitempty"`
+
+	At string `json:"at,omitempty"`
 }
 
 const (
@@ -34,6 +36,7 @@ const (
 	kindRule        = "rule"
 	kindNotFound    = "not found"
 	kindClosed      = "closed"
+	kindWrongAddr   = "wrong address"
 )
 
 func newAPIError(err error) *apiError {
@@ -41,6 +44,7 @@ func newAPIError(err error) *apiError {
 	var away *UnreachableError
 	var rule *modules.RuleError
 	var missing *index.NotFoundError
+	var wrong *WrongAddrError
 	switch {
 	case errors.As(err, &away):
 		e.Kind, e.Root, e.Missing, e.Peers, e.Tried = kindUnreachable, text(away.Root), text(away.Missing), away.Peers, away.Tried
@@ -48,6 +52,8 @@ func newAPIError(err error) *apiError {
 		e.Kind, e.Rule, e.Path, e.Reason = kindRule, rule.Rule, rule.Path, rule.Reason
 	case errors.As(err, &missing):
 		e.Kind, e.Record = kindNotFound, text(missing.Record)
+	case errors.As(err, &wrong):
+		e.Kind, e.At = kindWrongAddr, wrong.At
 	case errors.Is(err, ErrClosed), errors.Is(err, context.Canceled):
 		e.Kind = kindClosed
 	}
@@ -72,6 +78,8 @@ func (e *apiError) err() error {
 		return &remoteError{e.Text, &modules.RuleError{Rule: e.Rule, Path: e.Path, Reason: e.Reason}}
 	case kindNotFound:
 		return &remoteError{e.Text, &index.NotFoundError{Record: parsed(e.Record)}}
+	case kindWrongAddr:
+		return &WrongAddrError{At: e.At, err: errors.New(e.Text)}
 	case kindClosed:
 		return &remoteError{e.Text, ErrClosed}
 	}

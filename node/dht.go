@@ -42,6 +42,7 @@ type table struct {
 
 	mu     sync.Mutex
 	dht    *kad.IpfsDHT
+	met    []peer.AddrInfo // entrances, where they were found when they were last dialled
 	closed bool
 }
 
@@ -74,7 +75,7 @@ func (t *table) open() (*kad.IpfsDHT, error) {
 
 func (t *table) options() []kad.Option {
 	options := []kad.Option{
-		kad.BootstrapPeersFunc(t.entrances),
+		kad.BootstrapPeersFunc(t.found), // which has no names in it
 		kad.ProviderDatastore(newBoundedStore(tableMemory)),
 		kad.ValueDatastore(newBoundedStore(tableMemory)),
 		kad.EnableOptimisticProvide(),
@@ -117,6 +118,27 @@ func (t *table) entrances() []peer.AddrInfo {
 	return t.live.node.bootstrap
 }
 
+// found are the entrances as they were dialled last.
+func (t *table) found() []peer.AddrInfo {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.met)
+}
+
+// resolve returns the entrance with addresses in place of names. Those that are
+// built in lead to public addresses alone.
+func (t *table) resolve(ctx context.Context, info peer.AddrInfo) (peer.AddrInfo, error) {
+	addrs, err := resolve(ctx, t.live.node.names, info)
+	if err != nil {
+		return info, err
+	}
+	info.Addrs = t.addrs(addrs)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.met = append(slices.DeleteFunc(t.met, func(m peer.AddrInfo) bool { return m.ID == info.ID }), info)
+	return info, nil
+}
+
 // ready waits until somebody of the DHT is known, for at most tableFirst.
 func (t *table) ready(ctx context.Context) (*kad.IpfsDHT, error) {
 	d, err := t.open()
@@ -153,12 +175,20 @@ func (t *table) ready(ctx context.Context) (*kad.IpfsDHT, error) {
 func (t *table) enter(ctx context.Context) bool {
 	var dials sync.WaitGroup
 	var ok atomic.Bool
+	how := foundDHT
+	if t.kind == DHTOwn {
+		how = foundAsked
+	}
 	for _, info := range t.entrances() {
 		if info.ID == t.live.host.ID() {
 			continue
 		}
 		dials.Go(func() {
-			if err := t.live.find.dial(ctx, info, foundDHT, dialTimeout); err != nil {
+			at, err := t.resolve(ctx, info)
+			if err == nil {
+				err = t.live.find.dial(ctx, at, how, dialTimeout)
+			}
+			if err != nil {
 				t.live.log.Debug("dial a peer of the DHT", "peer", info.ID.String(), "err", err)
 				return
 			}

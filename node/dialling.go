@@ -12,18 +12,14 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
-	ma "github.com/multiformats/go-multiaddr"
-
-	"github.com/everythingstays/es/gossip"
 )
 
 const (
-	enoughPeers   = 16 // remembered peers are dialled until there are so many
-	enoughChosen  = 8  // ... and this node dialled so many of them: those who come by themselves may all be one
-	firstDials    = 3 * time.Second
-	redialFirst   = 5 * time.Second
-	redialMost    = 5 * time.Minute
-	rememberEvery = 30 * time.Second
+	enoughPeers  = 16 // remembered peers are dialled until there are so many
+	enoughChosen = 8  // ... and this node dialled so many of them: those who come by themselves may all be one
+	firstDials   = 3 * time.Second
+	redialFirst  = 5 * time.Second
+	redialMost   = 5 * time.Minute
 )
 
 // attempt is when a peer may be dialled again.
@@ -92,11 +88,7 @@ func (l *live) candidates(skip func(peer.ID) bool) []candidate {
 			continue
 		}
 		if k.Asked || room > 0 {
-			how := foundRemembered
-			if k.Asked {
-				how = foundAsked
-			}
-			out = append(out, candidate{k.info(), how})
+			out = append(out, candidate{k.info(), k.how()})
 			room--
 		}
 	}
@@ -106,6 +98,7 @@ func (l *live) candidates(skip func(peer.ID) bool) []candidate {
 func (l *live) dialAll(ctx context.Context, tries map[peer.ID]attempt) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
+	var vain []peer.ID
 	skip := func(p peer.ID) bool {
 		mu.Lock()
 		defer mu.Unlock()
@@ -124,12 +117,18 @@ func (l *live) dialAll(ctx context.Context, tries map[peer.ID]attempt) {
 				return
 			}
 			l.log.Debug("dial", "peer", info.ID.String(), "err", err)
+			vain = append(vain, info.ID)
 			t.pause = min(max(2*t.pause, redialFirst), redialMost)
 			t.next = time.Now().Add(t.pause)
 			tries[info.ID] = t
 		})
 	}
 	wg.Wait()
+	if len(vain) > 0 && ctx.Err() == nil && len(localNetworks().nets) > 0 {
+		if err := l.home.forget(ctx, vain...); err != nil {
+			l.log.Debug("forget peers that never answered", "err", err)
+		}
+	}
 }
 
 // awaitPeers waits for the first round of dialling when nobody is connected. It
@@ -164,47 +163,6 @@ func (l *live) awaitDialled(ctx context.Context) {
 	case <-l.dialled:
 	case <-ctx.Done():
 	}
-}
-
-// keepRemembering writes down, now and then and at the end, which peers take part
-// in gossip and where they can be dialled.
-func (l *live) keepRemembering(ctx context.Context) {
-	tick := time.NewTicker(rememberEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := l.home.remember(ctx, l.met()...); err != nil && ctx.Err() == nil {
-			l.log.Error("remember peers", "err", err)
-		}
-	}
-}
-
-// met returns the peers worth remembering.
-func (l *live) met() []knownPeer {
-	var met []knownPeer
-	now := time.Now().Unix()
-	for _, p := range l.gossip.Peers(gossip.TopicRecords) {
-		k := knownPeer{ID: p, Seen: now}
-		// Where we reached it comes first: it says of itself what it likes.
-		for _, c := range l.host.Network().ConnsToPeer(p) {
-			if c.Stat().Direction == network.DirOutbound {
-				k.Addrs = append(k.Addrs, c.RemoteMultiaddr().String())
-			}
-		}
-		for _, a := range l.host.Peerstore().Addrs(p) {
-			if _, err := a.ValueForProtocol(ma.P_CIRCUIT); err != nil {
-				k.Addrs = append(k.Addrs, a.String())
-			}
-		}
-		if k.Addrs = unique(k.Addrs); len(k.Addrs) > 0 {
-			met = append(met, k)
-		}
-	}
-	return met
 }
 
 func unique(in []string) []string {

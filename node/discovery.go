@@ -131,18 +131,47 @@ func (d *discovery) relays(ctx context.Context, n int) <-chan peer.AddrInfo {
 	return out
 }
 
-// dial connects to a peer and notes how it was found.
+// dial connects to a peer and notes how it was found. Names are resolved only when
+// the user named the peer, and what the DHT says is judged.
 func (d *discovery) dial(ctx context.Context, info peer.AddrInfo, how string, limit time.Duration) error {
 	if d.live.isConnected(info.ID) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	var err error
+	switch how {
+	case foundAsked:
+		if info.Addrs, err = resolve(ctx, d.live.node.names, info); err != nil {
+			return err
+		}
+	case foundDHT:
+		info.Addrs = d.live.book().fit(info.ID, info.Addrs)
+	}
 	if err := dial(ctx, d.live.host, info); err != nil {
 		return err
 	}
 	d.note(info.ID, how)
 	return nil
+}
+
+// told is how near addresses may lead that a DHT tells: one's own DHT is where its
+// entrances are (SPEC.md [D82]).
+func (d *discovery) told() reach {
+	if d.table == nil || d.table.kind != DHTOwn || len(d.live.node.bootstrap) == 0 {
+		return reachPublic
+	}
+	nearest, nets := reachSelf, localNetworks()
+	for _, info := range d.live.node.bootstrap {
+		for _, a := range info.Addrs {
+			ip, ok := plainIP(a)
+			if !ok {
+				return reachPublic
+			}
+			nearest = min(nearest, reachOf(ip, nets))
+		}
+	}
+	return nearest
 }
 
 func (d *discovery) note(p peer.ID, how string) {

@@ -312,7 +312,7 @@ func TestGate(t *testing.T) {
 		t.Errorf("%d shunned", len(g.shunned))
 	}
 	for addr, want := range map[string]bool{
-		"/ip4/10.0.0.1/tcp/1": true, "/ip4/127.0.0.1/tcp/1": true, "/ip6/::1/tcp/1": true, "/dns4/example.org/tcp/1": true,
+		"/ip4/10.0.0.1/tcp/1": true, "/ip4/127.0.0.1/tcp/1": true, "/ip6/::1/tcp/1": true, "/dns4/example.org/tcp/1": false,
 		"/ip4/0.0.0.0/tcp/1": false, "/ip6/::/udp/1/quic-v1": false, "/ip4/224.0.0.1/tcp/1": false, "/ip6/ff02::1/tcp/1": false, "/ip4/255.255.255.255/tcp/1": false,
 	} {
 		if got := g.InterceptAddrDial("b", ma.StringCast(addr)); got != want {
@@ -332,9 +332,7 @@ func TestFound(t *testing.T) {
 			t.Errorf("peers %+v, want one that was %s: %v", all, want, err)
 		}
 	}
-	if err := b.home.remember(ctx, b.live.met()...); err != nil {
-		t.Fatal(err)
-	}
+	b.live.probeComers(ctx, map[peer.ID]time.Time{})
 	b.stop()
 	again := startNode(t, b.home, Config{})
 	until(t, "dialled again", func() bool {

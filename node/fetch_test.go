@@ -53,7 +53,7 @@ func TestCorruptProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := bad.Connect(ctx, *info); err != nil {
+	if err := dial(ctx, bad, *info); err != nil {
 		t.Fatal(err)
 	}
 	var away *UnreachableError

@@ -8,7 +8,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // maxShunned bounds the memory of gate: of more peers the one that would be let in
@@ -18,13 +17,16 @@ const maxShunned = 4096
 // gate decides which connections are made and let in at all (SPEC.md [N22]). It is
 // the host's connection gater.
 type gate struct {
-	now func() time.Time
+	now  func() time.Time
+	book *addrBook // set before the host that uses the gate is made
 
 	mu      sync.Mutex
 	shunned map[peer.ID]time.Time // until when
 }
 
 func newGate() *gate { return &gate{now: time.Now, shunned: map[peer.ID]time.Time{}} }
+
+func (g *gate) use(b *addrBook) { g.book = b }
 
 // shun keeps a peer out for a while.
 func (g *gate) shun(p peer.ID, d time.Duration) {
@@ -67,10 +69,11 @@ func (g *gate) lets(p peer.ID) bool {
 func (g *gate) InterceptPeerDial(p peer.ID) bool { return g.lets(p) }
 
 // InterceptAddrDial implements connmgr.ConnectionGater. Peers say of themselves
-// and of others where they are; no packet goes where no peer can be.
-func (g *gate) InterceptAddrDial(_ peer.ID, a ma.Multiaddr) bool {
-	ip, err := manet.ToIP(a)
-	return err != nil || !ip.IsUnspecified() && !ip.IsMulticast() && !ip.Equal(broadcast)
+// and of others where they are; no packet goes where no peer can be, and none to the
+// LAN or this machine at an address that the address book does not have.
+func (g *gate) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
+	ip, ok := plainIP(a)
+	return ok && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.Equal(broadcast) && (g.book == nil || g.book.mayDial(p, a, ip))
 }
 
 var broadcast = []byte{255, 255, 255, 255}

@@ -343,7 +343,7 @@ func TestRememberedPeers(t *testing.T) {
 		other := openHome(t, h.Dir())
 		var met []knownPeer
 		for j := range 100 {
-			met = append(met, knownPeer{ID: testPeer(t), Addrs: []string{fmt.Sprintf("/ip4/192.0.2.1/tcp/%d", 1000*i+j+2)}, Seen: int64(1000*j + 2)})
+			met = append(met, knownPeer{ID: testPeer(t), Addrs: []string{fmt.Sprintf("/ip4/198.51.%d.%d/tcp/1", i, j)}, Seen: int64(1000*j + 2)})
 		}
 		wg.Go(func() {
 			for _, m := range [][]knownPeer{met[:50], met[50:]} {

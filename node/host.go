@@ -19,6 +19,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/pnet"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
@@ -61,6 +62,7 @@ type hostConfig struct {
 	version  string
 	swarmKey SwarmKey // nil for no private network
 	gate     *gate
+	told     reach // of addresses that peers tell of others
 	// relays finds peers that may relay connections to this node. With it, the
 	// node wants to be reached from outside: it learns whether it can be, has the
 	// router forward its port, and makes holes.
@@ -80,8 +82,15 @@ func newHost(c hostConfig) (host.Host, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make connection manager: %w", err), resources.Close())
 	}
+	book, err := c.addrBook()
+	if err != nil {
+		return nil, errors.Join(err, conns.Close(), resources.Close())
+	}
+	c.gate.use(book)
 	options := []libp2p.Option{
 		libp2p.Identity(c.key),
+		libp2p.Peerstore(book),
+		libp2p.MultiaddrResolver(noNames{}),
 		libp2p.NoListenAddrs,
 		libp2p.UserAgent("es/" + c.version),
 		libp2p.ProtocolVersion("es/1"),
@@ -115,14 +124,27 @@ func newHost(c hostConfig) (host.Host, error) {
 	h, err := libp2p.New(append(options, c.more...)...)
 	if err != nil {
 		// The host owns both once it exists, and not before.
-		return nil, errors.Join(fmt.Errorf("make libp2p host: %w", err), conns.Close(), resources.Close())
+		return nil, errors.Join(fmt.Errorf("make libp2p host: %w", err), conns.Close(), resources.Close(), book.Close())
 	}
+	book.use(h)
 	return h, nil
+}
+
+func (c hostConfig) addrBook() (*addrBook, error) {
+	self, err := peer.IDFromPrivateKey(c.key)
+	if err != nil {
+		return nil, fmt.Errorf("make address book: %w", err)
+	}
+	inner, err := pstoremem.NewPeerstore()
+	if err != nil {
+		return nil, fmt.Errorf("make address book: %w", err)
+	}
+	return newAddrBook(inner, self, c.told)
 }
 
 // hostConfig says which host a node has.
 func (l *live) hostConfig(key crypto.PrivKey) hostConfig {
-	c := hostConfig{key: key, version: l.node.cfg.Version, swarmKey: l.node.swarmKey, gate: l.gate, more: l.node.hostOptions}
+	c := hostConfig{key: key, version: l.node.cfg.Version, swarmKey: l.node.swarmKey, gate: l.gate, told: l.find.told(), more: l.node.hostOptions}
 	if !l.node.cfg.Ephemeral && l.find.table != nil && l.node.listensOutside() {
 		c.relays = l.find.relays
 	}
@@ -234,12 +256,17 @@ func connected(h host.Host) []peer.ID {
 	return out
 }
 
-// dial connects to a peer unless that has happened before.
+// dial connects to a peer, unless that has happened before, at addresses that were
+// judged: h's address book believes them.
 func dial(ctx context.Context, h host.Host, info peer.AddrInfo) error {
 	if info.ID == h.ID() {
 		return errors.New("that is this node itself")
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	if b, ok := h.Peerstore().(*addrBook); ok {
+		b.admit(info.ID, info.Addrs)
+		info.Addrs = nil
+	}
 	return h.Connect(ctx, info)
 }

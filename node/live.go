@@ -260,27 +260,10 @@ func (l *live) stored(ctx context.Context, v sign.Verified, o index.Outcome) {
 	}
 }
 
+func (l *live) book() *addrBook { return l.host.Peerstore().(*addrBook) }
+
 func (l *live) isConnected(p peer.ID) bool {
 	return l.host.Network().Connectedness(p) == network.Connected
-}
-
-func (l *live) connect(ctx context.Context, addr string) (PeerInfo, error) {
-	info, err := parseAddr(addr)
-	if err != nil {
-		return PeerInfo{}, err
-	}
-	if err := dial(ctx, l.host, *info); err != nil {
-		return PeerInfo{}, fmt.Errorf("connect to %s: %w", info.ID, plainDialError(err))
-	}
-	l.find.note(info.ID, foundAsked)
-	met := knownPeer{ID: info.ID, Seen: time.Now().Unix(), Asked: true}
-	for _, a := range info.Addrs {
-		met.Addrs = append(met.Addrs, a.String())
-	}
-	if err := l.home.remember(ctx, met); err != nil {
-		return PeerInfo{}, err
-	}
-	return l.peer(info.ID), nil
 }
 
 func (l *live) peers() []PeerInfo {

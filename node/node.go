@@ -13,8 +13,11 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
+	madns "github.com/multiformats/go-multiaddr-dns"
 
 	"github.com/everythingstays/es/records"
 )
@@ -71,12 +74,14 @@ type Node struct {
 	patience  patience
 	idle      time.Duration // of streams from peers
 	reprovide time.Duration
-	swarmKey  SwarmKey // nil for no private network
+	swarmKey  SwarmKey                     // nil for no private network
+	names     network.MultiaddrDNSResolver // for names that the user gave
 
 	// For simulations, where the host listens on a network that is none, and
 	// where waiting for a real socket would stop the clock.
 	hostOptions []libp2p.Option
 	noServer    bool
+	probe       func(context.Context, peer.AddrInfo) (ma.Multiaddr, error)
 	now         func() time.Time
 
 	started atomic.Bool
@@ -113,10 +118,12 @@ func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
 		patience:  patience{first: firstBlock, lacking: lackingWait, idle: idleBlock, quiet: lingerQuiet},
 		idle:      idleStream,
 		reprovide: reprovideEvery,
+		names:     swarm.ResolverFromMaDNS{Resolver: madns.DefaultResolver},
 		ready:     make(chan struct{}),
 		done:      make(chan struct{}),
 		closing:   make(chan struct{}),
 	}
+	n.probe = n.dialOnly
 	if err := n.network(&cfg); err != nil {
 		return nil, err
 	}

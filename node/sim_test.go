@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/marcopolo/simnet"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/simulation"
@@ -25,6 +27,11 @@ func simSeed() uint64 {
 		return n
 	}
 	return 1
+}
+
+// noProbe is for simulations, where a second host of a node would be in no network.
+func noProbe(context.Context, peer.AddrInfo) (ma.Multiaddr, error) {
+	return nil, errors.New("nobody is looked for in a simulation")
 }
 
 // A village is some whole nodes, with homes on the disk, in a simulated network.
@@ -84,7 +91,7 @@ func (a *villager) come() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.hostOptions = a.v.net.HostOptions(a.i)
+	n.hostOptions, n.probe = a.v.net.HostOptions(a.i), noProbe
 	n.noServer = true
 	n.now = a.now
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

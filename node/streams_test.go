@@ -21,7 +21,7 @@ func stall(t *testing.T, n *testNode, hosts int) (hostile []host.Host, streams i
 	for range hosts {
 		h := testHost(t)
 		hostile = append(hostile, h)
-		if err := h.Connect(t.Context(), *addr); err != nil {
+		if err := dial(t.Context(), h, *addr); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 50 {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/everythingstays/es/modules"
@@ -142,37 +141,37 @@ func (l *live) strangers() bool {
 
 // senderOf returns the peer that sent a record, who is likely to have what it
 // names.
-func (l *live) senderOf(ctx context.Context, record cid.Cid) peer.AddrInfo {
+func (l *live) senderOf(ctx context.Context, record cid.Cid) candidate {
 	if !record.Defined() {
-		return peer.AddrInfo{}
+		return candidate{}
 	}
 	r, err := l.home.index.Release(ctx, record)
 	if err != nil || r.Peer == "" {
-		return peer.AddrInfo{}
+		return candidate{}
 	}
 	id, err := peer.Decode(r.Peer)
 	if err != nil {
-		return peer.AddrInfo{}
+		return candidate{}
 	}
-	info := peer.AddrInfo{ID: id}
+	info := candidate{AddrInfo: peer.AddrInfo{ID: id}}
 	known, err := l.home.knownPeers()
 	if err != nil {
 		return info
 	}
 	for _, k := range known {
 		if k.ID == id {
-			return k.info()
+			return candidate{k.info(), k.how()}
 		}
 	}
 	return info
 }
 
 // call connects to a peer. Failing is no error: others may have what it has.
-func (l *live) call(ctx context.Context, p peer.AddrInfo) {
-	if p.ID == "" || len(p.Addrs) == 0 || l.host.Network().Connectedness(p.ID) == network.Connected {
+func (l *live) call(ctx context.Context, p candidate) {
+	if p.ID == "" || len(p.Addrs) == 0 {
 		return
 	}
-	if err := dial(ctx, l.host, p); err != nil {
+	if err := l.find.dial(ctx, p.AddrInfo, p.how, dialTimeout); err != nil {
 		l.log.Debug("dial the sender of a record", "peer", p.ID.String(), "err", err)
 	}
 }
