@@ -28,6 +28,7 @@ func keyVectors(t *testing.T) []vector {
 	}
 	list = append(list, badPrimaries(t)...)
 	list = append(list, readVectors(t, f, s)...)
+	list = append(list, endVectors(t, f, s)...)
 	list = append(list, revocationVectors(t)...)
 	return append(list, mergeVectors(t)...)
 }
@@ -210,7 +211,7 @@ func readVectors(t *testing.T, f, s *forger) []vector {
 			subs(P, main, s.subkey(), gpgBind(sub(subEmbedded, stripUnhashed(cross)...))),
 			P, main, s.subkey(), gpgBind(sub(subIssuer, f.fpr[12:]...), sub(subEmbedded, cross...))),
 		read("read-sha1", "key-block-error", "S37", "the only self-signature has SHA-1", nil, P, uid, sha1Self),
-		read("read-sha1-revocation", "key-block-error", "S37", "a revocation with SHA-1 is not passed over", nil, P, sha1Rev, main),
+		read("read-sha1-revocation", "key-block-error", "S150", "a revocation with SHA-1 is not passed over", nil, P, sha1Rev, main),
 		read("read-revoked", "ok", "S47", "a revocation stays", subs(P, noReason, main), P, noReason, main, third),
 		read("read-two-keys", "key-block-error", "S32", "a file with two keys", nil, P, main, stranger.primary(), stranger.main(keyTime)),
 	}

@@ -63,12 +63,9 @@ func (k *Key) signingSubkey(f records.Fingerprint) *publicKey {
 
 // primaryExpiry returns the first second at which the primary key is expired:
 // by the newest certification or the newest direct-key signature, whichever is
-// earlier. In v6 only direct-key signatures speak of it.
+// earlier.
 func (k *Key) primaryExpiry() (int64, bool) {
 	at, ok := k.expiry(k.primary, roleDirect)
-	if k.primary.version == 6 {
-		return at, ok
-	}
 	if cert, has := k.expiry(k.primary, roleCert); has && (!ok || cert < at) {
 		return cert, true
 	}

@@ -17,7 +17,9 @@ const MaxKeyFile = 1 << 20
 // ReadKey reads an OpenPGP public key (or the public half of a secret key) from
 // the bytes of a file, armored or binary, at most MaxKeyFile of them, and
 // minimises it: of the user ids the primary one stays, of the subkeys those for
-// signing, of the signatures the owner's own. The error is a *KeyBlockError.
+// signing, of the signatures the owner's own. What the owner said in the file that
+// ends the key stays too, or the key is refused (SPEC.md [S150]). The error is a
+// *KeyBlockError.
 func ReadKey(file []byte) (*Key, error) {
 	if len(file) > MaxKeyFile {
 		return nil, badKey("S47", "file has %d bytes, the limit is %d", len(file), MaxKeyFile)
@@ -40,38 +42,61 @@ func ReadKey(file []byte) (*Key, error) {
 	return imp.key()
 }
 
-// unarmor returns the binary form of a key, armored or not.
+// unarmor returns the binary form of a key, armored or not. Several pieces of armor
+// in one file, as of a key and then of its revocation certificate, are read one
+// after the other.
 func unarmor(file []byte) ([]byte, error) {
 	if len(file) > 0 && file[0]&0x80 != 0 {
 		return file, nil
 	}
-	block, err := armor.Decode(bytes.NewReader(file))
-	if err != nil {
+	const begin = "-----BEGIN PGP "
+	var b []byte
+	pieces := bytes.Split(file, []byte(begin))
+	if len(pieces) == 1 {
 		return nil, errors.New("is not an OpenPGP key, binary or armored")
 	}
-	if block.Type != "PGP PUBLIC KEY BLOCK" && block.Type != "PGP PRIVATE KEY BLOCK" {
-		return nil, errors.New("is armored, and not a key")
-	}
-	b, err := io.ReadAll(io.LimitReader(block.Body, MaxKeyFile))
-	if err != nil {
-		return nil, errors.New("has damaged armor")
+	for _, piece := range pieces[1:] {
+		block, err := armor.Decode(io.MultiReader(bytes.NewReader([]byte(begin)), bytes.NewReader(piece)))
+		if err != nil {
+			return nil, errors.New("has damaged armor")
+		}
+		switch block.Type {
+		case "PGP PUBLIC KEY BLOCK", "PGP PRIVATE KEY BLOCK", "PGP SIGNATURE":
+		default:
+			return nil, errors.New("is armored, and not a key")
+		}
+		body, err := io.ReadAll(io.LimitReader(block.Body, MaxKeyFile))
+		if err != nil {
+			return nil, errors.New("has damaged armor")
+		}
+		b = append(b, body...)
 	}
 	return b, nil
 }
 
-// imported gathers what is worth keeping of a key from a file. What it does not
-// know it passes over; but a revocation by the owner that it cannot use makes it
-// refuse the key, for then it would look better than it is.
+// imported gathers what is worth keeping of a key from a file, and all that its
+// owner says there of when keys end.
 type imported struct {
 	primary  *publicKey
 	elements []*element
-	revoked  map[string]uint32 // user id -> when its owner took it back
 
-	uid    *string
-	subkey *publicKey
-	skip   bool  // signatures belong to a packet that is dropped
+	at         place
+	said       []statement
+	takenBack  map[string]uint32 // certified packet -> when its owner took it back
+	subRevoked []subRevocation
+	revokers   map[string]bool // fingerprints of those who may revoke in the owner's place
+	byOthers   []string        // fingerprints or key ids that key revocations by others name
+
 	reason error // why the last self-signature was dropped
 	rule   string
+}
+
+// A place is what the signatures of a key that come next are about.
+type place struct {
+	certified []byte     // a user id or attribute as signatures hash it; nil if none
+	uid       *string    // a user id that a block can hold
+	subkey    *publicKey // a subkey that a block can hold
+	unknown   bool       // a subkey that it cannot
 }
 
 func (imp *imported) add(p packet) error {
@@ -82,20 +107,28 @@ func (imp *imported) add(p packet) error {
 	case packetPublicKey, packetSecretKey:
 		return badKey("S32", "holds more than one key")
 	case packetUserID:
-		s := string(p.body)
-		imp.uid, imp.subkey, imp.skip = &s, nil, len(p.body) > maxUserID
+		imp.at = place{certified: certified(0xb4, p.body)}
+		if len(p.body) <= maxUserID {
+			s := string(p.body)
+			imp.at.uid = &s
+		}
+	case packetUserAttribute:
+		imp.at = place{certified: certified(0xd1, p.body)}
 	case packetPublicSubkey, packetSecretSubkey:
 		k, _, err := cutPublicKey(p.body)
-		imp.uid, imp.subkey, imp.skip = nil, k, err != nil || k.version != imp.primary.version
-	case packetSignature:
-		if !imp.skip {
-			return imp.signature(p.body)
+		if err != nil || k.version != imp.primary.version {
+			k = nil
 		}
-	case packetMarker, packetTrust, packetPadding:
-	default:
-		imp.skip = true // a user attribute, or what this format may bring
+		imp.at = place{subkey: k, unknown: k == nil}
+	case packetSignature:
+		return imp.signature(p.body)
 	}
-	return nil
+	return nil // markers, trust, padding, and what this format may bring
+}
+
+func certified(prefix byte, body []byte) []byte {
+	n := len(body)
+	return append([]byte{prefix, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, body...)
 }
 
 func (imp *imported) begin(p packet) (err error) {
@@ -116,74 +149,95 @@ func (imp *imported) begin(p packet) (err error) {
 }
 
 func (imp *imported) signature(body []byte) error {
+	switch kind := signatureKind(body); kind {
+	case sigKeyRevocation:
+		return imp.keyRevocation(body)
+	case sigSubRevocation:
+		imp.subRevoked = append(imp.subRevoked, subRevocation{body, imp.at})
+		return nil
+	case sigCertRevocation:
+		imp.revokeCertified(body)
+		return nil
+	}
 	s, err := parseSignature(body)
 	if err != nil || imp.byStranger(s) {
 		return nil
 	}
-	if s.kind == sigCertRevocation {
-		imp.revokeUID(s)
-		return nil
-	}
-	e, rule, err := newElement(imp.primary, imp.uid, imp.subkey, body)
+	e, rule, err := newElement(imp.primary, imp.at.uid, imp.at.subkey, body)
 	switch {
 	case err == nil:
 		imp.elements = append(imp.elements, e)
+		imp.note(e.sig, true)
 	case errors.Is(err, errWrong) || errors.Is(err, errHashTag):
 		// a stranger's, or damaged: it says nothing about the key
-	case s.kind == sigKeyRevocation || s.kind == sigSubRevocation && imp.subkey != nil:
-		return badKey(rule, "carries a revocation that es cannot check: %w", err)
-	case imp.subkey == nil:
-		imp.reason, imp.rule = err, rule
+	default:
+		imp.note(s, false)
+		if imp.at.subkey == nil && !imp.at.unknown {
+			imp.reason, imp.rule = err, rule
+		}
 	}
 	return nil
 }
 
 // byStranger reports whether s names an issuer other than the primary key.
 func (imp *imported) byStranger(s *signature) bool {
+	return slices.ContainsFunc(issuers(s), func(id []byte) bool { return !imp.isPrimary(id) })
+}
+
+// isPrimary reports whether id is the primary key's fingerprint or key id.
+func (imp *imported) isPrimary(id []byte) bool {
+	return bytes.Equal(id, imp.primary.fpr.Bytes()) || bytes.Equal(id, imp.primary.keyID())
+}
+
+// issuers returns the fingerprints and key ids that a signature names as who made
+// it, as far as its subpackets can be read.
+func issuers(s *signature) (ids [][]byte) {
 	for _, area := range [][]byte{s.hashed, s.unhashed} {
 		subs, err := subpackets(area)
 		if err != nil {
-			return true
+			continue
 		}
 		for _, p := range subs {
 			switch {
-			case p.kind == subFingerprint && len(p.body) > 0 && !bytes.Equal(p.body[1:], imp.primary.fpr.Bytes()),
-				p.kind == subIssuer && !bytes.Equal(p.body, imp.primary.keyID()):
-				return true
+			case p.kind == subFingerprint && len(p.body) > 0:
+				ids = append(ids, p.body[1:])
+			case p.kind == subIssuer:
+				ids = append(ids, p.body)
 			}
 		}
 	}
-	return false
+	return ids
 }
 
-// revokeUID notes that the owner took a user id back. Blocks do not carry that,
-// because a user id is a label here; but it is no label to choose any more.
-func (imp *imported) revokeUID(s *signature) {
-	if imp.uid == nil || s.readProperties() != nil {
-		return
-	}
-	e := element{role: roleCert, uid: *imp.uid, sig: s}
-	if s.verify(imp.primary, e.signedData(imp.primary)...) != nil {
-		return
-	}
-	if imp.revoked == nil {
-		imp.revoked = make(map[string]uint32)
-	}
-	imp.revoked[*imp.uid] = max(imp.revoked[*imp.uid], s.created)
-}
-
+// key minimises: it keeps the main user id, and others only where they say that the
+// key ends earlier.
 func (imp *imported) key() (*Key, error) {
 	if imp.primary == nil {
 		return nil, badKey("S32", "holds no key")
 	}
+	if err := imp.addSubRevocations(); err != nil {
+		return nil, err
+	}
+	if err := imp.checkRevokers(); err != nil {
+		return nil, err
+	}
 	uid := imp.chooseUID()
-	elements := slices.DeleteFunc(imp.elements, func(e *element) bool {
-		return e.role == roleCert && (uid == nil || e.uid != *uid)
+	keep := map[string]bool{}
+	if uid != nil {
+		keep[*uid] = true
+	}
+	ending := imp.ending(uid)
+	if ending.uid != nil {
+		keep[*ending.uid] = true
+	}
+	elements := slices.DeleteFunc(slices.Clone(imp.elements), func(e *element) bool {
+		return e.role == roleCert && !keep[e.uid]
 	})
 	if !hasRole(elements, mainRole(imp.primary)) {
 		return nil, imp.unusable()
 	}
-	return newKey(imp.primary, elements), nil
+	k := newKey(imp.primary, elements)
+	return k, imp.checkEnds(k, ending)
 }
 
 // chooseUID picks the user id that the owner calls primary, or else the one
@@ -197,7 +251,7 @@ func (imp *imported) chooseUID() *string {
 	}
 	var best *element
 	for uid, e := range newest {
-		if at, taken := imp.revoked[uid]; taken && at >= e.sig.created {
+		if at, taken := imp.takenBack[string(certified(0xb4, []byte(uid)))]; taken && at >= e.sig.created {
 			continue
 		}
 		if best == nil || preferUID(e, best) < 0 {
@@ -214,7 +268,7 @@ func (imp *imported) unusable() error {
 	if imp.reason != nil {
 		return badKey(imp.rule, "has no self-signature that es can use: %w", imp.reason)
 	}
-	if len(imp.revoked) > 0 {
+	if len(imp.takenBack) > 0 {
 		return badKey("S42", "has no user id that its owner has not taken back")
 	}
 	return badKey("S42", "has no self-signature that says what the primary key is for")

@@ -6,8 +6,10 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -300,6 +302,57 @@ func TestPointsAreReduced(t *testing.T) {
 			f.key(algo, material)
 			if _, err := parsePublicKey(f.body); ok != (err == nil) {
 				t.Errorf("algorithm %d, point %s: %v", algo, point, err)
+			}
+		}
+	}
+}
+
+// TestThreat50PassedOver: wherever an owner's revocation stands and in whatever form
+// it is made, the key is revoked or refused. SPEC S150.
+func TestThreat50PassedOver(t *testing.T) {
+	for _, kind := range []string{"eddsa-v4", "ed25519-v6", "p256-v4", "rsa3072-v4"} {
+		f, s := newForger(t, kind), newForger(t, kind)
+		P, main, bind := f.primary(), f.main(keyTime), subs(s.subkey(), f.bind(s, keyTime))
+		if _, revoked := mustRead(t, P, main, bind).Revocation(); revoked {
+			t.Fatalf("%s: revoked without a revocation", kind)
+		}
+		rest := [][]byte{
+			main, bind, appendPacket(nil, packetUserAttribute, []byte{1, 2}), uidPacket(strings.Repeat("x", 300)),
+			appendPacket(nil, 60, []byte{0}), appendPacket(nil, packetMarker, []byte("PGP")), appendPacket(nil, packetTrust, []byte{1}),
+		}
+		forms := map[string][]byte{}
+		for _, hash := range []byte{1, 2, 3, 8, 9, 10, 11, 12} {
+			for _, kindOf := range []byte{sigKeyRevocation, sigSubRevocation} {
+				about := [][]byte{f.hashed()}
+				if kindOf == sigSubRevocation {
+					about = append(about, s.hashed())
+				}
+				made := forged{kind: kindOf, hash: hash, hashed: subs(made(recTime), f.issuer())}
+				forms[fmt.Sprintf("type %#x, hash %d", kindOf, hash)] = sigPacket(f.sign(made, about...))
+				made.hashed = subs(made.hashed, notationSub(0x80, true, "n@example.com", "x"))
+				forms[fmt.Sprintf("type %#x, hash %d, critical notation", kindOf, hash)] = sigPacket(f.sign(made, about...))
+				made.hashed = append(made.hashed, 200) // a subpacket that is cut off
+				forms[fmt.Sprintf("type %#x, hash %d, unreadable", kindOf, hash)] = sigPacket(f.sign(made, about...))
+				if f.version == 4 && hash == 8 {
+					forms[fmt.Sprintf("type %#x, version 3", kindOf)] = sigPacket(f.signV3(kindOf, recTime, about...))
+				}
+			}
+		}
+		for name, revocation := range forms {
+			for i := range len(rest) + 1 {
+				subkeyOnly := strings.HasPrefix(name, "type 0x28")
+				file := subs(P, subs(rest[:i]...), revocation, subs(rest[i:]...))
+				k, err := ReadKey(file)
+				if err != nil {
+					continue
+				}
+				ended := k.revocation(nil)
+				if subkeyOnly {
+					ended = k.revocation(k.signingSubkey(s.fingerprint()))
+				}
+				if ended == nil {
+					t.Errorf("%s: a revocation (%s) at place %d is passed over", kind, name, i)
+				}
 			}
 		}
 	}

@@ -1,0 +1,115 @@
+package sign
+
+import (
+	"bytes"
+	"crypto"
+	_ "crypto/sha1"
+	"encoding/binary"
+	"strings"
+	"testing"
+)
+
+// signV3 makes the body of a version 3 signature over data.
+func (f *forger) signV3(kind byte, t uint32, data ...[]byte) []byte {
+	tail := binary.BigEndian.AppendUint32([]byte{kind}, t)
+	digest := digestOf(crypto.SHA256, append(data, tail)...)
+	body := append([]byte{3, 5}, tail...)
+	body = append(body, f.fpr[12:]...)
+	return append(append(body, f.algo, 8, digest[0], digest[1]), f.numbers(crypto.SHA256, digest)...)
+}
+
+// endVectors are keys from elsewhere whose owners say that they end, or are not for
+// signing, in ways that a block cannot hold or that are easily passed over.
+func endVectors(t *testing.T, f, s *forger) []vector {
+	P, main := f.primary(), f.main(keyTime)
+	read := func(name, expect, spec, comment string, want []byte, parts ...[]byte) vector {
+		v := vector{"ends-" + name, expect, spec, comment, map[string][]byte{"export.hex": subs(parts...)}}
+		if want != nil {
+			v.sections["merged.hex"] = want
+		}
+		return v
+	}
+	refused := func(name, spec, comment string, parts ...[]byte) vector {
+		return read(name, "key-block-error", spec, comment, nil, parts...)
+	}
+	uid := func(name string, hash byte, t uint32, more ...[]byte) []byte {
+		return subs(uidPacket(name), sigPacket(f.sign(forged{kind: sigPositiveCert, hash: hash, hashed: f.selfSubs(t, more...)}, f.hashed(), uidHashed(name))))
+	}
+	ends := uint32Sub(subKeyExpires, 86400)
+	revoked := f.revoke(recTime)
+	photo := appendPacket(nil, packetUserAttribute, []byte{1, 2})
+	photoCert := sigPacket(f.sign(forged{kind: sigPositiveCert, hashed: f.selfSubs(recTime, ends)}, f.hashed(), certified(0xd1, []byte{1, 2})))
+	long := uidPacket(strings.Repeat("x", 300))
+	unknown := appendPacket(nil, 60, []byte{0})
+	stranger := newForger(t, "eddsa-v4")
+	bind, bindLater := f.bind(s, keyTime), func(hash byte, flags byte, more ...[]byte) []byte {
+		cross := s.sign(forged{kind: sigPrimaryBinding, hashed: subs(made(recTime), s.issuer())}, f.hashed(), s.hashed())
+		h := subs(made(recTime), f.issuer(), sub(subKeyFlags, flags), sub(subEmbedded, cross...), subs(more...))
+		return sigPacket(f.sign(forged{kind: sigSubkeyBinding, hash: hash, hashed: h}, f.hashed(), s.hashed()))
+	}
+	revokeUID := func(name string, hash byte, t uint32) []byte {
+		return sigPacket(f.sign(forged{kind: sigCertRevocation, hash: hash, hashed: subs(made(t), f.issuer())}, f.hashed(), uidHashed(name)))
+	}
+	weakRevocation := func(by *forger, hash byte) []byte {
+		return sigPacket(by.sign(forged{kind: sigKeyRevocation, hash: hash, hashed: subs(made(recTime), by.issuer())}, f.hashed()))
+	}
+	revoker := sub(12, append([]byte{0x80, stranger.algo}, stranger.fpr...)...)
+	list := []vector{
+		read("after-user-id", "ok", "S150", "a key revocation behind the user id", subs(P, revoked, main), P, main, revoked),
+		read("after-attribute", "ok", "S150", "a key revocation behind a photo", subs(P, revoked, main), P, main, photo, revoked),
+		read("after-long-user-id", "ok", "S150", "a key revocation behind a user id of 300 bytes", subs(P, revoked, main), P, long, revoked, main),
+		read("after-unknown", "ok", "S150", "a key revocation behind a packet of an unknown type", subs(P, revoked, main), P, unknown, revoked, main),
+		read("after-subkey", "ok", "S150", "a key revocation behind a subkey", subs(P, revoked, main, s.subkey(), bind), P, main, s.subkey(), revoked, bind),
+		refused("v3-revocation", "S150", "a key revocation of version 3", P, sigPacket(f.signV3(sigKeyRevocation, recTime, f.hashed())), main),
+		read("v3-stranger", "ok", "S150", "a stranger's key revocation of version 3", subs(P, main), P, sigPacket(stranger.signV3(sigKeyRevocation, recTime, f.hashed())), main),
+		refused("md5-revocation", "S150", "a key revocation with MD5", P, weakRevocation(f, 1), main),
+		refused("unknown-hash-revocation", "S150", "a key revocation with a hash that es cannot compute", P, weakRevocation(f, 3), main),
+		read("unknown-hash-stranger", "ok", "S150", "a stranger's key revocation with a hash that es cannot compute", subs(P, main), P, weakRevocation(stranger, 3), main),
+		read("bogus-revocation", "ok", "S150", "a key revocation with SHA-1 in the owner's name that does not verify", subs(P, main),
+			P, sigPacket(stranger.sign(forged{kind: sigKeyRevocation, hash: 2, hashed: subs(made(recTime), f.issuer())}, f.hashed())), main),
+		refused("revoker", "S150", "a revocation by a key that the owner named as a revoker",
+			P, weakRevocation(stranger, 8), f.direct(subs(made(keyTime), f.issuer(), revoker)), main),
+		refused("v3-subkey-revocation", "S150", "a subkey revocation of version 3", P, main, s.subkey(), bind, sigPacket(f.signV3(sigSubRevocation, recTime, f.hashed(), s.hashed()))),
+		read("subkey-revocation-elsewhere", "ok", "S150", "a subkey revocation that stands behind the user id", subs(P, main, s.subkey(), f.revokeSubkey(s, recTime), bind), P, main, f.revokeSubkey(s, recTime), s.subkey(), bind),
+		refused("sha1-subkey-revocation", "S150", "a subkey revocation with SHA-1", P, main, s.subkey(), bind,
+			sigPacket(f.sign(forged{kind: sigSubRevocation, hash: 2, hashed: subs(made(recTime), f.issuer())}, f.hashed(), s.hashed()))),
+
+		refused("newer-sha1", "S151", "the newer of two certifications ends the key, with SHA-1", P, main, uid(testUID, 2, recTime, ends)),
+		refused("newer-that-expires", "S151", "the newer certification has an end of its own", P, main, uid(testUID, 8, recTime, uint32Sub(subSigExpires, 60))),
+		refused("newer-sha1-flags", "S151", "the newer certification takes signing from the key, with SHA-1", P, main,
+			uidPacket(testUID), sigPacket(f.sign(forged{kind: sigPositiveCert, hash: 2, hashed: subs(made(recTime), f.issuer(), sub(subKeyFlags, 1))}, f.hashed(), uidHashed(testUID)))),
+		read("newer-sha1-same", "ok", "S151", "a newer certification with SHA-1 that says nothing worse", subs(P, main), P, main, uid(testUID, 2, recTime)),
+		read("older-sha1", "ok", "S151", "an older certification ended the key, with SHA-1", subs(P, f.main(recTime)), P, f.main(recTime), uid(testUID, 2, keyTime, ends)),
+		read("other-user-id", "ok", "S151", "a user id that is not the main one has the newest certification, which ends the key: both stay",
+			subs(P, uid("A", 8, keyTime, sub(subPrimaryUID, 1)), uid("B", 8, recTime, ends)), P, uid("A", 8, keyTime, sub(subPrimaryUID, 1)), uid("B", 8, recTime, ends)),
+		refused("older-user-id", "S151", "an older certification of another user id ends the key, which GnuPG heeds", P, uid("A", 8, recTime), uid("B", 8, keyTime, ends)),
+		read("user-id-taken-back", "ok", "S151", "a user id that was taken back ended the key", subs(P, uid("A", 8, recTime)), P, uid("A", 8, recTime), uid("B", 8, keyTime, ends), revokeUID("B", 8, recTime)),
+		read("user-id-taken-back-sha1", "key-block-error", "S42", "the only user id was taken back, with SHA-1", nil, P, uid("A", 8, keyTime), revokeUID("A", 2, recTime)),
+		refused("attribute", "S151", "a photo has the newest certification, which ends the key", P, main, photo, photoCert),
+		refused("long-user-id", "S151", "a user id of 300 bytes has the newest certification, which ends the key", P, main,
+			uid(strings.Repeat("x", 300), 8, recTime, ends)),
+		refused("direct-sha1", "S151", "a direct-key signature ends the key, with SHA-1", P,
+			sigPacket(f.sign(forged{kind: sigDirectKey, hash: 2, hashed: subs(made(recTime), f.issuer(), ends)}, f.hashed())), main),
+		refused("newer-sha1-binding", "S151", "the newer binding ends the subkey, with SHA-1", P, main, s.subkey(), bind, bindLater(2, 2, ends)),
+		refused("newer-binding-flags", "S152", "the newer binding is not for signing", P, main, s.subkey(), bind, bindLater(8, 0x0c)),
+		read("newer-binding", "ok", "S152", "the newer binding ends the subkey, and both stay", subs(P, main, s.subkey(), bind, bindLater(8, 2, ends)), P, main, s.subkey(), bind, bindLater(8, 2, ends)),
+	}
+	cert := armorText(t, "PGP PUBLIC KEY BLOCK", revoked)
+	list = append(list,
+		read("two-armors", "ok", "S47", "a key and its revocation certificate, armored one after the other", subs(P, revoked, main),
+			bytes.Join([][]byte{armorText(t, "PGP PUBLIC KEY BLOCK", subs(P, main)), cert}, []byte("a note between\n"))),
+		refused("damaged-armor", "S31", "a key and then armor that is cut off", armorText(t, "PGP PUBLIC KEY BLOCK", subs(P, main)), cert[:len(cert)/2]),
+	)
+	v6 := newForger(t, "ed25519-v6")
+	return append(list, refused("v6-user-id", "S151", "a v6 key whose user id's SHA-1 certification ends it", v6.primary(), v6.main(keyTime), uidPacket(testUID),
+		sigPacket(v6.sign(forged{kind: sigPositiveCert, hash: 2, hashed: v6.selfSubs(recTime, ends)}, v6.hashed(), uidHashed(testUID)))))
+}
+
+func armorText(t testing.TB, kind string, b []byte) []byte {
+	t.Helper()
+	text, err := armored(kind, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
