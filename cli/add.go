@@ -184,7 +184,7 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		}
 		bar := a.newProgress()
 		keys := &approval{work: w, ctx: ctx, app: a, accepted: accepted, yes: o.yes, bar: bar}
-		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, Approve: keys.approve}
+		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, Approve: keys.approve, FindNode: nodeVersion}
 		w.sources = install.Sources{Resolver: &resolver{w}, Blocks: h.Blocks()}
 		if !a.offline {
 			network := &joined{app: a, home: h}

@@ -23,6 +23,9 @@ type Options struct {
 	// Platform decides about os, cpu, libc and engines; zero fields stand for
 	// this machine, and an unknown Node version is not checked.
 	Platform Platform
+	// FindNode, if set, is asked for Platform.Node when that is "" and a package
+	// that is written states which node it is for (SPEC.md [I122]).
+	FindNode func(context.Context) string
 	// Approve, if set, is called before anything is written when somebody signs
 	// what they did not sign in es-lock.json (SPEC.md [I28], [I29]). Its error
 	// stops everything and is returned.

@@ -115,6 +115,7 @@ func (j *job) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	j.warnEngines(ctx, stale)
 	if err := j.place(ctx, nodes, stale); err != nil {
 		return err
 	}
@@ -211,6 +212,26 @@ func (j *job) signers(next *Lockfile) error {
 	return j.options.Approve(*signers)
 }
 
+// warnEngines names the packages to be written that are for another node. What is
+// in place was told of when it came: asking node takes longer than all the rest.
+func (j *job) warnEngines(ctx context.Context, stale []*treeNode) {
+	p := j.options.Platform
+	for _, n := range stale {
+		if n.target != nil || n.pkg.Engines["node"] == "" {
+			continue
+		}
+		if p.Node == "" && j.options.FindNode != nil {
+			p.Node = j.options.FindNode(ctx)
+		}
+		if p.Node == "" {
+			return
+		}
+		if why := p.engine(n.pkg); why != "" {
+			j.warnf(n, "%s %s", n.pkg, why)
+		}
+	}
+}
+
 // warn collects what does not stop an installation: peers and platforms.
 func (j *job) warn() {
 	j.tree.walk(func(n *treeNode) {
@@ -218,9 +239,6 @@ func (j *job) warn() {
 			return
 		}
 		if why := j.options.Platform.refuses(n.pkg); why != "" && !n.pkg.Optional {
-			j.warnf(n, "%s %s", n.pkg, why)
-		}
-		if why := j.options.Platform.engine(n.pkg); why != "" {
 			j.warnf(n, "%s %s", n.pkg, why)
 		}
 		for _, name := range slices.Sorted(maps.Keys(n.pkg.PeerDependencies)) {

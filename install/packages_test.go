@@ -211,7 +211,7 @@ func TestOptionalButForged(t *testing.T) {
 	}
 }
 
-// SPEC I19, I26
+// SPEC I19, I26 and I122
 func TestWarnings(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a@1.0.0", `"peerDependencies": {"b": "1", "c": "1", "d": "*"}, "peerDependenciesMeta": {"d": {"optional": true}},
@@ -228,10 +228,10 @@ func TestWarnings(t *testing.T) {
 	}
 	want := []string{
 		"a@1.0.0 is for !plan9, not for plan9",
-		"a@1.0.0 asks for node >=18, and this is 16.20.0",
 		"a@1.0.0 needs b@1 beside it, and b@2.0.0 is installed",
 		"a@1.0.0 needs c@1 beside it, which is not installed",
 		"b@2.0.0 is for aix, not for plan9",
+		"a@1.0.0 asks for node >=18, and this is 16.20.0",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("warnings\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
