@@ -278,6 +278,7 @@ func installHint(err error) error {
 		disagree *install.DisagreeError
 		occupied *install.OccupiedError
 		notFound *install.NotFoundError
+		bound    *install.BoundError
 	)
 	switch {
 	case errors.As(err, &missing):
@@ -286,6 +287,8 @@ func installHint(err error) error {
 		return hinted(err, "es install, without --frozen, brings the two together")
 	case errors.As(err, &occupied):
 		return hinted(err, "--force replaces it")
+	case errors.As(err, &bound):
+		return hinted(err, "add one package at a time to see which brings so many, and leave that one out")
 	case errors.As(err, &notFound):
 		return coded(exitNotFound, err, "es list shows what is there")
 	}

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -340,12 +341,16 @@ func (j *job) removeExtra(extra []string, bins []bin) error {
 }
 
 // writeAll writes packages, those at the top first, because the others stand in
-// them.
+// them, and then the links to them.
 func (j *job) writeAll(ctx context.Context, stale []*treeNode) error {
 	done, total := 0, len(stale)
+	stale = slices.Clone(stale)
+	slices.SortStableFunc(stale, func(a, b *treeNode) int {
+		return cmp.Or(isLink(a)-isLink(b), a.depth()-b.depth())
+	})
 	for len(stale) > 0 {
 		depth := stale[0].depth()
-		n := slices.IndexFunc(stale, func(n *treeNode) bool { return n.depth() != depth })
+		n := slices.IndexFunc(stale, func(n *treeNode) bool { return n.depth() != depth || isLink(n) != isLink(stale[0]) })
 		if n < 0 {
 			n = len(stale)
 		}
@@ -355,6 +360,13 @@ func (j *job) writeAll(ctx context.Context, stale []*treeNode) error {
 		stale = stale[n:]
 	}
 	return nil
+}
+
+func isLink(n *treeNode) int {
+	if n.target != nil {
+		return 1
+	}
+	return 0
 }
 
 // writeLevel writes packages that do not stand in each other, several at once.
@@ -448,7 +460,7 @@ func (j *job) write(ctx context.Context, p *Package, parent *os.Root) error {
 	return nil
 }
 
-// link makes p's path a link to the same package above it.
+// link makes p's path a link to the same package elsewhere.
 func (j *job) link(p *Package) error {
 	info, err := j.disk.lstat(p.Path)
 	if err == nil && info != nil && info.Mode().Type() != fs.ModeSymlink {

@@ -276,7 +276,7 @@ func (n *treeNode) fitsPeer(e *edge) bool {
 // path. Those that cannot be had are left out with all that only they need.
 func (j *job) wanted() []*treeNode {
 	reached := j.tree.reach(func(_ *edge, to *treeNode) bool {
-		return j.failed[to] == nil && !j.foreign(to)
+		return j.available(to) && (to.target == nil || j.available(to.target))
 	})
 	var nodes []*treeNode
 	for n := range reached {
@@ -287,6 +287,8 @@ func (j *job) wanted() []*treeNode {
 	slices.SortFunc(nodes, func(a, b *treeNode) int { return comparePaths(a.pkg.Path, b.pkg.Path) })
 	return nodes
 }
+
+func (j *job) available(n *treeNode) bool { return j.failed[n] == nil && !j.foreign(n) }
 
 // foreign reports whether n is an optional package for other platforms.
 func (j *job) foreign(n *treeNode) bool {

@@ -221,6 +221,9 @@ const nodeModules = "node_modules"
 // checkPackagePath takes node_modules/NAME, any number of times, and nothing
 // else.
 func checkPackagePath(path string) error {
+	if len(path) > MaxPath {
+		return fmt.Errorf("has %d bytes, the limit is %d", len(path), MaxPath)
+	}
 	rest := path
 	for depth := 0; ; depth++ {
 		if depth == MaxNesting {

@@ -22,11 +22,8 @@ const lockJSON = "es-lock.json"
 // LockfileVersion is the version of the format that this package writes.
 const LockfileVersion = 1
 
-// Limits of es-lock.json ([I9]).
-const (
-	MaxLockfile = 64 << 20 // bytes
-	MaxNesting  = 64       // node_modules directories in a path
-)
+// MaxLockfile is the most bytes of es-lock.json ([I9]).
+const MaxLockfile = 64 << 20
 
 // A Lockfile is what es-lock.json holds: every package of the tree, for every
 // platform.
@@ -46,8 +43,9 @@ type Package struct {
 	Files   int64
 	SHA512  []byte // of the original tarball, for an import; else nil
 
-	// Link, when set, is the path of a package above, which Path links to. It is
-	// how a conflict that would nest for ever ends. All else is as there.
+	// Link, when set, is the path of the same package elsewhere, which Path links to.
+	// It is how conflicts that would nest for ever, or too often, end. All else is as
+	// there.
 	Link string
 
 	Optional bool // only optional dependencies lead here
@@ -226,6 +224,9 @@ func (c *lockChecker) known(o *jsonObject, fields map[string]bool) error {
 func (c *lockChecker) packages(root *jsonObject, text lockText) (*Lockfile, error) {
 	l := &Lockfile{Packages: map[string]*Package{}}
 	object := root.members[root.find("packages")].object
+	if len(object.members) > MaxPackages {
+		return nil, c.errorf(object.start, "has %d packages, the limit is %d", len(object.members), MaxPackages)
+	}
 	at := map[string]int{}
 	for _, m := range object.members {
 		at[m.key] = m.keyStart
@@ -260,8 +261,8 @@ func (l *Lockfile) checkPlace(p *Package) error {
 		return nil
 	}
 	target := l.Packages[p.Link]
-	if target == nil || target.Link != "" || !strings.HasPrefix(p.Path, p.Link+"/") {
-		return fmt.Errorf("links to %q, which is not a package above it", clip(p.Link))
+	if target == nil || target.Link != "" {
+		return fmt.Errorf("links to %q, which is no package", clip(p.Link))
 	}
 	path, optional := p.Path, target.Optional
 	*p = *target

@@ -2,6 +2,7 @@ package install
 
 import (
 	"cmp"
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -21,9 +22,11 @@ type planner struct {
 	renew    func(*edge) bool // where not to prefer it; may be nil
 	byName   map[records.Name][]*Package
 	answers  map[string]*Resolution
-	queue    []*treeNode
+	queue    queue
 	skipped  []Skipped
-	known    int
+	copies   map[copyKey][]*treeNode
+	links    []*treeNode
+	sum      bounds
 }
 
 // plan resolves edges and what they lead to, and gives every package its place.
@@ -43,35 +46,44 @@ func (b *planner) plan(ctx context.Context, edges []edge) (*treeNode, error) {
 			return cmp.Or(q.Version.Compare(p.Version), strings.Compare(p.Record.String(), q.Record.String()), strings.Compare(p.Path, q.Path))
 		})
 	}
+	for name, list := range b.byName { // of copies the first is enough
+		b.byName[name] = slices.CompactFunc(list, func(p, q *Package) bool { return p.Version == q.Version && p.Record == q.Record })
+	}
+	b.copies = map[copyKey][]*treeNode{}
 	root := newRoot(edges)
-	b.queue = []*treeNode{root}
+	b.queue = queue{root}
 	for len(b.queue) > 0 {
-		n := b.next()
-		if err := b.prefetch(ctx, n); err != nil {
+		n := heap.Pop(&b.queue).(*treeNode)
+		if err := b.visit(ctx, n); err != nil {
 			return nil, err
 		}
-		for i := range n.edges {
-			if err := b.follow(ctx, n, &n.edges[i]); err != nil {
-				return nil, err
-			}
-		}
+	}
+	for _, n := range b.links {
+		path, link := n.pkg.Path, n.pkg.Link
+		*n.pkg = *n.target.pkg
+		n.pkg.Path, n.pkg.Link = path, link
 	}
 	root.markOptional()
 	return root, nil
 }
 
-// next takes the highest package of the queue, and of these the first by path.
-func (b *planner) next() *treeNode {
-	first := 0
-	for i, n := range b.queue {
-		m := b.queue[first]
-		if cmp.Or(cmp.Compare(n.depth(), m.depth()), strings.Compare(n.path(), m.path())) < 0 {
-			first = i
+// visit makes all edges of n lead somewhere.
+func (b *planner) visit(ctx context.Context, n *treeNode) error {
+	if err := b.prefetch(ctx, n); err != nil {
+		return err
+	}
+	if err := b.sum.addEdges(n); err != nil {
+		return err
+	}
+	for i := range n.edges {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := b.follow(ctx, n, &n.edges[i]); err != nil {
+			return err
 		}
 	}
-	n := b.queue[first]
-	b.queue = slices.Delete(b.queue, first, first+1)
-	return n
+	return nil
 }
 
 // prefetch brings the modules that n asks for by CID at once, when n is what was
@@ -105,7 +117,7 @@ func (b *planner) prefetch(ctx context.Context, n *treeNode) error {
 func (b *planner) follow(ctx context.Context, n *treeNode, e *edge) error {
 	if e.err == nil && !e.fresh {
 		if to := n.lookup(e.name); to != nil && to.satisfies(e) {
-			n.found[e.name] = to
+			n.finds(e.name, to)
 			return nil
 		}
 	}
@@ -115,7 +127,7 @@ func (b *planner) follow(ctx context.Context, n *treeNode, e *edge) error {
 	}
 	if to := n.lookup(e.name); to != nil && to.target == nil && to.pkg.Name == p.Name && to.pkg.Module == p.Module {
 		to.identify(p)
-		n.found[e.name] = to
+		n.finds(e.name, to)
 		return nil
 	}
 	return b.put(n, e, p)
@@ -135,8 +147,7 @@ func (b *planner) unresolved(ctx context.Context, n *treeNode, e *edge, err erro
 		return ctx.Err()
 	}
 	err = &DependencyError{By: n.label(), Name: e.name, Spec: e.spec.Text, Err: err}
-	var broken *IntegrityError
-	if !e.optional || errors.As(err, &broken) {
+	if !e.optional || errors.As(err, new(*IntegrityError)) || errors.As(err, new(*BoundError)) {
 		return err
 	}
 	b.skipped = append(b.skipped, Skipped{Name: e.name, By: n.path(), Err: err})
@@ -146,21 +157,25 @@ func (b *planner) unresolved(ctx context.Context, n *treeNode, e *edge, err erro
 // put gives p the highest place that n can see and that nobody else minds.
 func (b *planner) put(n *treeNode, e *edge, p *Package) error {
 	at := n.place(e.name)
-	loop := n.ancestor(p, at)
+	same := n.ancestor(p, at)
+	key := copyKey{p.Name, p.Module, p.Record}
+	if copies := b.copies[key]; same == nil && len(copies) >= MaxCopies {
+		same = copies[0]
+	}
 	child := at.add(e.name, p)
-	if strings.Count(p.Path, nodeModules+"/") > MaxNesting {
-		return &DependencyError{By: n.label(), Name: e.name, Spec: e.spec.Text,
-			Err: fmt.Errorf("conflicting versions nest more than %d deep", MaxNesting)}
+	if err := b.sum.add(child, same != nil); err != nil {
+		return &DependencyError{By: n.label(), Name: e.name, Spec: e.spec.Text, Err: err}
 	}
 	child.chosen = n.parent == nil && e.spec.Kind == CID
-	n.found[e.name] = child
-	b.known++
-	b.options.event(Event{Stage: Resolving, Name: p.Name, Done: b.known})
-	if loop != nil {
-		p.Link, child.target, child.edges = loop.pkg.Path, loop, nil
+	n.finds(e.name, child)
+	b.options.event(Event{Stage: Resolving, Name: p.Name, Done: b.sum.packages})
+	if same != nil {
+		p.Link, child.target, child.edges = same.pkg.Path, same, nil
+		b.links = append(b.links, child)
 		return nil
 	}
-	b.queue = append(b.queue, child)
+	b.copies[key] = append(b.copies[key], child)
+	heap.Push(&b.queue, child)
 	return nil
 }
 
@@ -192,7 +207,10 @@ func (b *planner) resolve(ctx context.Context, n *treeNode, e *edge) (*Package, 
 	key := string(e.real()) + "@" + fmt.Sprint(e.spec.Kind) + e.spec.Text
 	r := b.answers[key]
 	if r == nil {
-		var err error
+		err := b.sum.ask()
+		if err != nil {
+			return nil, err
+		}
 		if r, err = b.resolver.Resolve(ctx, e.real(), e.spec); err != nil {
 			return nil, err
 		}

@@ -37,6 +37,11 @@ type treeNode struct {
 	edges    []edge
 	found    map[records.Name]*treeNode // where each edge leads
 	chosen   bool                       // the project itself asks for this CID
+
+	level int // packages around it and itself
+	// taken are the names that n, or something in it, finds outside of n: a package
+	// of the name in n's node_modules would come before what they found.
+	taken map[records.Name]bool
 }
 
 func newRoot(edges []edge) *treeNode {
@@ -54,7 +59,7 @@ func (n *treeNode) add(name records.Name, p *Package) *treeNode {
 	child := &treeNode{
 		pkg: p, parent: n,
 		children: map[records.Name]*treeNode{}, found: map[records.Name]*treeNode{},
-		edges: edgesOf(p),
+		edges: edgesOf(p), level: n.level + 1,
 	}
 	n.children[name] = child
 	return child
@@ -141,7 +146,7 @@ func (n *treeNode) satisfies(e *edge) bool {
 func (n *treeNode) place(name records.Name) *treeNode {
 	for n.parent != nil {
 		up := n.parent
-		if up.children[name] != nil || up.bundles(name) || up.shadows(name, up) {
+		if up.children[name] != nil || up.bundles(name) || up.taken[name] {
 			break
 		}
 		n = up
@@ -149,18 +154,16 @@ func (n *treeNode) place(name records.Name) *treeNode {
 	return n
 }
 
-// shadows reports whether a package name in top's node_modules would come before
-// one that n or something in it uses already.
-func (n *treeNode) shadows(name records.Name, top *treeNode) bool {
-	if found := n.found[name]; found != nil && !found.within(top) {
-		return true
-	}
-	for _, child := range n.children {
-		if child.shadows(name, top) {
-			return true
+// finds notes where n's dependency on name leads: into the node_modules of n or of a
+// package around it.
+func (n *treeNode) finds(name records.Name, to *treeNode) {
+	n.found[name] = to
+	for u := n; u != to.parent; u = u.parent {
+		if u.taken == nil {
+			u.taken = map[records.Name]bool{}
 		}
+		u.taken[name] = true
 	}
-	return false
 }
 
 // within reports whether n stands in top's node_modules or deeper.
@@ -173,13 +176,7 @@ func (n *treeNode) within(top *treeNode) bool {
 	return false
 }
 
-func (n *treeNode) depth() int {
-	d := 0
-	for ; n.parent != nil; n = n.parent {
-		d++
-	}
-	return d
-}
+func (n *treeNode) depth() int { return n.level }
 
 func (n *treeNode) path() string {
 	if n.pkg == nil {

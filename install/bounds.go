@@ -1,0 +1,110 @@
+package install
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/everythingstays/es/records"
+	"github.com/ipfs/go-cid"
+)
+
+// Limits of a tree (SPEC.md [I9], [I123], [I124]). They are counts, so that the same
+// dependencies end alike on every machine.
+const (
+	MaxNesting      = 64       // node_modules directories in a path
+	MaxPath         = 2048     // bytes of a path in the project
+	MaxCopies       = 32       // of one package; further ones are links to the first
+	MaxPackages     = 20_000   // links among them
+	MaxDependencies = 200_000  // of all packages together
+	MaxQuestions    = 40_000   // different names and specs that are resolved
+	MaxTreeSize     = 16 << 30 // bytes of all files
+	MaxTreeFiles    = 2_000_000
+)
+
+// A BoundError says that a tree would be larger than a project may be.
+type BoundError struct {
+	Limit int64
+	What  string // "packages"
+}
+
+func (e *BoundError) Error() string {
+	return fmt.Sprintf("the project would have more than %d %s", e.Limit, e.What)
+}
+
+// bounds counts what is planned.
+type bounds struct {
+	packages, dependencies, questions int
+	size, files                       int64
+}
+
+// exceeded returns a *BoundError when have is more than limit.
+func exceeded(have, limit int64, what string) error {
+	if have > limit {
+		return &BoundError{limit, what}
+	}
+	return nil
+}
+
+// add counts n, which takes no room of its own when it is a link.
+func (b *bounds) add(n *treeNode, link bool) error {
+	b.packages++
+	if !link {
+		b.size += n.pkg.Size
+		b.files += n.pkg.Files
+	}
+	for _, err := range []error{
+		exceeded(int64(n.level), MaxNesting, "packages nested in each other"),
+		exceeded(int64(len(n.pkg.Path)), MaxPath, "bytes in a path, so deep do conflicting versions nest"),
+		exceeded(int64(b.packages), MaxPackages, "packages"),
+		exceeded(b.files, MaxTreeFiles, "files"),
+		exceeded(b.size, MaxTreeSize, "bytes"),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addEdges counts what n depends on.
+func (b *bounds) addEdges(n *treeNode) error {
+	b.dependencies += len(n.edges)
+	return exceeded(int64(b.dependencies), MaxDependencies, "dependencies")
+}
+
+// ask counts one question to the resolver.
+func (b *bounds) ask() error {
+	b.questions++
+	return exceeded(int64(b.questions), MaxQuestions, "different dependencies")
+}
+
+// A copyKey is what copies of a package have in common.
+type copyKey struct {
+	name           records.Name
+	module, record cid.Cid
+}
+
+// A queue has the packages whose dependencies are to be followed: those at the top
+// first, and of these the first by path. It is a heap.
+type queue []*treeNode
+
+func (q queue) Len() int      { return len(q) }
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q queue) Less(i, j int) bool {
+	if q[i].level != q[j].level {
+		return q[i].level < q[j].level
+	}
+	return strings.Compare(q[i].path(), q[j].path()) < 0
+}
+
+// Push implements heap.Interface.
+func (q *queue) Push(n any) { *q = append(*q, n.(*treeNode)) }
+
+// Pop implements heap.Interface.
+func (q *queue) Pop() any {
+	last := len(*q) - 1
+	n := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	return n
+}

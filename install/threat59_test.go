@@ -1,0 +1,247 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/everythingstays/es/records"
+)
+
+// releaseOf is a release with exact dependencies.
+func releaseOf(id string, deps map[string]string) *Resolution {
+	name, version := cutSpec(id)
+	return &Resolution{Name: records.Name(name), Version: records.Version(version), Module: fakeModule(id),
+		Record: recordOf(id, alice), Signer: alice, Size: 100, Files: 2, Manifest: records.Manifest{Dependencies: deps}}
+}
+
+// bomb makes names with versions that need fan others in exact versions: no two agree,
+// so that most must nest.
+func bomb(rng *rand.Rand, names, versions, fan int) []*Resolution {
+	var list []*Resolution
+	for n := range names {
+		for v := range versions {
+			deps := map[string]string{}
+			for range fan {
+				deps[fmt.Sprintf("p%d", rng.IntN(names))] = fmt.Sprintf("%d.0.0", 1+rng.IntN(versions))
+			}
+			list = append(list, releaseOf(fmt.Sprintf("p%d@%d.0.0", n, v+1), deps))
+		}
+	}
+	return list
+}
+
+// byName is a Resolver of many releases, the newest of each name last.
+type byName map[records.Name][]*Resolution
+
+// Resolve implements Resolver.
+func (m byName) Resolve(_ context.Context, name records.Name, spec Spec) (*Resolution, error) {
+	for _, r := range slices.Backward(m[name]) {
+		if spec.Match(r.Version) {
+			return r, nil
+		}
+	}
+	return nil, errNotFound
+}
+
+// planned plans a project that needs p0@1.0.0 of the releases.
+func planned(t *testing.T, releases []*Resolution) (*treeNode, *planner, error) {
+	t.Helper()
+	m := byName{}
+	for _, r := range releases {
+		m[r.Name] = append(m[r.Name], r)
+	}
+	b := &planner{shelf: newShelf(Sources{}), resolver: m, options: &Options{}}
+	tree, err := b.plan(t.Context(), []edge{newEdge("p0", "1.0.0", false)})
+	return tree, b, err
+}
+
+// TestThreat59BombsStaySmall: releases that need each other in conflicting versions
+// give at most MaxCopies of each, whose every require is satisfied, however many ways
+// lead to them. SPEC I17 and I123
+func TestThreat59BombsStaySmall(t *testing.T) {
+	links := 0
+	for seed := range 12 {
+		rng := rand.New(rand.NewPCG(uint64(seed), 59))
+		releases := bomb(rng, 6+rng.IntN(6), 3, 4)
+		tree, _, err := planned(t, releases)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		l := tree.lockfile()
+		copies := map[string]int{}
+		for _, p := range l.Packages {
+			if p.Link != "" {
+				links++
+			} else {
+				copies[p.String()]++
+			}
+		}
+		for id, n := range copies {
+			if n > MaxCopies {
+				t.Errorf("seed %d: %d copies of %s", seed, n, id)
+			}
+		}
+		roots := map[string]string{"p0": "1.0.0"}
+		if bad := requireAll(l, roots); len(bad) > 0 {
+			t.Fatalf("seed %d: %s", seed, strings.Join(bad, "\n"))
+		}
+		read, err := ParseLockfile(l.Bytes())
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if _, reasons := read.tree(tree.edges); len(reasons) > 0 {
+			t.Fatalf("seed %d: the tree does not agree with itself: %v", seed, reasons)
+		}
+		if again := plan(t, nil, roots, read).lockfile(); string(again.Bytes()) != string(l.Bytes()) {
+			t.Errorf("seed %d: planning again from the lockfile moves packages", seed)
+		}
+	}
+	if links == 0 {
+		t.Error("no bomb was large enough for a link")
+	}
+}
+
+// TestThreat59Bounds: what is larger than a project may be is refused while it is
+// planned, with the limit in the error, and before anything is asked or written.
+// SPEC I124
+func TestThreat59Bounds(t *testing.T) {
+	wide := func(n, size, fan int) []*Resolution {
+		root := map[string]string{}
+		var list []*Resolution
+		for i := range n {
+			name := fmt.Sprintf("w%d", i)
+			root[name] = "1.0.0"
+			deps := map[string]string{}
+			for k := range fan {
+				deps[fmt.Sprintf("w%d", (i+k)%n)] = fmt.Sprintf(">=1 <%d", 2+i*fan+k)
+			}
+			r := releaseOf(name+"@1.0.0", deps)
+			r.Size = int64(size)
+			list = append(list, r)
+		}
+		return append(list, releaseOf("p0@1.0.0", root))
+	}
+	files := wide(20, 1, 0)
+	for _, r := range files {
+		r.Files = records.MaxFiles
+	}
+	deep := []*Resolution{releaseOf("p0@1.0.0", map[string]string{"d": "0.0.0", "e": "0.0.0"})}
+	for v := range 160 { // each needs the other one, in a version that nobody has yet
+		next := fmt.Sprintf("%d.0.0", v+1)
+		deep = append(deep, releaseOf(fmt.Sprintf("d@%d.0.0", v), map[string]string{"e": next}), releaseOf(fmt.Sprintf("e@%d.0.0", v), map[string]string{"d": next}))
+	}
+	long := strings.Repeat("n", 100)
+	paths := []*Resolution{releaseOf("p0@1.0.0", map[string]string{long + "d": "0.0.0", long + "e": "0.0.0"})}
+	for v := range 60 {
+		next := fmt.Sprintf("%d.0.0", v+1)
+		paths = append(paths, releaseOf(fmt.Sprintf("%sd@%d.0.0", long, v), map[string]string{long + "e": next}), releaseOf(fmt.Sprintf("%se@%d.0.0", long, v), map[string]string{long + "d": next}))
+	}
+	for name, c := range map[string]struct {
+		releases []*Resolution
+		limit    int64
+	}{
+		"packages":     {wide(MaxPackages, 1, 0), MaxPackages},
+		"bytes":        {wide(20, 1<<30, 0), MaxTreeSize},
+		"files":        {files, MaxTreeFiles},
+		"dependencies": {wide(700, 1, 300), MaxDependencies},
+		"nesting":      {deep, MaxNesting},
+		"path":         {paths, MaxPath},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, b, err := planned(t, c.releases)
+			var bound *BoundError
+			if !errors.As(err, &bound) || bound.Limit != c.limit {
+				t.Fatalf("%+v: %v, want the limit %d", b.sum, err, c.limit)
+			}
+		})
+	}
+}
+
+// TestThreat59Questions: a dependency that is written in another way each time is
+// resolved each time, but not for ever.
+func TestThreat59Questions(t *testing.T) {
+	b := &bounds{}
+	for range MaxQuestions {
+		if err := b.ask(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.ask(); !errors.As(err, new(*BoundError)) {
+		t.Errorf("one question more: %v", err)
+	}
+}
+
+// TestThreat59Cancel: whoever waits for a plan can end it at any time.
+func TestThreat59Cancel(t *testing.T) {
+	w := newWorld(t)
+	w.releases = bomb(rand.New(rand.NewPCG(1, 59)), 12, 3, 4)
+	ctx, cancel := context.WithCancel(t.Context())
+	last := 0
+	o := &Options{Progress: func(e Event) {
+		if last = e.Done; last == 50 {
+			cancel()
+		}
+	}}
+	b := &planner{shelf: newShelf(w.sources()), resolver: w, options: o}
+	_, err := b.plan(ctx, []edge{newEdge("p0", "1.0.0", false)})
+	if !errors.Is(err, context.Canceled) || last > 51 {
+		t.Errorf("%v after %d packages", err, last)
+	}
+}
+
+// TestThreat59OnDisk: a bomb with links to packages that stand elsewhere is installed,
+// verified, installed again from its lockfile, and removed.
+func TestThreat59OnDisk(t *testing.T) {
+	w := newWorld(t)
+	w.publish("x@1.0.0", `"dependencies": {"y": "1.0.0"}`)
+	w.publish("x@2.0.0", "")
+	w.publish("y@1.0.0", "")
+	w.publish("y@2.0.0", "")
+	deps := []string{`"x": "2.0.0", "y": "2.0.0"`}
+	for n := range MaxCopies + 4 {
+		name := fmt.Sprintf("u%d", n)
+		w.publish(name+"@1.0.0", `"dependencies": {"x": "1.0.0"}`)
+		deps = append(deps, fmt.Sprintf("%q: %q", name, "1.0.0"))
+	}
+	w.publish("p0@1.0.0", `"dependencies": {`+strings.Join(deps, ", ")+`}`)
+	p := project(t, "")
+	mustAdd(t, p, w, "p0@1.0.0")
+	l, err := p.Lockfile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := 0
+	for path, q := range l.Packages {
+		if q.Link == "" {
+			continue
+		}
+		if !strings.HasPrefix(path, q.Link+"/") {
+			beside++
+		}
+		if _, err := os.Stat(filepath.Join(p.dir, filepath.FromSlash(path), packageJSON)); err != nil {
+			t.Fatalf("the link %s leads nowhere: %v", path, err)
+		}
+	}
+	if beside != 4 {
+		t.Fatalf("%d links of %d packages lead to one that is not around them, want 4", beside, len(l.Packages))
+	}
+	mustVerify(t, p, w)
+	if r := mustInstall(t, p, w, Options{}); len(r.Added)+len(r.Changed) > 0 {
+		t.Errorf("the second install wrote %d packages", len(r.Added)+len(r.Changed))
+	}
+	mustInstall(t, p, w, Options{Frozen: true, Force: true})
+	mustVerify(t, p, w)
+	if _, err := p.Remove(t.Context(), w.sources(), []records.Name{"p0"}, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if left := layout(t, p.dir); len(left) > 0 {
+		t.Errorf("node_modules still holds %v", left)
+	}
+}
