@@ -85,5 +85,36 @@ func (n *news) askedText(h *node.Home) (string, error) {
 	if last.IsZero() {
 		return "nobody was asked yet", nil
 	}
-	return "peers were asked last on " + last.Format("2006-01-02 15:04"), nil
+	return "peers were asked last on " + dateTime(last), nil
+}
+
+// doneText says at the end of a sentence who was asked for news, if that mattered.
+func (n *news) doneText(h *node.Home) (string, error) {
+	if n == nil {
+		return "", nil
+	}
+	n.mu.Lock()
+	tried := n.tried
+	n.mu.Unlock()
+	if !tried {
+		return "", nil
+	}
+	asked, err := n.askedText(h)
+	return "; " + asked, err
+}
+
+func dateTime(t time.Time) string { return t.Format("2006-01-02 15:04") }
+
+// noteAge says how old what is shown may be, when it is.
+func (a *app) noteAge(h *node.Home, now time.Time) error {
+	last, err := h.Synced()
+	switch {
+	case err != nil:
+		return err
+	case last.IsZero():
+		a.note("this is what is known here; nobody was asked for news yet: es sync does")
+	case now.Sub(last) > newsFresh:
+		a.note("this is what was known on %s, when peers were asked last; es sync asks for news", dateTime(last))
+	}
+	return nil
 }

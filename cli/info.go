@@ -158,6 +158,9 @@ func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, v re
 	if a.json {
 		return a.emit(j)
 	}
+	if err := a.noteAge(h, time.Now()); err != nil {
+		return err
+	}
 	a.printInfo(j)
 	return a.warnNear(ctx, known, name)
 }

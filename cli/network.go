@@ -172,6 +172,7 @@ func (a *app) join(ctx context.Context, h *node.Home) (node.Network, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Log = a.passingLogger()
 	if a.offline {
 		cfg.Alone, cfg.MDNS, cfg.DHT = true, false, node.DHTOff
 	}

@@ -150,6 +150,15 @@ func unreached(s node.Status) (text, hint string) {
 	return "nobody outside this machine can reach this node: the machine has no other address", "connect this machine to a network"
 }
 
+// passingLogger is for a node of one command, which has nothing to say but with
+// --verbose: what matters to the command is its error.
+func (a *app) passingLogger() *slog.Logger {
+	if a.verbose {
+		return a.logger()
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
 // logger writes what a node has to say: warnings, and with --verbose more.
 func (a *app) logger() *slog.Logger {
 	level := slog.LevelWarn

@@ -57,8 +57,8 @@ func resolution(r index.Release) *install.Resolution {
 	}
 }
 
-// How long a command without a daemon relies on what its home was told last, and
-// how long it waits for peers to tell it more.
+// When what a home was told counts as old, and how long a command waits for peers to
+// tell it more.
 const (
 	newsFresh   = 10 * time.Minute
 	newsWait    = 2 * time.Second
@@ -92,8 +92,8 @@ func (n *news) wanted(spec install.Spec, err error) bool {
 	return errors.As(err, new(*index.NotFoundError))
 }
 
-// get asks for news unless that happened lately, and reports whether it did. That
-// nobody answers is no error.
+// get asks for news, once in a command, and reports whether it did. That nobody
+// answers is no error: it is said.
 func (n *news) get(ctx context.Context, missing bool) (asked bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -105,15 +105,9 @@ func (n *news) get(ctx context.Context, missing bool) (asked bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if !missing && time.Since(last) < newsFresh {
-		return false, nil
-	}
 	network, err := n.network.join(ctx)
 	if err != nil {
 		return false, err
-	}
-	if _, daemon := network.(*node.Client); daemon && !missing {
-		return false, nil // it asks by itself
 	}
 	wait := newsWait
 	if missing {
@@ -131,7 +125,9 @@ func (n *news) get(ctx context.Context, missing bool) (asked bool, err error) {
 	case s.Records > 0:
 		n.app.note("%s from %s", newRecords(s), plural(int64(s.Peers), "peer"))
 	case s.Peers == 0 && !last.IsZero():
-		n.app.note("nobody could be asked for news; the last were of %s", last.Format("2006-01-02 15:04"))
+		n.app.note("nobody could be asked for news; the last were of %s", dateTime(last))
+	case s.Peers == 0 && !missing:
+		n.app.note("nobody could be asked for news, and nobody was asked before")
 	}
 	return true, nil
 }

@@ -121,7 +121,11 @@ func (a *app) printResult(ctx context.Context, w *work, r *install.Result, remar
 		a.note("%s has install scripts, which were not run", s)
 	}
 	if len(rows) == 0 {
-		a.note("nothing to do: %s in place", plural(int64(r.Unchanged), "package"))
+		asked, err := w.news.doneText(w.home)
+		if err != nil {
+			return err
+		}
+		a.note("nothing to do: %s in place%s", plural(int64(r.Unchanged), "package"), asked)
 	}
 	return nil
 }

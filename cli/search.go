@@ -93,6 +93,9 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	if err := a.warnNearHits(ctx, h, view, list); err != nil {
 		return err
 	}
+	if err := a.noteAge(h, time.Now()); err != nil {
+		return err
+	}
 	switch first := list[0]; first.State {
 	case trust.Trusted:
 		a.hint("es add %s", first.Name)
@@ -129,10 +132,6 @@ func (a *app) warnNearHits(ctx context.Context, h *node.Home, view *trust.View, 
 // searchAfresh asks peers for records before it searches: nothing may be known here
 // because nobody was asked yet.
 func (a *app) searchAfresh(ctx context.Context, h *node.Home, query string, limit int) ([]index.Hit, error) {
-	last, err := h.Synced()
-	if err != nil || time.Since(last) < newsFresh { // who was asked a moment ago has said what they know
-		return nil, err
-	}
 	network := &joined{app: a, home: h}
 	defer network.close()
 	n := &news{app: a, home: h, network: network}

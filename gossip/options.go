@@ -1,7 +1,9 @@
 package gossip
 
 import (
+	"context"
 	"crypto/sha256"
+	"log/slog"
 	"net"
 	"time"
 
@@ -73,7 +75,7 @@ func (g *Gossip) options() []pubsub.Option {
 		pubsub.WithPeerScore(g.scoreParams(), scoreThresholds()),
 		pubsub.WithRawTracer(tracer{g}),
 		pubsub.WithAppSpecificRpcInspector(g.inspect),
-		pubsub.WithLogger(g.cfg.Log),
+		pubsub.WithLogger(slog.New(asDebug{g.cfg.Log.Handler()})),
 	}
 }
 
@@ -162,3 +164,26 @@ func localNetworks() []*net.IPNet {
 	}
 	return nets
 }
+
+// asDebug is a handler for what a library says: what goes wrong with a peer is no
+// user's business, and what matters comes back as an error.
+type asDebug struct{ slog.Handler }
+
+// Enabled implements slog.Handler.
+func (h asDebug) Enabled(ctx context.Context, _ slog.Level) bool {
+	return h.Handler.Enabled(ctx, slog.LevelDebug)
+}
+
+// Handle implements slog.Handler.
+func (h asDebug) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = slog.LevelDebug
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h asDebug) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return asDebug{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h asDebug) WithGroup(name string) slog.Handler { return asDebug{h.Handler.WithGroup(name)} }

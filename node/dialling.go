@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -55,6 +57,58 @@ func isChosen(h host.Host, p peer.ID) bool {
 	return slices.ContainsFunc(h.Network().ConnsToPeer(p), func(c network.Conn) bool {
 		return c.Stat().Direction == network.DirOutbound
 	})
+}
+
+// Whose word comes first, when not all can be asked.
+const (
+	rankNamed  = iota // the user named it
+	rankChosen        // this node dialled it
+	rankOther         // it came by itself: any number of those may be one
+)
+
+func (l *live) rank(p peer.ID) int {
+	switch {
+	case l.isNamed(p):
+		return rankNamed
+	case isChosen(l.host, p):
+		return rankChosen
+	}
+	return rankOther
+}
+
+// ranked returns peers in the order of their rank, those of one rank in any.
+func (l *live) ranked(peers []peer.ID) []peer.ID {
+	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+	ranks := map[peer.ID]int{}
+	for _, p := range peers {
+		ranks[p] = l.rank(p)
+	}
+	slices.SortStableFunc(peers, func(a, b peer.ID) int { return cmp.Compare(ranks[a], ranks[b]) })
+	return peers
+}
+
+// isNamed reports whether the user named p.
+func (l *live) isNamed(p peer.ID) bool {
+	return slices.ContainsFunc(l.node.bootstrap, func(i peer.AddrInfo) bool { return i.ID == p }) || l.find.found(p, false) == foundAsked
+}
+
+// callNamed dials those whom the user named and who are not connected, for a moment.
+func (l *live) callNamed(ctx context.Context) {
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	for _, c := range l.candidates(func(p peer.ID) bool { return p == l.host.ID() }) {
+		switch {
+		case c.how != foundAsked:
+		case l.isConnected(c.ID):
+			l.find.note(c.ID, foundAsked) // it may have come by itself
+		default:
+			calls.Go(func() {
+				if err := l.find.dial(ctx, c.AddrInfo, c.how, firstDials); err != nil {
+					l.log.Debug("dial", "peer", c.ID.String(), "err", err)
+				}
+			})
+		}
+	}
 }
 
 // candidate is a peer to dial, and how it was found.

@@ -69,7 +69,6 @@ type live struct {
 
 // start makes everything that runs; on an error nothing is left behind.
 func (n *Node) start() (_ *live, err error) {
-	quiet()
 	l := &live{node: n, home: n.home, log: n.cfg.Log, patience: n.patience, dialled: make(chan struct{})}
 	var key crypto.PrivKey
 	if n.cfg.Ephemeral {
@@ -116,7 +115,7 @@ func (n *Node) start() (_ *live, err error) {
 	l.reconcile, err = reconcile.New(l.host, reconcile.Config{
 		Set:    l.home.index,
 		Source: recordSource{l.home.index, l.served.set},
-		Take:   l.syncer.taker.take,
+		Take:   l.syncer.take,
 		Wanted: l.home.index.Missing,
 		Log:    l.log,
 	})

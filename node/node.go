@@ -112,6 +112,7 @@ var ErrClosed = errors.New("the node is closed")
 // New checks the configuration. Nothing is started before Run. The node does not
 // close h, which must stay open until Run has returned.
 func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
+	quiet()
 	n := &Node{
 		home:      h,
 		now:       time.Now,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,8 +69,11 @@ func (s *syncer) pull(ctx context.Context, p peer.ID, all bool, told func(reconc
 			}
 		}
 	}
-	if errors.As(err, new(*reconcile.OffenceError)) {
-		s.shunned(p)
+	switch {
+	case errors.As(err, new(*reconcile.OffenceError)):
+		s.shunned(p, syncShun)
+	case err != nil && ctx.Err() == nil && sum.Items == 0 && !errors.Is(err, reconcile.ErrBusy) && s.live.rank(p) == rankOther:
+		s.shunned(p, syncMute)
 	}
 	return sum, err
 }
@@ -97,10 +99,10 @@ func note(asked map[records.Range]bool, scope reconcile.Scope) (fresh reconcile.
 	return fresh
 }
 
-func (s *syncer) shunned(p peer.ID) {
+func (s *syncer) shunned(p peer.ID, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.shun[p] = time.Now().Add(syncShun)
+	s.shun[p] = time.Now().Add(d)
 }
 
 // scope is what this node pulls now, and whether that is wide: not only of authors
@@ -205,14 +207,15 @@ func (n *Node) Sync(ctx context.Context, o SyncOptions, progress func(Synced)) (
 	return l.syncer.sync(ctx, o, progress)
 }
 
-// sync asks the peers that are there: one first, and then the others at once for
-// what that one did not have.
+// sync asks the peers that are there, those first that the user named: one, and the
+// others for what that one did not have, or as soon as it is silent (SPEC.md [N82]).
 func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced)) (Synced, error) {
+	s.live.callNamed(ctx)
 	all, err := s.meet(ctx)
 	if err != nil {
 		return Synced{}, err
 	}
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	all = s.live.ranked(all)
 	all = all[:min(len(all), syncPeers)]
 	var mu sync.Mutex
 	sum := Synced{Complete: true}
@@ -227,41 +230,63 @@ func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced))
 			progress(sum)
 		}
 	}
-	one := func(p peer.ID) error {
+	answered := make(chan struct{}) // closed by the first who does
+	one := func(p peer.ID) {
 		r, err := s.pullPatiently(ctx, p, o.All, told)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
 			s.live.log.Debug("pull", "peer", p.String(), "err", err)
 			sum.Failed++
-			return nil
+			return
 		}
-		sum.Peers++
+		if sum.Peers++; sum.Peers == 1 {
+			close(answered)
+		}
 		sum.Complete = sum.Complete && !r.More
-		return nil
 	}
-	for len(all) > 0 && sum.Peers == 0 {
-		if err := one(all[0]); err != nil {
-			return Synced{}, err
-		}
-		all = all[1:]
-	}
-	others, _ := errgroup.WithContext(ctx)
-	others.SetLimit(syncWorkers)
+	var asking errgroup.Group
 	for _, p := range all {
-		others.Go(func() error { return one(p) })
+		ended := make(chan struct{})
+		asking.Go(func() error {
+			defer close(ended)
+			one(p)
+			return nil
+		})
+		s.awaitAnswer(ctx, ended, answered)
 	}
-	if err := others.Wait(); err != nil {
-		return Synced{}, err
-	}
+	_ = asking.Wait() // who fails is counted
 	if sum.Peers == 0 {
 		sum.Complete = false
-		return sum, nil
+		return sum, ctx.Err()
 	}
-	return sum, s.live.home.setSynced(time.Now())
+	// Who was asked when the time was over has been asked.
+	return sum, errors.Join(s.live.home.setSynced(time.Now()), ctx.Err())
+}
+
+// awaitAnswer waits until a pull has ended or somebody has answered, as long as
+// records come.
+func (s *syncer) awaitAnswer(ctx context.Context, ended, answered <-chan struct{}) {
+	tick := time.NewTicker(syncSilent)
+	defer tick.Stop()
+	for before := int64(-1); s.brought.Load() != before; {
+		before = s.brought.Load()
+		select {
+		case <-ended:
+			return
+		case <-answered:
+			return
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// take notes that a peer sends something.
+func (s *syncer) take(ctx context.Context, from peer.ID, items []records.Item) (reconcile.Taken, error) {
+	s.brought.Add(1)
+	return s.taker.take(ctx, from, items)
 }
 
 // pullPatiently waits for a peer that is busy, as with the pull that its coming

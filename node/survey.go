@@ -46,6 +46,7 @@ func (l *live) survey(ctx context.Context, authors []records.Fingerprint) ([]Ans
 	if err != nil {
 		return nil, err
 	}
+	peers = l.ranked(peers)
 	peers = peers[:min(len(peers), surveyPeers)]
 	answers := []Answer{}
 	var mu sync.Mutex

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
@@ -18,18 +19,21 @@ const (
 	syncEvery   = 3 * time.Minute // from a random peer, give or take a fifth
 	syncSettle  = 5 * time.Second // after a peer has come, gossip has dropped messages, or a pull has brought some
 	syncWorkers = 2               // peers at once
-	syncPeers   = 8               // that one Sync asks
+	syncPeers   = 8               // that one Sync asks, at once when they are silent or somebody has answered
+	syncSilent  = 2 * time.Second // after which one Sync asks another peer too
 	syncShun    = 10 * time.Minute
+	syncMute    = time.Minute // that a peer is not asked that came by itself and did not answer
 	syncAgain   = time.Second // after a peer that was busy
 	syncTries   = 5
 )
 
 // syncer pulls the records that gossip did not bring.
 type syncer struct {
-	live  *live
-	taker *taker
-	every time.Duration
-	turn  bool // of the peers that this node dialled; run's own
+	live    *live
+	taker   *taker
+	every   time.Duration
+	brought atomic.Int64 // batches that peers have sent
+	turn    bool         // of the peers that this node dialled; run's own
 
 	mu    sync.Mutex
 	queue []peer.ID // to pull from, without repeats
@@ -182,22 +186,18 @@ func (s *syncer) work(ctx context.Context) {
 	}
 }
 
-// next takes a peer off the queue that is not being pulled from, one that this node
-// dialled if there is one: others can come in any number, and let it wait.
+// next takes a peer off the queue that is not being pulled from, one that the user
+// named if there is one, else one that this node dialled: others can come in any number, and let it wait.
 func (s *syncer) next() (peer.ID, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	best := -1
+	best, worth := -1, 0
 	for i, p := range s.queue {
 		if s.busy[p] {
 			continue
 		}
-		if isChosen(s.live.host, p) {
-			best = i
-			break
-		}
-		if best < 0 {
-			best = i
+		if r := s.live.rank(p); best < 0 || r < worth {
+			best, worth = i, r
 		}
 	}
 	if best < 0 {

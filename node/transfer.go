@@ -89,7 +89,7 @@ func (l *live) findProviders(ctx context.Context, w Want, more func() <-chan pee
 	dialled := l.dialled
 	for dialled != nil || called != nil {
 		change := l.changed.wait()
-		for _, p := range connected(l.host) {
+		for _, p := range l.ranked(connected(l.host)) {
 			offer(p)
 		}
 		select {

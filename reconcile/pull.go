@@ -97,11 +97,12 @@ func (r *Reconcile) ask(ctx context.Context, p peer.ID, f func(context.Context, 
 	outer := ctx
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Limits.Session)
 	defer cancel()
-	s, err := open(ctx, r.host, p, r.cfg.Limits.Idle)
+	s, err := open(ctx, r.host, p, r.cfg.Limits.First)
 	if err != nil {
 		return err
 	}
 	st := newStream(s, r.cfg.Limits, now)
+	st.first = r.cfg.Limits.First
 	// Whatever waits for the peer ends with ctx.
 	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
 	defer stop()
@@ -116,8 +117,8 @@ func (r *Reconcile) ask(ctx context.Context, p peer.ID, f func(context.Context, 
 	return nil
 }
 
-func open(ctx context.Context, h host.Host, p peer.ID, idle time.Duration) (_ network.Stream, err error) {
-	ctx, cancel := context.WithTimeout(ctx, idle)
+func open(ctx context.Context, h host.Host, p peer.ID, first time.Duration) (_ network.Stream, err error) {
+	ctx, cancel := context.WithTimeout(ctx, first)
 	defer cancel()
 	s, err := h.NewStream(ctx, p, Protocol)
 	return s, explain(p, err)

@@ -87,6 +87,7 @@ type Limits struct {
 	Bytes    int           // of a session, both directions together: 16 MiB
 	Session  time.Duration // 60 s
 	Idle     time.Duration // without a byte: 10 s
+	First    time.Duration // until a peer that is asked has sent its first byte: 5 s
 
 	// What a peer may use up at once and what it gets back each second: 1 GiB
 	// and 1 MiB.
@@ -94,7 +95,7 @@ type Limits struct {
 }
 
 func (l Limits) orDefault() Limits {
-	d := Limits{Serve: 4, Requests: 64, Bytes: 16 << 20, Session: time.Minute, Idle: 10 * time.Second, Burst: 1 << 30, Rate: 1 << 20}
+	d := Limits{Serve: 4, Requests: 64, Bytes: 16 << 20, Session: time.Minute, Idle: 10 * time.Second, First: 5 * time.Second, Burst: 1 << 30, Rate: 1 << 20}
 	if l.Serve > 0 {
 		d.Serve = l.Serve
 	}
@@ -109,6 +110,9 @@ func (l Limits) orDefault() Limits {
 	}
 	if l.Idle > 0 {
 		d.Idle = l.Idle
+	}
+	if l.First > 0 {
+		d.First = l.First
 	}
 	if l.Burst > 0 {
 		d.Burst = l.Burst

@@ -23,7 +23,8 @@ type stream struct {
 	in             *bufio.Reader
 	end            time.Time // of the session
 	idle           time.Duration
-	left           int // of the bytes of the session
+	first          time.Duration // for the first byte, in place of idle; 0 for none
+	left           int           // of the bytes of the session
 	sent, received int64
 }
 
@@ -38,7 +39,11 @@ type readerFunc func([]byte) (int, error)
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 func (s *stream) deadline() time.Time {
-	if d := time.Now().Add(s.idle); d.Before(s.end) {
+	idle := s.idle
+	if s.first > 0 && s.received == 0 {
+		idle = min(idle, s.first)
+	}
+	if d := time.Now().Add(idle); d.Before(s.end) {
 		return d
 	}
 	return s.end
