@@ -64,6 +64,16 @@ func (q queries) checkSums(ctx context.Context) error {
 	return nil
 }
 
+// count adds up elements one by one.
+func (q queries) count(ctx context.Context, from, to string) (records.Sum, error) {
+	var sum records.Sum
+	err := q.eachElement(ctx, from, to, func(e records.Element) error {
+		sum.Add(e)
+		return nil
+	})
+	return sum, err
+}
+
 func (q queries) children(ctx context.Context, level int, n node) (records.Sum, error) {
 	if level == 0 {
 		return q.count(ctx, n.first, n.end())

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -39,12 +40,18 @@ type Index struct {
 	keyMu  sync.Mutex
 	keys   map[records.Fingerprint]*sign.Key // parsed blocks, under keyMu
 	merged map[records.Element]bool          // key blocks that would bring nothing, under keyMu
+
+	nodes *lru.Cache[nodeKey, any] // of the set: what SetView has read
 }
 
 // Open opens the index at path and makes it if there is none. The directory must
 // exist.
 func Open(ctx context.Context, path string) (*Index, error) {
-	x := &Index{path: path, crowd: crowd, keys: map[records.Fingerprint]*sign.Key{}, merged: map[records.Element]bool{}}
+	nodes, err := lru.New[nodeKey, any](cachedNodes)
+	if err != nil {
+		return nil, fmt.Errorf("open index: %w", err)
+	}
+	x := &Index{path: path, crowd: crowd, keys: map[records.Fingerprint]*sign.Key{}, merged: map[records.Element]bool{}, nodes: nodes}
 	if err := x.open(ctx); err != nil {
 		x.Close()
 		return nil, x.explain("open index", err)

@@ -64,6 +64,8 @@ func (s sumScanner) Scan(v any) (err error) {
 	return err
 }
 
+var errNoSums = errors.New("the sums of the elements are missing")
+
 // A delta is by how much the sum changes at one place of the order.
 type delta struct {
 	at    string
@@ -174,7 +176,7 @@ func (q queries) node(ctx context.Context, level int, at string) (node, error) {
 		return n, err
 	}
 	if !ok {
-		return n, errors.New("the sums of the elements are missing")
+		return n, errNoSums
 	}
 	n.first, n.next = string(first), string(next)
 	return n, nil
