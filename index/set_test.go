@@ -393,3 +393,55 @@ func TestSetProcesses(t *testing.T) {
 	}
 	compare(t, x, m, rand.New(rand.NewPCG(1, 1)), len(m), 10)
 }
+
+// TestThreat56RangeSums asks for 2,048 narrow ranges between pages, again and again.
+// The first time costs a look at every element at most, and the next ones some
+// elements at the ends of each range, also when the set changes meanwhile. SPEC E17.
+func TestThreat56RangeSums(t *testing.T) {
+	x := openAt(t, filepath.Join(t.TempDir(), "index"))
+	const n, questions = 10_000, 2048
+	if err := x.PutElements(t.Context(), someElements(0, n)); err != nil {
+		t.Fatal(err)
+	}
+	ask := func() (work int64, all records.Sum) {
+		err := x.ReadSet(t.Context(), func(v *index.SetView) error {
+			for i := range questions {
+				at, to := i*(1<<16/questions), (i+1)*(1<<16/questions)
+				r := records.Range{From: string([]byte{4, byte(at >> 8), byte(at)}), To: string([]byte{4, byte(to >> 8), byte(to)})}
+				if i == questions-1 {
+					r.To = "\x05"
+				}
+				sum, err := v.Sum(t.Context(), r)
+				if err != nil {
+					return err
+				}
+				all.AddSum(sum)
+			}
+			work = v.Work()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return work, all
+	}
+	first, all := ask()
+	if whole := must[records.Sum](t)(x.Sum(t.Context(), records.Range{})); all != whole {
+		t.Error("the ranges together are not the whole")
+	}
+	again, _ := ask()
+	if first > 40*questions || again > 20*questions {
+		t.Errorf("2,048 ranges of %d elements cost %d and then %d elements", n, first, again)
+	}
+	if err := x.PutElements(t.Context(), someElements(n, 10)); err != nil {
+		t.Fatal(err)
+	}
+	changed, all := ask()
+	if whole := must[records.Sum](t)(x.Sum(t.Context(), records.Range{})); all != whole {
+		t.Error("after a change the ranges together are not the whole")
+	}
+	if changed > again+20*128 {
+		t.Errorf("after 10 more elements they cost %d, before %d", changed, again)
+	}
+	t.Logf("2,048 ranges cost %d, %d, %d", first, again, changed)
+}

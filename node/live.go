@@ -57,6 +57,7 @@ type live struct {
 	judge     *judge
 	syncer    *syncer
 	given     *given
+	named     named
 	seeder    *seeder
 	outbox    *outbox
 	gate      *gate
@@ -117,6 +118,11 @@ func (n *Node) start() (_ *live, err error) {
 		Source: recordSource{l.home.index, l.served.set},
 		Take:   l.syncer.take,
 		Wanted: l.home.index.Missing,
+		View: func(ctx context.Context, f func(reconcile.View) error) error {
+			return l.home.index.ReadSet(ctx, func(v *index.SetView) error { return f(v) })
+		},
+		Origin: origin,
+		Chosen: l.chosen,
 		Log:    l.log,
 	})
 	if err != nil {

@@ -2,6 +2,9 @@ package node
 
 import (
 	"net/netip"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -31,4 +34,38 @@ func originOf(h host.Host, p peer.ID) string {
 		return origin(conns[0])
 	}
 	return string(p)
+}
+
+// namedAge is how long it may take until a peer that the user has named counts as
+// one for serving.
+const namedAge = 10 * time.Second
+
+// named remembers which peers the user named, as of a moment ago: strangers may ask
+// as often as they like.
+type named struct {
+	mu    sync.Mutex
+	at    time.Time
+	peers map[peer.ID]bool
+}
+
+func (n *named) has(h *Home, p peer.ID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.peers == nil || time.Since(n.at) > namedAge {
+		known, err := h.knownPeers()
+		if err != nil {
+			return false
+		}
+		n.at, n.peers = time.Now(), map[peer.ID]bool{}
+		for _, k := range known {
+			n.peers[k.ID] = n.peers[k.ID] || k.Asked
+		}
+	}
+	return n.peers[p]
+}
+
+// chosen reports whether the user named a peer, or this node dialled it.
+func (l *live) chosen(p peer.ID) bool {
+	return l.named.has(l.home, p) ||
+		slices.ContainsFunc(l.host.Network().ConnsToPeer(p), func(c network.Conn) bool { return c.Stat().Direction == network.DirOutbound })
 }

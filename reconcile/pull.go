@@ -232,10 +232,16 @@ func (p *puller) run(ctx context.Context, s *stream) error {
 }
 
 func (p *puller) session(ctx context.Context, s *stream) error {
-	for _, r := range p.scope {
-		if err := p.differs(ctx, r, 0, 0); err != nil {
-			return err
+	err := p.r.view(ctx, func(v View) error {
+		for _, r := range p.scope {
+			if err := p.differs(ctx, v, r); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	p.started = true
 	for len(p.open) > 0 || len(p.gets) > 0 {
@@ -256,16 +262,16 @@ func (p *puller) session(ctx context.Context, s *stream) error {
 	return nil
 }
 
-// differs notes a range that the peer has something in, about count items.
-func (p *puller) differs(ctx context.Context, r records.Range, count uint64, depth int) error {
-	mine, err := p.r.cfg.Set.Sum(ctx, r)
+// differs notes a range of the scope, in which the peer may have something.
+func (p *puller) differs(ctx context.Context, set View, r records.Range) error {
+	mine, err := set.Sum(ctx, r)
 	if err != nil {
 		return err
 	}
 	if mine.Count == 0 {
-		p.fetch(r, count)
+		p.fetch(r, 0)
 	} else {
-		p.open = append(p.open, pending{r, mine, depth})
+		p.open = append(p.open, pending{r, mine, 0})
 	}
 	return nil
 }
@@ -315,20 +321,26 @@ func (p *puller) compare(ctx context.Context, s *stream) error {
 	open, gets := p.open, p.gets
 	p.open = nil
 	wanted := wantedElements{}
-	for i, e := range entries {
-		if err := p.entry(ctx, batch[i], e, &wanted); err != nil {
-			p.open, p.gets = open, gets
-			return err
+	err = p.r.view(ctx, func(v View) error {
+		for i, e := range entries {
+			if err := p.entry(ctx, v, batch[i], e, &wanted); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		p.open, p.gets = open, gets
+		return err
 	}
 	p.open = append(p.open, rest...)
 	return p.want(ctx, wanted)
 }
 
-func (p *puller) entry(ctx context.Context, o pending, e entry, wanted *wantedElements) error {
+func (p *puller) entry(ctx context.Context, set View, o pending, e entry, wanted *wantedElements) error {
 	switch e.kind {
 	case entryElements:
-		missing, common, err := p.missing(ctx, o, e.elements)
+		missing, common, err := p.missing(ctx, set, o, e.elements)
 		if err != nil {
 			return err
 		}
@@ -339,7 +351,7 @@ func (p *puller) entry(ctx context.Context, o pending, e entry, wanted *wantedEl
 			return offence("peer splits ranges for ever")
 		}
 		for _, part := range e.parts {
-			if err := p.part(ctx, part, o.depth+1); err != nil {
+			if err := p.part(ctx, set, part, o.depth+1); err != nil {
 				return err
 			}
 		}
@@ -347,8 +359,8 @@ func (p *puller) entry(ctx context.Context, o pending, e entry, wanted *wantedEl
 	return nil
 }
 
-func (p *puller) part(ctx context.Context, theirs part, depth int) error {
-	mine, err := p.r.cfg.Set.Sum(ctx, theirs.Range)
+func (p *puller) part(ctx context.Context, set View, theirs part, depth int) error {
+	mine, err := set.Sum(ctx, theirs.Range)
 	switch {
 	case err != nil:
 		return err
@@ -365,18 +377,18 @@ func (p *puller) part(ctx context.Context, theirs part, depth int) error {
 
 // missing tells which of the peer's elements in a range are not here, and counts
 // the others.
-func (p *puller) missing(ctx context.Context, o pending, theirs []records.Element) (missing map[records.Element]bool, common int, err error) {
+func (p *puller) missing(ctx context.Context, set View, o pending, theirs []records.Element) (missing map[records.Element]bool, common int, err error) {
 	missing = make(map[records.Element]bool, len(theirs))
 	if o.mine.Count > 4*maxListed {
 		for _, e := range theirs {
-			sum, err := p.r.cfg.Set.Sum(ctx, records.ElementRange(e))
+			sum, err := set.Sum(ctx, records.ElementRange(e))
 			if err != nil {
 				return nil, 0, err
 			}
 			missing[e] = sum.Count == 0
 		}
 	} else {
-		mine, err := p.r.cfg.Set.Elements(ctx, o.Range, 8*maxListed)
+		mine, err := set.Elements(ctx, o.Range, 8*maxListed)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -70,6 +70,18 @@ type Config struct {
 	// a range of which nothing is here: that is pulled as a whole.
 	Wanted func(ctx context.Context, elements []records.Element) ([]records.Element, error)
 
+	// View, when set, calls f with the set as it is at one time. All that one
+	// request asks is answered from one view, and what it cost is charged.
+	View func(ctx context.Context, f func(View) error) error
+
+	// Origin says to whom the work for a peer is charged, such as its address: peer
+	// ids cost nothing. Nil stands for the peer.
+	Origin func(network.Conn) string
+
+	// Chosen, when set, reports whether the peer is one that the user named or that
+	// this node dialled. These are served beside all others, each for itself.
+	Chosen func(peer.ID) bool
+
 	// Offence, when set, is told when a peer that pulls breaks the protocol.
 	Offence func(peer.ID, error)
 
@@ -82,22 +94,26 @@ type Config struct {
 // in SPEC.md section 13.5, which other nodes count on; smaller ones are for
 // tests.
 type Limits struct {
-	Serve    int           // sessions served at once: 4
+	Serve    int           // sessions served at once, of strangers, and as many of chosen peers: 128
+	Turns    int           // of these, requests answered at once: 1
 	Requests int           // in a session: 64
 	Bytes    int           // of a session, both directions together: 16 MiB
 	Session  time.Duration // 60 s
 	Idle     time.Duration // without a byte: 10 s
 	First    time.Duration // until a peer that is asked has sent its first byte: 5 s
 
-	// What a peer may use up at once and what it gets back each second: 1 GiB
-	// and 1 MiB.
+	// What an address may use up at once and what it gets back each second: 256
+	// MiB and 8 MiB.
 	Burst, Rate float64
 }
 
 func (l Limits) orDefault() Limits {
-	d := Limits{Serve: 4, Requests: 64, Bytes: 16 << 20, Session: time.Minute, Idle: 10 * time.Second, First: 5 * time.Second, Burst: 1 << 30, Rate: 1 << 20}
+	d := Limits{Serve: 128, Turns: 1, Requests: 64, Bytes: 16 << 20, Session: time.Minute, Idle: 10 * time.Second, First: 5 * time.Second, Burst: 256 << 20, Rate: 8 << 20}
 	if l.Serve > 0 {
 		d.Serve = l.Serve
+	}
+	if l.Turns > 0 {
+		d.Turns = l.Turns
 	}
 	if l.Requests > 0 {
 		d.Requests = l.Requests

@@ -33,15 +33,17 @@ type answerer struct {
 	r    *Reconcile
 	seat *served
 	peer peer.ID
+	// fresh until the first turn, which pays for the session
+	fresh bool
 }
 
 // serve answers the requests of one stream until it ends.
 func (r *Reconcile) serve(ctx context.Context, s network.Stream) {
 	from := s.Conn().RemotePeer()
 	now := time.Now()
-	a := &answerer{stream: newStream(s, r.cfg.Limits, now), r: r, peer: from}
-	a.seat = r.admit.enter(from, func() { _ = s.Reset() }, now)
-	if a.seat == nil {
+	a := &answerer{stream: newStream(s, r.cfg.Limits, now), r: r, peer: from, fresh: true}
+	a.seat = r.seat(s)
+	if !r.admit.enter(a.seat, now) {
 		a.refuse(refusedBusy)
 		return
 	}
@@ -51,6 +53,20 @@ func (r *Reconcile) serve(ctx context.Context, s network.Stream) {
 	if err := a.session(ctx); err != nil {
 		r.cfg.Log.Debug("session ended", "peer", from.String(), "cause", err)
 	}
+}
+
+// seat is a place for the session of a stream.
+func (r *Reconcile) seat(s network.Stream) *served {
+	p := s.Conn().RemotePeer()
+	seat := &served{peer: p, payer: string(p), yield: func() { _ = s.Reset() }}
+	if r.cfg.Chosen != nil && r.cfg.Chosen(p) {
+		seat.chosen = true
+		return seat
+	}
+	if r.cfg.Origin != nil {
+		seat.payer = "from " + r.cfg.Origin(s.Conn())
+	}
+	return seat
 }
 
 // refuse ends the session and says why.
@@ -123,17 +139,18 @@ func (a *answerer) send(body []byte) error {
 
 func (a *answerer) answer(ctx context.Context, q request) error {
 	before := a.sent + a.received
-	a.r.admit.charge(a.seat, int64(len(q.ranges))*rangeCost, time.Now())
 	var err error
 	if q.kind == typeCompare {
 		err = a.compare(ctx, q)
 	} else {
 		err = a.get(ctx, q)
 	}
-	a.r.admit.charge(a.seat, a.sent+a.received-before, time.Now())
+	a.r.admit.charge(a.seat, a.sent+a.received-before)
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, refusedBusy):
+		a.refuse(refusedBusy)
 	case errors.Is(err, errBudget) || a.over():
 		a.refuse(refusedLimit)
 	case errors.Is(err, errOwn):
@@ -145,36 +162,62 @@ func (a *answerer) answer(ctx context.Context, q request) error {
 	return err
 }
 
+// turn calls f when it is this session's turn. f returns what it has cost.
+func (a *answerer) turn(ctx context.Context, f func(limit int64) (cost int64, err error)) error {
+	a.r.admit.wait(a.seat, false, time.Now())
+	limit, err := a.r.admit.begin(ctx, a.seat)
+	if err != nil {
+		return err
+	}
+	var cost int64
+	defer func() { a.r.admit.done(a.seat, cost) }()
+	if a.fresh {
+		a.fresh, cost = false, sessionCost
+	}
+	more, err := f(limit)
+	cost += more
+	return err
+}
+
 // errOwn marks errors of the set and the source.
 var errOwn = errors.New("read the set")
 
 func own(err error) error { return fmt.Errorf("%w: %w", errOwn, err) }
 
-// compare answers for as many of the ranges as one message and the session have
-// room for.
+// compare answers for as many of the ranges as one message, the session and a turn
+// have room for.
 func (a *answerer) compare(ctx context.Context, q request) error {
 	room := min(maxFrame, a.left-reserve)
 	b := []byte{typeCompared}
-	elements := 0
-	for i, r := range q.ranges {
-		if room-len(b) < entryRoom || elements > maxElements-maxListed {
-			if i == 0 {
-				return errBudget
+	err := a.turn(ctx, func(limit int64) (cost int64, err error) {
+		err = a.r.view(ctx, func(v View) error {
+			elements := 0
+			for i, r := range q.ranges {
+				if room-len(b) < entryRoom || elements > maxElements-maxListed || cost > limit {
+					if i == 0 {
+						return errBudget
+					}
+					break
+				}
+				e, err := a.entry(ctx, v, r, q.parts)
+				cost = int64(i+1)*rangeCost + v.Work()*elementCost
+				if err != nil {
+					return own(err)
+				}
+				elements += len(e.elements)
+				b = e.append(b, r.Range)
 			}
-			break
-		}
-		e, err := a.entry(ctx, r, q.parts)
-		if err != nil {
-			return own(err)
-		}
-		elements += len(e.elements)
-		b = e.append(b, r.Range)
+			return nil
+		})
+		return cost, err
+	})
+	if err != nil {
+		return err
 	}
 	return a.send(b)
 }
 
-func (a *answerer) entry(ctx context.Context, r asked, parts int) (entry, error) {
-	set := a.r.cfg.Set
+func (a *answerer) entry(ctx context.Context, set View, r asked, parts int) (entry, error) {
 	sum, err := set.Sum(ctx, r.Range)
 	switch {
 	case err != nil:
@@ -209,9 +252,9 @@ func (a *answerer) get(ctx context.Context, q request) error {
 			if time.Until(a.end) < time.Second && out.any {
 				return out.finish(r.From)
 			}
-			items, left, err := a.r.cfg.Source.Items(ctx, r, out.room())
+			items, left, err := a.items(ctx, r, out.room())
 			if err != nil {
-				return own(err)
+				return err
 			}
 			for _, it := range items {
 				if full, err := out.add(it); err != nil {
@@ -227,6 +270,18 @@ func (a *answerer) get(ctx context.Context, q request) error {
 		}
 	}
 	return out.finish("")
+}
+
+// items reads some of what a range holds, in a turn.
+func (a *answerer) items(ctx context.Context, r records.Range, room int) (items []records.Item, left records.Range, err error) {
+	err = a.turn(ctx, func(int64) (int64, error) {
+		var err error
+		if items, left, err = a.r.cfg.Source.Items(ctx, r, room); err != nil {
+			err = own(err)
+		}
+		return readCost + int64(len(items))*elementCost, err
+	})
+	return items, left, err
 }
 
 // itemFrames collects items into messages.

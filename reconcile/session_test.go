@@ -151,7 +151,7 @@ func TestSlowTake(t *testing.T) {
 // SPEC E16
 func TestPlaces(t *testing.T) {
 	simulate(t, 6, func(t *testing.T, hosts []host.Host) {
-		victim := start(t, hosts[0], newMemory(history(2, 20)...), Config{})
+		victim := start(t, hosts[0], newMemory(history(2, 20)...), Config{Limits: Limits{Serve: 4}})
 		defer victim.stop()
 		open := func(h host.Host) *raw {
 			simulation.Connect(t, h, hosts[0])
@@ -233,64 +233,22 @@ func TestOnePullPerPeer(t *testing.T) {
 	})
 }
 
-// SPEC E17. Sessions cost a peer something, and are served again after a while.
-func TestRate(t *testing.T) {
-	a, b := newMemory(), newMemory(history(2, 50)...)
-	limits := Limits{Burst: 5 * sessionCost, Rate: sessionCost / 10}
-	limited(t, a, b, Config{}, Config{Limits: limits}, func(t *testing.T, x, y *node) {
-		pull := func() error {
-			_, err := x.Pull(t.Context(), y.host.ID(), Everything())
-			return err
-		}
-		served := 0
-		for range 20 {
-			err := pull()
-			if err == nil {
-				served++
-			} else if !errors.Is(err, ErrBusy) {
-				t.Fatal(err)
-			}
-			settle(time.Millisecond)
-		}
-		// The first of them had 20 KB sent, so the fifth is not paid for.
-		if served != 4 {
-			t.Errorf("%d of 20 sessions were served", served)
-		}
-		settle(10 * time.Second)
-		if err := pull(); err != nil {
-			t.Errorf("after 10 s: %v", err)
-		}
-		if err := pull(); !errors.Is(err, ErrBusy) {
-			t.Errorf("then at once: %v", err)
-		}
-	})
-}
-
-// SPEC E17. The accounts of many peers take bounded memory.
+// SPEC E17. The accounts of many addresses take bounded memory.
 func TestAccounts(t *testing.T) {
 	a := newAdmission(Limits{}.orDefault())
-	now := time.Now()
+	seat := func(p string) *served { return &served{peer: peer.ID(p), payer: p, yield: func() {}} }
 	for i := range 3 * maxAccounts {
-		p := peer.ID(fmt.Sprint(i))
-		s := a.enter(p, func() {}, now)
-		if s == nil {
-			t.Fatalf("peer %d is not served", i)
-		}
-		a.charge(s, int64(i%1000), now)
-		a.leave(s)
+		a.charge(seat(fmt.Sprint(i)), int64(i%1000))
 	}
 	if n := len(a.accounts); n > maxAccounts {
 		t.Errorf("%d accounts", n)
 	}
-	spent := peer.ID("spent")
-	s := a.enter(spent, func() {}, now)
-	a.charge(s, 2<<30, now)
-	a.leave(s)
+	a.charge(seat("spent"), 2<<30)
 	for i := range 2 * maxAccounts {
-		a.leave(a.enter(peer.ID(fmt.Sprint("new ", i)), func() {}, now))
+		a.charge(seat(fmt.Sprint("new ", i)), 0)
 	}
-	if a.enter(spent, func() {}, now) != nil {
-		t.Error("a peer's debt was forgotten before others' credit")
+	if acc := a.accounts["spent"]; acc == nil || acc.tokens > 0 {
+		t.Error("an address's debt was forgotten before others' credit")
 	}
 }
 
