@@ -1,6 +1,7 @@
 package index
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ipfs/go-cid"
@@ -8,6 +9,9 @@ import (
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
+
+// ErrFull is what errors wrap when the disk has no room for what was to be stored.
+var ErrFull = errors.New("there is no space left on the disk")
 
 // A NotFoundError says that nothing in the index answers the question.
 type NotFoundError struct {

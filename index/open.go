@@ -175,13 +175,16 @@ func (x *Index) explain(op string, err error) error {
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	text := ""
+	if se.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // no room for the file that processes share
+		return fmt.Errorf("%s: %w; nothing was changed", op, ErrFull)
+	}
 	switch se.Code() & 0xff {
 	case sqlite3.SQLITE_NOTADB:
 		text = "is not an index of es; move it away"
 	case sqlite3.SQLITE_CORRUPT:
 		text = "is damaged; move it away, and es will fetch the records of others again"
 	case sqlite3.SQLITE_FULL:
-		text = "there is no space left on the disk; nothing was changed"
+		return fmt.Errorf("%s: %w; nothing was changed", op, ErrFull)
 	case sqlite3.SQLITE_READONLY:
 		text = "cannot be written; is the file or its file system read-only?"
 	case sqlite3.SQLITE_CANTOPEN:

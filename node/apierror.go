@@ -37,6 +37,7 @@ const (
 	kindNotFound    = "not found"
 	kindClosed      = "closed"
 	kindWrongAddr   = "wrong address"
+	kindFull        = "full"
 )
 
 func newAPIError(err error) *apiError {
@@ -54,6 +55,8 @@ func newAPIError(err error) *apiError {
 		e.Kind, e.Record = kindNotFound, text(missing.Record)
 	case errors.As(err, &wrong):
 		e.Kind, e.At = kindWrongAddr, wrong.At
+	case errors.Is(err, ErrDiskFull):
+		e.Kind = kindFull
 	case errors.Is(err, ErrClosed), errors.Is(err, context.Canceled):
 		e.Kind = kindClosed
 	}
@@ -80,6 +83,8 @@ func (e *apiError) err() error {
 		return &remoteError{e.Text, &index.NotFoundError{Record: parsed(e.Record)}}
 	case kindWrongAddr:
 		return &WrongAddrError{At: e.At, err: errors.New(e.Text)}
+	case kindFull:
+		return &remoteError{e.Text, ErrDiskFull}
 	case kindClosed:
 		return &remoteError{e.Text, ErrClosed}
 	}

@@ -53,7 +53,9 @@ func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) (err 
 	f.search = newSearch(l, w.Root, f.hope)
 	defer f.search.wait()
 	defer give(nil)
+	l.seeder.note(w.Root)
 	defer func() {
+		err = plainFull(err)
 		if err == nil {
 			l.find.offers.have(w.Root)
 		}

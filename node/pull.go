@@ -219,6 +219,7 @@ func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced))
 	all = all[:min(len(all), syncPeers)]
 	var mu sync.Mutex
 	sum := Synced{Complete: true}
+	var full error
 	told := func(r reconcile.Result) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -233,8 +234,13 @@ func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced))
 	answered := make(chan struct{}) // closed by the first who does
 	one := func(p peer.ID) {
 		r, err := s.pullPatiently(ctx, p, o.All, told)
+		err = plainFull(err)
 		mu.Lock()
 		defer mu.Unlock()
+		if errors.Is(err, ErrDiskFull) {
+			full = err // and no peer is to blame
+			return
+		}
 		if err != nil {
 			s.live.log.Debug("pull", "peer", p.String(), "err", err)
 			sum.Failed++
@@ -256,6 +262,10 @@ func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced))
 		s.awaitAnswer(ctx, ended, answered)
 	}
 	_ = asking.Wait() // who fails is counted
+	if full != nil {
+		sum.Complete = false
+		return sum, full
+	}
 	if sum.Peers == 0 {
 		sum.Complete = false
 		return sum, ctx.Err()

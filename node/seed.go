@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,19 +33,35 @@ type seeder struct {
 	live *live
 	wake chan struct{}
 
-	mu    sync.Mutex
-	ready []seedJob
-	later []seedJob // nobody had them
-	known map[cid.Cid]bool
+	space *space
+
+	mu      sync.Mutex
+	ready   []seedJob
+	later   []seedJob // nobody had them
+	known   map[cid.Cid]bool
+	left    []leftover
+	fetched []cid.Cid // last, by whomever
 }
 
 type seedJob struct {
-	want  Want
-	since time.Time
+	want   Want
+	author records.Fingerprint
+	name   records.Name
+	since  time.Time
 }
 
 func newSeeder(l *live) *seeder {
-	return &seeder{live: l, wake: make(chan struct{}, seedWorkers), known: map[cid.Cid]bool{}}
+	return &seeder{live: l, wake: make(chan struct{}, seedWorkers), space: newSpace(l.home), known: map[cid.Cid]bool{}}
+}
+
+// note is told of each fetch: what it brings is needed by somebody.
+func (s *seeder) note(root cid.Cid) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.fetched) >= seedQueue {
+		s.fetched = s.fetched[1:]
+	}
+	s.fetched = append(s.fetched, root)
 }
 
 // offer is told of a new release. It does not block; when the queue is full, the
@@ -65,7 +82,7 @@ func (s *seeder) offer(ctx context.Context, record cid.Cid, author records.Finge
 		return
 	}
 	s.known[r.Module] = true
-	s.ready = append(s.ready, seedJob{want: Want{Root: r.Module, Size: r.Size, Files: r.Files, Record: record}, since: time.Now()})
+	s.ready = append(s.ready, seedJob{want: Want{Root: r.Module, Size: r.Size, Files: r.Files, Record: record}, author: author, name: r.Name, since: time.Now()})
 	s.mu.Unlock()
 	s.kick()
 }
@@ -106,6 +123,9 @@ func (s *seeder) lookBack(ctx context.Context) {
 				s.live.log.Error("look for modules to seed", "err", err)
 			}
 			looked, by = time.Now(), f
+		}
+		if err := s.clear(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			s.live.log.Error("delete what failed fetches left behind", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -204,12 +224,59 @@ func (s *seeder) work(ctx context.Context) {
 			}
 			continue
 		}
-		err := s.live.fetch(ctx, job.want, nil)
-		if ctx.Err() != nil {
-			return
-		}
-		s.finish(job, err)
+		s.seed(ctx, job)
 	}
+}
+
+// seed fetches a module when there is room for it.
+func (s *seeder) seed(ctx context.Context, job seedJob) {
+	stranger := s.live.node.cfg.Seed == SeedAll && !s.live.decides(ctx, job.author, job.name)
+	if err := s.space.claim(ctx, job.want, stranger); err != nil {
+		s.finish(job, err, false)
+		return
+	}
+	began := time.Now()
+	var received int64
+	err := s.live.fetch(ctx, job.want, func(p Progress) { received = p.Received })
+	err = plainFull(errors.Join(err, s.space.settle(job.want, stranger, err == nil)))
+	if err != nil && received > 0 {
+		s.leave(leftover{root: job.want.Root, since: began, ended: time.Now()})
+	}
+	if ctx.Err() == nil {
+		s.finish(job, err, stranger && received > 0)
+	}
+}
+
+func (s *seeder) leave(l leftover) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = append(s.left, l)
+}
+
+// clear deletes what fetches left behind that failed some time ago.
+func (s *seeder) clear(ctx context.Context, now time.Time) error {
+	s.mu.Lock()
+	var due, wait []leftover
+	for _, l := range s.left {
+		if s.known[l.root] || now.Sub(l.ended) < discardAfter {
+			wait = append(wait, l)
+		} else {
+			due = append(due, l)
+		}
+	}
+	s.left = wait
+	fetched := slices.Clone(s.fetched)
+	s.mu.Unlock()
+	for _, l := range due {
+		if ok, err := s.live.home.blocks.complete(ctx, l.root); err != nil || ok {
+			continue
+		}
+		keep := slices.DeleteFunc(slices.Clone(fetched), func(c cid.Cid) bool { return c == l.root })
+		if err := s.live.home.discard(ctx, l, keep); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *seeder) next() (seedJob, bool) {
@@ -223,17 +290,23 @@ func (s *seeder) next() (seedJob, bool) {
 	return job, true
 }
 
-func (s *seeder) finish(job seedJob, err error) {
+// finish says what became of a job. One that is given up may be offered again when
+// what is stored is looked through.
+func (s *seeder) finish(job seedJob, err error, giveUp bool) {
 	log := s.live.log.With("module", job.want.Root.String())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var away *UnreachableError
-	if errors.As(err, &away) && time.Since(job.since) < seedFor {
+	if !giveUp && errors.As(err, &away) && time.Since(job.since) < seedFor {
 		log.Debug("seed later", "err", err)
 		s.later = append(s.later, job)
 		return
 	}
 	delete(s.known, job.want.Root)
+	if errors.Is(err, errNoRoom) {
+		log.Debug("not seeded", "err", err)
+		return
+	}
 	if err != nil {
 		log.Warn("cannot seed", "err", err)
 		return

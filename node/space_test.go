@@ -1,0 +1,158 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/index"
+)
+
+// TestThreat60Reserve asks for room on disks of several sizes: what is left for
+// records and keys is never claimed, strangers leave more to trusted authors, and
+// fill no more than their share, which outlasts the process. SPEC N162.
+func TestThreat60Reserve(t *testing.T) {
+	const mib = 1 << 20
+	h := testHome(t)
+	var free int64
+	open := func() *space {
+		s := newSpace(h)
+		s.free = func(string) (int64, error) { return free, nil }
+		return s
+	}
+	want := func(i int, size int64) Want { return Want{Root: someModule(i), Size: size, Files: 1} }
+	for _, c := range []struct {
+		free     int64
+		stranger bool
+		size     int64
+		ok       bool
+	}{
+		{40 * mib, true, 1000, false},
+		{40 * mib, false, 1000, false},
+		{300 * mib, true, 20 * mib, false},
+		{300 * mib, false, 20 * mib, true},
+		{270 * mib, false, 20 * mib, false},
+		{600 * mib, true, 80 * mib, true},
+		{600 * mib, true, 100 * mib, false},
+	} {
+		free = c.free
+		s := open()
+		err := s.claim(t.Context(), want(1, c.size), c.stranger)
+		if (err == nil) != c.ok || err != nil && !errors.Is(err, errNoRoom) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	free = 600 * mib
+	s := open()
+	if err := s.claim(t.Context(), want(1, 50*mib), true); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.claim(t.Context(), want(2, 50*mib), true); err == nil {
+		t.Error("what another fetch will fill is claimed")
+	}
+
+	free = 1 << 50
+	s = open()
+	module := func(i int) Want {
+		c, b := block("module %d", i)
+		if err := h.blocks.Put(t.Context(), c, b); err != nil {
+			t.Fatal(err)
+		}
+		return Want{Root: c, Size: 1 << 30, Files: 1}
+	}
+	n := 0
+	for ; n < 20; n++ {
+		w := module(n)
+		if err := s.claim(t.Context(), w, true); err != nil {
+			break
+		}
+		if err := s.settle(w, true, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n != 9 {
+		t.Errorf("%d modules of 1 GiB of strangers were taken", n)
+	}
+	if err := open().claim(t.Context(), module(30), true); !errors.Is(err, errNoRoom) {
+		t.Errorf("another process: %v", err)
+	}
+	if err := open().claim(t.Context(), module(30), false); err != nil {
+		t.Errorf("a trusted author's: %v", err)
+	}
+	if err := h.blocks.Delete(t.Context(), module(0).Root); err != nil {
+		t.Fatal(err)
+	}
+	if err := open().claim(t.Context(), module(30), true); err != nil {
+		t.Errorf("when one of them was deleted: %v", err)
+	}
+}
+
+// TestThreat60HalfFetched deletes what a failed fetch has left behind, but nothing
+// that was here before or that another module has too. SPEC N162.
+func TestThreat60HalfFetched(t *testing.T) {
+	ctx := t.Context()
+	h := testHome(t)
+	a := newAuthor(t, h)
+	mine := a.pack("mine", "1.0.0", map[string]string{"LICENSE": "MIT", "a.js": "a"}).CID
+	past := time.Now().Add(-time.Hour)
+	old := leafOf("a")
+	if err := os.Chtimes(h.blocks.file(old), past, past); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now().Add(-time.Minute)
+	theirs := a.pack("theirs", "1.0.0", map[string]string{"LICENSE": "MIT", "a.js": "a", "b.js": "b"}).CID
+	if err := h.blocks.Delete(ctx, leafOf("b")); err != nil { // the rest never came
+		t.Fatal(err)
+	}
+	if err := h.discard(ctx, leftover{root: theirs, since: began}, []cid.Cid{mine}); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		cid  cid.Cid
+		here bool
+	}{
+		"the root": {theirs, false}, "its package.json": {leafOf(`{"name":"theirs","version":"1.0.0"}`), false},
+		"what both have": {leafOf("MIT"), true}, "what was here before": {old, true}, "the other module": {mine, true},
+	} {
+		if ok, err := h.blocks.Has(ctx, c.cid); ok != c.here || err != nil {
+			t.Errorf("%s: here %v, %v", what, ok, err)
+		}
+	}
+	if ok, err := h.blocks.complete(ctx, mine); !ok || err != nil {
+		t.Errorf("the other module is not whole: %v", err)
+	}
+}
+
+// TestThreat60FullDisk tells a full disk from what peers do. SPEC N162.
+func TestThreat60FullDisk(t *testing.T) {
+	for _, err := range []error{
+		fmt.Errorf("pull from P: %w", index.ErrFull),
+		fmt.Errorf("store block: %w", &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}),
+	} {
+		got := plainFull(err)
+		if !errors.Is(got, ErrDiskFull) || !bytes.HasPrefix([]byte(got.Error()), []byte("the disk is full")) {
+			t.Errorf("%v is %v", err, got)
+		}
+		if over := newAPIError(got).err(); !errors.Is(over, ErrDiskFull) || over.Error() != got.Error() {
+			t.Errorf("over the local API it is %v", over)
+		}
+	}
+	if err := plainFull(errors.New("peer is busy")); errors.Is(err, ErrDiskFull) {
+		t.Error("a busy peer is a full disk")
+	}
+	if plainFull(nil) != nil {
+		t.Error("no error is one")
+	}
+}
+
+// leafOf is the block of a small file.
+func leafOf(content string) cid.Cid {
+	c, _ := block("%s", content)
+	return c
+}
