@@ -64,6 +64,7 @@ type app struct {
 	quiet   bool
 	offline bool
 	verbose bool
+	first   bool // of commands that sign: the own log is said to be here
 }
 
 func (a *app) run(ctx context.Context, args []string) int {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
 
@@ -159,10 +162,19 @@ func keys(ts *testscript.TestScript, neg bool, args []string) {
 		file := ts.MkAbs(args[i] + ".key")
 		ts.Check(os.WriteFile(file, b, 0o600))
 		ts.Check(ts.Exec("es", "key", "import", file))
+		known(ts, k.Key().Fingerprint())
 		ts.Setenv(strings.ToUpper(args[i]), f)
 		last = f
 		i++
 	}
+}
+
+// known notes in the home that a key made for the test has signed nothing elsewhere.
+func known(ts *testscript.TestScript, f records.Fingerprint) {
+	x, err := index.Open(context.Background(), filepath.Join(ts.Getenv("ES_HOME"), "index.db"))
+	ts.Check(err)
+	defer x.Close()
+	ts.Check(x.SetLogKnown(context.Background(), f))
 }
 
 // spoil block|record HOME changes one byte of the block that holds a module's code, or

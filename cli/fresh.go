@@ -28,14 +28,14 @@ your news from them.`,
 			if err != nil || d == 0 {
 				return usagef(cmd, "--within %q is no time such as 72h, 30d or 12w", within)
 			}
-			return a.say(cmd, key, func(context.Context, *node.Home) (records.Body, error) {
+			return a.say(cmd, key, func(context.Context, *statements) (records.Body, error) {
 				next := time.Now().Add(d)
 				a.note("say something again by %s", next.UTC().Format(time.DateOnly))
 				return &records.Heartbeat{Next: next.Unix()}, nil
 			})
 		},
 	}
-	keyFlag(cmd, &key)
+	a.keyFlag(cmd, &key)
 	cmd.Flags().StringVar(&within, "within", "90d", "time until you say something again, such as 72h, 30d or 12w")
 	return cmd
 }

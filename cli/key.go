@@ -99,6 +99,9 @@ func (a *app) runKeyNew(ctx context.Context, h *node.Home, o keyNewOptions) erro
 	if err != nil {
 		return err
 	}
+	if err := h.Index().SetLogKnown(ctx, own.Fingerprint()); err != nil { // it has signed nothing anywhere
+		return err
+	}
 	if a.json {
 		return a.emit(describeKey(own, time.Now()))
 	}

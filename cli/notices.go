@@ -34,7 +34,7 @@ can still be installed.`,
 		Args: arguments(1, 2, "NAME[@RANGE] and a text"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runNotice(cmd, records.Deprecated, o, args) },
 	}
-	o.flags(cmd)
+	o.flags(a, cmd)
 	return cmd
 }
 
@@ -49,7 +49,7 @@ the version by its number, still get it. Nothing can be deleted.`,
 		Args: arguments(1, 2, "NAME@RANGE and a text"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runNotice(cmd, records.Yanked, o, args) },
 	}
-	o.flags(cmd)
+	o.flags(a, cmd)
 	return cmd
 }
 
@@ -63,15 +63,15 @@ Whoever trusts you for the name is told.`,
 		Args: arguments(1, 2, "NAME@RANGE and a text"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runNotice(cmd, records.Advisory, o, args) },
 	}
-	o.flags(cmd)
+	o.flags(a, cmd)
 	cmd.Flags().StringVar(&o.severity, "severity", "", "low, moderate, high or critical")
 	cmd.Flags().StringVar(&o.fixed, "fixed", "", "range of versions that are not affected any more")
 	cmd.Flags().StringArrayVar(&o.refs, "ref", nil, "identifier or address, such as CVE-2026-1234; may be repeated")
 	return cmd
 }
 
-func (o *noticeOptions) flags(cmd *cobra.Command) {
-	keyFlag(cmd, &o.key)
+func (o *noticeOptions) flags(a *app, cmd *cobra.Command) {
+	a.keyFlag(cmd, &o.key)
 	cmd.Flags().BoolVar(&o.undo, "undo", false, "take an earlier notice about exactly this range back")
 }
 
@@ -113,10 +113,79 @@ func (a *app) runNotice(cmd *cobra.Command, kind string, o noticeOptions, args [
 			return usagef(cmd, "%.40q: %v", t, err)
 		}
 	}
-	return a.say(cmd, o.key, func(ctx context.Context, h *node.Home) (records.Body, error) {
-		return &records.Notice{Name: name, Range: rng, NoticeOf: kind, Text: text, Severity: o.severity, Fixed: o.fixed, Refs: o.refs},
-			a.showReach(ctx, h, name, rng)
+	n := &records.Notice{Name: name, Range: rng, NoticeOf: kind, Text: text, Severity: o.severity, Fixed: o.fixed, Refs: o.refs}
+	return a.say(cmd, o.key, func(ctx context.Context, s *statements) (records.Body, error) {
+		if o.undo {
+			if err := s.stands(ctx, n); err != nil {
+				return nil, err
+			}
+		}
+		if err := a.showReach(ctx, s.home, name, rng); err != nil || o.undo || kind != records.Yanked {
+			return n, err
+		}
+		return n, s.warnLatest(ctx, name, rng)
 	})
+}
+
+// stands fails where the key has no notice that n would take back: signing it would
+// say nothing.
+func (p *statements) stands(ctx context.Context, n *records.Notice) error {
+	all, err := p.home.Index().Notices(ctx, n.Name)
+	if err != nil {
+		return err
+	}
+	var ranges []string
+	for _, o := range all {
+		if o.Author != p.own.Fingerprint() || o.Body.NoticeOf != n.NoticeOf || o.Body.Record.Defined() || o.Body.Text == "" {
+			continue
+		}
+		if o.Body.Range == n.Range {
+			return nil
+		}
+		ranges = append(ranges, string(n.Name)+"@"+shellWord(o.Body.Range))
+	}
+	hint := "es info " + string(n.Name) + " shows what was said"
+	if len(ranges) > 0 {
+		hint = "it stands for " + strings.Join(ranges[:min(len(ranges), 5)], ", ")
+	}
+	return coded(exitNotFound, fmt.Errorf("key %s has not said %q of exactly %s@%s: nothing to take back, and nothing was signed", p.own.Fingerprint(), n.NoticeOf, n.Name, n.Range), hint)
+}
+
+// warnLatest says when the versions that are yanked are what "latest" stands for, by
+// what the key says.
+func (p *statements) warnLatest(ctx context.Context, name records.Name, rng string) error {
+	about, err := npmrange.Parse(rng)
+	if err != nil {
+		return err
+	}
+	claims, err := p.home.Index().Releases(ctx, name)
+	if err != nil {
+		return err
+	}
+	q := &publication{statements: *p, name: name, claims: claims}
+	tags, err := q.ownTags(ctx)
+	if err != nil {
+		return err
+	}
+	latest, tagged := tags["latest"]
+	if !tagged {
+		latest = q.highest(func(records.Version) bool { return true })
+	}
+	if latest == "" || !about.Match(latest) {
+		return nil
+	}
+	dropped, err := q.dropped(ctx)
+	if err != nil {
+		return err
+	}
+	left := q.highest(func(v records.Version) bool { return !about.Match(v) && !dropped(v) && v.Compare(latest) < 0 })
+	p.app.warn("latest of %s is %s, which this yanks", name, latest)
+	if left != "" {
+		p.app.hint("es add %s gets %s until a version after %s is published; es tag %s@VERSION latest chooses another", name, left, latest, name)
+	} else {
+		p.app.hint("es add %s finds no version of yours then: publish one that mends it", name)
+	}
+	return nil
 }
 
 // showReach says which known versions a notice is about.
@@ -189,22 +258,33 @@ func (a *app) tagCommand() *cobra.Command {
 				if err != nil {
 					return usagef(cmd, "%v; --remove takes the name alone", err)
 				}
-				return a.say(cmd, key, func(context.Context, *node.Home) (records.Body, error) {
-					return &records.Tag{Name: name, Tag: args[1]}, nil
+				return a.say(cmd, key, func(ctx context.Context, s *statements) (records.Body, error) {
+					return &records.Tag{Name: name, Tag: args[1]}, s.hasTag(ctx, name, args[1])
 				})
 			}
 			name, v, err := parseExact(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			return a.say(cmd, key, func(ctx context.Context, h *node.Home) (records.Body, error) {
-				return &records.Tag{Name: name, Tag: args[1], Version: v}, knownVersion(ctx, h, name, v)
+			return a.say(cmd, key, func(ctx context.Context, s *statements) (records.Body, error) {
+				return &records.Tag{Name: name, Tag: args[1], Version: v}, knownVersion(ctx, s.home, name, v)
 			})
 		},
 	}
-	keyFlag(cmd, &key)
+	a.keyFlag(cmd, &key)
 	cmd.Flags().BoolVar(&remove, "remove", false, "take the tag away")
 	return cmd
+}
+
+// hasTag fails where the key gives no version the tag.
+func (p *statements) hasTag(ctx context.Context, name records.Name, tag string) error {
+	q := &publication{statements: *p, name: name}
+	tags, err := q.ownTags(ctx)
+	if err != nil || tags[tag] != "" {
+		return err
+	}
+	return coded(exitNotFound, fmt.Errorf("key %s gives no version of %s the tag %s: nothing to remove, and nothing was signed", p.own.Fingerprint(), name, tag),
+		"es info "+string(name)+" shows the tags")
 }
 
 // knownVersion fails for a version that nobody has released.

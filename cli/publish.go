@@ -2,13 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
-	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -18,6 +19,8 @@ type publishOptions struct {
 	tag    string
 	dryRun bool
 	key    string
+	yes    bool
+	allow  []string // paths of secrets
 }
 
 func (a *app) publishCommand() *cobra.Command {
@@ -29,8 +32,12 @@ func (a *app) publishCommand() *cobra.Command {
 signs a record of its name, version and CID, and tells the peers that are there.
 With nobody there the record is kept and spreads when a peer is met.
 
-A name and version can be published once. Scripts of the package are not run:
-build first.`,
+A name and version can be published once, and never be taken back. So peers are
+asked first what your key signed elsewhere; what the package lacks is shown; and
+private keys are refused. Scripts of the package are not run: build first.
+
+As with npm, the tag latest moves to the version unless another tag is given by
+--tag, npm_config_tag or publishConfig, and npm_config_dry_run is --dry-run.`,
 		Args: arguments(0, 1, "at most one directory"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
@@ -42,15 +49,22 @@ build first.`,
 					return usagef(cmd, "%v", err)
 				}
 			}
+			if a.npmFlag("dry_run") && !o.dryRun {
+				o.dryRun = true
+				a.note("npm_config_dry_run is set: this is a dry run")
+			}
 			if o.dryRun {
-				return a.runDryRun(cmd.Context(), dir)
+				return a.runDryRun(cmd.Context(), dir, o)
 			}
 			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runPublish(cmd.Context(), h, dir, o) })
 		},
 	}
-	cmd.Flags().StringVar(&o.tag, "tag", "", "point this tag at the version, instead of latest")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be published, and do nothing")
-	cmd.Flags().StringVar(&o.key, "key", "", "fingerprint of the own key that signs (default: es key use)")
+	f := cmd.Flags()
+	f.StringVar(&o.tag, "tag", "", "point this tag at the version, instead of latest")
+	f.BoolVar(&o.dryRun, "dry-run", false, "do everything but sign and store, and show the files")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask: publish what lacks something, too")
+	f.StringArrayVar(&o.allow, "allow-secret", nil, "publish this file although it holds a private key or token, such as one for tests; may be repeated")
+	a.keyFlag(cmd, &o.key)
 	return cmd
 }
 
@@ -73,30 +87,91 @@ type fileJSON struct {
 	Mode string `json:"mode"`
 }
 
-// scan lists the files and says what was left out.
-func (a *app) scan(dir string) (*modules.FileSet, error) {
-	set, err := modules.Scan(dir)
+// scan lists the files that would be published, and refuses those that must not be; h
+// is nil where there is no home.
+func (a *app) scan(ctx context.Context, h *node.Home, dir string, o publishOptions) (*modules.FileSet, error) {
+	home, err := a.homeDir()
 	if err != nil {
-		// The user's own files break a rule; nobody sent anything wrong.
-		return nil, coded(exitFailed, err)
+		return nil, err
 	}
-	for _, w := range set.Warnings {
-		a.warn("%s: %s", safe(w.Path), safe(w.Reason))
+	set, err := modules.Scan(dir, home)
+	if err != nil {
+		return nil, unpackable(dir, err)
+	}
+	if set.Package.Private {
+		return nil, isPrivate(set.Package)
+	}
+	if len(o.allow) > 0 {
+		if err := a.allowSecrets(ctx, h, dir, set, o.allow); err != nil {
+			return nil, err
+		}
 	}
 	return set, nil
 }
 
-func (a *app) runDryRun(ctx context.Context, dir string) error {
-	set, err := a.scan(dir)
+func (a *app) runDryRun(ctx context.Context, dir string, o publishOptions) error {
+	home, err := a.homeDir()
 	if err != nil {
 		return err
 	}
-	m, err := set.Pack(ctx, modules.Discard)
-	if err != nil {
-		return err
+	if _, err := os.Stat(home); errors.Is(err, os.ErrNotExist) {
+		_, err := a.rehearse(ctx, nil, dir, o) // and makes no home by that
+		if err != nil {
+			return err
+		}
+		return keyHint(node.ErrNoKey)
 	}
+	return a.withHome(ctx, func(h *node.Home) error {
+		p, err := a.rehearse(ctx, h, dir, o)
+		if err != nil {
+			return err
+		}
+		if p.own.Key == nil {
+			return keyHint(node.ErrNoKey)
+		}
+		return nil
+	})
+}
+
+// rehearse does all that publishing does but sign and store, and shows the files. The
+// key is missing in what it returns where the home has none.
+func (a *app) rehearse(ctx context.Context, h *node.Home, dir string, o publishOptions) (*publication, error) {
+	p := &publication{statements: statements{app: a, home: h}}
+	if h != nil {
+		_, err := h.Default(ctx)
+		if o.key != "" || !errors.Is(err, node.ErrNoKey) {
+			if p.own, err = a.signingKey(ctx, h, o.key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var err error
+	if p.set, err = a.scan(ctx, h, dir, o); err != nil {
+		return nil, err
+	}
+	if p.module, err = p.set.Pack(ctx, modules.Discard); err != nil {
+		return nil, unpackable(dir, err)
+	}
+	p.name = p.module.Name
+	if p.own.Key != nil {
+		if err := p.read(ctx); err != nil {
+			return nil, err
+		}
+		if err := p.check(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.show(a); err != nil {
+		return nil, err
+	}
+	return p, p.tellLacks(ctx, o)
+}
+
+// show prints the files of a module that was not published.
+func (p *publication) show(a *app) error {
+	m := p.module
 	j := publishJSON{Name: m.Name, Version: m.Version, Module: m.CID.String(), Files: m.Files, Size: m.Size}
-	for _, f := range set.Files {
+	for _, f := range p.set.Files {
 		mode := "0644"
 		if f.Exec {
 			mode = "0755"
@@ -122,28 +197,34 @@ func (a *app) runPublish(ctx context.Context, h *node.Home, dir string, o publis
 	if err != nil {
 		return err
 	}
-	set, err := a.scan(dir)
-	if err != nil {
+	p := &publication{statements: statements{app: a, home: h, own: own}}
+	if p.set, err = a.scan(ctx, h, dir, o); err != nil {
 		return err
 	}
 	blocks := h.Blocks().Batch()
-	m, err := set.Pack(ctx, blocks)
-	if err != nil {
+	if p.module, err = p.set.Pack(ctx, blocks); err != nil {
+		return unpackable(dir, err)
+	}
+	m := p.module
+	p.name = m.Name
+	if err := p.catchUp(ctx); err != nil {
 		return err
+	}
+	if err := p.read(ctx); err != nil {
+		return err
+	}
+	if err := p.check(ctx, o); err != nil {
+		return err
+	}
+	if !p.done.ID.Defined() {
+		if err := p.tellLacks(ctx, o); err != nil {
+			return err
+		}
 	}
 	if err := blocks.Commit(ctx); err != nil {
 		return fmt.Errorf("store module: %w", err)
 	}
-	claims, err := h.Index().Releases(ctx, m.Name)
-	if err != nil {
-		return err
-	}
-	p := &publication{statements{app: a, home: h, own: own}, claims}
-	release, err := p.release(ctx, m)
-	if err != nil {
-		return err
-	}
-	tag, err := p.tags(ctx, m, o.tag)
+	release, tag, err := p.signAll(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -203,133 +284,6 @@ func endedKey(own node.OwnKey, problem string) error {
 		r.next = append(r.next, "gpg --quick-set-expire "+r.about+" 1y renews it, and es key use gpg:"+r.about+" tells es")
 	}
 	return r
-}
-
-// publication makes and stores the records of one publish.
-type publication struct {
-	statements
-	claims []index.Release // of the name, before this publish
-}
-
-// release signs the module, unless that was done before.
-func (p *publication) release(ctx context.Context, m *modules.Module) (published, error) {
-	for _, c := range p.claims {
-		if c.Author != p.own.Fingerprint() || c.Body.Version != m.Version {
-			continue
-		}
-		if c.Body.Module != m.CID {
-			return published{}, publishedBefore(m, c)
-		}
-		envelope, _, err := p.home.Index().Envelope(ctx, c.ID)
-		if err != nil {
-			return published{}, err
-		}
-		p.app.note("%s@%s was published before with these contents; announcing it again", m.Name, m.Version)
-		p.made = append(p.made, c.ID)
-		return published{c.ID, records.EnvelopeID(envelope)}, nil
-	}
-	return p.sign(ctx, &records.Release{
-		Name: m.Name, Version: m.Version, Module: m.CID, Size: m.Size, Files: m.Files, Manifest: m.Manifest, Pins: m.Pins,
-	})
-}
-
-// publishedBefore refuses to sign another module as a version that the key
-// released.
-func publishedBefore(m *modules.Module, before index.Release) error {
-	r := &refusal{kind: alreadyPublished, code: exitFailed, about: fmt.Sprintf("%s@%s", m.Name, m.Version)}
-	r.err = fmt.Errorf("%s was published before with other contents", r.about)
-	r.add("before", "%s", before.Body.Module)
-	r.add("now", "%s", m.CID)
-	r.add("key", "%s", before.Author)
-	r.meaning = meanings[alreadyPublished] + "\nNothing was signed or published."
-	r.next = []string{"raise the version in package.json and publish that"}
-	return r
-}
-
-// tags points tags at the new version as npm's publish does: latest moves
-// unless another tag was asked for, and then latest stays where it was. Without
-// any tag record the highest version is the latest, so none is written until
-// that would be wrong.
-func (p *publication) tags(ctx context.Context, m *modules.Module, asked string) (string, error) {
-	current, err := p.ownTags(ctx, m.Name)
-	if err != nil {
-		return "", err
-	}
-	want := map[string]records.Version{}
-	latest, tagged := current["latest"]
-	switch {
-	case asked != "" && asked != "latest":
-		want[asked] = m.Version
-		if !tagged {
-			if before := p.newestBefore(m); before != "" {
-				want["latest"] = before
-			}
-		}
-	case tagged || asked == "latest" || m.Version.Prerelease() != "":
-		want["latest"] = m.Version
-	default:
-		if before := p.newestBefore(m); before != "" && before.Compare(m.Version) > 0 {
-			want["latest"] = m.Version
-		}
-	}
-	if want["latest"] == latest {
-		delete(want, "latest")
-	}
-	moved := ""
-	for _, tag := range sortedTags(want) {
-		if current[tag] == want[tag] {
-			continue
-		}
-		if _, err := p.sign(ctx, &records.Tag{Name: m.Name, Tag: tag, Version: want[tag]}); err != nil {
-			return "", fmt.Errorf("%s@%s is published, but not its tag %s: %w", m.Name, m.Version, tag, err)
-		}
-		if want[tag] == m.Version {
-			moved = tag
-		}
-	}
-	return moved, nil
-}
-
-func sortedTags(m map[string]records.Version) []string {
-	var tags []string
-	for t := range m {
-		if t != "latest" {
-			tags = append(tags, t)
-		}
-	}
-	if _, ok := m["latest"]; ok {
-		tags = append(tags, "latest")
-	}
-	return tags
-}
-
-func (p *publication) ownTags(ctx context.Context, name records.Name) (map[string]records.Version, error) {
-	all, err := p.home.Index().Tags(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	own := map[string]records.Version{}
-	for _, t := range all {
-		if t.Author == p.own.Fingerprint() && t.Void == "" {
-			own[t.Body.Tag] = t.Body.Version
-		}
-	}
-	return own, nil
-}
-
-// newestBefore returns the highest final version that the key published before.
-func (p *publication) newestBefore(m *modules.Module) records.Version {
-	var newest records.Version
-	for _, c := range p.claims {
-		v := c.Body.Version
-		if c.Author != p.own.Fingerprint() || v == m.Version || v.Prerelease() != "" {
-			continue
-		}
-		if newest == "" || newest.Compare(v) < 0 {
-			newest = v
-		}
-	}
-	return newest
 }
 
 // announce tells whoever is there and returns how many heard it. Records that

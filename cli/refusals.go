@@ -36,6 +36,11 @@ const (
 	alreadyPublished = "already-published"
 	advisory         = "advisory"
 	keyEnded         = "key-ended"
+	unknownLog       = "unknown-log"
+	needsTag         = "needs-tag"
+	private          = "private"
+	notReady         = "not-ready"
+	secret           = "secret"
 )
 
 // What each refusal may mean.
@@ -75,6 +80,16 @@ Whoever signed the record made it so, or the file was changed since.`,
 	advisory: `A key that decides about the name warns of what is installed here. es update takes
 a newer version where package.json allows one.`,
 	keyEnded: `Whatever it signed now, nobody would believe. Nothing was signed or published.`,
+	unknownLog: `Another home, on another machine or lost, may have released with this key what is
+not known here. Signing one of its versions as something else freezes the version
+for everybody, for ever. Nothing was signed or published.`,
+	needsTag: `latest is what everybody gets who asks for no version. It moves to an older version
+or to a pre-release only when you say so. Nothing was signed or published.`,
+	private: `Its author does not want it published, and what is published can never be taken
+back. Nothing was signed or published.`,
+	notReady: `What is published can never be changed or taken back. Nothing was signed or
+published.`,
+	secret: `Whatever is published, everybody can read, for ever. Nothing was signed or published.`,
 	alreadyPublished: `A version never changes. Signing both would be a proof against your key, and
 freeze the version for everybody.`,
 }

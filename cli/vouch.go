@@ -37,8 +37,8 @@ counts as one.`,
 			if err := records.CheckText(text, records.MaxLongText); err != nil {
 				return usagef(cmd, "--text: %v", err)
 			}
-			return a.say(cmd, key, func(ctx context.Context, h *node.Home) (records.Body, error) {
-				c, err := moduleToEndorse(ctx, h, name, v, module)
+			return a.say(cmd, key, func(ctx context.Context, s *statements) (records.Body, error) {
+				c, err := moduleToEndorse(ctx, s.home, name, v, module)
 				if err != nil {
 					return nil, err
 				}
@@ -47,7 +47,7 @@ counts as one.`,
 			})
 		},
 	}
-	keyFlag(cmd, &key)
+	a.keyFlag(cmd, &key)
 	cmd.Flags().StringVar(&claim, "claim", records.Reviewed, "reviewed, rebuilt or imported")
 	cmd.Flags().StringVar(&text, "text", "", "what you want to say about it")
 	cmd.Flags().StringVar(&module, "module", "", "CID of the module, where several are claimed")
@@ -110,7 +110,7 @@ that on. It ends with --until, a date, or with --undo.`,
 					return usagef(cmd, "--undo takes back all that was delegated to the key, and needs no scope")
 				}
 				d.Depth = 0
-				return a.say(cmd, key, func(context.Context, *node.Home) (records.Body, error) { return d, nil })
+				return a.say(cmd, key, func(ctx context.Context, s *statements) (records.Body, error) { return d, s.delegates(ctx, to) })
 			}
 			if d.Scopes, d.Until, err = delegated(cmd, args[1:], until); err != nil {
 				return err
@@ -118,8 +118,8 @@ that on. It ends with --until, a date, or with --undo.`,
 			if depth < 0 || depth > records.MaxDepthGrant {
 				return usagef(cmd, "--depth %d is not 0 to %d", depth, records.MaxDepthGrant)
 			}
-			return a.say(cmd, key, func(ctx context.Context, h *node.Home) (records.Body, error) {
-				if known, err := h.Index().Key(ctx, to); err != nil || known != nil {
+			return a.say(cmd, key, func(ctx context.Context, s *statements) (records.Body, error) {
+				if known, err := s.home.Index().Key(ctx, to); err != nil || known != nil {
 					return d, err
 				}
 				a.warn("key %s has not been seen here yet: is it the right one?", to)
@@ -127,11 +127,30 @@ that on. It ends with --until, a date, or with --undo.`,
 			})
 		},
 	}
-	keyFlag(cmd, &key)
+	a.keyFlag(cmd, &key)
 	cmd.Flags().StringVar(&until, "until", "", "last day, as 2027-12-31 (required)")
 	cmd.Flags().IntVar(&depth, "depth", 0, "how many further delegations the key may chain, 0 to 3")
 	cmd.Flags().BoolVar(&undo, "undo", false, "take back what was delegated to the key")
 	return cmd
+}
+
+// delegates fails where nothing is delegated to the key.
+func (p *statements) delegates(ctx context.Context, to records.Fingerprint) error {
+	all, err := p.home.Index().Statements(ctx, p.own.Fingerprint(), "delegate")
+	if err != nil {
+		return err
+	}
+	var newest *index.Statement
+	for i := range all {
+		s := &all[i]
+		if d, ok := s.Record.Body.(*records.Delegate); ok && d.To == to && s.Void == "" && (newest == nil || s.Newer(newest.Meta)) {
+			newest = s
+		}
+	}
+	if newest != nil && len(newest.Record.Body.(*records.Delegate).Scopes) > 0 {
+		return nil
+	}
+	return coded(exitNotFound, fmt.Errorf("key %s has delegated nothing to %s: nothing to take back, and nothing was signed", p.own.Fingerprint(), to))
 }
 
 func delegated(cmd *cobra.Command, args []string, until string) ([]records.Scope, int64, error) {
@@ -184,7 +203,7 @@ Those who trust your key with follow=yes believe NEWKEY at once; others are told
 			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runRotate(cmd.Context(), h, key, args[0]) })
 		},
 	}
-	keyFlag(cmd, &key)
+	a.keyFlag(cmd, &key)
 	return cmd
 }
 
@@ -209,6 +228,11 @@ func (a *app) runRotate(ctx context.Context, h *node.Home, from, to string) erro
 	}
 	old := &statements{app: a, home: h, own: before}
 	next := &statements{app: a, home: h, own: after}
+	for _, s := range []*statements{old, next} {
+		if err := s.catchUp(ctx); err != nil {
+			return err
+		}
+	}
 	if _, err := old.sign(ctx, &records.Successor{To: after.Fingerprint()}); err != nil {
 		return err
 	}

@@ -24,8 +24,9 @@ func (x *Index) Has(ctx context.Context, id cid.Cid) (bool, error) {
 
 // Add stores a record and its author's key block, which is merged with what is
 // known of the key. The error is a *sign.KeyError when the merged key says that
-// the signature does not count, and an *EquivocationError when a record of our
-// own would be the second module under one version, or about a frozen one.
+// the signature does not count. Of our own records it is a *ReleasedError when
+// one would be the second module under one version, and an *EquivocationError when
+// it is about a frozen one.
 func (x *Index) Add(ctx context.Context, v sign.Verified, key *sign.Key, from Source) (Outcome, error) {
 	results, err := x.AddAll(ctx, []Item{{v, key, from}})
 	if err != nil {
@@ -104,7 +105,10 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 		if outcome, err = b.weigh(ctx, r.Author, release); err != nil {
 			return Result{}, err
 		}
-		if it.Source.Own && outcome != Stored {
+		switch {
+		case it.Source.Own && outcome == Equivocation:
+			return Result{Refused, &ReleasedError{release.Name, release.Version, r.Author, release.Module}}, nil
+		case it.Source.Own && outcome == Frozen:
 			return Result{Refused, &EquivocationError{Name: release.Name, Version: release.Version, Author: r.Author}}, nil
 		}
 	}

@@ -22,6 +22,9 @@ type NotFoundError struct {
 	// Void is about the version that was meant when it was signed, and no signature
 	// over it counts any more.
 	Void *trust.Decision
+	Tag  string // when a tag was asked for
+	// Tagged is the version that Tag stands for: its release is not here.
+	Tagged records.Version
 }
 
 func (e *NotFoundError) Error() string {
@@ -30,6 +33,10 @@ func (e *NotFoundError) Error() string {
 		return fmt.Sprintf("record %s is not in the index", e.Record)
 	case e.Void != nil:
 		return fmt.Sprintf("%s@%s was signed, and no signature over it counts any more", e.Name, e.Void.Version)
+	case e.Tagged != "":
+		return fmt.Sprintf("tag %s of %s is version %s, which has not come here yet", e.Tag, e.Name, e.Tagged)
+	case len(e.Have) > 0 && e.Tag != "":
+		return fmt.Sprintf("%s has no tag %s; its newest version is %s", e.Name, e.Tag, e.Have[0])
 	case len(e.Have) > 0:
 		return fmt.Sprintf("no version of %s matches %q; the newest is %s", e.Name, e.Constraint, e.Have[0])
 	case e.Constraint != "":
@@ -106,6 +113,19 @@ type EquivocationError struct {
 	Version  records.Version
 	Author   records.Fingerprint
 	Decision trust.Decision // zero when Add refused a record of our own
+}
+
+// A ReleasedError says that a record of our own was not added, since its author
+// released the version before, as another module ([X1]). Nothing is frozen by that.
+type ReleasedError struct {
+	Name    records.Name
+	Version records.Version
+	Author  records.Fingerprint
+	Module  cid.Cid // what the new record says
+}
+
+func (e *ReleasedError) Error() string {
+	return fmt.Sprintf("%s@%s was released before by key %s, and not as %s", e.Name, e.Version, e.Author, e.Module)
 }
 
 func (e *EquivocationError) Error() string {

@@ -284,6 +284,28 @@ func TestKeysFindsKeys(t *testing.T) {
 	}
 }
 
+// TestX90LogKnown shows SPEC X90: a home knows the log of a key that signed in it, or of
+// which that was noted, and no other's.
+func TestX90LogKnown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	x := openAt(t, path)
+	made, asked, imported := newAuthor(t, "ann"), newAuthor(t, "bob"), newAuthor(t, "cat")
+	own := made.says(release("lib", "1.0.0", "X"))
+	own.Source.Own = true
+	add(t, x, own, imported.says(release("lib", "2.0.0", "Y")))
+	for range 2 {
+		if err := x.SetLogKnown(t.Context(), asked.fpr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x = openAt(t, path)
+	for a, want := range map[*author]bool{made: true, asked: true, imported: false} {
+		if got := must[bool](t)(x.LogKnown(t.Context(), a.fpr())); got != want {
+			t.Errorf("%s: known %v", a.fpr(), got)
+		}
+	}
+}
+
 // TestX5Head shows SPEC X5.
 func TestX5Head(t *testing.T) {
 	x, ctx := open(t), t.Context()

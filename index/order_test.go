@@ -105,8 +105,8 @@ func TestX1OwnEquivocation(t *testing.T) {
 	first, second := a.says(release("left-pad", "1.0.0", "X")), a.says(release("left-pad", "1.0.0", "Y"))
 	add(t, x, first)
 	got, err := x.Add(t.Context(), second.Verified, second.Key, index.Source{Own: true})
-	var eq *index.EquivocationError
-	if got != index.Refused || !errors.As(err, &eq) || eq.Name != "left-pad" || eq.Author != a.fpr() {
+	var released *index.ReleasedError
+	if got != index.Refused || !errors.As(err, &released) || released.Name != "left-pad" || released.Author != a.fpr() || errors.As(err, new(*index.EquivocationError)) {
 		t.Fatalf("got %v, %v", got, err)
 	}
 	if p := must[[]index.Proof](t)(x.Equivocations(t.Context())); len(p) != 0 {

@@ -199,6 +199,10 @@ func compareAge(a, b Meta) int {
 	return cmp.Or(cmp.Compare(a.Seq, b.Seq), a.Time.Compare(b.Time), bytes.Compare(a.ID.Bytes(), b.ID.Bytes()))
 }
 
+// Newer reports whether m takes the place of o, another record of its author about the
+// same thing (SPEC.md [X3]).
+func (m Meta) Newer(o Meta) bool { return compareAge(m, o) > 0 }
+
 // Statements returns the author's records of the given kinds, or of all kinds
 // when none is given, by arrival.
 func (x *Index) Statements(ctx context.Context, author records.Fingerprint, kinds ...string) ([]Statement, error) {
@@ -284,6 +288,30 @@ func (x *Index) Gaps(ctx context.Context, author records.Fingerprint, limit int)
 		return nil, x.explain("find missing records", err)
 	}
 	return ids, nil
+}
+
+// LogKnown reports whether all records of an own key are here, as far as this home can
+// know: SetLogKnown said so, or the key signed here before.
+func (x *Index) LogKnown(ctx context.Context, author records.Fingerprint) (bool, error) {
+	var known bool
+	err := x.r.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM logs WHERE author = ?1)
+		OR EXISTS (SELECT 1 FROM records WHERE author = ?1 AND own = 1)`, author.Bytes()).Scan(&known)
+	if err != nil {
+		return false, x.explain("find log", err)
+	}
+	return known, nil
+}
+
+// SetLogKnown notes that all records of an own key are here.
+func (x *Index) SetLogKnown(ctx context.Context, author records.Fingerprint) error {
+	err := x.write(ctx, true, func(b *batch) error {
+		_, err := b.exec(ctx, "INSERT OR IGNORE INTO logs (author) VALUES (?)", author.Bytes())
+		return err
+	})
+	if err != nil {
+		return x.explain("note log", err)
+	}
+	return nil
 }
 
 const sealedColumns = "records.id, records.author, envelope, block"

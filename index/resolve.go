@@ -175,7 +175,9 @@ func (x *Index) tagged(ctx context.Context, c *claimed) ([]tagged, error) {
 	}
 	ts := make([]tagged, 0, len(best))
 	for _, t := range best {
-		ts = append(ts, t)
+		if t.version != "" { // a record without a version takes the tag away ([X3])
+			ts = append(ts, t)
+		}
 	}
 	return ts, nil
 }
@@ -369,19 +371,23 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string) erro
 		}
 		return e
 	}
+	missing := &NotFoundError{Name: c.name, Constraint: constraint, Have: c.trusted()}
 	if len(candidates) == 0 && want.Kind == npmrange.Tag {
-		candidates = c.strangersTag(want.Tag)
+		missing.Tag = want.Tag
+		var given bool
+		if missing.Tagged, given = c.tagVersion(want.Tag); !given {
+			candidates = c.strangersTag(want.Tag)
+		}
 	}
-	var void *trust.Decision
 	candidates = slices.DeleteFunc(slices.Clone(candidates), func(v records.Version) bool {
 		d := c.Decide(v, c.claims[v])
-		if d.State == trust.Unknown && void == nil {
-			void = &d
+		if d.State == trust.Unknown && missing.Void == nil {
+			missing.Void = &d
 		}
 		return d.State == trust.Unknown
 	})
 	if len(candidates) == 0 {
-		return &NotFoundError{Name: c.name, Constraint: constraint, Have: c.trusted(), Void: void}
+		return missing
 	}
 	e := &UntrustedError{Name: c.name, Constraint: constraint, Version: candidates[0]}
 	e.Decision = c.Decide(e.Version, c.claims[e.Version])
@@ -392,12 +398,12 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string) erro
 	return e
 }
 
-// strangersTag returns the versions that somebody gave the tag and that trust
-// does not let in.
+// strangersTag returns the versions that somebody gave the tag, that somebody
+// released, and that trust does not let in.
 func (c *claimed) strangersTag(tag string) []records.Version {
 	var vs []records.Version
 	for _, t := range c.tags {
-		if t.tag == tag && !slices.Contains(vs, t.version) && c.Decide(t.version, c.claims[t.version]).State != trust.Trusted {
+		if t.tag == tag && c.claims[t.version] != nil && !slices.Contains(vs, t.version) && c.Decide(t.version, c.claims[t.version]).State != trust.Trusted {
 			vs = append(vs, t.version)
 		}
 	}

@@ -14,10 +14,10 @@ import (
 
 const (
 	applicationID = 0x65734958 // "esIX"
-	schemaVersion = 4
+	schemaVersion = 5
 )
 
-// The tables keys, records, strangers and outbox hold what cannot be had again
+// The tables keys, records, strangers, outbox and logs hold what cannot be had again
 // from elsewhere; all others can be rebuilt from them.
 const schema = `
 CREATE TABLE keys (
@@ -109,6 +109,12 @@ CREATE TABLE texts (
 );
 ` + wordsSchema
 
+// logsSchema is of the own keys whose records are all here: the key was made here, or
+// peers were asked. It stands here since it ends with the records that it is about.
+const logsSchema = `
+CREATE TABLE IF NOT EXISTS logs (author BLOB PRIMARY KEY) WITHOUT ROWID;
+`
+
 const wordsSchema = `
 CREATE VIRTUAL TABLE words USING fts5(
 	name, description, keywords,
@@ -153,7 +159,7 @@ func (x *Index) prepare(ctx context.Context) error {
 }
 
 // migration1 changes the tables of version 1 that version 2 changed, migration2
-// those of version 2. Version 4 changed no table, but what a sum is.
+// those of version 2. Version 4 changed no table, but what a sum is; version 5 has logs.
 const (
 	migration1 = `
 ALTER TABLE keys ADD COLUMN charged INTEGER NOT NULL DEFAULT 0;
@@ -173,9 +179,12 @@ func (b *batch) migrate(ctx context.Context, version int64) error {
 		0: schema + setSchema + strangersSchema,
 		1: migration1 + setSchema + strangersSchema + migration2,
 		2: migration2,
-	}[version]
+	}[version] + logsSchema
 	if _, err := b.tx.ExecContext(ctx, tables); err != nil {
 		return err
+	}
+	if version == 4 {
+		return nil
 	}
 	fill := b.rebuildSums
 	if version < 2 {

@@ -288,6 +288,42 @@ func TestX6Resolve(t *testing.T) {
 	}
 }
 
+// TestX3RemovedTag shows SPEC X3 and X6: a tag that was taken away, or whose version is
+// not here, is missing; no key was revoked by that.
+func TestX3RemovedTag(t *testing.T) {
+	x, a, b := open(t), newAuthor(t, "ann"), newAuthor(t, "bob")
+	say := func(who *author, body records.Body) { add(t, x, who.says(body)) }
+	say(a, release("lib", "1.0.0", "X"))
+	say(b, release("lib", "1.1.0", "Y"))
+	for _, tag := range []string{"next", "latest", "both"} {
+		say(a, &records.Tag{Name: "lib", Tag: tag, Version: "1.0.0"})
+		say(a, &records.Tag{Name: "lib", Tag: tag})
+	}
+	say(a, &records.Tag{Name: "lib", Tag: "soon", Version: "2.0.0"})
+	say(b, &records.Tag{Name: "lib", Tag: "both"})
+	say(b, &records.Tag{Name: "lib", Tag: "theirs"})
+	say(b, &records.Tag{Name: "lib", Tag: "soon", Version: "1.1.0"})
+	say(b, &records.Tag{Name: "lib", Tag: "unborn", Version: "9.0.0"})
+	for _, c := range []struct{ tag, want string }{
+		{"next", "lib has no tag next; its newest version is 1.0.0"},
+		{"both", "lib has no tag both; its newest version is 1.0.0"},
+		{"theirs", "lib has no tag theirs; its newest version is 1.0.0"},
+		{"never", "lib has no tag never; its newest version is 1.0.0"},
+		{"unborn", "lib has no tag unborn; its newest version is 1.0.0"},
+		{"soon", "tag soon of lib is version 2.0.0, which has not come here yet"},
+		{" next ", "lib has no tag next; its newest version is 1.0.0"},
+	} {
+		_, err := x.Resolve(t.Context(), "lib", c.tag, view(t, a))
+		var none *index.NotFoundError
+		if !errors.As(err, &none) || none.Void != nil || err.Error() != c.want {
+			t.Errorf("%q: %v", c.tag, err)
+		}
+	}
+	if r, err := x.Resolve(t.Context(), "lib", "latest", view(t, a)); err != nil || r.Version != "1.0.0" {
+		t.Errorf("without latest: %s, %v", r.Version, err)
+	}
+}
+
 // TestX6ResolveByOrder: the answer does not depend on the order of arrival.
 func TestX6ResolveByOrder(t *testing.T) {
 	a, b := newAuthor(t, "ann"), newAuthor(t, "bob")

@@ -44,7 +44,7 @@ const (
 )
 
 // A Result is the outcome for one item of AddAll. Err is set when Outcome is
-// Refused, and is a *sign.KeyError or an *EquivocationError.
+// Refused, and is a *sign.KeyError, a *ReleasedError or an *EquivocationError.
 type Result struct {
 	Outcome Outcome
 	Err     error

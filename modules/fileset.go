@@ -34,21 +34,23 @@ type FileSet struct {
 
 	fsys     fs.FS
 	manifest records.Manifest
+	guard    *guard // nil where secrets are packed
 }
 
 // Scan lists the files of the package directory dir that npm would publish
 // (npm-packlist 10.0.4). Nothing is written and no script runs. It returns a
 // *RuleError that names the file when a file could not be the same on every
-// operating system.
-func Scan(dir string) (*FileSet, error) {
-	f, err := scan(dir)
+// operating system, and a *SecretError when files are es's own: those of homes, which
+// are directories of the operating system, and of whatever looks like one ([M90]).
+func Scan(dir string, homes ...string) (*FileSet, error) {
+	f, err := scan(dir, homes)
 	if err != nil {
 		return nil, fmt.Errorf("scan module: %w", err)
 	}
 	return f, nil
 }
 
-func scan(dir string) (*FileSet, error) {
+func scan(dir string, homes []string) (*FileSet, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -60,11 +62,21 @@ func scan(dir string) (*FileSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newFileSet(os.DirFS(dir), paths, warnings)
+	fsys := os.DirFS(dir)
+	if err := ownFiles(fsys, paths, homes); err != nil {
+		return nil, err
+	}
+	f, err := newFileSet(fsys, paths, warnings)
+	if err != nil {
+		return nil, err
+	}
+	f.warnOfDisclosure(paths)
+	f.guard = &guard{}
+	return f, nil
 }
 
 // Whole takes every regular file of fsys, as for a package that was published
-// before. It makes the same checks as Scan.
+// before. It makes the same checks as Scan, but for secrets: see Protect.
 func Whole(fsys fs.FS) (*FileSet, error) {
 	var paths []string
 	var warnings []Warning

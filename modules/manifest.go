@@ -177,7 +177,7 @@ func (p *PackageJSON) bundleList(dependencies map[string]string) []string {
 }
 
 // bins derives the commands that the module installs. A command whose program
-// is not in the module is left out with a warning, as npm leaves it out; one
+// is not in the module is left out, as npm leaves it out; one
 // that leads out of the module, or whose name is not a file name everywhere, is
 // an error.
 func (p *PackageJSON) bins(paths []string, files map[string]bool) (map[string]string, []Warning, error) {
@@ -192,8 +192,7 @@ func (p *PackageJSON) bins(paths []string, files map[string]bool) (map[string]st
 			continue
 		}
 		if !files[b.program] {
-			warnings = append(warnings, Warning{b.program, "the program of the command " + b.command + " is not in the module"})
-			continue
+			continue // FileSet.Lacks tells
 		}
 		if bins == nil {
 			bins = make(map[string]string)

@@ -22,7 +22,8 @@ const maxShebang = 2048
 
 // Pack writes the module's blocks to s and returns what a release says about
 // it. Files are read once, in chunks; two are read at a time. A file that has
-// changed its size since Scan is an error.
+// changed its size since Scan is an error, and files that must not be published
+// are a *SecretError; s may hold blocks then.
 func (f *FileSet) Pack(ctx context.Context, s Store) (*Module, error) {
 	m, err := f.pack(ctx, s)
 	if err != nil {
@@ -32,6 +33,7 @@ func (f *FileSet) Pack(ctx context.Context, s Store) (*Module, error) {
 }
 
 func (f *FileSet) pack(ctx context.Context, s Store) (*Module, error) {
+	f.guard.begin()
 	roots := make([]built, len(f.Files))
 	counter := &uniqueBytes{store: s, sizes: make(map[cid.Cid]int)}
 	g, gctx := errgroup.WithContext(ctx)
@@ -44,6 +46,9 @@ func (f *FileSet) pack(ctx context.Context, s Store) (*Module, error) {
 		})
 	}
 	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if err := f.guard.err(); err != nil {
 		return nil, err
 	}
 	m := &Module{
@@ -104,9 +109,20 @@ func (f *FileSet) packFile(ctx context.Context, s Store, file *File) (built, err
 	if !info.Mode().IsRegular() || info.Size() != file.onDisk {
 		return built{}, fmt.Errorf("%q changed while it was packed", file.Path)
 	}
-	root, err := packContents(&builder{ctx, s}, f.normalised(file, r), file)
+	contents := f.normalised(file, r)
+	var secrets *secretReader
+	if f.guard != nil && !f.guard.allowed[file.Path] {
+		secrets = newSecretReader(contents, file.Path)
+		contents = secrets
+	}
+	root, err := packContents(&builder{ctx, s}, contents, file)
 	if err != nil {
 		return built{}, fmt.Errorf("%q: %w", file.Path, err)
+	}
+	if secrets != nil {
+		if what := secrets.finish(); what != "" {
+			f.guard.add(Secret{Path: file.Path, What: what})
+		}
 	}
 	return root, nil
 }

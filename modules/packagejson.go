@@ -40,7 +40,7 @@ func ParsePackageJSON(b []byte) (*PackageJSON, error) {
 	if p.Version, err = records.ParseVersion(json.string("version")); err != nil {
 		return nil, broken("M41", packageJSON, "%v", err)
 	}
-	p.Private, _ = json.get("private").(bool)
+	p.Private = isTruthy(json.get("private"))
 	if p.Pins, err = p.pins(); err != nil {
 		return nil, err
 	}

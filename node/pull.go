@@ -25,6 +25,10 @@ import (
 // SyncOptions say what Sync asks for.
 type SyncOptions struct {
 	All bool `json:"all"` // strangers' records too, as far as they are kept
+	// Authors, if any, are whose records are asked for, and nobody else's.
+	Authors []records.Fingerprint `json:"authors,omitempty"`
+	// Search has a node for one command look for somebody when nobody is connected.
+	Search bool `json:"search,omitempty"`
 }
 
 // Synced is what Sync has brought.
@@ -39,13 +43,13 @@ type Synced struct {
 }
 
 // pull brings what p has and this node lacks, in as many sessions as that takes.
-func (s *syncer) pull(ctx context.Context, p peer.ID, all bool, told func(reconcile.Result)) (reconcile.Result, error) {
+func (s *syncer) pull(ctx context.Context, p peer.ID, o SyncOptions, told func(reconcile.Result)) (reconcile.Result, error) {
 	var sum reconcile.Result
 	if !s.begin(p) {
 		return sum, reconcile.ErrBusy
 	}
 	defer s.end(p)
-	scope, wide, err := s.scope(ctx, all)
+	scope, wide, err := s.scope(ctx, o)
 	asked := map[records.Range]bool{}
 	note(asked, scope)
 	for err == nil && len(scope) > 0 {
@@ -61,11 +65,11 @@ func (s *syncer) pull(ctx context.Context, p peer.ID, all bool, told func(reconc
 		}
 		scope = r.Left
 		if !wide && len(scope) == 0 {
-			scope, err = s.led(ctx, all, asked)
+			scope, err = s.led(ctx, o, asked)
 		}
 		if full := false; wide && len(scope) > 0 {
 			if full, err = s.live.home.index.StrangersFull(ctx); err == nil && full {
-				scope, wide, err = s.scope(ctx, all)
+				scope, wide, err = s.scope(ctx, o)
 			}
 		}
 	}
@@ -80,8 +84,8 @@ func (s *syncer) pull(ctx context.Context, p peer.ID, all bool, told func(reconc
 
 // led returns what is pulled now that nobody was asked for: what has come may name
 // delegates and successors.
-func (s *syncer) led(ctx context.Context, all bool, asked map[records.Range]bool) (reconcile.Scope, error) {
-	scope, wide, err := s.scope(ctx, all)
+func (s *syncer) led(ctx context.Context, o SyncOptions, asked map[records.Range]bool) (reconcile.Scope, error) {
+	scope, wide, err := s.scope(ctx, o)
 	if err != nil || wide {
 		return nil, err
 	}
@@ -108,9 +112,12 @@ func (s *syncer) shunned(p peer.ID, d time.Duration) {
 // scope is what this node pulls now, and whether that is wide: not only of authors
 // whom it chose. It changes with the trust file, and with how much is kept of
 // strangers.
-func (s *syncer) scope(ctx context.Context, all bool) (scope reconcile.Scope, wide bool, err error) {
+func (s *syncer) scope(ctx context.Context, o SyncOptions) (scope reconcile.Scope, wide bool, err error) {
+	if len(o.Authors) > 0 {
+		return reconcile.Authors(o.Authors...), false, nil
+	}
 	f := s.live.judge.trust()
-	if all || s.live.node.cfg.Seed == SeedAll || len(f.Entries()) == 0 {
+	if o.All || s.live.node.cfg.Seed == SeedAll || len(f.Entries()) == 0 {
 		full, err := s.live.home.index.StrangersFull(ctx)
 		if err != nil {
 			return nil, false, err
@@ -215,6 +222,11 @@ func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced))
 	if err != nil {
 		return Synced{}, err
 	}
+	if len(all) == 0 && o.Search && s.live.find.seek(ctx) {
+		if all, err = s.meet(ctx); err != nil {
+			return Synced{}, err
+		}
+	}
 	all = s.live.ranked(all)
 	all = all[:min(len(all), syncPeers)]
 	var mu sync.Mutex
@@ -233,7 +245,7 @@ func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced))
 	}
 	answered := make(chan struct{}) // closed by the first who does
 	one := func(p peer.ID) {
-		r, err := s.pullPatiently(ctx, p, o.All, told)
+		r, err := s.pullPatiently(ctx, p, o, told)
 		err = plainFull(err)
 		mu.Lock()
 		defer mu.Unlock()
@@ -270,6 +282,9 @@ func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced))
 		sum.Complete = false
 		return sum, ctx.Err()
 	}
+	if len(o.Authors) > 0 {
+		return sum, ctx.Err()
+	}
 	// Who was asked when the time was over has been asked.
 	return sum, errors.Join(s.live.home.setSynced(time.Now()), ctx.Err())
 }
@@ -301,9 +316,9 @@ func (s *syncer) take(ctx context.Context, from peer.ID, items []records.Item) (
 
 // pullPatiently waits for a peer that is busy, as with the pull that its coming
 // has begun.
-func (s *syncer) pullPatiently(ctx context.Context, p peer.ID, all bool, told func(reconcile.Result)) (reconcile.Result, error) {
+func (s *syncer) pullPatiently(ctx context.Context, p peer.ID, o SyncOptions, told func(reconcile.Result)) (reconcile.Result, error) {
 	for tries := 0; ; tries++ {
-		r, err := s.pull(ctx, p, all, told)
+		r, err := s.pull(ctx, p, o, told)
 		if !errors.Is(err, reconcile.ErrBusy) || tries == syncTries {
 			return r, err
 		}

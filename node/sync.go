@@ -173,7 +173,7 @@ func (s *syncer) work(ctx context.Context) {
 			}
 			continue
 		}
-		r, err := s.pull(ctx, p, false, nil)
+		r, err := s.pull(ctx, p, SyncOptions{}, nil)
 		if err == nil && !r.More {
 			err = s.live.home.setSynced(time.Now())
 		}

@@ -53,7 +53,9 @@ func TestPullOnConnect(t *testing.T) {
 	reader, curious, seeder := startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{Seed: SeedAll})
 	reader.trust(friend.fingerprint())
 	seeder.trust(friend.fingerprint())
-	for _, n := range []*testNode{reader, curious, seeder} {
+	asker := startNode(t, testHome(t), Config{})
+	asker.trust(friend.fingerprint())
+	for _, n := range []*testNode{reader, curious, seeder, asker} {
 		if _, err := n.Connect(ctx, server.addr()); err != nil {
 			t.Fatal(err)
 		}
@@ -62,6 +64,10 @@ func TestPullOnConnect(t *testing.T) {
 	until(t, "here, with strangers' records", func() bool {
 		return hasAll(curious, append(said, other)...) && hasAll(seeder, append(said, other)...)
 	})
+	until(t, "here", func() bool { return hasAll(asker, said...) })
+	if s, err := asker.Sync(ctx, SyncOptions{Authors: []records.Fingerprint{stranger.fingerprint()}}, nil); err != nil || s.Peers != 1 || s.Records != 1 || !asker.has(other) {
+		t.Errorf("sync of an author: %+v, %v", s, err)
+	}
 	// The reader is done: what it did not ask for does not come.
 	s, err := reader.Sync(ctx, SyncOptions{}, nil)
 	if err != nil || s.Peers != 1 || !s.Complete || s.Records != 0 {

@@ -1,0 +1,218 @@
+package modules
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"io"
+	"regexp"
+	"slices"
+)
+
+const (
+	// secretWindow is how many bytes of a file are looked at together; a key that has
+	// more is found by its beginning.
+	secretWindow = 64 << 10
+	// maxDER is the largest file that is tried as a private key in DER.
+	maxDER = 16 << 10
+	// minKeyBytes is the shortest private key, less than that of Ed25519 in PKCS #8.
+	minKeyBytes = 40
+)
+
+var (
+	beginKey = regexp.MustCompile(`-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----`)
+	endKey   = []byte("-----END ")
+	ageKey   = regexp.MustCompile(`AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}`)
+	putty    = regexp.MustCompile(`(?m)^PuTTY-User-Key-File-[0-9]+: `)
+	ssh2     = []byte("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----")
+	swarmKey = []byte("/key/swarm/psk/1.0.0/")
+	// libp2pKey begins an Ed25519 key as libp2p marshals it.
+	libp2pKey = []byte{8, 1, 0x12, 64}
+)
+
+// A secretReader passes a file on and looks for a private key in it.
+type secretReader struct {
+	r      io.Reader
+	buf    []byte // the last bytes, at most two windows
+	start  bool   // buf begins where the file does
+	wide   bool   // the file is in UTF-16: zero bytes mean nothing
+	config bool   // the file may hold tokens of a registry
+	what   string // what was found
+}
+
+func newSecretReader(r io.Reader, p string) *secretReader {
+	return &secretReader{r: r, start: true, config: isRegistryConfig(p)}
+}
+
+func (s *secretReader) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	for b := p[:n]; len(b) > 0 && s.what == ""; {
+		m := min(len(b), 2*secretWindow-len(s.buf))
+		s.buf = append(s.buf, b[:m]...)
+		b = b[m:]
+		if len(s.buf) == 2*secretWindow {
+			s.look(false)
+			s.buf = slices.Delete(s.buf, 0, secretWindow)
+			s.start = false
+		}
+	}
+	return n, err
+}
+
+// finish looks at the end of the file, and says what was found.
+func (s *secretReader) finish() string {
+	if s.what == "" {
+		s.look(true)
+	}
+	return s.what
+}
+
+func (s *secretReader) look(whole bool) {
+	b := s.buf
+	if s.start {
+		s.wide = bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff"))
+		if s.what = binaryKey(b, whole); s.what != "" {
+			return
+		}
+	}
+	if s.wide {
+		b = bytes.ReplaceAll(b, []byte{0}, nil)
+	}
+	s.what = textKey(b)
+	if s.what == "" && s.config && hasRegistryToken(b) {
+		s.what = "the configuration of a registry's client, with a token or password"
+	}
+}
+
+// textKey finds a private key that is written as text, and says of which kind.
+func textKey(b []byte) string {
+	if bytes.Contains(b, []byte("PRIVATE KEY")) {
+		for _, at := range beginKey.FindAllIndex(b, -1) {
+			if what := armoredKey(b[at[1]:]); what != "" {
+				return what
+			}
+		}
+		if bytes.Contains(b, ssh2) {
+			return "an SSH private key"
+		}
+	}
+	switch {
+	case bytes.Contains(b, []byte("AGE-SECRET-KEY-")) && ageKey.Match(b):
+		return "an age secret key"
+	case bytes.Contains(b, []byte("PuTTY-User-Key-File-")) && putty.Match(b) && bytes.Contains(b, []byte("Private-Lines:")):
+		return "a PuTTY private key"
+	case bytes.HasPrefix(bytes.TrimSpace(b), swarmKey):
+		return "the key of a private network"
+	}
+	return ""
+}
+
+// armoredKey says what follows after a line of PEM or of OpenPGP's armor. Programs and
+// texts name such lines, and leave the key out: only what can be decoded is one. The
+// lines may be indented, quoted, commented, or written as escapes in one string.
+func armoredKey(rest []byte) string {
+	rest = rest[:min(len(rest), secretWindow)]
+	if end := bytes.Index(rest, endKey); end >= 0 {
+		rest = rest[:end]
+	}
+	for _, escaped := range []string{`\r`, `\n`, `\t`} {
+		rest = bytes.ReplaceAll(rest, []byte(escaped), []byte("\n"))
+	}
+	var digits []byte
+	encrypted := false
+	for line := range bytes.Lines(rest) {
+		line = plainLine(line)
+		switch {
+		case bytes.ContainsRune(line, ':'): // a header
+			encrypted = encrypted || bytes.Contains(line, []byte("ENCRYPTED"))
+		case len(line) == 5 && line[0] == '=': // the checksum of an armor
+		default:
+			digits = append(digits, line...)
+		}
+	}
+	digits = bytes.TrimRight(digits, "=")
+	key := make([]byte, base64.RawStdEncoding.DecodedLen(len(digits)))
+	n, err := base64.RawStdEncoding.Decode(key, digits[:len(digits)-len(digits)%4])
+	if err != nil || n < minKeyBytes {
+		return ""
+	}
+	key = key[:n]
+	switch {
+	case isPacketOfSecretKey(key):
+		return "an OpenPGP secret key"
+	case bytes.HasPrefix(key, []byte("openssh-key-v1\x00")):
+		return "an OpenSSH private key"
+	case key[0] == 0x30 || encrypted: // DER, or what a cipher makes of it
+		return "a private key"
+	}
+	return ""
+}
+
+// plainLine takes off what holds a line of a key in a source file, and white space.
+func plainLine(line []byte) []byte {
+	line = bytes.TrimSpace(line)
+	for _, prefix := range []string{"// ", "+ "} {
+		line = bytes.TrimPrefix(line, []byte(prefix))
+	}
+	for _, suffix := range []string{" +", `"+`, `'+`} {
+		line = bytes.TrimSuffix(line, []byte(suffix))
+	}
+	return bytes.Join(bytes.Fields(bytes.Trim(line, " \t\"'`,;*#|>\\")), nil)
+}
+
+// binaryKey says what a file is that is a private key as a whole.
+func binaryKey(b []byte, whole bool) string {
+	if isPacketOfSecretKey(b) {
+		return "an OpenPGP secret key"
+	}
+	if whole && len(b) == len(libp2pKey)+64 && bytes.HasPrefix(b, libp2pKey) {
+		return "the private key of a libp2p peer"
+	}
+	if !whole || len(b) > maxDER || len(b) < minKeyBytes || b[0] != 0x30 {
+		return ""
+	}
+	_, pkcs8 := x509.ParsePKCS8PrivateKey(b)
+	_, pkcs1 := x509.ParsePKCS1PrivateKey(b)
+	_, ec := x509.ParseECPrivateKey(b)
+	if pkcs8 == nil || pkcs1 == nil || ec == nil {
+		return "a private key"
+	}
+	return ""
+}
+
+// isPacketOfSecretKey reports whether b begins with a secret key packet, or one of a
+// secret subkey (RFC 9580, 4.2 and 5.5), and goes on with another packet or ends.
+func isPacketOfSecretKey(b []byte) bool {
+	if len(b) < 2 || b[0]&0x80 == 0 {
+		return false
+	}
+	tag, at, n := int(b[0]>>2&15), 0, 0
+	if b[0]&0x40 != 0 {
+		tag = int(b[0] & 63)
+		switch {
+		case b[1] < 192:
+			at, n = 2, int(b[1])
+		case b[1] < 224 && len(b) > 2:
+			at, n = 3, int(b[1]-192)<<8+int(b[2])+192
+		case b[1] == 255 && len(b) > 5:
+			at, n = 6, int(b[2])<<24|int(b[3])<<16|int(b[4])<<8|int(b[5])
+		}
+	} else if size := 1 << (b[0] & 3); size <= 4 && len(b) > size {
+		at = 1 + size
+		for _, digit := range b[1:at] {
+			n = n<<8 | int(digit)
+		}
+	}
+	if tag != 5 && tag != 7 || at == 0 || n < 8 || n > 1<<20 || len(b) < at+6 {
+		return false
+	}
+	version, algorithm := b[at], b[at+5]
+	if version < 3 || version > 6 || version == 3 && len(b) < at+8 {
+		return false
+	}
+	if version == 3 {
+		algorithm = b[at+7]
+	}
+	known := algorithm >= 1 && algorithm <= 3 || algorithm >= 16 && algorithm <= 36
+	return known && (len(b) <= at+n || b[at+n]&0x80 != 0)
+}

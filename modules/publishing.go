@@ -1,0 +1,290 @@
+package modules
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/everythingstays/es/records"
+)
+
+// PublishConfig is what package.json says about publishing it. All texts are the
+// author's own, unchecked; empty ones say nothing.
+type PublishConfig struct {
+	Tag       string
+	Access    string   // "public" or "restricted"
+	Directory string   // what pnpm publishes in place of the package's directory
+	Registry  []string // those that the package is meant for
+}
+
+// PublishConfig reads publishConfig.
+func (p *PackageJSON) PublishConfig() PublishConfig {
+	o := p.json.object("publishConfig")
+	c := PublishConfig{Tag: o.string("tag"), Access: o.string("access"), Directory: o.string("directory")}
+	for _, key := range o.names() {
+		if r := o.string(key); r != "" && (key == "registry" || strings.HasSuffix(key, ":registry")) {
+			c.Registry = append(c.Registry, r)
+		}
+	}
+	return c
+}
+
+// BuildScripts returns which of the scripts the package has that npm runs before it
+// publishes, in npm's order.
+func (p *PackageJSON) BuildScripts() []string {
+	var names []string
+	for _, name := range []string{"prepublishOnly", "prepack", "prepare"} {
+		if p.json.object("scripts").string(name) != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// ListsFiles reports whether "files" says what is packed.
+func (p *PackageJSON) ListsFiles() bool {
+	_, listed, err := filesField(p.json)
+	return listed && err == nil
+}
+
+// isTruthy is JavaScript's truth of a JSON value.
+func isTruthy(v any) bool {
+	switch v := v.(type) {
+	case []any, *jsonObject:
+		return v != nil
+	}
+	return jsString(v) != ""
+}
+
+// A Lack is a field of package.json that names what is not in the module.
+type Lack struct {
+	Field string // such as "main" or "exports"
+	Value string // as it stands there
+}
+
+// Lacks returns what the module lacks, by field: most often it was not built. Of
+// "files" that is nothing when some of its entries are there.
+func (f *FileSet) Lacks() []Lack {
+	p := f.Package
+	in := contents{}
+	for _, file := range f.Files {
+		in = append(in, file.Path)
+	}
+	var lacks []Lack
+	add := func(field, value string, endings ...string) {
+		if value != "" && !in.resolves(value, endings) {
+			lacks = append(lacks, Lack{field, value})
+		}
+	}
+	code := []string{"", ".js", ".json", ".node", "/index.js", "/index.json", "/index.node"}
+	types := []string{"", ".d.ts", ".ts", ".d.mts", ".d.cts", "/index.d.ts"}
+	add("main", p.json.string("main"), code...)
+	add("module", p.json.string("module"), code...)
+	add("browser", p.json.string("browser"), code...)
+	add("types", p.json.string("types"), types...)
+	add("typings", p.json.string("typings"), types...)
+	lacks = in.exports(lacks, p.json.get("exports"))
+	if programs, _, err := p.declaredBins(in); err == nil { // newFileSet returned the error
+		for _, b := range programs {
+			if !records.IsReservedCommand(b.command, p.Name) {
+				add("bin", b.program, "")
+			}
+		}
+	}
+	missing, some := in.files(p.json)
+	if !some {
+		lacks = append(lacks, missing...)
+	}
+	return lacks
+}
+
+// Unlisted returns the entries of "files" that name nothing in the module, when
+// others do.
+func (f *FileSet) Unlisted() []string {
+	in := contents{}
+	for _, file := range f.Files {
+		in = append(in, file.Path)
+	}
+	missing, some := in.files(f.Package.json)
+	var entries []string
+	for _, m := range missing {
+		if some {
+			entries = append(entries, m.Value)
+		}
+	}
+	return entries
+}
+
+// contents are the paths of a module's files, sorted.
+type contents []string
+
+// resolves reports whether a path of package.json names a file, with one of the
+// endings behind it.
+func (c contents) resolves(value string, endings []string) bool {
+	cleaned := strings.TrimPrefix(path.Clean("/"+value), "/")
+	for _, e := range endings {
+		if slices.Contains(c, strings.TrimPrefix(cleaned+e, "/")) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c contents) hasBelow(dir string) bool {
+	return slices.ContainsFunc(c, func(p string) bool { return strings.HasPrefix(p, dir) })
+}
+
+// exports adds the targets of "exports" that are not there. Of alternatives in a list
+// one is enough.
+func (c contents) exports(lacks []Lack, v any) []Lack {
+	switch v := v.(type) {
+	case string:
+		if rest, inside := strings.CutPrefix(v, "./"); inside && !c.target(rest) {
+			return append(lacks, Lack{"exports", v})
+		}
+	case *jsonObject:
+		for _, key := range v.keys {
+			lacks = c.exports(lacks, v.get(key))
+		}
+	case []any:
+		var none []Lack
+		for _, item := range v {
+			before := len(none)
+			if none = c.exports(none, item); len(none) == before {
+				return lacks
+			}
+		}
+		return append(lacks, none...)
+	}
+	return lacks
+}
+
+// target reports whether a target of "exports" leads to a file; it may have one '*',
+// or end with a slash.
+func (c contents) target(t string) bool {
+	before, after, pattern := strings.Cut(t, "*")
+	switch {
+	case pattern:
+		return slices.ContainsFunc(c, func(p string) bool {
+			return len(p) >= len(before)+len(after) && strings.HasPrefix(p, before) && strings.HasSuffix(p, after)
+		})
+	case strings.HasSuffix(t, "/"):
+		return c.hasBelow(t)
+	}
+	return slices.Contains(c, path.Clean(t))
+}
+
+// files returns the entries of "files" that name nothing in the module, and whether
+// others do. Of a pattern the directory counts that it is about.
+func (c contents) files(pkg *jsonObject) (missing []Lack, some bool) {
+	list, _ := pkg.get("files").([]any)
+	for _, entry := range stringsOf(list) {
+		dir, _, pattern := cutPattern(strings.TrimLeft(strings.TrimPrefix(entry, "."), "/"))
+		if pattern {
+			dir = dir[:strings.LastIndex(dir, "/")+1]
+		}
+		literal := strings.TrimSuffix(dir, "/")
+		switch {
+		case strings.HasPrefix(entry, "!"):
+		case literal == "":
+			some = true // a pattern for everywhere, or everything
+		case slices.Contains(c, literal) || c.hasBelow(literal+"/"):
+			some = true
+		default:
+			missing = append(missing, Lack{"files", entry})
+		}
+	}
+	return missing, some
+}
+
+// cutPattern cuts a glob before its first special character.
+func cutPattern(glob string) (literal, rest string, pattern bool) {
+	if i := strings.IndexAny(glob, `*?[{(\`); i >= 0 {
+		return glob[:i], glob[i:], true
+	}
+	return glob, "", false
+}
+
+// A Foreign is a dependency that es can never install: it is nothing that anybody
+// could release under a name.
+type Foreign struct {
+	Field string // such as "dependencies"
+	Name  string
+	Spec  string
+	What  string // such as "a git repository"
+}
+
+// Foreign returns such dependencies, in the order of package.json. What the module
+// bundles needs no installing.
+func (f *FileSet) Foreign() []Foreign {
+	var all []Foreign
+	for _, field := range []string{"dependencies", "optionalDependencies", "peerDependencies", "esDependencies"} {
+		o := f.Package.json.object(field)
+		for _, name := range o.names() {
+			spec := o.string(name)
+			if _, pinned := parsePin(spec); pinned || slices.Contains(f.manifest.Bundled, name) {
+				continue
+			}
+			if what := foreignSpec(strings.TrimSpace(spec)); what != "" {
+				all = append(all, Foreign{field, name, spec, what})
+			}
+		}
+	}
+	return all
+}
+
+// Dependencies returns what the module needs installed beside it, by name, optional
+// ones left out: what its release will say.
+func (f *FileSet) Dependencies() map[string]string { return f.manifest.Dependencies }
+
+// Release returns what a release of the packed module says.
+func (m *Module) Release() *records.Release {
+	return &records.Release{Name: m.Name, Version: m.Version, Module: m.CID, Size: m.Size, Files: m.Files, Manifest: m.Manifest, Pins: m.Pins}
+}
+
+var (
+	protocol  = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):`)
+	localPath = regexp.MustCompile(`^(?:\.{1,2}(?:[/\\]|$)|~?/|[A-Za-z]:[/\\]|\\\\)`)
+	tarball   = regexp.MustCompile(`(?i)\.(?:tgz|tar\.gz|tar)$`)
+	shorthand = regexp.MustCompile(`^[^@\s/:]+/[^@\s/:]+$`) // user/repository
+	scpLike   = regexp.MustCompile(`^[^@\s/]+@[^\s/]+:`)
+)
+
+// foreignSpec says what a dependency is that is neither a version, a range, a tag nor
+// an alias, as npm reads it; otherwise "".
+func foreignSpec(spec string) string {
+	if localPath.MatchString(spec) {
+		return "a path on your machine"
+	}
+	if m := protocol.FindStringSubmatch(spec); m != nil {
+		switch p := strings.ToLower(m[1]); p {
+		case "npm":
+			return ""
+		case "file", "link", "portal":
+			return "a path on your machine"
+		case "workspace", "catalog", "patch":
+			return "replaced by another package manager when it publishes, and not by es"
+		case "http", "https":
+			if strings.Contains(spec, ".git") && !tarball.MatchString(spec) {
+				return "a git repository"
+			}
+			return "an address"
+		case "git", "ssh", "github", "gitlab", "bitbucket", "gist", "sourcehut":
+			return "a git repository"
+		default:
+			if strings.HasPrefix(p, "git+") {
+				return "a git repository"
+			}
+			return "of a kind that es does not know"
+		}
+	}
+	before, _, _ := strings.Cut(spec, "#")
+	switch {
+	case shorthand.MatchString(before), scpLike.MatchString(spec):
+		return "a git repository"
+	case tarball.MatchString(spec):
+		return "a path on your machine"
+	}
+	return ""
+}
