@@ -23,17 +23,20 @@ var mayImport = map[string][]string{
 	// One reading of ranges for all who are asked about them: it knows versions alone.
 	"records/npmrange": {"records"},
 	"sign":             {"records"},
-	"trust":            {"records", "records/npmrange", "sign"},
+	"trust":            {"internal/regularfile", "records", "records/npmrange", "sign"},
 	"index":            {"records", "records/npmrange", "sign", "trust"},
-	"modules":          {"records"},
+	"modules":          {"internal/regularfile", "records"},
 	"gossip":           {"records"},
 	"reconcile":        {"records"},
 	"transfer":         {"records", "modules"},
-	"install":          {"records", "records/npmrange", "trust", "index", "modules"},
+	"install":          {"internal/regularfile", "records", "records/npmrange", "trust", "index", "modules"},
 	"npm":              {"records", "sign", "trust", "index", "modules"},
-	"node":             {"records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm"},
+	"node":             {"internal/regularfile", "records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm"},
 	"cli":              {"records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
 	"cli/es":           {"cli"},
+
+	// Files of others are read in one way, with a limit, wherever they are read.
+	"internal/regularfile": {},
 
 	// For tests alone.
 	"simulation":       {},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -103,7 +102,7 @@ func (a *app) goPrivate(h *node.Home, file string) error {
 		}
 		key = node.NewSwarmKey()
 	} else {
-		b, err := os.ReadFile(file)
+		b, err := a.readFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			return hinted(fmt.Errorf("read the key of the private network: %w", err), makeOne)
 		}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 	"golang.org/x/sync/errgroup"
 )
@@ -159,8 +160,8 @@ func (j *job) claimed(n *treeNode) bool {
 
 // packageName returns the name in the package.json of the directory at, or "".
 func (d *disk) packageName(at string) string {
-	text, err := d.root.ReadFile(filepath.Join(filepath.FromSlash(at), packageJSON))
-	if err != nil || len(text) > modules.MaxPackageJSON {
+	text, err := regularfile.ReadIn(d.root, filepath.Join(filepath.FromSlash(at), packageJSON), modules.MaxPackageJSON)
+	if err != nil {
 		return ""
 	}
 	object, err := parseJSONObject(packageJSON, text)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -115,7 +116,7 @@ func (d *disk) program(b bin) string {
 		return ""
 	}
 	// A copy: the file may share its mode with the block store and with others.
-	text, err := d.root.ReadFile(filepath.FromSlash(b.file()))
+	text, err := regularfile.ReadIn(d.root, filepath.FromSlash(b.file()), info.Size())
 	if err == nil {
 		err = d.write(b.file(), text, info.Mode().Perm()|0o111)
 	}
@@ -165,7 +166,7 @@ func (d *disk) unlinkBin(name, owner string) error {
 		return d.root.Remove(filepath.FromSlash(name))
 	}
 	for _, shim := range shimNames(name) {
-		if text, err := d.root.ReadFile(filepath.FromSlash(shim)); err != nil || !strings.Contains(string(text), "basedir") && !strings.Contains(string(text), "dp0") {
+		if text, err := regularfile.ReadIn(d.root, filepath.FromSlash(shim), maxShim); err != nil || !strings.Contains(string(text), "basedir") && !strings.Contains(string(text), "dp0") {
 			continue
 		}
 		d.step("unlink " + shim)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 )
 
@@ -138,8 +139,9 @@ func (d *disk) lstat(name string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// recover cleans up in every directory that packages of these paths stand in.
-func (d *disk) recover(paths []string) error {
+// recover cleans up in every directory that packages of these paths stand in, and in the
+// project itself unless that is to stay as it is.
+func (d *disk) recover(paths []string, frozen bool) error {
 	parents := map[string]bool{nodeModules: true}
 	for _, p := range paths {
 		parents[path.Dir(p)] = true
@@ -160,7 +162,10 @@ func (d *disk) recover(paths []string) error {
 			return fmt.Errorf("clean up %s: %w", dir, err)
 		}
 	}
-	return d.removeOld()
+	if err := d.removeOld(); err != nil || frozen {
+		return err
+	}
+	return d.removeUnfinished()
 }
 
 // removeOld removes what an earlier run took out of the tree.
@@ -181,7 +186,15 @@ func (d *disk) removeOld() error {
 			return fmt.Errorf("clean up node_modules: %w", err)
 		}
 	}
+	return nil
+}
+
+// removeUnfinished removes the files of the project that an earlier run did not complete.
+func (d *disk) removeUnfinished() error {
 	for _, name := range []string{packageJSON, lockJSON} {
+		if _, err := d.root.Lstat(newName(name)); errors.Is(err, fs.ErrNotExist) {
+			continue // where nothing can be written, removing nothing fails too
+		}
 		if err := d.root.Remove(newName(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("clean up project: %w", err)
 		}
@@ -267,7 +280,7 @@ func (d *disk) replace(name string, fill func(temp string) error) error {
 // fingerprint hashes the package.json of the package at name, so that another
 // program's package at the same place is told from ours; "" when it has none.
 func (d *disk) fingerprint(name string) string {
-	b, err := d.root.ReadFile(filepath.Join(filepath.FromSlash(name), packageJSON))
+	b, err := regularfile.ReadIn(d.root, filepath.Join(filepath.FromSlash(name), packageJSON), modules.MaxPackageJSON)
 	if err != nil {
 		return ""
 	}

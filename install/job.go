@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -65,7 +65,7 @@ func (j *job) load() error {
 	if j.locked != nil {
 		paths = slices.AppendSeq(paths, maps.Keys(j.locked.Packages))
 	}
-	return j.disk.recover(paths)
+	return j.disk.recover(paths, j.options.Frozen)
 }
 
 // request replaces what the project asks for under r's name.
@@ -157,7 +157,7 @@ func (j *job) writePackageJSON() error {
 
 func (j *job) writeLockfile(l *Lockfile) error {
 	b := l.Bytes()
-	if old, err := os.ReadFile(filepath.Join(j.dir, lockJSON)); err == nil && bytes.Equal(old, b) {
+	if old, err := regularfile.Read(filepath.Join(j.dir, lockJSON), MaxLockfile); err == nil && bytes.Equal(old, b) {
 		return nil
 	}
 	if j.locked == nil && len(l.Packages) == 0 {

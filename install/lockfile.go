@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 )
@@ -152,6 +152,7 @@ func ParseLockfile(b []byte) (*Lockfile, error) {
 	if len(b) > MaxLockfile {
 		return nil, &SyntaxError{lockJSON, 1, 1, fmt.Sprintf("has %d bytes, the limit is %d", len(b), MaxLockfile)}
 	}
+	_, b = regularfile.CutBOM(b)
 	if i := bytes.Index(b, []byte("\n<<<<<<< ")); i >= 0 {
 		r := &jsonReader{file: lockJSON, src: b}
 		return nil, r.errorf(i+1, "has the marks of an unfinished merge: take either side, and es install brings what is missing")
@@ -272,7 +273,7 @@ func (l *Lockfile) checkPlace(p *Package) error {
 
 // readLockfile reads dir's es-lock.json, or returns nil when there is none.
 func readLockfile(dir string) (*Lockfile, error) {
-	b, err := os.ReadFile(filepath.Join(dir, lockJSON))
+	b, err := regularfile.Read(filepath.Join(dir, lockJSON), MaxLockfile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -164,3 +164,28 @@ func TestPackageJSONKeepsModeAndLink(t *testing.T) {
 		t.Errorf("the file has mode %v, %v and holds %s", info.Mode(), err, read(t, real))
 	}
 }
+
+// TestByteOrderMark reads each file of a project with a mark that an editor has left
+// (SPEC I131).
+func TestByteOrderMark(t *testing.T) {
+	const mark = "\xef\xbb\xbf"
+	w := newWorld(t)
+	w.publish("a@1.0.0", "")
+	p := project(t, `"a": "1.0.0"`)
+	mustInstall(t, p, w, Options{})
+	for _, name := range []string{packageJSON, lockJSON} {
+		write(t, filepath.Join(p.dir, name), mark+read(t, p.dir, name))
+	}
+	mustInstall(t, p, w, Options{Frozen: true})
+	w.publish("b@1.0.0", "")
+	mustAdd(t, p, w, "b")
+	if got := read(t, p.dir, packageJSON); !strings.HasPrefix(got, mark+"{") {
+		t.Errorf("the edit lost package.json's mark: %q", got[:8])
+	}
+	if got := read(t, p.dir, lockJSON); !strings.HasPrefix(got, "{") {
+		t.Errorf("es-lock.json starts with %q", got[:8])
+	}
+	if _, err := ParseLockfile([]byte(mark + mark + "{}")); err == nil {
+		t.Error("a second mark passed")
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/everythingstays/es/internal/regularfile"
 )
 
 // markerJSON says what es put into node_modules. It is a note and no promise:
@@ -28,7 +30,7 @@ type placed struct {
 // readMarker returns an empty marker when there is none that can be used.
 func (d *disk) readMarker() *marker {
 	empty := &marker{Version: 1, Modules: map[string]placed{}, Bins: map[string]string{}}
-	b, err := d.root.ReadFile(filepath.FromSlash(markerJSON))
+	b, err := regularfile.ReadIn(d.root, filepath.FromSlash(markerJSON), MaxLockfile)
 	if err != nil {
 		return empty
 	}

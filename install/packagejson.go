@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 )
@@ -27,8 +27,6 @@ type packageFile struct {
 	root *jsonObject
 }
 
-var utf8BOM = []byte("\xef\xbb\xbf")
-
 // newPackageJSON is what edits of an absent package.json start from.
 const newPackageJSON = "{}\n"
 
@@ -36,10 +34,8 @@ func parsePackageFile(b []byte) (*packageFile, error) {
 	if len(b) > modules.MaxPackageJSON {
 		return nil, &SyntaxError{packageJSON, 1, 1, fmt.Sprintf("has %d bytes, the limit is %d", len(b), modules.MaxPackageJSON)}
 	}
-	f := &packageFile{text: b}
-	if bytes.HasPrefix(b, utf8BOM) {
-		f.bom, f.text = b[:len(utf8BOM)], b[len(utf8BOM):]
-	}
+	f := &packageFile{}
+	f.bom, f.text = regularfile.CutBOM(b)
 	return f, f.parse()
 }
 
@@ -207,7 +203,7 @@ func (f *packageFile) replace(start, end int, with string) error {
 
 // readPackageFile reads dir's package.json; found is false when there is none.
 func readPackageFile(dir string) (f *packageFile, found bool, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, packageJSON))
+	b, err := regularfile.Read(filepath.Join(dir, packageJSON), modules.MaxPackageJSON)
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err = parsePackageFile([]byte(newPackageJSON))
 		return f, false, err

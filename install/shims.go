@@ -4,7 +4,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/records"
 )
+
+// maxShim is more than the bytes of a shim.
+const maxShim = 64 << 10
 
 // shimNames returns the files that stand for a command on Windows.
 func shimNames(at string) []string { return []string{at, at + ".cmd", at + ".ps1"} }
@@ -12,7 +18,7 @@ func shimNames(at string) []string { return []string{at, at + ".cmd", at + ".ps1
 // writeShims writes what npm's cmd-shim 8 writes, so that a command starts from
 // cmd.exe, from PowerShell and from a shell on Windows.
 func (d *disk) writeShims(b bin) error {
-	text, err := d.root.ReadFile(filepath.FromSlash(b.file()))
+	text, err := regularfile.ReadIn(d.root, filepath.FromSlash(b.file()), records.MaxModuleSize)
 	if err != nil {
 		return err
 	}
@@ -20,7 +26,7 @@ func (d *disk) writeShims(b bin) error {
 	s := newShim(string(text[:min(len(text), 1024)]), target)
 	for i, content := range []string{s.sh(), s.cmd(), s.ps1()} {
 		name := shimNames(b.at)[i]
-		if now, err := d.root.ReadFile(filepath.FromSlash(name)); err == nil && string(now) == content {
+		if now, err := regularfile.ReadIn(d.root, filepath.FromSlash(name), maxShim); err == nil && string(now) == content {
 			continue
 		}
 		if err := d.write(name, []byte(content), 0o755); err != nil {

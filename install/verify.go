@@ -14,6 +14,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 )
 
@@ -182,7 +183,7 @@ func sameContent(ctx context.Context, blocks modules.Blocks, t *modules.Tree, ro
 	if info.Size() != e.Size {
 		return false, nil
 	}
-	got, err := root.ReadFile(filepath.FromSlash(e.Path))
+	got, err := regularfile.ReadIn(root, filepath.FromSlash(e.Path), e.Size)
 	if err != nil {
 		return false, nil
 	}

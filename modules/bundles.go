@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/everythingstays/es/internal/regularfile"
 )
 
 // A packNode is a package on disk: the one that is packed, or one in its
@@ -32,7 +34,7 @@ func (n *packNode) packageJSON() (*jsonObject, error) {
 		return n.json, n.jsonErr
 	}
 	n.read = true
-	data, err := os.ReadFile(n.realPath + "/" + packageJSON)
+	data, err := regularfile.Read(n.realPath+"/"+packageJSON, MaxPackageJSON)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -127,14 +129,12 @@ func newFileSet(fsys fs.FS, paths []string, warnings []Warning) (*FileSet, error
 }
 
 func readPackageJSON(fsys fs.FS) ([]byte, error) {
-	info, err := fs.Stat(fsys, packageJSON)
-	if err != nil {
-		return nil, err
+	b, err := regularfile.ReadFS(fsys, packageJSON, MaxPackageJSON)
+	var size *regularfile.SizeError
+	if errors.As(err, &size) {
+		return nil, broken("M40", packageJSON, "has more than %d bytes", size.Limit)
 	}
-	if info.Size() > MaxPackageJSON {
-		return nil, broken("M40", packageJSON, "has %d bytes, the limit is %d", info.Size(), MaxPackageJSON)
-	}
-	return fs.ReadFile(fsys, packageJSON)
+	return b, err
 }
 
 func (f *FileSet) statAll(paths []string) error {

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/everythingstays/es/internal/regularfile"
 )
 
 // Which files npm publishes: a port of npm-packlist 10.0.4 and ignore-walk
@@ -159,11 +161,14 @@ func (l *packlist) rule(pattern string) *globRule {
 	return r
 }
 
+// maxIgnoreFile is how many bytes an ignore file may have ([M130]).
+const maxIgnoreFile = 1 << 20
+
 func (w *packWalker) addIgnoreFile(name string) error {
 	if name == packageJSON && w.isPackage {
 		return w.processPackage()
 	}
-	data, err := os.ReadFile(w.path + "/" + name)
+	data, err := regularfile.Read(w.path+"/"+name, maxIgnoreFile)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/everythingstays/es/internal/regularfile"
 )
 
 // maxSocketPath is what every system takes, the end byte included (macOS: 104).
@@ -99,7 +101,7 @@ func (h *Home) removeSocket() {
 // elsewhere returns the socket's path outside of the home. Others can write to
 // the directory above, so its own directory must be ours alone.
 func (h *Home) elsewhere() (string, error) {
-	b, err := os.ReadFile(h.elsewherePath())
+	b, err := regularfile.Read(h.elsewherePath(), maxSmall)
 	if err != nil {
 		return "", err
 	}

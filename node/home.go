@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -82,9 +83,12 @@ func makeHome(dir string) error {
 	return nil
 }
 
+// maxSmall is more than the bytes of any file of the home that holds one value.
+const maxSmall = 64 << 10
+
 // checkVersion reads the home's version file, or writes it in a new home.
 func checkVersion(path string) error {
-	b, err := os.ReadFile(path)
+	b, err := regularfile.Read(path, maxSmall)
 	if errors.Is(err, fs.ErrNotExist) {
 		return replaceFile(path, fmt.Appendf(nil, "%d\n", homeVersion))
 	}

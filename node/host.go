@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -30,6 +29,8 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/everythingstays/es/internal/regularfile"
 )
 
 // Limits of the host (SPEC.md [N21]). Per address of IPv4, and per /56 of IPv6, 8
@@ -196,7 +197,7 @@ func newResources() (network.ResourceManager, error) {
 // identity returns the key of a node that stays, and makes it the first time.
 func (h *Home) identity() (crypto.PrivKey, error) {
 	path := filepath.Join(h.dir, "identity")
-	b, err := os.ReadFile(path)
+	b, err := regularfile.Read(path, maxSmall)
 	if errors.Is(err, fs.ErrNotExist) {
 		key, err := passingIdentity()
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -82,7 +83,7 @@ func (h *Home) readOwn(ctx context.Context, f records.Fingerprint, gpg bool) (Ow
 		suffix = gpgSuffix
 	}
 	path := h.keyPath(f, suffix)
-	b, err := os.ReadFile(path)
+	b, err := regularfile.Read(path, sign.MaxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return OwnKey{}, fmt.Errorf("key %s: %w", f, ErrNoKey)
 	}
@@ -173,7 +174,7 @@ func (h *Home) defaultPath() string { return filepath.Join(h.dir, "default") }
 
 // defaultName reads which key is the default; zero when there is none.
 func (h *Home) defaultName() (f records.Fingerprint, gpg bool, err error) {
-	b, err := os.ReadFile(h.defaultPath())
+	b, err := regularfile.Read(h.defaultPath(), maxSmall)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, false, nil
 	}
@@ -217,7 +218,7 @@ func (h *Home) OwnKey(ctx context.Context, f records.Fingerprint) (OwnKey, error
 
 // SecretFile returns the file of an own key whose secret is in the home.
 func (h *Home) SecretFile(f records.Fingerprint) ([]byte, error) {
-	b, err := os.ReadFile(h.keyPath(f, secretSuffix))
+	b, err := regularfile.Read(h.keyPath(f, secretSuffix), sign.MaxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("key %s: %w", f, ErrNoKey)
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/everythingstays/es/internal/regularfile"
 )
 
 // Bounds of peers.json.
@@ -67,14 +69,10 @@ func (h *Home) peersPath() string { return filepath.Join(h.dir, "peers.json") }
 // the last seen first. A file that cannot be understood counts as empty: it holds
 // nothing that meeting peers again does not bring back.
 func (h *Home) knownPeers() ([]knownPeer, error) {
-	info, err := os.Stat(h.peersPath())
-	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() > maxPeerFile {
+	b, err := regularfile.Read(h.peersPath(), maxPeerFile)
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*regularfile.SizeError)) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read remembered peers: %w", err)
-	}
-	b, err := os.ReadFile(h.peersPath())
 	if err != nil {
 		return nil, fmt.Errorf("read remembered peers: %w", err)
 	}

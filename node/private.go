@@ -9,10 +9,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/libp2p/go-libp2p/core/pnet"
+
+	"github.com/everythingstays/es/internal/regularfile"
 )
 
 // SwarmKey is the shared secret of a private network: only nodes that have it can
@@ -56,7 +57,7 @@ func (h *Home) swarmKeyPath() string { return filepath.Join(h.dir, "swarm.key") 
 // when it belongs to none. A file that cannot be read is an error and never means
 // the public network.
 func (h *Home) SwarmKey() (SwarmKey, error) {
-	b, err := os.ReadFile(h.swarmKeyPath())
+	b, err := regularfile.Read(h.swarmKeyPath(), maxSmall)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

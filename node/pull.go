@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -360,7 +360,7 @@ func (h *Home) syncedPath() string { return filepath.Join(h.dir, "synced") }
 // Synced returns when some peer was last asked for all that this home lacks, and
 // the zero time when that never happened.
 func (h *Home) Synced() (time.Time, error) {
-	b, err := os.ReadFile(h.syncedPath())
+	b, err := regularfile.Read(h.syncedPath(), maxSmall)
 	if errors.Is(err, fs.ErrNotExist) {
 		return time.Time{}, nil
 	}

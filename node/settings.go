@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/everythingstays/es/internal/regularfile"
 )
 
 // DHT says which distributed hash table a node asks for peers and for who has a
@@ -50,7 +51,7 @@ func (h *Home) settingsPath() string { return filepath.Join(h.dir, "network") }
 
 // Settings reads the home's settings; there need not be any.
 func (h *Home) Settings() (Settings, error) {
-	b, err := os.ReadFile(h.settingsPath())
+	b, err := regularfile.Read(h.settingsPath(), maxSettings)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Settings{}, nil
 	}
@@ -69,6 +70,7 @@ func parseSettings(b []byte) (Settings, error) {
 		return Settings{}, fmt.Errorf("longer than %d bytes", maxSettings)
 	}
 	var s Settings
+	_, b = regularfile.CutBOM(b)
 	lines := bufio.NewScanner(bytes.NewReader(b))
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())

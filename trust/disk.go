@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/everythingstays/es/internal/regularfile"
 )
 
 // lockWait is how long Update waits for another editor.
@@ -31,22 +32,11 @@ func load(path string, parse func([]byte) (*File, error)) (*File, error) {
 }
 
 func readFile(path string) ([]byte, error) {
-	r, err := os.Open(path)
+	b, err := regularfile.Read(path, MaxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	info, err := r.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	return io.ReadAll(io.LimitReader(r, MaxFile+1))
+	return b, err
 }
 
 // Update changes the trust file at path: it reads the file, lets edit change it

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -22,6 +23,7 @@ const (
 // parsed, except for the lines that a method changed. The zero value is an empty
 // file. A File must not be changed while something else reads it.
 type File struct {
+	bom   string // a byte order mark, or ""
 	lines []line
 	eol   string // for added lines
 }
@@ -102,9 +104,10 @@ func Parse(b []byte) (*File, error) {
 	if len(b) > MaxFile {
 		return nil, &SyntaxError{Line: 1, Text: fmt.Sprintf("the file has %d bytes, the limit is %d", len(b), MaxFile)}
 	}
-	f := &File{eol: "\n"}
+	bom, text := regularfile.CutBOM(b)
+	f := &File{bom: string(bom), eol: "\n"}
 	n := 0
-	for raw := range strings.Lines(string(b)) {
+	for raw := range strings.Lines(string(text)) {
 		n++
 		if n == 1 && strings.HasSuffix(raw, "\r\n") {
 			f.eol = "\r\n"
@@ -155,6 +158,7 @@ func (f *File) checkWhole() error {
 // Bytes returns the file.
 func (f *File) Bytes() []byte {
 	var b strings.Builder
+	b.WriteString(f.bom)
 	for _, l := range f.lines {
 		b.WriteString(l.raw)
 	}
