@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/index"
@@ -46,12 +47,18 @@ func (a *app) runAdd(cmd *cobra.Command, o installOptions, args []string) error 
 		}
 		requests[i] = r
 	}
-	return a.inProject(cmd, o, func(ctx context.Context, w *work) (*install.Result, error) {
+	var project *install.Project
+	err := a.inProject(cmd, o, func(ctx context.Context, w *work) (*install.Result, error) {
 		if err := a.careful(w, requests); err != nil {
 			return nil, err
 		}
+		project = w.project
 		return w.project.Add(ctx, w.sources, requests, w.options)
 	})
+	if err != nil {
+		return err
+	}
+	return a.warnBeside(project)
 }
 
 type installOptions struct {
@@ -174,9 +181,12 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 	}
 	ctx := cmd.Context()
 	return a.withHome(ctx, func(h *node.Home) error {
-		p, err := install.Open(".")
+		p, err := openProject(h)
 		if err != nil {
 			return err
+		}
+		if key, err := h.MakeNoteKey(); err == nil { // or this note counts for nobody
+			p.NoteKey = key
 		}
 		w := &work{home: h, project: p}
 		if err := w.look(); err != nil {
@@ -184,8 +194,13 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		}
 		bar := a.newProgress()
 		keys := &approval{work: w, ctx: ctx, app: a, accepted: accepted, yes: o.yes, bar: bar}
-		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, Approve: keys.approve, FindNode: nodeVersion}
-		w.sources = install.Sources{Resolver: &resolver{w}, Blocks: h.Blocks()}
+		letIn, err := h.LetIn(p.Dir())
+		if err != nil {
+			return err
+		}
+		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, LetIn: letIn, Approve: keys.approve, FindNode: nodeVersion}
+		w.sources = here(h)
+		w.sources.Resolver = &resolver{w}
 		if !a.offline {
 			network := &joined{app: a, home: h}
 			defer network.close()
@@ -197,6 +212,7 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		if err != nil {
 			return installHint(w.witness(ctx).refused(err))
 		}
+		a.rememberLetIn(ctx, w, result.Signers)
 		if err := a.warnFrozen(ctx, w); err != nil {
 			return err
 		}
@@ -215,6 +231,77 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		}
 		return nil
 	})
+}
+
+// openProject opens the project of the current directory for this user.
+func openProject(h *node.Home) (*install.Project, error) {
+	p, err := install.Open(".")
+	if key := h.NoteKey(); err == nil && key != nil {
+		p.NoteKey = key
+	}
+	return p, err
+}
+
+// here is what the home has for an installation, without asking anybody.
+func here(h *node.Home) install.Sources {
+	return install.Sources{Blocks: h.Blocks(), Records: verifiedRecords{h.Index()}}
+}
+
+// verifiedRecords tells install what the index has verified.
+type verifiedRecords struct{ index *index.Index }
+
+// Release implements install.Records.
+func (v verifiedRecords) Release(ctx context.Context, record cid.Cid) (*install.Resolution, bool, error) {
+	s, err := v.index.Statement(ctx, record)
+	if errors.As(err, new(*index.NotFoundError)) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	body, ok := s.Record.Body.(*records.Release)
+	if !ok {
+		return nil, true, nil
+	}
+	return resolution(index.Release{Meta: s.Meta, Body: body}), true, nil
+}
+
+// warnBeside says what other package managers do to what es installs, and what helps.
+func (a *app) warnBeside(p *install.Project) error {
+	b, err := p.Beside()
+	if err != nil {
+		return err
+	}
+	for _, client := range b.Clients {
+		switch {
+		case client == "npm" && b.Hook:
+		case client == "npm":
+			a.warn("npm removes what es puts into node_modules at its next install, ci or prune")
+			a.hint(`with %s in package.json, npm has es put it back`, install.Hook)
+		default:
+			a.warn("%s may remove what es puts into node_modules at its next install", client)
+			a.hint("es install --frozen after it puts that back")
+		}
+	}
+	return nil
+}
+
+// rememberLetIn keeps the user's answers for the project. Where that fails the user is
+// asked again the next time.
+func (a *app) rememberLetIn(ctx context.Context, w *work, s install.Signers) {
+	var keys []records.Fingerprint
+	for _, c := range s.Changed {
+		keys = append(keys, c.After.Signer)
+	}
+	for _, p := range s.First {
+		keys = append(keys, p.Signer)
+	}
+	if w.options.Frozen || len(keys) == 0 {
+		return
+	}
+	if err := w.home.RememberLetIn(ctx, w.project.Dir(), keys); err != nil {
+		a.warn("%v", err)
+	}
 }
 
 // look reads anew whom the user believes, and what those say of each other.
@@ -285,6 +372,10 @@ func installHint(err error) error {
 		return coded(exitUnreachable, err, "leave out --offline to fetch it")
 	case errors.As(err, &disagree):
 		return hinted(err, "es install, without --frozen, brings the two together")
+	case errors.As(err, &occupied) && occupied.By != "":
+		return coded(exitFailed, err,
+			"take it out of what the other package manager installs (npm uninstall NAME), and then this again",
+			"--force replaces it until the other package manager puts its own back")
 	case errors.As(err, &occupied):
 		return hinted(err, "--force replaces it")
 	case errors.As(err, &bound):

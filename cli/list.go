@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/install"
+	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 )
 
@@ -15,7 +17,9 @@ func (a *app) listCommand() *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "show what es has installed here",
 		Args:    noArguments,
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.runList() },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runList(cmd.Context(), h) })
+		},
 	}
 }
 
@@ -24,19 +28,21 @@ type listJSON struct {
 	Spec      string          `json:"spec"`
 	Version   records.Version `json:"version,omitempty"`
 	Module    string          `json:"module,omitempty"`
-	Signer    string          `json:"signer,omitempty"`
+	Signer    string          `json:"signer,omitempty"`    // verified here
+	Signature string          `json:"signature,omitempty"` // what is known here of it
+	Claimed   string          `json:"claimedSigner,omitempty"`
 	Path      string          `json:"path,omitempty"`
 	Installed bool            `json:"installed"`
 	Optional  bool            `json:"optional,omitempty"`
 	Needs     []listJSON      `json:"dependencies,omitempty"`
 }
 
-func (a *app) runList() error {
-	p, err := install.Open(".")
+func (a *app) runList(ctx context.Context, h *node.Home) error {
+	p, err := openProject(h)
 	if err != nil {
 		return err
 	}
-	nodes, err := p.List()
+	nodes, err := p.List(ctx, here(h))
 	if err != nil {
 		return err
 	}
@@ -65,9 +71,7 @@ func describeNode(n *install.Node) listJSON {
 	j := listJSON{Name: n.Name, Spec: n.Spec, Installed: n.Installed, Optional: n.Optional}
 	if p := n.Package; p != nil {
 		j.Version, j.Module, j.Path = p.Version, p.Module.String(), p.Path
-		if !p.Signer.IsZero() {
-			j.Signer = p.Signer.String()
-		}
+		j.Signer, j.Claimed, j.Signature = describeSignature(p, n.Signature)
 	}
 	for _, c := range n.Children {
 		j.Needs = append(j.Needs, describeNode(c))
@@ -99,6 +103,14 @@ func (a *app) printNodes(nodes []*install.Node, indent string) {
 			if n.Package.Name != n.Name {
 				text = string(n.Name) + " = " + text
 			}
+		}
+		switch n.Signature.Standing {
+		case install.Contradicted:
+			text += " (not what its record says)"
+		case install.Void:
+			text += " (its signature does not count any more)"
+		case install.Unknown:
+			text += " (record not here)"
 		}
 		switch {
 		case n.Installed && n.Repeated:

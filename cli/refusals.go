@@ -73,7 +73,7 @@ what is wrong with them.`,
 	signerChanged: `A key that never signed this name in es-lock.json signs it now. The module may
 have a new maintainer, or its author a new key; or somebody took it over, or uses
 another's name. Ask the one who signed before.`,
-	firstUse: `Your trust lets in what this signs, and it has signed nothing in this project
+	firstUse: `Your trust lets in what this signs, and you have not let it into this project
 before. Compare the fingerprint with one that its owner gave you some other way.`,
 	wrongBytes: `The module is not what its signed record says, or not what es-lock.json says.
 Whoever signed the record made it so, or the file was changed since.`,
@@ -348,6 +348,9 @@ func (w witness) damaged(r *refusal, e *install.IntegrityError) error {
 	neededBy(r, r.err)
 	r.meaning = meanings[wrongBytes] + "\nNothing was installed."
 	r.next = []string{"es info " + string(e.Name) + " shows who signed what", "es verify checks what is stored here"}
+	if errors.As(e.Err, new(*install.SignatureError)) {
+		r.next = append(r.next, "es update "+string(e.Name)+" resolves it anew")
+	}
 	return r
 }
 

@@ -53,7 +53,7 @@ func resolution(r index.Release) *install.Resolution {
 	b := r.Body
 	return &install.Resolution{
 		Name: b.Name, Version: b.Version, Module: b.Module, Record: r.ID, Signer: r.Author,
-		Size: b.Size, Files: b.Files, Manifest: b.Manifest, Pins: b.Pins, Origin: b.Origin,
+		Size: b.Size, Files: b.Files, Manifest: b.Manifest, Pins: b.Pins, Origin: b.Origin, Void: r.Void,
 	}
 }
 

@@ -7,15 +7,15 @@ import (
 	"slices"
 
 	"github.com/everythingstays/es/install"
-	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
-	"github.com/everythingstays/es/trust"
 )
 
 type resultJSON struct {
 	Added     []packageJSON `json:"added"`
 	Changed   []changeJSON  `json:"changed"`
 	Removed   []packageJSON `json:"removed"`
+	Restored  []packageJSON `json:"restored,omitempty"` // written again: damaged, gone, or by force
+	Taken     []packageJSON `json:"taken,omitempty"`    // as another program had put it there
 	Unchanged int           `json:"unchanged"`
 	Saved     []savedJSON   `json:"saved,omitempty"`
 	Skipped   []string      `json:"skipped,omitempty"`
@@ -30,9 +30,13 @@ type packageJSON struct {
 	Version records.Version `json:"version,omitempty"`
 	Module  string          `json:"module"`
 	Record  string          `json:"record,omitempty"`
-	Signer  string          `json:"signer,omitempty"`
-	Size    int64           `json:"size"`
-	Files   int64           `json:"files"`
+	Signer  string          `json:"signer,omitempty"` // verified here
+	// Signature is what is known here of what es-lock.json says: "verified", "unknown",
+	// "void" or "contradicted"; absent for a module by its CID.
+	Signature string `json:"signature,omitempty"`
+	Claimed   string `json:"claimedSigner,omitempty"` // es-lock.json's, when not verified
+	Size      int64  `json:"size"`
+	Files     int64  `json:"files"`
 }
 
 type changeJSON struct {
@@ -45,35 +49,81 @@ type savedJSON struct {
 	Spec string       `json:"spec"`
 }
 
-func describePackage(p *install.Package) packageJSON {
+func (s signatures) describe(p *install.Package) packageJSON {
 	j := packageJSON{Path: p.Path, Name: p.Name, Version: p.Version, Module: p.Module.String(), Size: p.Size, Files: p.Files}
 	if p.Record.Defined() {
-		j.Record, j.Signer = p.Record.String(), p.Signer.String()
+		j.Record = p.Record.String()
+		j.Signer, j.Claimed, j.Signature = describeSignature(p, s[p])
 	}
 	return j
 }
 
-func describeResult(r *install.Result) resultJSON {
+// describeSignature gives a signer only where the signature was verified.
+func describeSignature(p *install.Package, s install.Signature) (signer, claimed, state string) {
+	switch s.Standing {
+	case install.Unsigned:
+		return "", "", ""
+	case install.Signed:
+		return p.Signer.String(), "", "verified"
+	case install.Void:
+		state = "void"
+	case install.Contradicted:
+		state = "contradicted"
+	case install.Unknown:
+		state = "unknown"
+	}
+	return "", p.Signer.String(), state
+}
+
+// signatures are what is known here of the signatures of packages.
+type signatures map[*install.Package]install.Signature
+
+func (w *work) signatures(ctx context.Context, r *install.Result) (signatures, error) {
+	all := slices.Concat(r.Added, r.Removed, r.Restored, r.Taken)
+	for _, c := range r.Changed {
+		all = append(all, c.After)
+		if c.Before != nil {
+			all = append(all, c.Before)
+		}
+	}
+	found := signatures{}
+	for _, p := range all {
+		s, err := p.Signature(ctx, w.sources.Records)
+		if err != nil {
+			return nil, err
+		}
+		found[p] = s
+	}
+	return found, nil
+}
+
+func describeResult(r *install.Result, s signatures) resultJSON {
 	j := resultJSON{Added: []packageJSON{}, Changed: []changeJSON{}, Removed: []packageJSON{}, Unchanged: r.Unchanged}
 	for _, p := range r.Added {
-		j.Added = append(j.Added, describePackage(p))
+		j.Added = append(j.Added, s.describe(p))
 	}
 	for _, c := range r.Changed {
-		change := changeJSON{After: describePackage(c.After)}
+		change := changeJSON{After: s.describe(c.After)}
 		if c.Before != nil {
-			before := describePackage(c.Before)
+			before := s.describe(c.Before)
 			change.Before = &before
 		}
 		j.Changed = append(j.Changed, change)
 	}
 	for _, p := range r.Removed {
-		j.Removed = append(j.Removed, describePackage(p))
+		j.Removed = append(j.Removed, s.describe(p))
 	}
-	for _, s := range r.Saved {
-		j.Saved = append(j.Saved, savedJSON{s.Name, s.Spec})
+	for _, p := range r.Restored {
+		j.Restored = append(j.Restored, s.describe(p))
 	}
-	for _, s := range r.Skipped {
-		j.Skipped = append(j.Skipped, fmt.Sprintf("%s: %v", s.Name, s.Err))
+	for _, p := range r.Taken {
+		j.Taken = append(j.Taken, s.describe(p))
+	}
+	for _, d := range r.Saved {
+		j.Saved = append(j.Saved, savedJSON{d.Name, d.Spec})
+	}
+	for _, d := range r.Skipped {
+		j.Skipped = append(j.Skipped, fmt.Sprintf("%s: %v", d.Name, d.Err))
 	}
 	for _, p := range r.Scripts {
 		j.Scripts = append(j.Scripts, packageText(p))
@@ -89,7 +139,11 @@ func describeResult(r *install.Result) resultJSON {
 }
 
 func (a *app) printResult(ctx context.Context, w *work, r *install.Result, remarks []remark) error {
-	j := describeResult(r)
+	signed, err := w.signatures(ctx, r)
+	if err != nil {
+		return err
+	}
+	j := describeResult(r, signed)
 	for _, x := range remarks {
 		j.Notices = append(j.Notices, x.describe()...)
 	}
@@ -98,14 +152,17 @@ func (a *app) printResult(ctx context.Context, w *work, r *install.Result, remar
 	}
 	rows := [][]string{}
 	for _, p := range r.Added {
-		rows = append(rows, a.resultRow(ctx, w.home, w.view, "+", p))
+		rows = append(rows, a.resultRow(ctx, w, "+", p, signed[p]))
 	}
 	for _, c := range r.Changed {
-		row := a.resultRow(ctx, w.home, w.view, "~", c.After)
+		row := a.resultRow(ctx, w, "~", c.After, signed[c.After])
 		if c.Before != nil {
 			row = append(row, "was "+packageText(c.Before))
 		}
 		rows = append(rows, row)
+	}
+	for _, p := range r.Restored {
+		rows = append(rows, append(a.resultRow(ctx, w, "=", p, signed[p]), "written again"))
 	}
 	for _, p := range r.Removed {
 		rows = append(rows, []string{"-", packageText(p)})
@@ -120,25 +177,42 @@ func (a *app) printResult(ctx context.Context, w *work, r *install.Result, remar
 	for _, s := range j.Scripts {
 		a.note("%s has install scripts, which were not run", s)
 	}
-	if len(rows) == 0 {
+	for _, p := range r.Taken {
+		a.note("%s was there already, and is the very module: taken as it is", packageText(p))
+	}
+	switch in := plural(int64(r.Unchanged+len(r.Taken)), "package"); {
+	case len(rows) > 0:
+	case r.Linked:
+		a.note("%s in place; their commands were linked again", in)
+	case len(r.Taken) > 0:
+		a.note("%s in place", in)
+	default:
 		asked, err := w.news.doneText(w.home)
 		if err != nil {
 			return err
 		}
-		a.note("nothing to do: %s in place%s", plural(int64(r.Unchanged), "package"), asked)
+		a.note("nothing to do: %s in place%s", in, asked)
 	}
 	return nil
 }
 
-// resultRow shows one installed package with its signer.
-func (a *app) resultRow(ctx context.Context, h *node.Home, view *trust.View, sign string, p *install.Package) []string {
+// resultRow shows one installed package with its signer, as far as that was verified here.
+func (a *app) resultRow(ctx context.Context, w *work, sign string, p *install.Package, s install.Signature) []string {
 	who := "by CID, signed by nobody"
-	if !p.Signer.IsZero() {
-		uid, err := userID(ctx, h, p.Signer)
+	switch s.Standing {
+	case install.Signed, install.Void:
+		uid, err := userID(ctx, w.home, p.Signer)
 		if err != nil {
 			uid = ""
 		}
-		who = fmt.Sprintf("signed by %s (%s)", signerText(view.Label(p.Signer), uid, 1), p.Signer)
+		who = fmt.Sprintf("signed by %s (%s)", signerText(w.view.Label(p.Signer), uid, 1), p.Signer)
+		if s.Standing == install.Void {
+			who += ", which does not count any more: " + safe(s.Why)
+		}
+	case install.Unknown:
+		who = fmt.Sprintf("signer not known here; es-lock.json says %s", p.Signer)
+	case install.Contradicted:
+		who = fmt.Sprintf("not what its record says; es-lock.json says %s", p.Signer)
 	}
 	return []string{sign, packageText(p), plural(p.Files, "file") + ", " + bytesText(p.Size), who}
 }

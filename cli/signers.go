@@ -47,7 +47,11 @@ func (p *approval) changed(changes []install.Change) error {
 			p.app.note("%s: %s succeeds %s, as both keys say and your trust file follows", c.After.Name, c.After.Signer, c.Before.Signer)
 		default:
 			names = append(names, fmt.Sprintf("%s, since %s", packageText(c.After), c.Before.Version))
-			r.add("before", "%s, signed by %s", packageText(c.Before), p.witness(p.ctx).who(c.Before.Signer))
+			before, err := p.signature(p.ctx, c.Before)
+			if err != nil {
+				return err
+			}
+			r.add("before", "%s, %s", packageText(c.Before), before)
 			r.add("now", "%s, signed by %s", packageText(c.After), p.witness(p.ctx).who(c.After.Signer))
 			if said {
 				r.add("but", "both keys say that the new one succeeds the old one")
@@ -62,6 +66,27 @@ func (p *approval) changed(changes []install.Change) error {
 	r.err = errors.New("another key than before signs " + r.about)
 	r.next = []string{p.app.again(acceptKeys(accept)...) + "   (accepts the change)"}
 	return r
+}
+
+// signature says who signed a package, as far as that was verified here; what es-lock.json
+// says alone is told as that.
+func (w *work) signature(ctx context.Context, p *install.Package) (string, error) {
+	s, err := p.Signature(ctx, w.sources.Records)
+	if err != nil {
+		return "", err
+	}
+	who := w.witness(ctx).who(p.Signer)
+	switch s.Standing {
+	case install.Signed:
+		return "signed by " + who, nil
+	case install.Void:
+		return fmt.Sprintf("by %s, whose signature does not count: %s", who, s.Why), nil
+	case install.Unknown:
+		return fmt.Sprintf("by %s as es-lock.json says: its record is not here", who), nil
+	case install.Contradicted:
+		return fmt.Sprintf("by %s as es-lock.json says, while the record %s", who, s.Why), nil
+	}
+	return "by CID, signed by nobody", nil
 }
 
 // succeeds reports whether both keys say that the new signer succeeds the old one,
@@ -122,7 +147,7 @@ func (p *approval) first(packages []*install.Package) error {
 		}
 	}
 	r.about = plural(int64(len(order)), "key") + " in this project"
-	r.err = fmt.Errorf("%s never signed anything in this project", plural(int64(len(order)), "key"))
+	r.err = fmt.Errorf("%s that you have not let into this project", plural(int64(len(order)), "key"))
 	r.next = []string{p.app.again(acceptKeys(order)...)}
 	if !p.app.asks {
 		return r

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -70,12 +70,18 @@ type verifyJSON struct {
 type verifiedProjectJSON struct {
 	Packages int          `json:"packages"`
 	Damage   []damageJSON `json:"damage"`
+	Signed   int          `json:"signed"`            // whose records are here and say what es-lock.json says
+	Unknown  []string     `json:"unknown,omitempty"` // whose records are not here
+	Void     []string     `json:"void,omitempty"`    // whose signatures do not count any more
+	Others   int          `json:"others"`            // of another package manager, not looked at
 }
 
 type damageJSON struct {
 	Path   string `json:"path"`
 	File   string `json:"file,omitempty"`
 	Reason string `json:"reason"`
+
+	stranger bool // in no lockfile
 }
 
 type verifiedStoredJSON struct {
@@ -128,20 +134,29 @@ func (a *app) runVerify(ctx context.Context, h *node.Home, o verifyOptions) erro
 // verifyProject checks what is installed here. Where es has installed nothing it
 // returns nil, unless the user asked for it.
 func verifyProject(ctx context.Context, h *node.Home, asked bool) (*verifiedProjectJSON, error) {
-	p, err := install.Open(".")
+	p, err := openProject(h)
 	if err != nil {
 		return nil, err
 	}
 	if lock, err := p.Lockfile(); err == nil && lock == nil && !asked {
 		return nil, nil
 	}
-	v, err := p.Verify(ctx, h.Blocks())
+	v, err := p.Verify(ctx, here(h))
 	if err != nil {
 		return nil, err
 	}
-	j := &verifiedProjectJSON{Packages: v.Packages, Damage: []damageJSON{}}
+	j := &verifiedProjectJSON{Packages: v.Packages, Damage: []damageJSON{}, Signed: v.Signed, Others: v.Others}
+	for _, p := range v.Unknown {
+		j.Unknown = append(j.Unknown, packageText(p))
+	}
+	for _, p := range v.Void {
+		j.Void = append(j.Void, packageText(p))
+	}
 	for _, d := range v.Damage {
-		j.Damage = append(j.Damage, damageJSON{d.Package.Path, d.File, d.Reason})
+		j.Damage = append(j.Damage, damageJSON{Path: d.Package.Path, File: d.File, Reason: d.Reason})
+	}
+	for _, at := range v.Strangers {
+		j.Damage = append(j.Damage, damageJSON{Path: at, Reason: "is in no lockfile: es did not put it there", stranger: true})
 	}
 	return j, nil
 }
@@ -243,6 +258,7 @@ func (d storedDamageJSON) line() string {
 func (a *app) noteVerified(h *node.Home, j verifyJSON, both bool) {
 	if p := j.Project; p != nil {
 		a.note("%s verified", plural(int64(p.Packages), "package"))
+		a.noteSignatures(p)
 	} else if both {
 		a.note("es has installed nothing in this directory")
 	}
@@ -258,6 +274,30 @@ func (a *app) noteVerified(h *node.Home, j verifyJSON, both bool) {
 		a.note("moved %s to %s", plural(int64(s.Moved), "damaged thing"), h.AsideDir())
 		a.hint("es sync brings records again; blocks come when they are needed")
 	}
+}
+
+// noteSignatures says what of es-lock.json's signatures could be checked, and what was not
+// looked at.
+func (a *app) noteSignatures(p *verifiedProjectJSON) {
+	if n := len(p.Unknown); n > 0 {
+		a.note("the signatures of %s are not known here, only what es-lock.json says of them: %s", plural(int64(n), "package"), someOf(p.Unknown))
+		a.hint("es sync brings records")
+	}
+	if n := len(p.Void); n > 0 {
+		a.warn("the signatures of %s do not count any more: %s", plural(int64(n), "package"), someOf(p.Void))
+	}
+	if p.Others > 0 {
+		a.note("%s by another package manager not looked at", plural(int64(p.Others), "package"))
+	}
+}
+
+// someOf lists the first names of a list.
+func someOf(list []string) string {
+	const most = 5
+	if len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
 }
 
 // damaged is the error that says what is left to do.
@@ -278,7 +318,12 @@ func (j verifyJSON) damaged() error {
 	}
 	if p := j.Project; p != nil && len(p.Damage) > 0 {
 		n += len(p.Damage)
-		hints = append(hints, "es install --frozen --force writes the packages again")
+		if slices.ContainsFunc(p.Damage, func(d damageJSON) bool { return !d.stranger }) {
+			hints = append(hints, "es install --frozen --force writes the packages again")
+		}
+		if slices.ContainsFunc(p.Damage, func(d damageJSON) bool { return d.stranger }) {
+			hints = append(hints, "remove what is in no lockfile, or all of node_modules, and then: es install --frozen")
+		}
 	}
 	if n == 0 {
 		return nil

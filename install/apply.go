@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 	"golang.org/x/sync/errgroup"
 )
@@ -24,7 +23,9 @@ import (
 func (j *job) fetch(ctx context.Context) (nodes, stale []*treeNode, err error) {
 	for {
 		nodes = j.wanted()
-		stale = j.stale(nodes)
+		if stale, err = j.stale(ctx, nodes); err != nil {
+			return nil, nil, err
+		}
 		if err := j.checkOccupied(stale); err != nil {
 			return nil, nil, err
 		}
@@ -99,81 +100,6 @@ func (j *job) fetchAll(ctx context.Context, nodes, stale []*treeNode) (failed bo
 	return failed, err
 }
 
-// stale returns the nodes whose package is not in node_modules as it should be.
-// What stands in a package that is replaced goes with it.
-func (j *job) stale(nodes []*treeNode) []*treeNode {
-	var stale []*treeNode
-	replaced := map[*treeNode]bool{}
-	for _, n := range nodes {
-		if j.options.Force || !j.marker.holds(j.disk, n.pkg) || replaced[n.parent] {
-			replaced[n] = true
-			stale = append(stale, n)
-		}
-	}
-	return stale
-}
-
-// checkOccupied refuses to replace what es did not install, unless it is the
-// same package and the project says that es installs it.
-func (j *job) checkOccupied(stale []*treeNode) error {
-	if j.options.Force {
-		return nil
-	}
-	replaced := map[*treeNode]bool{}
-	for _, n := range stale {
-		replaced[n] = true
-		if replaced[n.parent] {
-			continue // what is there goes with what it stands in
-		}
-		at := n.pkg.Path
-		if j.marker.ours(j.disk, at) {
-			continue
-		}
-		info, err := j.disk.lstat(at)
-		if err != nil {
-			return err
-		}
-		if info == nil {
-			continue
-		}
-		if !info.IsDir() {
-			return &OccupiedError{at, "something that es did not put there is no directory"}
-		}
-		if name := j.disk.packageName(at); name != string(folderName(at)) && name != string(n.pkg.Name) {
-			return &OccupiedError{at, fmt.Sprintf("the package %q is there, which es did not install", clip(name))}
-		}
-		if !j.claimed(n) {
-			return &OccupiedError{at, "a package is there that es did not install"}
-		}
-	}
-	return nil
-}
-
-// claimed reports whether the project says that es installs n's path: in
-// es-lock.json, in package.json or on the command line.
-func (j *job) claimed(n *treeNode) bool {
-	if j.locked != nil && j.locked.Packages[n.pkg.Path] != nil {
-		return true
-	}
-	return n.parent.pkg == nil && slices.ContainsFunc(j.edges, func(e edge) bool { return e.name == folderName(n.pkg.Path) })
-}
-
-// packageName returns the name in the package.json of the directory at, or "".
-func (d *disk) packageName(at string) string {
-	text, err := regularfile.ReadIn(d.root, filepath.Join(filepath.FromSlash(at), packageJSON), modules.MaxPackageJSON)
-	if err != nil {
-		return ""
-	}
-	object, err := parseJSONObject(packageJSON, text)
-	if err != nil {
-		return ""
-	}
-	if i := object.find("name"); i >= 0 && object.members[i].text != nil {
-		return *object.members[i].text
-	}
-	return ""
-}
-
 // place makes node_modules hold nodes and nothing else of es's. After a crash
 // anywhere in it, every package is the old one or the new one, and the marker
 // says which must be written again.
@@ -182,7 +108,9 @@ func (j *job) place(ctx context.Context, nodes, stale []*treeNode) error {
 	j.result.Warnings = append(j.result.Warnings, warnings...)
 	extra := j.extra(nodes)
 	j.report(nodes, stale, extra)
-	if len(stale) == 0 && len(extra) == 0 && j.binsCurrent(bins) {
+	current := j.binsCurrent(bins)
+	j.result.Linked = !current
+	if len(stale) == 0 && len(extra) == 0 && current && !j.adopted && !j.takesNew() {
 		return nil
 	}
 	if err := j.announce(stale, extra, bins); err != nil {
@@ -199,13 +127,23 @@ func (j *job) place(ctx context.Context, nodes, stale []*treeNode) error {
 	}
 	j.marker.Modules = map[string]placed{}
 	for _, n := range nodes {
-		p := placed{Module: n.pkg.Module.String(), Link: n.pkg.Link}
-		if n.target == nil {
-			p.Fingerprint = j.disk.fingerprint(n.pkg.Path)
+		if j.taken[n] && j.others.names(n.pkg.Path) != "" {
+			continue // it stays theirs
 		}
-		j.marker.Modules[n.pkg.Path] = p
+		j.marker.Modules[n.pkg.Path] = j.placed(n)
 	}
 	return j.marker.write(j.disk)
+}
+
+// takesNew reports whether something is taken as it is that becomes es's by that: no other
+// package manager names it.
+func (j *job) takesNew() bool {
+	for n, same := range j.taken {
+		if same && j.others.names(n.pkg.Path) == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // extra returns the paths that es filled and that are no longer wanted, but not
@@ -234,8 +172,17 @@ func (j *job) report(nodes, stale []*treeNode, extra []string) {
 	for _, n := range nodes {
 		before, known := j.marker.Modules[n.pkg.Path]
 		switch {
-		case !written[n] || known && before.Module == n.pkg.Module.String() && before.Link == n.pkg.Link:
+		case j.taken[n]:
+			j.result.Taken = append(j.result.Taken, n.pkg)
+			continue
+		case !written[n]:
 			j.result.Unchanged++
+			continue
+		case known && before.Module == n.pkg.Module.String() && before.Link == n.pkg.Link && written[n.parent] && !j.options.Force:
+			j.result.Unchanged++ // it went with what it stands in
+			continue
+		case known && before.Module == n.pkg.Module.String() && before.Link == n.pkg.Link:
+			j.result.Restored = append(j.result.Restored, n.pkg)
 			continue
 		case known:
 			j.result.Changed = append(j.result.Changed, Change{j.before(n.pkg.Path), n.pkg})
@@ -255,6 +202,8 @@ func (j *job) report(nodes, stale []*treeNode, extra []string) {
 	}
 	byPath := func(p, q *Package) int { return strings.Compare(p.Path, q.Path) }
 	slices.SortFunc(j.result.Added, byPath)
+	slices.SortFunc(j.result.Restored, byPath)
+	slices.SortFunc(j.result.Taken, byPath)
 	slices.SortFunc(j.result.Removed, byPath)
 	slices.SortFunc(j.result.Scripts, byPath)
 	slices.SortFunc(j.result.Changed, func(a, b Change) int { return byPath(a.After, b.After) })
@@ -302,43 +251,6 @@ func (j *job) announce(stale []*treeNode, extra []string, bins []bin) error {
 		}
 	}
 	return flux.write(j.disk)
-}
-
-// removeExtra removes commands first, then packages.
-func (j *job) removeExtra(extra []string, bins []bin) error {
-	keep := map[string]bool{}
-	for _, b := range bins {
-		keep[b.at] = true
-	}
-	for at, owner := range j.marker.Bins {
-		if keep[at] {
-			continue
-		}
-		if err := j.disk.unlinkBin(at, owner); err != nil {
-			return fmt.Errorf("remove %s: %w", at, err)
-		}
-		delete(j.marker.Bins, at)
-		j.disk.tidy(at)
-	}
-	for _, path := range extra {
-		info, err := j.disk.lstat(path)
-		if errors.As(err, new(*OccupiedError)) {
-			continue // it was in a package that is a link now
-		}
-		if err == nil && info == nil {
-			j.disk.tidy(path) // a crash may have left the directory for it
-			continue
-		}
-		if !j.marker.ours(j.disk, path) {
-			j.result.Warnings = append(j.result.Warnings, Warning{path, "is not removed: something else than es has replaced it"})
-			continue
-		}
-		if err := j.disk.takeOut(path); err != nil {
-			return err
-		}
-		j.disk.tidy(path)
-	}
-	return nil
 }
 
 // writeAll writes packages, those at the top first, because the others stand in
@@ -489,6 +401,10 @@ func (j *job) linkBins(bins []bin) error {
 			delete(j.marker.Bins, b.at)
 		default:
 			j.marker.Bins[b.at] = b.owner.Path
+			if j.disk.startsWithMark(b) {
+				j.result.Warnings = append(j.result.Warnings, Warning{b.owner.Path,
+					fmt.Sprintf("its command %q has a byte order mark before #!, so that the system does not start it", path.Base(b.at))})
+			}
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package install
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"path"
@@ -124,6 +125,22 @@ func (d *disk) program(b bin) string {
 		return err.Error()
 	}
 	return ""
+}
+
+// startsWithMark reports whether b's program has a byte order mark before its #!, which
+// keeps the system from finding the interpreter (SPEC.md [I131]).
+func (d *disk) startsWithMark(b bin) bool {
+	f, err := d.root.Open(filepath.FromSlash(b.file()))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	start := make([]byte, 5)
+	if _, err := io.ReadFull(f, start); err != nil {
+		return false
+	}
+	bom, rest := regularfile.CutBOM(start)
+	return bom != nil && string(rest) == "#!"
 }
 
 // foreignBin reports whether something at b.at was not linked by es and does

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/modules"
+
+	"github.com/everythingstays/es/records"
 )
 
 // TestMain lets the test binary be the process that dies, or one of many.
@@ -31,7 +33,7 @@ const diedAsAsked = 77
 // then it has printed the steps before.
 func child(dir, requests, dieAt string) int {
 	die, _ := strconv.Atoi(dieAt)
-	p := &Project{dir: dir}
+	p := &Project{dir: dir, NoteKey: noteKey}
 	var mu sync.Mutex
 	steps := 0
 	p.step = func(op string) {
@@ -157,19 +159,18 @@ func neverMixed(t *testing.T, at string, w *world, p *Project, states []*Project
 			continue
 		}
 		i := slices.IndexFunc(w.releases, func(r *Resolution) bool { return string(r.Name)+"@"+string(r.Version) == id })
-		v := &verifier{disk: d, blocks: w.remote, mine: &marker{}, result: &Verified{}}
-		nested := map[string]placed{}
+		v := newVerifier(d, Sources{Blocks: w.remote}, nil)
+		n := &treeNode{pkg: withPath(packageOf(w.releases[i]), path), children: map[records.Name]*treeNode{}}
 		filepath.WalkDir(filepath.Join(p.dir, path), func(name string, e fs.DirEntry, err error) error {
-			if rel, _ := filepath.Rel(p.dir, name); e != nil && e.IsDir() && filepath.Base(name) == nodeModules {
+			if e != nil && e.IsDir() && filepath.Base(name) == nodeModules {
 				entries, _ := os.ReadDir(name)
 				for _, e := range entries {
-					nested[filepath.ToSlash(rel)+"/"+e.Name()] = placed{}
+					n.children[records.Name(e.Name())] = &treeNode{}
 				}
 			}
 			return nil
 		})
-		v.mine.Modules = nested
-		damage, err := v.compare(context.Background(), withPath(packageOf(w.releases[i]), path))
+		damage, err := v.compare(context.Background(), n)
 		if err != nil || len(damage) > 0 {
 			t.Errorf("%s: %s is neither old nor new: %v %v", at, line, damage, err)
 		}

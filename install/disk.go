@@ -28,24 +28,34 @@ const (
 // A disk is the project's directory. Every directory on the way to what it
 // changes is a real one: os.Root keeps to the project, but follows links in it.
 type disk struct {
-	root *os.Root
-	lock *os.File
-	step func(op string) // called before every change; for tests
+	root    *os.Root
+	lock    *os.File
+	noteKey []byte
+	step    func(op string) // called before every change; for tests
 }
 
-// openDisk opens dir with its node_modules, and waits until no other process
-// works on it.
-func openDisk(ctx context.Context, dir string, o *Options, step func(string)) (*disk, error) {
-	if step == nil {
-		step = func(string) {}
-	}
-	root, err := os.OpenRoot(dir)
+// openDisk opens the project for reading.
+func (p *Project) openDisk() (*disk, error) {
+	root, err := os.OpenRoot(p.dir)
 	if err != nil {
 		return nil, fmt.Errorf("open project: %w", err)
 	}
-	d := &disk{root: root, step: step}
-	if err := d.acquire(ctx, dir, o); err != nil {
-		return nil, errors.Join(err, root.Close())
+	d := &disk{root: root, noteKey: p.NoteKey, step: p.step}
+	if d.step == nil {
+		d.step = func(string) {}
+	}
+	return d, nil
+}
+
+// lockDisk opens the project with its node_modules, and waits until no other process
+// works on it.
+func (p *Project) lockDisk(ctx context.Context, o *Options) (*disk, error) {
+	d, err := p.openDisk()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.acquire(ctx, p.dir, o); err != nil {
+		return nil, errors.Join(err, d.root.Close())
 	}
 	return d, nil
 }

@@ -89,6 +89,7 @@ func (e *MissingError) Unwrap() error { return e.Err }
 type OccupiedError struct {
 	Path   string
 	Reason string
+	By     string // the file or field that has another package manager install it, or ""
 }
 
 func (e *OccupiedError) Error() string {

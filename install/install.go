@@ -26,9 +26,11 @@ type Options struct {
 	// FindNode, if set, is asked for Platform.Node when that is "" and a package
 	// that is written states which node it is for (SPEC.md [I122]).
 	FindNode func(context.Context) string
-	// Approve, if set, is called before anything is written when somebody signs
-	// what they did not sign in es-lock.json (SPEC.md [I28], [I29]). Its error
-	// stops everything and is returned.
+	// LetIn are the keys that the user has let into this project before.
+	LetIn []records.Fingerprint
+	// Approve, if set, is called before anything is written when es-lock.json gets
+	// something signed by another key than before, or by one that is not among LetIn
+	// (SPEC.md [I28], [I29]). Its error stops everything and is returned.
 	Approve func(Signers) error
 	// Workers is how many modules are fetched or written at once; 0 means 8.
 	Workers int
@@ -71,6 +73,9 @@ type Result struct {
 	Changed   []Change   // by path
 	Signers   Signers
 	Removed   []*Package
+	Restored  []*Package // by path: written again, since they were damaged or gone, or by force
+	Taken     []*Package // by path: what another program had put there is the very module
+	Linked    bool       // commands were linked anew or removed
 	Unchanged int        // packages that were installed already
 	Scripts   []*Package // added or changed, with scripts that did not run
 	Skipped   []Skipped
@@ -95,8 +100,8 @@ type Signers struct {
 	// Changed has one change for each name and signer, where other keys signed
 	// all that the lockfile had of the name.
 	Changed []Change
-	// First are the other packages, by path, by keys that signed nothing in the
-	// lockfile.
+	// First are the other packages that are new to the lockfile, by path, by keys
+	// that the user has not let in.
 	First []*Package
 }
 
@@ -201,7 +206,7 @@ func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func
 	if _, err := readLockfile(p.dir); err != nil {
 		return nil, err
 	}
-	d, err := openDisk(ctx, p.dir, &o, p.step)
+	d, err := p.lockDisk(ctx, &o)
 	if err != nil {
 		return nil, err
 	}

@@ -32,8 +32,11 @@ type job struct {
 	edits  []edit                // for package.json
 	renew  func(*edge) bool
 
-	tree   *treeNode // what shall be
-	failed map[*treeNode]error
+	tree    *treeNode // what shall be
+	failed  map[*treeNode]error
+	others  *others
+	adopted bool               // the note was lost, and is made anew
+	taken   map[*treeNode]bool // whether what another program put there is the module
 }
 
 // An edit is one change of package.json.
@@ -59,6 +62,7 @@ func (j *job) load() error {
 	if j.locked, err = readLockfile(j.dir); err != nil {
 		return err
 	}
+	j.others, j.taken = j.disk.readOthers(), map[*treeNode]bool{}
 	j.asked, j.failed = map[records.Name]bool{}, map[*treeNode]error{}
 	j.marker = j.disk.readMarker()
 	paths := j.marker.paths()
@@ -108,7 +112,13 @@ func (j *job) save(requests []Request) error {
 func (j *job) apply(ctx context.Context) error {
 	next := j.tree.lockfile()
 	j.warn()
+	if err := j.checkRecords(ctx, next); err != nil {
+		return err
+	}
 	if err := j.signers(next); err != nil {
+		return err
+	}
+	if err := j.adopt(ctx); err != nil {
 		return err
 	}
 	nodes, stale, err := j.fetch(ctx)
@@ -180,38 +190,6 @@ func (j *job) has(name records.Name) bool {
 	return false
 }
 
-// signers asks for approval of those who did not sign before what they sign now.
-func (j *job) signers(next *Lockfile) error {
-	names, keys := map[records.Name][]*Package{}, map[records.Fingerprint]bool{}
-	if j.locked != nil {
-		for _, path := range slices.Sorted(maps.Keys(j.locked.Packages)) {
-			if p := j.locked.Packages[path]; p.Record.Defined() {
-				names[p.Name] = append(names[p.Name], p)
-				keys[p.Signer] = true
-			}
-		}
-	}
-	signers := &j.result.Signers
-	seen := map[string]bool{}
-	for _, path := range slices.Sorted(maps.Keys(next.Packages)) {
-		p := next.Packages[path]
-		key := string(p.Name) + " " + p.Signer.String()
-		before := names[p.Name]
-		switch {
-		case !p.Record.Defined() || slices.ContainsFunc(before, func(q *Package) bool { return q.Signer == p.Signer }):
-		case len(before) == 0 && !keys[p.Signer]:
-			signers.First = append(signers.First, p)
-		case len(before) > 0 && !seen[key]:
-			seen[key] = true
-			signers.Changed = append(signers.Changed, Change{before[0], p})
-		}
-	}
-	if j.options.Approve == nil || len(signers.Changed)+len(signers.First) == 0 {
-		return nil
-	}
-	return j.options.Approve(*signers)
-}
-
 // warnEngines names the packages to be written that are for another node. What is
 // in place was told of when it came: asking node takes longer than all the rest.
 func (j *job) warnEngines(ctx context.Context, stale []*treeNode) {
@@ -257,9 +235,17 @@ func (j *job) warnPeer(n *treeNode, name string) {
 	_, own := n.pkg.Dependencies[name]
 	switch to := n.lookup(e.name); {
 	case e.err != nil || own:
-	case to == nil && !e.optional:
+	case to == nil:
+		version, there := j.standsThere(e.name)
+		if there && (version == "" || e.spec.Match(version)) || !there && e.optional {
+			return
+		}
+		if there {
+			j.warnf(n, "%s needs %s@%s beside it, and %s@%s is installed", n.pkg, e.name, clip(e.spec.Text), e.name, version)
+			return
+		}
 		j.warnf(n, "%s needs %s@%s beside it, which is not installed", n.pkg, e.name, clip(e.spec.Text))
-	case to != nil && !to.fitsPeer(&e):
+	case !to.fitsPeer(&e):
 		j.warnf(n, "%s needs %s@%s beside it, and %s is installed", n.pkg, e.name, clip(e.spec.Text), to.pkg)
 	}
 }

@@ -1,8 +1,7 @@
 package install
 
 import (
-	"fmt"
-	"os"
+	"context"
 	"slices"
 	"strings"
 
@@ -14,22 +13,25 @@ type Node struct {
 	Name      records.Name
 	Spec      string   // what is asked for
 	Package   *Package // nil when es-lock.json has none that matches
-	Installed bool     // es put this very module there, and it is there
-	Optional  bool     // may be missing
-	Repeated  bool     // its dependencies are shown where it comes first
+	Signature Signature
+	Installed bool // this very module is there
+	Optional  bool // may be missing
+	Repeated  bool // its dependencies are shown where it comes first
 	Children  []*Node
 }
 
 // List returns the project's dependencies with theirs below them, sorted by
-// name. It reads es-lock.json and node_modules and changes nothing.
-func (p *Project) List() ([]*Node, error) {
+// name. It reads es-lock.json, node_modules and, of s, Blocks and Records, and changes
+// nothing.
+func (p *Project) List(ctx context.Context, s Sources) ([]*Node, error) {
 	tree, d, err := p.look()
 	if err != nil {
 		return nil, err
 	}
 	defer d.root.Close()
-	l := &lister{disk: d, marker: d.readMarker(), shown: map[*treeNode]bool{}}
-	return l.below(tree), nil
+	j := &job{tree: tree, options: &Options{Platform: Platform{}.fill()}}
+	l := &lister{verifier: newVerifier(d, s, j.wanted()), marker: d.readMarker(), shown: map[*treeNode]bool{}}
+	return l.below(ctx, tree)
 }
 
 // look opens the project for reading; the tree is es-lock.json's, however much
@@ -50,21 +52,21 @@ func (p *Project) look() (*treeNode, *disk, error) {
 	if l == nil {
 		l = &Lockfile{}
 	}
-	root, err := os.OpenRoot(p.dir)
+	d, err := p.openDisk()
 	if err != nil {
-		return nil, nil, fmt.Errorf("open project: %w", err)
+		return nil, nil, err
 	}
 	tree, _ := l.tree(edges)
-	return tree, &disk{root: root, step: func(string) {}}, nil
+	return tree, d, nil
 }
 
 type lister struct {
-	disk   *disk
+	*verifier
 	marker *marker
 	shown  map[*treeNode]bool
 }
 
-func (l *lister) below(n *treeNode) []*Node {
+func (l *lister) below(ctx context.Context, n *treeNode) ([]*Node, error) {
 	l.shown[n] = true
 	edges := slices.SortedFunc(slices.Values(n.edges), func(a, b edge) int { return strings.Compare(string(a.name), string(b.name)) })
 	var nodes []*Node
@@ -77,7 +79,13 @@ func (l *lister) below(n *treeNode) []*Node {
 			continue
 		}
 		node.Package = to.pkg
-		node.Installed = l.marker.holds(l.disk, to.pkg)
+		var err error
+		if node.Signature, err = to.pkg.Signature(ctx, l.known); err != nil {
+			return nil, err
+		}
+		if node.Installed, err = l.installed(ctx, to); err != nil {
+			return nil, err
+		}
 		if to.target != nil {
 			to = to.target
 		}
@@ -85,7 +93,17 @@ func (l *lister) below(n *treeNode) []*Node {
 			node.Repeated = len(to.edges) > 0
 			continue
 		}
-		node.Children = l.below(to)
+		if node.Children, err = l.below(ctx, to); err != nil {
+			return nil, err
+		}
 	}
-	return nodes
+	return nodes, nil
+}
+
+// installed reports whether n's module stands where it belongs.
+func (l *lister) installed(ctx context.Context, n *treeNode) (bool, error) {
+	if l.marker.holds(l.disk, n.pkg) {
+		return true, nil
+	}
+	return l.stands(ctx, n)
 }

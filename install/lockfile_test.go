@@ -2,6 +2,7 @@ package install
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,6 +137,15 @@ func TestHostileMarker(t *testing.T) {
 		p := project(t, `"a": "1"`)
 		write(t, filepath.Join(p.dir, "victim/x"), "x")
 		write(t, filepath.Join(p.dir, "victim/package.json"), "{}")
+		var m marker
+		if json.Unmarshal([]byte(text), &m) == nil { // as this user's own es would not write it
+			m.MAC = m.mac(p.NoteKey)
+			b, err := json.Marshal(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(b)
+		}
 		write(t, filepath.Join(p.dir, "node_modules/.es-modules.json"), text)
 		mustInstall(t, p, w, Options{})
 		wantLayout(t, p, "a a@1.0.0")

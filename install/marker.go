@@ -1,6 +1,9 @@
 package install
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"path/filepath"
 	"slices"
@@ -9,14 +12,16 @@ import (
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
-// markerJSON says what es put into node_modules. It is a note and no promise:
-// losing it costs another extraction, and what it says is checked.
+// markerJSON says what es put into node_modules. It is a note and no promise: losing it
+// costs that everything is read again. It counts only when this user's es has written it,
+// since a checkout may bring one.
 const markerJSON = nodeModules + "/.es-modules.json"
 
 type marker struct {
 	Version int               `json:"version"`
-	Modules map[string]placed `json:"modules"` // by path
-	Bins    map[string]string `json:"bins"`    // path of the command -> path of its package
+	MAC     string            `json:"mac,omitempty"` // of all else, by the user's key
+	Modules map[string]placed `json:"modules"`       // by path
+	Bins    map[string]string `json:"bins"`          // path of the command -> path of its package
 }
 
 // placed is one package that es installed. While it is being replaced, Module
@@ -25,6 +30,20 @@ type placed struct {
 	Module      string `json:"module"`
 	Link        string `json:"link,omitempty"`
 	Fingerprint string `json:"packageJSON,omitempty"`
+}
+
+// mac authenticates all of m but its MAC.
+func (m *marker) mac(key []byte) string {
+	text := *m
+	text.MAC = ""
+	b, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // strings and numbers always encode
+	}
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte("es-modules-note/1\x00"))
+	h.Write(b)
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // readMarker returns an empty marker when there is none that can be used.
@@ -36,6 +55,9 @@ func (d *disk) readMarker() *marker {
 	}
 	var m marker
 	if json.Unmarshal(b, &m) != nil || m.Version != 1 || m.Modules == nil || m.Bins == nil {
+		return empty
+	}
+	if !hmac.Equal([]byte(m.MAC), []byte(m.mac(d.noteKey))) {
 		return empty
 	}
 	for path := range m.Modules {
@@ -53,6 +75,7 @@ func (d *disk) readMarker() *marker {
 
 // write stores m; a reader finds the old one or the new one.
 func (m *marker) write(d *disk) error {
+	m.MAC = m.mac(d.noteKey)
 	b, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
 		return err

@@ -404,7 +404,7 @@ func TestVerifyAndHeal(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, blocks := range []*memory{w.local, newMemory()} {
-			v, err := p.Verify(t.Context(), blocks)
+			v, err := p.Verify(t.Context(), Sources{Blocks: blocks})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -430,7 +430,7 @@ func TestList(t *testing.T) {
 	p := project(t, "")
 	mustAdd(t, p, w, "a", "c")
 	os.RemoveAll(filepath.Join(p.dir, "node_modules/c"))
-	nodes, err := p.List()
+	nodes, err := p.List(t.Context(), w.sources())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -549,7 +549,7 @@ func TestPlainDirectory(t *testing.T) {
 		mustVerify(t, p, w)
 		mustInstall(t, p, w, Options{Frozen: true})
 		write(t, filepath.Join(p.dir, "node_modules/dir/x"), "y")
-		v, err := p.Verify(t.Context(), w.local)
+		v, err := p.Verify(t.Context(), w.sources())
 		if err != nil || len(v.Damage) != 1 || v.Damage[0].File != "x" {
 			t.Errorf("%s: verified %+v, %v", name, v, err)
 		}

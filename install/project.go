@@ -2,6 +2,8 @@ package install
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +16,11 @@ import (
 // A Project is a directory with a package.json. Any number of processes may
 // work on one: those that change it wait for each other.
 type Project struct {
+	// NoteKey is this user's key for the note in node_modules ([I25]). A note that was
+	// made with another key, or came with a checkout, says nothing. Open sets a random
+	// one, with which no note from before counts.
+	NoteKey []byte
+
 	dir  string
 	step func(op string) // called before every change on disk; for tests
 }
@@ -31,12 +38,14 @@ func Open(dir string) (*Project, error) {
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("open project: %q is not a directory", dir)
 	}
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // never fails
 	for up := dir; ; up = filepath.Dir(up) {
 		if isProject(up) {
-			return &Project{dir: up}, nil
+			return &Project{NoteKey: key, dir: up}, nil
 		}
 		if up == filepath.Dir(up) {
-			return &Project{dir: dir}, nil
+			return &Project{NoteKey: key, dir: dir}, nil
 		}
 	}
 }
@@ -83,6 +92,7 @@ type Resolution struct {
 	Manifest records.Manifest
 	Pins     map[records.Name]cid.Cid
 	Origin   *records.Origin
+	Void     string        // why the signature does not count any more, or ""
 	Others   []*Resolution // the same module, as other keys that decide released it
 }
 
@@ -105,4 +115,5 @@ type Sources struct {
 	Resolver Resolver       // not used by a frozen install
 	Blocks   modules.Blocks // what is on this machine
 	Fetcher  Fetcher        // nil: only what is in Blocks
+	Records  Records        // nil: no record is known here
 }

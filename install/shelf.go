@@ -197,19 +197,20 @@ func (s *shelf) compare(ctx context.Context, p *Package, t *modules.Tree) error 
 
 // compareManifests says in which field es-lock.json and package.json differ.
 func compareManifests(locked, own *Package) error {
-	a, b := reflect.ValueOf(*locked), reflect.ValueOf(*own)
-	for i := range a.NumField() {
-		field := a.Type().Field(i).Name
-		switch field {
-		case "Path", "Link", "Optional", "Record", "Signer", "SHA512":
-			continue
-		}
-		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-			return fmt.Errorf("its package.json and es-lock.json differ in %s: %q and %q", field,
-				clip(fmt.Sprint(b.Field(i).Interface())), clip(fmt.Sprint(a.Field(i).Interface())))
-		}
+	field := differ(locked, own)
+	if field == "" {
+		return nil
 	}
-	return nil
+	a, b := reflect.ValueOf(*locked).FieldByName(field), reflect.ValueOf(*own).FieldByName(field)
+	return fmt.Errorf("its package.json and es-lock.json differ in %s: %q and %q", field,
+		clip(fmt.Sprint(b.Interface())), clip(fmt.Sprint(a.Interface())))
+}
+
+// resolved reports whether the user's trust chose the record in this operation.
+func (s *shelf) resolved(record cid.Cid) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.releases[record] != nil
 }
 
 // remember keeps what was signed, for check.

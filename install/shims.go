@@ -3,6 +3,7 @@ package install
 import (
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/everythingstays/es/internal/regularfile"
@@ -18,13 +19,11 @@ func shimNames(at string) []string { return []string{at, at + ".cmd", at + ".ps1
 // writeShims writes what npm's cmd-shim 8 writes, so that a command starts from
 // cmd.exe, from PowerShell and from a shell on Windows.
 func (d *disk) writeShims(b bin) error {
-	text, err := regularfile.ReadIn(d.root, filepath.FromSlash(b.file()), records.MaxModuleSize)
+	contents, err := d.shims(b)
 	if err != nil {
 		return err
 	}
-	target := filepath.ToSlash(linkTarget(b.at, b.file()))
-	s := newShim(string(text[:min(len(text), 1024)]), target)
-	for i, content := range []string{s.sh(), s.cmd(), s.ps1()} {
+	for i, content := range contents {
 		name := shimNames(b.at)[i]
 		if now, err := regularfile.ReadIn(d.root, filepath.FromSlash(name), maxShim); err == nil && string(now) == content {
 			continue
@@ -34,6 +33,27 @@ func (d *disk) writeShims(b bin) error {
 		}
 	}
 	return nil
+}
+
+// shims returns what the files of shimNames hold for a command.
+func (d *disk) shims(b bin) ([]string, error) {
+	text, err := regularfile.ReadIn(d.root, filepath.FromSlash(b.file()), records.MaxModuleSize)
+	if err != nil {
+		return nil, err
+	}
+	s := newShim(string(text[:min(len(text), 1024)]), filepath.ToSlash(linkTarget(b.at, b.file())))
+	return []string{s.sh(), s.cmd(), s.ps1()}, nil
+}
+
+// isShim reports whether the file at a path is one of b's as es writes them.
+func (d *disk) isShim(b bin, at string) bool {
+	contents, err := d.shims(b)
+	i := slices.Index(shimNames(b.at), at)
+	if err != nil || i < 0 {
+		return false
+	}
+	now, err := regularfile.ReadIn(d.root, filepath.FromSlash(at), maxShim)
+	return err == nil && string(now) == contents[i]
 }
 
 // A shim is what a program's first line says about how to start it.

@@ -33,6 +33,7 @@ func TestSigners(t *testing.T) {
 		t.Errorf("result %+v", r.Signers)
 	}
 
+	ask.LetIn = []records.Fingerprint{alice}
 	next := w.publish("a@1.1.0", "")
 	next.Signer, next.Record = bob, recordOf("a@1.1.0", bob)
 	if try("a"); len(asked.First) != 0 || len(asked.Changed) != 1 || asked.Changed[0].Before.Signer != alice || asked.Changed[0].After.Signer != bob {
@@ -97,5 +98,63 @@ func TestUpdate(t *testing.T) {
 	var notFound *NotFoundError
 	if _, err := p.Update(t.Context(), w.sources(), []records.Name{"d"}, Options{}); !errors.As(err, &notFound) || notFound.Name != "d" {
 		t.Errorf("update what is not there: %v", err)
+	}
+}
+
+// TestThreat53LockfileAnswersForTheUser (SPEC I29): whoever es-lock.json names, what is
+// new to it is asked about until this user has let the key into this project.
+func TestThreat53LockfileAnswersForTheUser(t *testing.T) {
+	stop := errors.New("who is that?")
+	for name, change := range map[string]func(p *Project, w *world, o Options) error{
+		"add": func(p *Project, w *world, o Options) error {
+			_, err := p.Add(t.Context(), w.sources(), requests(t, "tool"), o)
+			return err
+		},
+		"same": func(p *Project, w *world, o Options) error {
+			_, err := p.Add(t.Context(), w.sources(), requests(t, "other@1.0.0"), o)
+			return err
+		},
+		"install": func(p *Project, w *world, o Options) error {
+			write(t, filepath.Join(p.dir, packageJSON), `{"esDependencies": {"other": "1", "tool": "1"}}`)
+			_, err := p.Install(t.Context(), w.sources(), o)
+			return err
+		},
+		"update": func(p *Project, w *world, o Options) error {
+			w.publish("other@1.1.0", "")
+			_, err := p.Update(t.Context(), w.sources(), nil, o)
+			return err
+		},
+		"dependency": func(p *Project, w *world, o Options) error {
+			w.publish("other@1.1.0", `"dependencies": {"tool": "1"}`)
+			_, err := p.Update(t.Context(), w.sources(), []records.Name{"other"}, o)
+			return err
+		},
+	} {
+		w := newWorld(t)
+		w.publish("other@1.0.0", "")
+		w.publish("tool@1.0.0", "")
+		author := project(t, `"other": "1"`)
+		mustInstall(t, author, w, Options{})
+
+		for _, letIn := range [][]records.Fingerprint{nil, {bob}, {alice}} {
+			clone := project(t, `"other": "1"`)
+			write(t, filepath.Join(clone.dir, lockJSON), read(t, author.dir, lockJSON))
+			var asked Signers
+			o := Options{LetIn: letIn, Approve: func(s Signers) error { asked = s; return stop }}
+			if r := mustInstall(t, clone, w, o); len(r.Added) != 1 {
+				t.Errorf("%s: what is locked needs no answer: %+v", name, r)
+			}
+			err := change(clone, w, o)
+			if known := len(letIn) == 1 && letIn[0] == alice; known {
+				if err != nil {
+					t.Errorf("%s by a key that was let in: %v", name, err)
+				}
+				continue
+			}
+			if !errors.Is(err, stop) || len(asked.First) == 0 || asked.First[0].Signer != alice {
+				t.Errorf("%s: %v, asked about %+v", name, err, asked)
+			}
+			wantLayout(t, clone, "other other@1.0.0")
+		}
 	}
 }

@@ -29,37 +29,74 @@ type Damage struct {
 type Verified struct {
 	Packages int // whose every byte was read and is right
 	Damage   []Damage
+	Signed   int        // of the packages in es-lock.json: whose record is here and says so
+	Unknown  []*Package // whose record is not here
+	Void     []*Package // whose record is by a key that does not count any more
+
+	// Strangers are the packages and commands in node_modules that no lockfile names:
+	// neither es nor another package manager put them there.
+	Strangers []string
+	Others    int // packages that other package managers put there, which are not looked at
 }
 
 // Verify reads every installed package again, builds its tree and compares the
-// CID with es-lock.json's. Blocks serve to say which file is wrong and to check
+// CID with es-lock.json's, and es-lock.json with the records that are here (SPEC.md
+// [I27], [I133]). Blocks serve to say which file is wrong and to check
 // trees that were not made by es; packages can be verified without them
-// otherwise. It changes nothing, and does not wait for those who do.
-func (p *Project) Verify(ctx context.Context, blocks modules.Blocks) (*Verified, error) {
+// otherwise. Of s, Blocks and Records are used. It believes nothing that node_modules says of itself, changes nothing, and
+// does not wait for those who do.
+func (p *Project) Verify(ctx context.Context, s Sources) (*Verified, error) {
 	tree, d, err := p.look()
 	if err != nil {
 		return nil, err
 	}
 	defer d.root.Close()
 	j := &job{tree: tree, options: &Options{Platform: Platform{}.fill()}}
-	v := &verifier{disk: d, blocks: blocks, mine: d.readMarker(), result: &Verified{}}
-	for _, n := range j.wanted() {
+	v := newVerifier(d, s, j.wanted())
+	v.result = &Verified{}
+	tree.walk(func(n *treeNode) {
+		if n.pkg != nil {
+			v.locked = append(v.locked, n)
+		}
+	})
+	for _, n := range v.locked {
 		if err := v.check(ctx, n); err != nil {
 			return nil, err
 		}
 	}
-	return v.result, nil
+	return v.result, v.findStrangers()
 }
 
 type verifier struct {
-	disk   *disk
-	blocks modules.Blocks
-	mine   *marker
-	result *Verified
+	disk     *disk
+	blocks   modules.Blocks
+	known    Records
+	locked   []*treeNode // all that es-lock.json has
+	wanted   map[*treeNode]bool
+	commands map[string]bin      // by path
+	nested   map[string][]string // their names by directory
+	result   *Verified
+}
+
+// newVerifier compares packages among the wanted ones with their modules.
+func newVerifier(d *disk, s Sources, wanted []*treeNode) *verifier {
+	v := &verifier{disk: d, blocks: s.Blocks, known: s.Records, wanted: map[*treeNode]bool{}, commands: map[string]bin{}, nested: map[string][]string{}}
+	for _, n := range wanted {
+		v.wanted[n] = true
+	}
+	bins, _ := chooseBins(wanted)
+	for _, b := range bins {
+		v.commands[b.at] = b
+		v.nested[path.Dir(b.at)] = append(v.nested[path.Dir(b.at)], path.Base(b.at))
+	}
+	return v
 }
 
 func (v *verifier) check(ctx context.Context, n *treeNode) error {
 	p := n.pkg
+	if err := v.checkSignature(ctx, n); err != nil {
+		return err
+	}
 	info, err := v.disk.lstat(p.Path)
 	var occupied *OccupiedError
 	switch {
@@ -69,12 +106,12 @@ func (v *verifier) check(ctx context.Context, n *treeNode) error {
 	case err != nil:
 		return fmt.Errorf("verify %s: %w", p.Path, err)
 	case info == nil:
-		if !p.Optional {
+		if !p.Optional && v.wanted[n] {
 			v.damage(p, "", "is not installed")
 		}
 		return nil
 	case n.target != nil:
-		if !v.mine.holds(v.disk, p) {
+		if !v.disk.isLink(p) {
 			v.damage(p, "", "is not a link to "+p.Link)
 			return nil
 		}
@@ -84,7 +121,7 @@ func (v *verifier) check(ctx context.Context, n *treeNode) error {
 		v.damage(p, "", "is not a directory")
 		return nil
 	}
-	damage, err := v.compare(ctx, p)
+	damage, err := v.compare(ctx, n)
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", p.Path, err)
 	}
@@ -95,19 +132,63 @@ func (v *verifier) check(ctx context.Context, n *treeNode) error {
 	return nil
 }
 
+// checkSignature counts what is known here of the signature that es-lock.json claims.
+func (v *verifier) checkSignature(ctx context.Context, n *treeNode) error {
+	if n.target != nil {
+		return nil
+	}
+	s, err := n.pkg.Signature(ctx, v.known)
+	switch s.Standing {
+	case Signed:
+		v.result.Signed++
+	case Unknown:
+		v.result.Unknown = append(v.result.Unknown, n.pkg)
+	case Void:
+		v.result.Void = append(v.result.Void, n.pkg)
+	case Contradicted:
+		v.damage(n.pkg, "", (&SignatureError{n.pkg.Record, s.Why}).Error())
+	}
+	return err
+}
+
 func (v *verifier) damage(p *Package, file, reason string) {
 	v.result.Damage = append(v.result.Damage, Damage{p, file, reason})
 }
 
+// stands reports whether exactly n's module is at its place, whoever put it there.
+func (v *verifier) stands(ctx context.Context, n *treeNode) (bool, error) {
+	info, err := v.disk.lstat(n.pkg.Path)
+	var occupied *OccupiedError
+	switch {
+	case errors.As(err, &occupied) || err == nil && info == nil:
+		return false, nil
+	case err != nil:
+		return false, err
+	case n.target != nil:
+		return v.disk.isLink(n.pkg), nil
+	case !info.IsDir():
+		return false, nil
+	}
+	damage, err := v.compare(ctx, n)
+	return err == nil && len(damage) == 0, ctx.Err()
+}
+
+// isLink reports whether what stands at p's path is the link that p is.
+func (d *disk) isLink(p *Package) bool {
+	target, err := d.root.Readlink(filepath.FromSlash(p.Path))
+	return err == nil && target == linkTarget(p.Path, p.Link)
+}
+
 // compare builds the package's tree. Only when the CID is another, or when es
 // would not have made such a tree, the blocks say what is wrong.
-func (v *verifier) compare(ctx context.Context, p *Package) ([]Damage, error) {
+func (v *verifier) compare(ctx context.Context, n *treeNode) ([]Damage, error) {
+	p := n.pkg
 	root, err := v.disk.root.OpenRoot(filepath.FromSlash(p.Path))
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	own := &ownFiles{FS: root.FS(), hidden: v.hidden(p.Path)}
+	own := &ownFiles{FS: root.FS(), hidden: v.hidden(n)}
 	files, damage, err := own.list(p)
 	if err != nil {
 		return nil, err
@@ -126,6 +207,8 @@ func (v *verifier) compare(ctx context.Context, p *Package) ([]Damage, error) {
 		}
 		return damage, nil
 	}
+	// Another package may stand where the module brings one along ([I16]).
+	t.Files = slices.DeleteFunc(slices.Clone(t.Files), func(e modules.Entry) bool { return own.hides(e.Path) })
 	return v.compareFiles(ctx, p, t, root, files, damage)
 }
 
@@ -198,25 +281,30 @@ func sameContent(ctx context.Context, blocks modules.Blocks, t *modules.Tree, ro
 	return bytes.Equal(got, want), nil
 }
 
-// hidden returns what stands in the package at dir without being of it: other
-// packages and their commands, relative to dir.
-func (v *verifier) hidden(dir string) map[string]bool {
+// hidden returns what stands in the package at n without being of it, as es-lock.json
+// says: other packages and their commands, relative to the package.
+func (v *verifier) hidden(n *treeNode) map[string]bool {
 	hidden := map[string]bool{}
-	for path := range v.mine.Modules {
-		if rest, inside := strings.CutPrefix(path, dir+"/"); inside {
-			hidden[rest] = true
-		}
+	for name := range n.children {
+		hidden[nodeModules+"/"+string(name)] = true
 	}
-	for at := range v.mine.Bins {
-		rest, inside := strings.CutPrefix(at, dir+"/")
-		if !inside {
-			continue
-		}
-		for _, name := range shimNames(rest) {
+	bins := nodeModules + "/.bin"
+	for _, command := range v.nested[n.pkg.Path+"/"+bins] {
+		for _, name := range shimNames(path.Join(bins, command)) {
 			hidden[name] = true
 		}
 	}
 	return hidden
+}
+
+// hides reports whether the file is hidden, or in a directory that is.
+func (o *ownFiles) hides(file string) bool {
+	for ; file != "."; file = path.Dir(file) {
+		if o.hidden[file] {
+			return true
+		}
+	}
+	return false
 }
 
 // ownFiles is a package's directory without what is hidden.

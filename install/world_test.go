@@ -57,6 +57,7 @@ type world struct {
 	local    *memory
 	releases []*Resolution
 	denied   map[records.Name]error
+	unheard  bool // no record is here
 
 	mu       sync.Mutex
 	resolved []string
@@ -68,7 +69,9 @@ func newWorld(t testing.TB) *world {
 	return &world{t: t, remote: newMemory(), local: newMemory(), denied: map[records.Name]error{}}
 }
 
-func (w *world) sources() Sources { return Sources{Resolver: w, Blocks: w.local, Fetcher: w} }
+func (w *world) sources() Sources {
+	return Sources{Resolver: w, Blocks: w.local, Fetcher: w, Records: w}
+}
 
 var errNotFound = errors.New("no such release")
 
@@ -92,6 +95,23 @@ func (w *world) Resolve(_ context.Context, name records.Name, spec Spec) (*Resol
 		return nil, errNotFound
 	}
 	return best, nil
+}
+
+// Release implements Records.
+func (w *world) Release(_ context.Context, record cid.Cid) (*Resolution, bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.unheard {
+		return nil, false, nil
+	}
+	for _, r := range w.releases {
+		for _, r := range append([]*Resolution{r}, r.Others...) {
+			if r.Record == record {
+				return r, true, nil
+			}
+		}
+	}
+	return nil, false, nil
 }
 
 // Fetch implements Fetcher.
@@ -189,6 +209,9 @@ func recordOf(id string, by records.Fingerprint) cid.Cid {
 	return cid.NewCidV1(cid.DagCBOR, sum)
 }
 
+// noteKey is the key of the user that the tests are.
+var noteKey = []byte("the key of this user's notes")
+
 // project makes a project with these esDependencies, such as `"a": "^1"`.
 func project(t testing.TB, deps string) *Project {
 	t.Helper()
@@ -200,6 +223,7 @@ func project(t testing.TB, deps string) *Project {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.NoteKey = noteKey
 	if p.dir != dir {
 		// A package.json above the directory of temporary files is not this
 		// test's.
@@ -260,12 +284,15 @@ func mustInstall(t testing.TB, p *Project, w *world, o Options) *Result {
 
 func mustVerify(t testing.TB, p *Project, w *world) {
 	t.Helper()
-	v, err := p.Verify(context.Background(), w.local)
+	v, err := p.Verify(context.Background(), w.sources())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range v.Damage {
 		t.Errorf("%s %s: %s", d.Package.Path, d.File, d.Reason)
+	}
+	for _, at := range v.Strangers {
+		t.Errorf("%s: is a stranger", at)
 	}
 }
 

@@ -1,0 +1,232 @@
+package install
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/records"
+)
+
+// hiddenNPMLock is npm's note of what it has put into node_modules.
+const hiddenNPMLock = nodeModules + "/.package-lock.json"
+
+// npmFields are the fields of package.json whose packages npm and its like install.
+var npmFields = []string{"dependencies", "devDependencies", "optionalDependencies", "peerDependencies"}
+
+// others are the package managers that work in the project beside es, and what they
+// install there. es never touches it unasked (SPEC.md [I134]).
+type others struct {
+	clients []string          // npm, yarn, pnpm, bun: those that have a lockfile here
+	paths   map[string]string // a path of npm's -> the file that names it
+	named   map[string]string // a name in package.json -> the field
+	texts   map[string]string // lockfiles of which only the names are read -> contents
+}
+
+// readOthers reads the lockfiles of other package managers, and what package.json asks
+// them for. A file that cannot be understood names nothing.
+func (d *disk) readOthers() *others {
+	o := &others{paths: map[string]string{}, named: map[string]string{}, texts: map[string]string{}}
+	for _, name := range []string{"package-lock.json", "npm-shrinkwrap.json", hiddenNPMLock} {
+		if b, err := d.readProject(name); err == nil {
+			o.client("npm")
+			o.readNPM(name, b)
+		}
+	}
+	for _, l := range []struct{ file, client string }{
+		{"yarn.lock", "yarn"}, {"pnpm-lock.yaml", "pnpm"}, {nodeModules + "/.modules.yaml", "pnpm"}, {"bun.lock", "bun"}, {"bun.lockb", "bun"},
+	} {
+		if b, err := d.readProject(l.file); err == nil {
+			o.client(l.client)
+			o.texts[l.file] = string(b)
+		}
+	}
+	if b, err := d.readProject(packageJSON); err == nil {
+		_, text := regularfile.CutBOM(b)
+		var fields map[string]json.RawMessage
+		_ = json.Unmarshal(text, &fields)
+		for _, field := range npmFields {
+			var names map[string]json.RawMessage
+			_ = json.Unmarshal(fields[field], &names)
+			for name := range names {
+				o.named[name] = field
+			}
+		}
+	}
+	return o
+}
+
+func (d *disk) readProject(name string) ([]byte, error) {
+	return regularfile.ReadIn(d.root, filepath.FromSlash(name), MaxLockfile)
+}
+
+func (o *others) client(name string) {
+	if !slices.Contains(o.clients, name) {
+		o.clients = append(o.clients, name)
+	}
+}
+
+// npmLock is what is read of a package-lock.json of any version.
+type npmLock struct {
+	Packages     map[string]json.RawMessage `json:"packages"` // by path, since version 2
+	Dependencies map[string]npmDependency   `json:"dependencies"`
+}
+
+type npmDependency struct {
+	Dependencies map[string]npmDependency `json:"dependencies"`
+}
+
+func (o *others) readNPM(file string, b []byte) {
+	var lock npmLock
+	if json.Unmarshal(b, &lock) != nil {
+		return
+	}
+	for at := range lock.Packages {
+		o.paths[at] = file
+	}
+	if lock.Packages == nil {
+		o.readNested(file, "", lock.Dependencies)
+	}
+}
+
+func (o *others) readNested(file, above string, deps map[string]npmDependency) {
+	for name, d := range deps {
+		at := path.Join(above, nodeModules, name)
+		o.paths[at] = file
+		o.readNested(file, at, d.Dependencies)
+	}
+}
+
+// names returns the file or field that says that another package manager installs the
+// package at the path, or "".
+func (o *others) names(at string) string {
+	if file := o.locks(at); file != "" {
+		return file
+	}
+	if field := o.named[string(folderName(at))]; field != "" && parentPath(at) == "" {
+		return field + " of " + packageJSON
+	}
+	return ""
+}
+
+// locks is names for lockfiles alone.
+func (o *others) locks(at string) string {
+	if file := o.paths[at]; file != "" || parentPath(at) != "" {
+		return file
+	}
+	for _, file := range slices.Sorted(maps.Keys(o.texts)) {
+		if hasName(o.texts[file], string(folderName(at))) {
+			return file
+		}
+	}
+	return ""
+}
+
+// hasName reports whether a package's name stands in the text by itself.
+func hasName(text, name string) bool {
+	for from := 0; ; {
+		i := strings.Index(text[from:], name)
+		if i < 0 {
+			return false
+		}
+		start, end := from+i, from+i+len(name)
+		if !partOfName(text, start, name[0] == '@') && (end == len(text) || !inName(text[end]) && text[end] != '/') {
+			return true
+		}
+		from = end
+	}
+}
+
+// partOfName reports whether what begins at start goes on with a name before it.
+func partOfName(text string, start int, scoped bool) bool {
+	if start == 0 {
+		return false
+	}
+	if text[start-1] == '/' {
+		return scoped || scopedAt(text, start-1)
+	}
+	return inName(text[start-1])
+}
+
+// scopedAt reports whether the slash at i ends a scope.
+func scopedAt(text string, i int) bool {
+	for i--; i >= 0 && inName(text[i]); i-- {
+	}
+	return i >= 0 && text[i] == '@'
+}
+
+func inName(c byte) bool {
+	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || strings.IndexByte("-._~", c) >= 0
+}
+
+// A Beside says which other package managers work in a project.
+type Beside struct {
+	// Clients are npm, yarn, pnpm and bun, as far as they have a lockfile here or
+	// package.json has dependencies for npm.
+	Clients []string
+	// Hook says that package.json has npm run es after it has changed node_modules.
+	Hook bool
+}
+
+// Hook is the script of package.json by which npm, from version 7 on, puts back what it
+// has removed of es's.
+const Hook = `"scripts": {"dependencies": "es install --frozen"}`
+
+// Beside looks for other package managers in the project.
+func (p *Project) Beside() (Beside, error) {
+	d, err := p.openDisk()
+	if err != nil {
+		return Beside{}, err
+	}
+	defer d.root.Close()
+	o := d.readOthers()
+	if len(o.clients) == 0 && len(o.named) > 0 {
+		o.client("npm")
+	}
+	return Beside{Clients: o.clients, Hook: d.hasHook()}, nil
+}
+
+// hasHook reports whether package.json's script for npm starts es.
+func (d *disk) hasHook() bool {
+	b, err := d.readProject(packageJSON)
+	if err != nil {
+		return false
+	}
+	_, b = regularfile.CutBOM(b)
+	var file struct {
+		Scripts map[string]any `json:"scripts"`
+	}
+	_ = json.Unmarshal(b, &file)
+	script, _ := file.Scripts["dependencies"].(string)
+	return strings.Contains(script, "es install")
+}
+
+// standsThere returns the version of the package that node finds as name from the
+// project, whoever put it there: in its node_modules or in one above. ok says that there
+// is one.
+func (j *job) standsThere(name records.Name) (version records.Version, ok bool) {
+	for dir := j.dir; ; dir = filepath.Dir(dir) {
+		at := nodeModules + "/" + string(name)
+		if dir == j.dir && j.marker.ours(j.disk, at) {
+			return "", false // it goes, since es-lock.json has it no more
+		}
+		b, err := regularfile.Read(filepath.Join(dir, filepath.FromSlash(at), packageJSON), modules.MaxPackageJSON)
+		if err == nil {
+			_, b = regularfile.CutBOM(b)
+			var said struct{ Version string }
+			_ = json.Unmarshal(b, &said)
+			version, _ = records.ParseVersion(said.Version)
+			return version, true
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, regularfile.ErrNotRegular) || dir == filepath.Dir(dir) {
+			return "", false
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/records"
+)
+
+const (
+	maxProjects    = 4096 // remembered; the one used longest ago goes first
+	maxProjectFile = 4 << 20
+	noteKeySize    = 32
+)
+
+// letIn is what the user has let into one project (SPEC.md [N130]).
+type letIn struct {
+	Path string   `json:"path"` // real and absolute
+	Keys []string `json:"keys"` // fingerprints
+	Used int64    `json:"used"` // Unix seconds
+}
+
+func (h *Home) projectsPath() string { return filepath.Join(h.dir, "projects.json") }
+
+// LetIn returns the keys that the user has let into the project in dir. A file that cannot
+// be understood says nothing: the user is asked again.
+func (h *Home) LetIn(dir string) ([]records.Fingerprint, error) {
+	real, err := realPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	all, err := h.projects()
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all, func(p letIn) bool { return p.Path == real })
+	if i < 0 {
+		return nil, nil
+	}
+	var keys []records.Fingerprint
+	for _, text := range all[i].Keys {
+		if f, err := records.ParseFingerprint(text); err == nil {
+			keys = append(keys, f)
+		}
+	}
+	return keys, nil
+}
+
+// RememberLetIn adds keys to those that the user has let into the project in dir. Other
+// processes may do the same at the same time.
+func (h *Home) RememberLetIn(ctx context.Context, dir string, keys []records.Fingerprint) error {
+	real, err := realPath(dir)
+	if err != nil {
+		return err
+	}
+	unlock, err := waitLock(ctx, h.projectsPath()+".lock")
+	if err != nil {
+		return fmt.Errorf("remember keys of a project: %w", err)
+	}
+	defer unlock()
+	all, err := h.projects()
+	if err != nil {
+		return err
+	}
+	now := letIn{Path: real}
+	if i := slices.IndexFunc(all, func(p letIn) bool { return p.Path == real }); i >= 0 {
+		now = all[i]
+		all = slices.Delete(all, i, i+1)
+	}
+	now.Used = time.Now().Unix()
+	for _, k := range keys {
+		if text := k.String(); !slices.Contains(now.Keys, text) {
+			now.Keys = append(now.Keys, text)
+		}
+	}
+	all = slices.Insert(all, 0, now)
+	b, err := json.MarshalIndent(all[:min(len(all), maxProjects)], "", "  ")
+	if err == nil {
+		err = replaceFile(h.projectsPath(), append(b, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("remember keys of a project: %w", err)
+	}
+	return nil
+}
+
+// projects returns what is remembered, the project used last first.
+func (h *Home) projects() ([]letIn, error) {
+	b, err := regularfile.Read(h.projectsPath(), maxProjectFile)
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*regularfile.SizeError)) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read keys of projects: %w", err)
+	}
+	var all []letIn
+	if json.Unmarshal(b, &all) != nil {
+		return nil, nil
+	}
+	return all, nil
+}
+
+func realPath(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the project's path: %w", err)
+	}
+	return abs, nil
+}
+
+// NoteKey returns this home's key for the notes that es leaves in projects (SPEC.md
+// [I25]), or nil when there is none.
+func (h *Home) NoteKey() []byte {
+	b, err := regularfile.Read(h.noteKeyPath(), noteKeySize)
+	if err != nil || len(b) != noteKeySize {
+		return nil
+	}
+	return b
+}
+
+// MakeNoteKey is NoteKey for a command that writes a note: it makes the key the first
+// time.
+func (h *Home) MakeNoteKey() ([]byte, error) {
+	if key := h.NoteKey(); key != nil {
+		return key, nil
+	}
+	key := make([]byte, noteKeySize)
+	_, _ = rand.Read(key) // never fails
+	if err := replaceFile(h.noteKeyPath(), key); err != nil {
+		return nil, fmt.Errorf("write the key of notes: %w", err)
+	}
+	return key, nil
+}
+
+func (h *Home) noteKeyPath() string { return filepath.Join(h.dir, "note.key") }
