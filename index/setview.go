@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sort"
+	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -43,11 +44,18 @@ type branch struct {
 }
 
 // A page is the elements of a node of level 0. marks[i] is the sum of the first
-// i*markEvery.
+// i*markEvery; they are made when the page is asked about often.
 type page struct {
 	elements []records.Element
-	marks    []records.Sum
+	whole    records.Sum
+
+	mu    sync.Mutex
+	asked int
+	marks []records.Sum
 }
+
+// markAfter is how often a page is asked about before it has marks.
+const markAfter = 3
 
 // ReadSet calls f with the set as it is now.
 func (x *Index) ReadSet(ctx context.Context, f func(*SetView) error) error {
@@ -115,40 +123,53 @@ func (v *SetView) page(ctx context.Context, n node) (*page, error) {
 	if known, ok := v.cache.Get(key); ok {
 		return known.(*page), nil
 	}
-	p, sum := &page{}, records.Sum{}
+	p := &page{whole: n.sum}
 	err := v.queries.eachElement(ctx, n.first, n.end(), func(e records.Element) error {
-		if len(p.elements)%markEvery == 0 {
-			p.marks = append(p.marks, sum)
-		}
 		p.elements = append(p.elements, e)
-		sum.Add(e)
 		v.work++
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.marks = append(p.marks, sum)
-	if sum == n.sum {
+	if uint64(len(p.elements)) == n.sum.Count { // or the file is damaged
 		v.cache.Add(key, p)
 	}
 	return p, nil
 }
 
+// marked returns the page's marks, or nil while it has none.
+func (v *SetView) marked(p *page) []records.Sum {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked++; p.asked > markAfter && p.marks == nil {
+		var sum records.Sum
+		for part := range slices.Chunk(p.elements, markEvery) {
+			p.marks = append(p.marks, sum)
+			sum.AddSum(v.total(part))
+		}
+	}
+	return p.marks
+}
+
 // upTo returns the sum of the first i elements of the page.
 func (v *SetView) upTo(p *page, i int) records.Sum {
-	if i == len(p.elements) {
-		return p.marks[len(p.marks)-1]
+	low, high := 0, len(p.elements)
+	var lowSum records.Sum
+	highSum := p.whole
+	if marks := v.marked(p); len(marks) > 0 {
+		at := min(i/markEvery, len(marks)-1)
+		low, lowSum = at*markEvery, marks[at]
+		if at+1 < len(marks) {
+			high, highSum = (at+1)*markEvery, marks[at+1]
+		}
 	}
-	at := i / markEvery
-	if next := (at + 1) * markEvery; next-i < i-at*markEvery && next <= len(p.elements) && next/markEvery < len(p.marks) {
-		sum := p.marks[next/markEvery]
-		sum.RemoveSum(v.total(p.elements[i:next]))
-		return sum
+	if i-low <= high-i {
+		lowSum.AddSum(v.total(p.elements[low:i]))
+		return lowSum
 	}
-	sum := p.marks[at]
-	sum.AddSum(v.total(p.elements[at*markEvery : i]))
-	return sum
+	highSum.RemoveSum(v.total(p.elements[i:high]))
+	return highSum
 }
 
 func (v *SetView) total(elements []records.Element) (sum records.Sum) {
