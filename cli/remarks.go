@@ -86,6 +86,9 @@ func warningText(w trust.Warning) string {
 		return fmt.Sprintf("key %s names a successor, which you do not follow: es trust add %s ...", w.Key, joinKeys(w.Others))
 	case trust.WarnEquivocated:
 		return fmt.Sprintf("key %s has signed two modules as one version of something else", w.Key)
+	case trust.WarnLateGrant:
+		return fmt.Sprintf("key %s ended, and a record of it that lets %s speak came here long after, dated %s: it does not count (if you know that it is genuine: es trust add %s ...)",
+			w.Key, joinKeys(w.Others), w.Since.Format(time.DateOnly), joinKeys(w.Others))
 	case trust.WarnContradicts:
 		return fmt.Sprintf("key %s endorses one module and names another", w.Key)
 	}

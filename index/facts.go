@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -51,8 +52,12 @@ func (x *Index) facts(ctx context.Context, authors []records.Fingerprint, f *tru
 			return err
 		}
 	}
+	late := x.lateness()
 	for _, s := range said {
 		by := s.trustStatement(withdrawn[s.Author][s.ID])
+		if by.Late, err = late.is(ctx, s.Meta); err != nil {
+			return err
+		}
 		switch body := s.Record.Body.(type) {
 		case *records.Delegate:
 			f.Delegations = append(f.Delegations, trust.Delegation{Statement: by, To: body.To, Scopes: body.Scopes, Depth: int(body.Depth), Until: unix(body.Until)})
@@ -94,17 +99,52 @@ func (x *Index) Withdrawn(ctx context.Context, author records.Fingerprint) (map[
 	if err != nil {
 		return nil, err
 	}
-	return takenBack(all), nil
-}
-
-// takenBack finds, among notices of one author, the records that they take back.
-func takenBack(notices []Statement) map[cid.Cid]bool {
+	late := x.lateness()
 	var yanks []Statement
-	for _, s := range notices {
-		if n, ok := s.Record.Body.(*records.Notice); ok && n.NoticeOf == records.Yanked && n.Record.Defined() && s.Void == "" {
+	for _, s := range all {
+		n, ok := s.Record.Body.(*records.Notice)
+		if !ok || n.NoticeOf != records.Yanked || !n.Record.Defined() || s.Void != "" {
+			continue
+		}
+		counts, err := x.takingBackCounts(ctx, late, s.Meta, n)
+		if err != nil {
+			return nil, err
+		}
+		if counts {
 			yanks = append(yanks, s)
 		}
 	}
+	return takenBack(yanks), nil
+}
+
+// takingBackCounts reports whether a yank of a record is in time, or can do no harm
+// though it is late ([T110]): it takes back a release or an endorsement.
+func (x *Index) takingBackCounts(ctx context.Context, late *lateness, m Meta, n *records.Notice) (bool, error) {
+	isLate, err := late.is(ctx, m)
+	if err != nil || !isLate {
+		return err == nil, err
+	}
+	if n.Text == "" {
+		return false, nil
+	}
+	about, err := x.Statement(ctx, n.Record)
+	var missing *NotFoundError
+	if errors.As(err, &missing) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	switch about.Record.Body.(type) {
+	case *records.Release, *records.Endorse:
+		return true, nil
+	}
+	return false, nil
+}
+
+// takenBack finds, among yanks of records by one author, the records that they take
+// back.
+func takenBack(yanks []Statement) map[cid.Cid]bool {
 	back := map[cid.Cid]bool{}
 	for _, s := range newest(yanks, func(s Statement) string { return s.Record.Body.(*records.Notice).Record.KeyString() }) {
 		if n := s.Record.Body.(*records.Notice); n.Text != "" {
@@ -161,11 +201,18 @@ func (x *Index) notices(ctx context.Context, c *claimed) ([]trust.Notice, error)
 	if err != nil {
 		return nil, err
 	}
+	late := x.lateness()
 	var ns []trust.Notice
 	for _, s := range all {
 		if n, ok := s.Record.Body.(*records.Notice); ok {
+			said := s.trustStatement(false)
+			if n.Text == "" && c.Decides(s.Author) {
+				if said.Late, err = late.is(ctx, s.Meta); err != nil {
+					return nil, err
+				}
+			}
 			ns = append(ns, trust.Notice{
-				Statement: s.trustStatement(false), Name: n.Name, Kind: n.NoticeOf, Range: n.Range, About: n.Record, Text: n.Text,
+				Statement: said, Name: n.Name, Kind: n.NoticeOf, Range: n.Range, About: n.Record, Text: n.Text,
 				Severity: n.Severity, Fixed: n.Fixed, Refs: n.Refs,
 			})
 		}

@@ -171,3 +171,42 @@ func (x *Index) vouchable(ctx context.Context, author records.Fingerprint, heads
 	}
 	return timely, nil
 }
+
+// lateness finds out which records are late and not followed by others of their
+// author's log, an author at a time.
+type lateness struct {
+	index    *Index
+	ends     map[records.Fingerprint]ends
+	followed map[records.Fingerprint]map[string]bool
+}
+
+func (x *Index) lateness() *lateness {
+	return &lateness{x, map[records.Fingerprint]ends{}, map[records.Fingerprint]map[string]bool{}}
+}
+
+// of returns when the key ended that signed the author's record, if it did; and
+// whether the record came so long after that it may have been dated back ([T110]).
+func (l *lateness) of(ctx context.Context, author records.Fingerprint, record cid.Cid, seen time.Time) (ended time.Time, followed bool, err error) {
+	e, known := l.ends[author]
+	if !known {
+		if e, err = l.index.ends(ctx, author); err != nil {
+			return time.Time{}, false, err
+		}
+		l.ends[author] = e
+	}
+	if ended, err = l.index.ended(ctx, e, record); err != nil || !trust.IsLate(ended, seen) {
+		return ended, false, err
+	}
+	if l.followed[author] == nil {
+		if l.followed[author], err = l.index.followed(ctx, e); err != nil {
+			return time.Time{}, false, err
+		}
+	}
+	return ended, l.followed[author][record.KeyString()], nil
+}
+
+// is reports whether a statement is late.
+func (l *lateness) is(ctx context.Context, m Meta) (bool, error) {
+	ended, followed, err := l.of(ctx, m.Author, m.ID, m.FirstSeen)
+	return !followed && trust.IsLate(ended, m.FirstSeen), err
+}

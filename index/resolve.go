@@ -114,34 +114,17 @@ func (x *Index) addEndorsements(ctx context.Context, c *claimed) error {
 // addEnds fills in when the keys of those ended who decide. Others are not looked
 // at: there may be any number of them.
 func (x *Index) addEnds(ctx context.Context, c *claimed) error {
-	all := map[records.Fingerprint]ends{}
-	followed := map[records.Fingerprint]map[string]bool{}
+	late := x.lateness()
 	for _, claims := range c.claims {
 		for i := range claims {
 			claim := &claims[i]
 			if !c.Decides(claim.Author) {
 				continue
 			}
-			of, known := all[claim.Author]
 			var err error
-			if !known {
-				if of, err = x.ends(ctx, claim.Author); err != nil {
-					return err
-				}
-				all[claim.Author] = of
-			}
-			if claim.Ended, err = x.ended(ctx, of, claim.Record); err != nil {
+			if claim.Ended, claim.Followed, err = late.of(ctx, claim.Author, claim.Record, claim.FirstSeen); err != nil {
 				return err
 			}
-			if !claim.Late() {
-				continue
-			}
-			if followed[claim.Author] == nil {
-				if followed[claim.Author], err = x.followed(ctx, of); err != nil {
-					return err
-				}
-			}
-			claim.Followed = followed[claim.Author][claim.Record.KeyString()]
 		}
 	}
 	return nil
@@ -149,29 +132,41 @@ func (x *Index) addEnds(ctx context.Context, c *claimed) error {
 
 func (x *Index) tagged(ctx context.Context, c *claimed) ([]tagged, error) {
 	some, args := c.among("tags.author")
-	rows, err := x.r.QueryContext(ctx, `SELECT tag, version, id, tags.author, seq, time
+	rows, err := x.r.QueryContext(ctx, `SELECT tag, version, id, tags.author, seq, time, first_seen
 		FROM tags JOIN records ON num = record WHERE name = ? AND void = ''`+some, args...)
 	if err != nil {
 		return nil, x.explain("find tags", err)
 	}
 	defer rows.Close()
-	best := map[string]tagged{}
+	var all []tagged
 	for rows.Next() {
 		var t tagged
 		var id link
 		var author fingerprint
-		var seconds int64
-		if err := rows.Scan(&t.tag, &t.version, &id, &author, &t.Seq, &seconds); err != nil {
+		var seconds, seen int64
+		if err := rows.Scan(&t.tag, &t.version, &id, &author, &t.Seq, &seconds, &seen); err != nil {
 			return nil, x.explain("find tags", err)
 		}
-		t.ID, t.Author, t.Time = id.Cid, author.Fingerprint, unix(seconds)
+		t.ID, t.Author, t.Time, t.FirstSeen = id.Cid, author.Fingerprint, unix(seconds), time.UnixMilli(seen).UTC()
+		all = append(all, t)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, x.explain("find tags", err)
+	}
+	late := x.lateness()
+	best := map[string]tagged{}
+	for _, t := range all {
+		if c.Decides(t.Author) {
+			if isLate, err := late.is(ctx, t.Meta); err != nil {
+				return nil, err
+			} else if isLate {
+				continue
+			}
+		}
 		k := t.tag + "\x00" + t.Author.String()
 		if old, ok := best[k]; !ok || compareAge(t.Meta, old.Meta) > 0 {
 			best[k] = t
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return nil, x.explain("find tags", err)
 	}
 	ts := make([]tagged, 0, len(best))
 	for _, t := range best {

@@ -21,9 +21,15 @@ type Statement struct {
 	Void string
 	// Withdrawn is whether the author took the record back by a notice.
 	Withdrawn bool
+	// Late is whether it may have been dated back (SPEC.md [T110]): its key had ended
+	// long before it came here, and nothing in the author's log follows it.
+	Late bool
 }
 
 func (s *Statement) takesPart() bool { return s.Void == "" && !s.Withdrawn }
+
+// inTime reports whether the statement may make somebody decide.
+func (s *Statement) inTime() bool { return s.takesPart() && !s.Late }
 
 // compareNewest orders an author's statements about one thing: the newest is the greatest.
 func (s *Statement) compareNewest(t *Statement) int {

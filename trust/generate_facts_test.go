@@ -47,6 +47,16 @@ func (w *world) accepts(to, from int) *world {
 	return w
 }
 
+// lateSuccessions makes what the key says of successions late.
+func (w *world) lateSuccessions(by int) *world {
+	for i := range w.Successions {
+		if w.Successions[i].Author == testKey(by) {
+			w.Successions[i].Late = true
+		}
+	}
+	return w
+}
+
 // succeeds adds both halves.
 func (w *world) succeeds(to, from int) *world { return w.nominates(from, to).accepts(to, from) }
 
@@ -137,6 +147,7 @@ func successionVectors() []vector {
 		v("follow-old-half", "untrusted", "the old key alone makes nobody its successor", follow, about("left-pad", says(2, "X")).nominates(1, 2)),
 		v("follow-new-half", "untrusted", "nor does the new key alone", follow, about("left-pad", says(2, "X")).accepts(2, 1)),
 		v("follow-revoked", "untrusted", "a key that was revoked hard names nobody", follow, about("left-pad", says(2, "X")).succeeds(2, 1).voidSuccessions(1)),
+		decisionVector("follow-late", "untrusted", "T110", "a succession of which the old key's half may have been dated back", follow, about("left-pad", says(2, "X")).succeeds(2, 1).lateSuccessions(1)),
 		v("follow-fork", "untrusted", "of two successors neither is followed", follow, about("left-pad", says(2, "X")).succeeds(2, 1).succeeds(3, 1)),
 		v("follow-fork-denied", "trusted", "a denied one is none", follow+"deny "+k3+"\n", about("left-pad", says(2, "X")).succeeds(2, 1).succeeds(3, 1)),
 		v("follow-chain", "trusted", "a successor's successor", follow, about("left-pad", says(3, "X")).succeeds(2, 1).succeeds(3, 2)),
@@ -181,6 +192,11 @@ func delegationVectors() []vector {
 		v("delegate-void-newest", "trusted", "and then the one before it counts", one,
 			asks().delegates(1, 2, 0, "*").delegates(1, 2, 0).last(func(d *delegation) { d.Void = "expired" })),
 		v("delegate-withdrawn", "untrusted", "a record that its author took back", one, asks().delegates(1, 2, 0, "*").last(func(d *delegation) { d.Withdrawn = true })),
+		decisionVector("delegate-late", "untrusted", "T110", "a delegation that may have been dated back", one, asks().delegates(1, 2, 0, "*").last(func(d *delegation) { d.Late = true })),
+		decisionVector("delegate-late-before", "trusted", "T110", "and then the one before it counts", one,
+			asks().delegates(1, 2, 0, "*").delegates(1, 2, 0, "right").last(func(d *delegation) { d.Late = true })),
+		decisionVector("delegate-late-takes-back", "untrusted", "T110", "one that takes back counts whenever it comes", one,
+			asks().delegates(1, 2, 0, "*").delegates(1, 2, 0).last(func(d *delegation) { d.Late = true })),
 		v("delegate-denied", "denied", "a denied key receives nothing", one+"deny "+k2+"\n", asks().delegates(1, 2, 0, "*")),
 		v("delegate-denied-between", "untrusted", "and passes nothing on", two+"deny "+k2+"\n", about("left-pad", says(3, "X")).delegates(1, 2, 1, "*").delegates(2, 3, 0, "*")),
 		v("delegate-denied-root", "untrusted", "nor does the key of a line", one+"deny "+k1+"\n", asks().delegates(1, 2, 0, "*")),

@@ -38,9 +38,10 @@ const (
 	WarnSucceeded                      // Others succeed Key, which Line names: not followed unless Followed
 	WarnEquivocated                    // Key is known to have released two modules as one version elsewhere
 	WarnContradicts                    // Key decides here and endorses one module and names another
+	WarnLateGrant                      // Record by Key, dated Since, would let Others decide, and came long after Key's end
 )
 
-var warningKinds = [...]string{"cooldown", "late", "succeeded", "equivocated", "contradicts"}
+var warningKinds = [...]string{"cooldown", "late", "succeeded", "equivocated", "contradicts", "late-grant"}
 
 func (k WarningKind) String() string { return warningKinds[k] }
 
@@ -61,8 +62,12 @@ type Warning struct {
 
 // Late reports whether the claim may have been dated back by a key that had
 // ended (SPEC.md [T40]). What that key dated later does not count at all.
-func (c *Claim) Late() bool {
-	return !c.Followed && !c.Ended.IsZero() && c.FirstSeen.After(c.Ended.Add(LateAfter))
+func (c *Claim) Late() bool { return !c.Followed && IsLate(c.Ended, c.FirstSeen) }
+
+// IsLate reports whether what was first seen then came long after its key ended, if
+// the key did.
+func IsLate(ended, firstSeen time.Time) bool {
+	return !ended.IsZero() && firstSeen.After(ended.Add(LateAfter))
 }
 
 // warn finds what a decision is to be shown with, and whether it is to be held.
@@ -73,6 +78,7 @@ func (r *Ruling) warn(d *Decision) {
 	for _, s := range d.Rule.Succeeded {
 		d.Warnings = append(d.Warnings, Warning{Kind: WarnSucceeded, Key: s.Key, Others: s.By, Followed: s.Followed, Line: s.Line, Project: s.Project})
 	}
+	d.Warnings = append(d.Warnings, r.lateGrants()...)
 	for i, c := range d.Claims {
 		if i > 0 && d.Claims[i-1].Author == c.Author {
 			continue
@@ -88,6 +94,22 @@ func (r *Ruling) warn(d *Decision) {
 			d.Warnings = append(d.Warnings, Warning{Kind: WarnContradicts, Key: c.Author, Line: c.Line, Project: c.Project})
 		}
 	}
+}
+
+// lateGrants are warnings of what deciding keys said of others, sorted by key.
+func (r *Ruling) lateGrants() []Warning {
+	var all []Warning
+	for id := range r.last {
+		m := &r.list[id]
+		if r.last[id] == 0 || m.person == nil {
+			continue
+		}
+		for _, l := range m.person.lateGrants {
+			all = append(all, Warning{Kind: WarnLateGrant, Key: m.key, Record: l.record, Others: []records.Fingerprint{l.to}, Since: l.time})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Warning) int { return a.Key.Compare(b.Key) })
+	return all
 }
 
 func (r *Ruling) hold(d *Decision) {

@@ -92,7 +92,8 @@ func newestNotices(name records.Name, notices []Notice) []Notice {
 	}
 	newest := map[topic]Notice{}
 	for _, n := range notices {
-		if n.Name != name || !n.takesPart() {
+		// Late words that warn or hold back do no harm; taking them back does.
+		if n.Name != name || !n.takesPart() || n.Late && n.Text == "" {
 			continue
 		}
 		t := topic{n.Author, n.Kind, n.Range, n.About}

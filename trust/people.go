@@ -3,6 +3,7 @@ package trust
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -15,6 +16,7 @@ type person struct {
 	delegations []delegation // in force, to keys that are not denied, sorted by key
 	nominated   []half       // whom it names as its successor, sorted by key
 	accepted    []half       // whom it says that it succeeds, sorted by key
+	lateGrants  []lateGrant  // what does not take part for that, sorted by record
 	equivocated bool
 }
 
@@ -49,6 +51,10 @@ func (v *View) learn(key records.Fingerprint, facts *Facts) *person {
 	newest := map[records.Fingerprint]*Delegation{}
 	for i := range facts.Delegations {
 		d := &facts.Delegations[i]
+		if d.takesPart() && d.Late && len(d.Scopes) > 0 {
+			p.lateGrants = append(p.lateGrants, lateGrant{d.Record, d.Time, d.To})
+			continue
+		}
 		if old := newest[d.To]; d.takesPart() && (old == nil || d.compareNewest(&old.Statement) > 0) {
 			newest[d.To] = d
 		}
@@ -66,7 +72,22 @@ func (v *View) learn(key records.Fingerprint, facts *Facts) *person {
 		}
 		return s.From
 	})
+	for i := range facts.Successions {
+		if s := &facts.Successions[i]; s.takesPart() && s.Late && !s.To.IsZero() {
+			p.lateGrants = append(p.lateGrants, lateGrant{s.Record, s.Time, s.To})
+		}
+	}
+	slices.SortFunc(p.lateGrants, func(a, b lateGrant) int { return cmp.Compare(a.record.KeyString(), b.record.KeyString()) })
+	p.lateGrants = slices.Compact(p.lateGrants)
 	return p
+}
+
+// A lateGrant is a statement that would let another key decide, and may have been
+// dated back.
+type lateGrant struct {
+	record cid.Cid
+	time   time.Time // as it says
+	to     records.Fingerprint
 }
 
 // halves lists the other keys that successions name in one role. Of several
@@ -74,7 +95,7 @@ func (v *View) learn(key records.Fingerprint, facts *Facts) *person {
 func halves(ss []Succession, other func(*Succession) records.Fingerprint) []half {
 	var list []half
 	for i := range ss {
-		if s := &ss[i]; s.takesPart() && !other(s).IsZero() {
+		if s := &ss[i]; s.inTime() && !other(s).IsZero() {
 			list = append(list, half{other(s), s.Record})
 		}
 	}

@@ -57,15 +57,15 @@ func (m *model) file(r *rand.Rand, name string) string {
 
 func (m *model) facts() trust.Facts {
 	var f trust.Facts
-	state := func(author int, record string, seq, time int, void, withdrawn bool) trust.Statement {
-		s := trust.Statement{Author: testKey(author), Record: recordCID(record), Seq: int64(seq), Time: noon.AddDate(0, 0, time-30), Withdrawn: withdrawn}
+	state := func(author int, record string, seq, time int, void, withdrawn, late bool) trust.Statement {
+		s := trust.Statement{Author: testKey(author), Record: recordCID(record), Seq: int64(seq), Time: noon.AddDate(0, 0, time-30), Withdrawn: withdrawn, Late: late}
 		if void {
 			s.Void = "revoked"
 		}
 		return s
 	}
 	for _, d := range m.delegations {
-		one := trust.Delegation{Statement: state(d.from, d.record, d.seq, d.time, d.void, d.withdrawn), To: testKey(d.to), Depth: d.depth, Until: noon.Add(time.Second)}
+		one := trust.Delegation{Statement: state(d.from, d.record, d.seq, d.time, d.void, d.withdrawn, d.late), To: testKey(d.to), Depth: d.depth, Until: noon.Add(time.Second)}
 		if d.over {
 			one.Until = noon
 		}
@@ -76,9 +76,9 @@ func (m *model) facts() trust.Facts {
 	}
 	for _, s := range m.successions {
 		if s.old {
-			f.Successions = append(f.Successions, trust.Succession{Statement: state(s.from, s.record, 0, 0, s.void, s.withdrawn), To: testKey(s.to)})
+			f.Successions = append(f.Successions, trust.Succession{Statement: state(s.from, s.record, 0, 0, s.void, s.withdrawn, s.late), To: testKey(s.to)})
 		} else {
-			f.Successions = append(f.Successions, trust.Succession{Statement: state(s.to, s.record, 0, 0, s.void, s.withdrawn), From: testKey(s.from)})
+			f.Successions = append(f.Successions, trust.Succession{Statement: state(s.to, s.record, 0, 0, s.void, s.withdrawn, s.late), From: testKey(s.from)})
 		}
 	}
 	return f

@@ -58,6 +58,7 @@ type statement struct {
 	Time      time.Time           `json:"time"`
 	Void      string              `json:"void,omitempty"`
 	Withdrawn bool                `json:"withdrawn,omitempty"`
+	Late      bool                `json:"late,omitempty"`
 }
 
 type delegation struct {
@@ -75,7 +76,7 @@ type succession struct {
 }
 
 func (s statement) trust(t *testing.T) trust.Statement {
-	return trust.Statement{Author: s.Author, Record: decodeCID(t, s.Record), Seq: s.Seq, Time: s.Time, Void: s.Void, Withdrawn: s.Withdrawn}
+	return trust.Statement{Author: s.Author, Record: decodeCID(t, s.Record), Seq: s.Seq, Time: s.Time, Void: s.Void, Withdrawn: s.Withdrawn, Late: s.Late}
 }
 
 // decide asks the question of the world.
