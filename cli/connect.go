@@ -37,6 +37,9 @@ func (a *app) runConnect(ctx context.Context, n node.Network, addr string) error
 		if errors.As(err, &wrong) {
 			return hinted(err, "it is remembered at %s, which stays: nothing has to be done if that one is right", wrong.At)
 		}
+		if errors.As(err, new(*node.RefusedError)) {
+			return coded(exitUnreachable, err, "try again in a minute")
+		}
 		return hinted(err, "an address looks like /ip4/192.0.2.7/tcp/4011/p2p/12D3KooW..., as es node prints it")
 	}
 	if a.json {

@@ -124,6 +124,8 @@ func (n *news) get(ctx context.Context, missing bool) (asked bool, err error) {
 		return false, err
 	case s.Records > 0:
 		n.app.note("%s from %s", newRecords(s), plural(int64(s.Peers), "peer"))
+	case s.Peers == 0 && s.Crowded > 0:
+		n.app.warn("%v; try again in a minute", nobodyAnswered(s))
 	case s.Peers == 0 && !last.IsZero():
 		n.app.note("nobody could be asked for news; the last were of %s", dateTime(last))
 	case s.Peers == 0 && !missing:

@@ -47,6 +47,9 @@ func (a *app) runSync(ctx context.Context, h *node.Home, o node.SyncOptions) err
 		return err
 	}
 	if s.Peers == 0 {
+		if s.Crowded > 0 {
+			return coded(exitUnreachable, nobodyAnswered(s), "try again in a minute; a node of your own in that network asks once for all: es node")
+		}
 		return coded(exitUnreachable, nobodyAnswered(s), "es connect ADDR meets a peer; es peers shows who is connected")
 	}
 	authors, err := h.Authors(ctx, time.Now())
@@ -83,7 +86,10 @@ func (p *progress) synced(s node.Synced) {
 }
 
 func nobodyAnswered(s node.Synced) error {
-	if s.Failed == 0 {
+	switch {
+	case s.Crowded > 0:
+		return fmt.Errorf("%s refused: too many connections from this address", plural(int64(s.Crowded), "peer"))
+	case s.Failed == 0:
 		return errors.New("nobody is connected who could be asked for records")
 	}
 	return errors.New("none of " + plural(int64(s.Failed), "connected peer") + " answered")

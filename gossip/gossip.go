@@ -118,6 +118,7 @@ type Gossip struct {
 	outbox  *outbox
 	drops   *dropCounter
 	mesh    mesh
+	crowd   *crowd
 	changed signal
 
 	offences chan peer.ID
@@ -162,6 +163,7 @@ func New(h host.Host, cfg Config) (*Gossip, error) {
 	}
 	g.outbox = newOutbox(&g.changed)
 	g.wire = newWire(h, g.outbox)
+	g.crowd = &crowd{net: h.Network(), exempt: cfg.SharedAddresses}
 	return g, nil
 }
 

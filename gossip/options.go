@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"log/slog"
-	"net"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -28,6 +27,7 @@ const (
 	graylist      = -2500.0
 	invalidWeight = -100.0 // times the square of the number of invalid messages
 	invalidMemory = time.Hour
+	retainScore   = 10 * time.Minute // of peers that have left, with a score of 0 or less
 )
 
 // topicWeight scales what a topic adds to a peer's score.
@@ -104,29 +104,29 @@ func scoreThresholds() *pubsub.PeerScoreThresholds {
 }
 
 func (g *Gossip) scoreParams() *pubsub.PeerScoreParams {
-	score := g.cfg.Score
-	if score == nil {
-		score = func(peer.ID) float64 { return 0 }
+	score := g.crowd.score
+	if more := g.cfg.Score; more != nil {
+		score = func(p peer.ID) float64 { return more(p) + g.crowd.score(p) }
 	}
 	topicParams := make(map[string]*pubsub.TopicScoreParams)
 	for _, t := range topics {
 		topicParams[t] = topicScore(topicWeight(t))
 	}
 	return &pubsub.PeerScoreParams{
-		Topics:                      topicParams,
-		TopicScoreCap:               100,
-		AppSpecificScore:            score,
-		AppSpecificWeight:           1,
-		IPColocationFactorThreshold: 5,
-		IPColocationFactorWeight:    -100,
-		IPColocationFactorWhitelist: g.cfg.SharedAddresses,
-		BehaviourPenaltyThreshold:   6,
-		BehaviourPenaltyWeight:      -10,
-		BehaviourPenaltyDecay:       pubsub.ScoreParameterDecay(time.Hour),
-		DecayInterval:               time.Second,
-		DecayToZero:                 0.01,
-		RetainScore:                 6 * time.Hour,
-		SeenMsgTTL:                  seenTTL,
+		Topics:        topicParams,
+		TopicScoreCap: 100,
+		// pubsub's own penalty for sharing an address (P6) counts for hours whoever
+		// was there, and soon stops whole offices: crowd is in its place.
+		IPColocationFactorWeight:  0,
+		AppSpecificScore:          score,
+		AppSpecificWeight:         1,
+		BehaviourPenaltyThreshold: 6,
+		BehaviourPenaltyWeight:    -10,
+		BehaviourPenaltyDecay:     pubsub.ScoreParameterDecay(time.Hour),
+		DecayInterval:             time.Second,
+		DecayToZero:               0.01,
+		RetainScore:               retainScore,
+		SeenMsgTTL:                seenTTL,
 	}
 }
 
@@ -144,25 +144,6 @@ func topicScore(weight float64) *pubsub.TopicScoreParams {
 		InvalidMessageDeliveriesWeight: invalidWeight,
 		InvalidMessageDeliveriesDecay:  pubsub.ScoreParameterDecay(invalidMemory),
 	}
-}
-
-// localNetworks returns the networks where one address says little about how
-// many people are behind it: several nodes on a machine, a LAN behind one
-// container bridge. Whoever can be there in numbers is on the LAN already.
-func localNetworks() []*net.IPNet {
-	var nets []*net.IPNet
-	for _, s := range []string{
-		"127.0.0.0/8", "::1/128",
-		"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7",
-		"169.254.0.0/16", "fe80::/10",
-	} {
-		_, n, err := net.ParseCIDR(s)
-		if err != nil {
-			panic(err)
-		}
-		nets = append(nets, n)
-	}
-	return nets
 }
 
 // asDebug is a handler for what a library says: what goes wrong with a peer is no

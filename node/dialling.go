@@ -34,10 +34,7 @@ type attempt struct {
 // gone.
 func (l *live) keepDialling(ctx context.Context) {
 	tries := map[peer.ID]attempt{}
-	first, cancel := context.WithTimeout(ctx, firstDials)
-	l.dialAll(first, tries)
-	l.find.awaitLAN(first)
-	cancel()
+	l.firstRound(ctx, tries)
 	close(l.dialled)
 	l.changed.fire()
 	tick := time.NewTicker(redialFirst)
@@ -50,6 +47,32 @@ func (l *live) keepDialling(ctx context.Context) {
 			l.dialAll(ctx, tries)
 		}
 	}
+}
+
+// firstRound dials everybody once. When somebody has answered the others have
+// firstDials to do so.
+func (l *live) firstRound(ctx context.Context, tries map[peer.ID]attempt) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		for len(connected(l.host)) == 0 {
+			change := l.changed.wait()
+			select {
+			case <-change:
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case <-time.After(firstDials):
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	l.dialAll(ctx, tries)
+	l.find.awaitLAN(ctx)
 }
 
 // isChosen reports whether this node dialled p.
@@ -215,6 +238,7 @@ func (l *live) awaitDialled(ctx context.Context) {
 	}
 	select {
 	case <-l.dialled:
+	case <-time.After(firstDials):
 	case <-ctx.Done():
 	}
 }
@@ -234,6 +258,9 @@ func unique(in []string) []string {
 // plainDialError says why dialling failed in one line: libp2p's own error lists
 // each address on a line of its own.
 func plainDialError(err error) error {
+	if errors.As(err, new(*RefusedError)) {
+		return err
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("no answer")
 	}

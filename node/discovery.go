@@ -36,7 +36,8 @@ const (
 	searchFor      = 8 * time.Second // all of one search, for who waits for it
 	lookAfter      = time.Second     // that a fetch waits for connected peers before it searches
 	maxOrigins     = 1024
-	reprovideEvery = 22 * time.Hour // records in the DHT live 48 h
+	doubleDial     = 10 * time.Second // between two connections that both ends made at the same time
+	reprovideEvery = 22 * time.Hour   // records in the DHT live 48 h
 )
 
 // discovery finds peers. The peers that the user named and the remembered ones are
@@ -140,15 +141,19 @@ func (d *discovery) dial(ctx context.Context, info peer.AddrInfo, how string, li
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var err error
+	call := dial
 	switch how {
 	case foundAsked:
+		call = d.live.insist
 		if info.Addrs, err = resolve(ctx, d.live.node.names, info); err != nil {
 			return err
 		}
+	case foundRemembered:
+		call = d.live.insist
 	case foundDHT:
 		info.Addrs = d.live.book().fit(info.ID, info.Addrs)
 	}
-	if err := dial(ctx, d.live.host, info); err != nil {
+	if err := call(ctx, d.live.host, info); err != nil {
 		return err
 	}
 	d.note(info.ID, how)
@@ -257,7 +262,7 @@ func outdated(conns []network.Conn) []network.Conn {
 			newest = at
 		}
 	}
-	return slices.DeleteFunc(conns, func(c network.Conn) bool { return newest.Sub(c.Stat().Opened) <= dialTimeout })
+	return slices.DeleteFunc(conns, func(c network.Conn) bool { return newest.Sub(c.Stat().Opened) <= doubleDial })
 }
 
 // leftBehind reports whether a connection cannot go on: its own address is gone, or

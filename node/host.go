@@ -33,15 +33,14 @@ import (
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
-// Limits of the host (SPEC.md [N21]). Per address of IPv4, and per /56 of IPv6, 8
-// connections are let in, and one more every 5 s after 16, from loopback any
-// number: the resource manager's own defaults.
+// Limits of the host (SPEC.md [N21]). What one address may have of them says
+// admission.go.
 const (
-	connsLow       = 64 // the connection manager closes idle connections down to this
-	connsHigh      = 96 // ... when there are more than this
+	connsLow       = 128 // the connection manager closes idle connections down to this
+	connsHigh      = 192 // ... when there are more than this
 	connsGrace     = 20 * time.Second
-	maxConns       = 192 // at once, so that new ones get in before old ones are closed
-	maxInbound     = 128
+	maxConns       = 320 // at once, so that new ones get in before old ones are closed
+	maxInbound     = 256
 	maxStreams     = 8192 // from peers
 	maxPerPeer     = 64   // streams from one peer
 	maxPerProtocol = 8    // of them of one protocol
@@ -54,7 +53,7 @@ const (
 	maxMemory   = maxInbound*peerMemory + 128<<20
 	scaleMemory = 256 << 20
 	maxFiles    = 512
-	dialTimeout = 10 * time.Second
+	dialTimeout = 20 * time.Second // for who is slow: whoever is not there at all fails after the transports' 5 s
 )
 
 // hostConfig is what differs between hosts.
@@ -173,8 +172,12 @@ func newResources() (network.ResourceManager, error) {
 			Streams: 2 * maxStreams, StreamsInbound: maxStreams, StreamsOutbound: maxStreams,
 			Memory: maxMemory, FD: maxFiles,
 		},
-		// Streams that have no protocol yet: each peer's share bounds them too.
-		Transient:   rcmgr.ResourceLimits{Streams: 2 * maxStreams, StreamsInbound: maxStreams, StreamsOutbound: maxStreams, Memory: maxMemory},
+		// Connections that have no peer yet, and streams that have no protocol yet: each
+		// address's and each peer's share bounds them too.
+		Transient: rcmgr.ResourceLimits{
+			Conns: maxConns, ConnsInbound: maxInbound, ConnsOutbound: maxInbound,
+			Streams: 2 * maxStreams, StreamsInbound: maxStreams, StreamsOutbound: maxStreams, Memory: maxMemory, FD: maxFiles,
+		},
 		PeerDefault: rcmgr.ResourceLimits{StreamsInbound: maxPerPeer, Memory: peerMemory},
 		// Of each protocol all peers together may have what each of them may, so that
 		// no crowd takes the last stream from the others.
@@ -187,11 +190,11 @@ func newResources() (network.ResourceManager, error) {
 		Service:     map[string]rcmgr.ResourceLimits{identify.ServiceName: shared, ping.ServiceName: shared},
 		ServicePeer: map[string]rcmgr.ResourceLimits{identify.ServiceName: own, ping.ServiceName: own},
 	}.Build(limits.Scale(scaleMemory, maxFiles))
-	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(fixed), rcmgr.WithMetricsDisabled())
+	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(fixed), rcmgr.WithMetricsDisabled(), unlimitedSubnets(), rcmgr.WithConnRateLimiters(newRates()))
 	if err != nil {
 		return nil, fmt.Errorf("make resource manager: %w", err)
 	}
-	return resources, nil
+	return newAdmission(resources), nil
 }
 
 // identity returns the key of a node that stays, and makes it the first time.

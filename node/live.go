@@ -12,6 +12,7 @@ import (
 	"time"
 
 	golog "github.com/ipfs/go-log/v2"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -65,6 +66,7 @@ type live struct {
 	server    *server // nil without a local API
 	changed   signal  // a peer has come or gone
 	dialled   chan struct{}
+	refusals  refusals
 	served    clock // when a block or a record was last read for a peer
 }
 
@@ -179,6 +181,9 @@ func (l *live) run(ctx context.Context) error {
 			cancel(err)
 		}
 	})
+	if err := offered(work, l.host, pubsub.GossipSubID_v12, reconcile.Protocol, transfer.ID); err != nil {
+		cancel(err)
+	}
 	part := func(f func(context.Context)) { parts.Go(func() { f(work) }) }
 	part(l.keepDialling)
 	part(l.keepRemembering)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -35,6 +36,7 @@ type SyncOptions struct {
 type Synced struct {
 	Peers    int   `json:"peers"`    // that answered
 	Failed   int   `json:"failed"`   // that did not
+	Crowded  int   `json:"crowded"`  // that let nobody in any more from here
 	Records  int64 `json:"records"`  // new here
 	Keys     int64 `json:"keys"`     // key blocks that brought news
 	Refused  int64 `json:"refused"`  // records and key blocks that were not kept
@@ -245,7 +247,7 @@ func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced))
 	}
 	answered := make(chan struct{}) // closed by the first who does
 	one := func(p peer.ID) {
-		r, err := s.pullPatiently(ctx, p, o, told)
+		r, err := s.pullPatiently(ctx, p, o, answered, told)
 		err = plainFull(err)
 		mu.Lock()
 		defer mu.Unlock()
@@ -278,6 +280,7 @@ func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced))
 		sum.Complete = false
 		return sum, full
 	}
+	sum.Crowded = s.live.refusals.count()
 	if sum.Peers == 0 {
 		sum.Complete = false
 		return sum, ctx.Err()
@@ -316,17 +319,28 @@ func (s *syncer) take(ctx context.Context, from peer.ID, items []records.Item) (
 
 // pullPatiently waits for a peer that is busy, as with the pull that its coming
 // has begun.
-func (s *syncer) pullPatiently(ctx context.Context, p peer.ID, o SyncOptions, told func(reconcile.Result)) (reconcile.Result, error) {
+func (s *syncer) pullPatiently(ctx context.Context, p peer.ID, o SyncOptions, answered <-chan struct{}, told func(reconcile.Result)) (reconcile.Result, error) {
+	start := time.Now()
 	for tries := 0; ; tries++ {
 		r, err := s.pull(ctx, p, o, told)
-		if !errors.Is(err, reconcile.ErrBusy) || tries == syncTries {
+		if !errors.Is(err, reconcile.ErrBusy) || time.Since(start) > syncBusy || tries >= syncTries && closed(answered) {
 			return r, err
 		}
+		// A crowd must not come back at once.
 		select {
 		case <-ctx.Done():
 			return r, ctx.Err()
-		case <-time.After(syncAgain):
+		case <-time.After(time.Duration((0.5 + rand.Float64()) * float64(syncAgain))):
 		}
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -347,12 +361,25 @@ func (s *syncer) meet(ctx context.Context) ([]peer.ID, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-late:
-			return all, nil
+			return s.perhaps(), nil
 		case <-dialled:
 			dialled = nil
 		case <-change:
 		}
 	}
+}
+
+// perhaps are the peers that can be pulled from, and if there are none those that have
+// not said yet what they offer: they are slow, or the machine is.
+func (s *syncer) perhaps() []peer.ID {
+	silent := slices.DeleteFunc(connected(s.live.host), func(p peer.ID) bool {
+		offers, err := s.live.host.Peerstore().GetProtocols(p)
+		return err != nil || len(offers) > 0
+	})
+	if all := s.peers(); len(all) > 0 { // also of those who have said it meanwhile
+		return all
+	}
+	return silent
 }
 
 func (h *Home) syncedPath() string { return filepath.Join(h.dir, "synced") }

@@ -1,8 +1,12 @@
 package node
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -11,6 +15,27 @@ import (
 // idleStream is how long a peer may keep a stream open without sending on it, or
 // without taking what is sent (SPEC.md [N23]).
 const idleStream = 20 * time.Second
+
+// offered waits until h offers the protocols. Peers should hear of them when they are
+// met: of later changes libp2p reads ten from a /24, and then one every 5 s.
+func offered(ctx context.Context, h host.Host, protocols ...protocol.ID) error {
+	sub, err := h.EventBus().Subscribe(new(event.EvtLocalProtocolsUpdated))
+	if err != nil {
+		return fmt.Errorf("watch what is offered: %w", err)
+	}
+	defer sub.Close()
+	for {
+		have := h.Mux().Protocols()
+		if !slices.ContainsFunc(protocols, func(p protocol.ID) bool { return !slices.Contains(have, p) }) {
+			return nil
+		}
+		select {
+		case <-sub.Out():
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
 
 // patientHost is a host whose streams from peers end when nothing moves on them.
 // Libraries that wait for ever get it in place of the host itself.

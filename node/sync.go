@@ -22,9 +22,10 @@ const (
 	syncPeers   = 8               // that one Sync asks, at once when they are silent or somebody has answered
 	syncSilent  = 2 * time.Second // after which one Sync asks another peer too
 	syncShun    = 10 * time.Minute
-	syncMute    = time.Minute // that a peer is not asked that came by itself and did not answer
-	syncAgain   = time.Second // after a peer that was busy
-	syncTries   = 5
+	syncMute    = time.Minute      // that a peer is not asked that came by itself and did not answer
+	syncAgain   = time.Second      // after a peer that was busy, give or take half
+	syncBusy    = 30 * time.Second // of peers that are busy
+	syncTries   = 5                // ... when somebody else has answered
 )
 
 // syncer pulls the records that gossip did not bring.

@@ -64,7 +64,7 @@ func (a attack) run(t *testing.T, s siege) {
 	cfg := Config{Hosts: s.members + s.sybils, Latency: 25 * time.Millisecond, Jitter: 0.1, Seed: seed}
 	cfg.Conns = func(i int) (low, high int) {
 		if i < s.members {
-			return 64, 96 // as a node
+			return 128, 192 // as a node
 		}
 		return 1 << 20, 1 << 20
 	}
@@ -221,7 +221,7 @@ func TestThreat31SingleVictim(t *testing.T) {
 	cfg := Config{Hosts: 1 + others + sybils, Latency: 25 * time.Millisecond, Jitter: 0.1, Seed: seed}
 	cfg.Conns = func(i int) (low, high int) {
 		if i <= others {
-			return 64, 96
+			return 128, 192
 		}
 		return 1 << 20, 1 << 20
 	}
