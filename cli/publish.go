@@ -20,7 +20,8 @@ type publishOptions struct {
 	dryRun bool
 	key    string
 	yes    bool
-	allow  []string // paths of secrets
+	allow  []string      // paths of secrets
+	wait   time.Duration // for a peer that has the files; 0 for not
 }
 
 func (a *app) publishCommand() *cobra.Command {
@@ -32,14 +33,26 @@ func (a *app) publishCommand() *cobra.Command {
 signs a record of its name, version and CID, and tells the peers that are there.
 With nobody there the record is kept and spreads when a peer is met.
 
+Peers that seed your modules fetch the files at once; until one has them, they are
+here alone. A running es node serves them; without one, --wait stays until a peer
+has them all, and ends with exit code 6 when none has after 10 minutes, or the time
+that is given: --wait 1h.
+
 A name and version can be published once, and never be taken back. So peers are
 asked first what your key signed elsewhere; what the package lacks is shown; and
 private keys are refused. Scripts of the package are not run: build first.
 
 As with npm, the tag latest moves to the version unless another tag is given by
 --tag, npm_config_tag or publishConfig, and npm_config_dry_run is --dry-run.`,
-		Args: arguments(0, 1, "at most one directory"),
+		Args: arguments(0, 2, "at most one directory"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			args, err := o.waitArgument(cmd, args)
+			if err != nil {
+				return err
+			}
+			if err := arguments(0, 1, "at most one directory")(cmd, args); err != nil {
+				return err
+			}
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
@@ -65,6 +78,8 @@ As with npm, the tag latest moves to the version unless another tag is given by
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask: publish what lacks something, too")
 	f.StringArrayVar(&o.allow, "allow-secret", nil, "publish this file although it holds a private key or token, such as one for tests; may be repeated")
 	a.keyFlag(cmd, &o.key)
+	f.DurationVar(&o.wait, "wait", 0, "stay until a peer has the files, for at most this time")
+	f.Lookup("wait").NoOptDefVal = spreadWait.String()
 	return cmd
 }
 
@@ -77,8 +92,8 @@ type publishJSON struct {
 	Files    int64           `json:"files"`
 	Size     int64           `json:"size"`
 	Tag      string          `json:"tag,omitempty"`
-	Peers    int             `json:"peers"`
-	List     []fileJSON      `json:"list,omitempty"`
+	spreading
+	List []fileJSON `json:"list,omitempty"`
 }
 
 type fileJSON struct {
@@ -228,12 +243,19 @@ func (a *app) runPublish(ctx context.Context, h *node.Home, dir string, o publis
 	if err != nil {
 		return err
 	}
-	told := a.announce(ctx, h, p.made)
+	spread, err := a.spread(ctx, h, p.made, m.CID, o.wait)
+	if err != nil {
+		return err
+	}
+	var late error
+	if spread.waited {
+		late = unspread(fmt.Sprintf("%s@%s", m.Name, m.Version), o.wait)
+	}
 	if a.json {
-		return a.emit(publishJSON{
+		return errors.Join(late, a.emit(publishJSON{
 			Name: m.Name, Version: m.Version, Module: m.CID.String(), Record: release.ID.String(), Envelope: release.envelope.String(),
-			Files: m.Files, Size: m.Size, Tag: tag, Peers: told,
-		})
+			Files: m.Files, Size: m.Size, Tag: tag, spreading: spread,
+		}))
 	}
 	a.printf("%s@%s", m.Name, m.Version)
 	a.printf("  module  %s  (%s, %s)", m.CID, plural(m.Files, "file"), bytesText(m.Size))
@@ -241,7 +263,7 @@ func (a *app) runPublish(ctx context.Context, h *node.Home, dir string, o publis
 	if tag != "" {
 		a.printf("  tag     %s", tag)
 	}
-	return nil
+	return late
 }
 
 func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.OwnKey, error) {

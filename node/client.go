@@ -138,6 +138,12 @@ func (c *Client) Sync(ctx context.Context, o SyncOptions, progress func(Synced))
 	}
 }
 
+// Holders implements Network.
+func (c *Client) Holders(ctx context.Context, root cid.Cid) (h Holders, err error) {
+	err = c.call(ctx, http.MethodPost, "holders", holdersRequest{text(root)}, &h)
+	return h, err
+}
+
 // Survey implements Network.
 func (c *Client) Survey(ctx context.Context, authors []records.Fingerprint) (all []Answer, err error) {
 	if authors == nil {

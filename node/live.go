@@ -162,6 +162,8 @@ func (l *live) run(ctx context.Context) error {
 	defer cancel(nil)
 	patient := patientHost{l.host, l.node.idle}
 	ping.NewPingService(patient)
+	has := newHasServer(l)
+	l.host.SetStreamHandler(hasProtocol, func(s network.Stream) { has.serve(base, s) })
 	l.exchange = bitswap.New(base, bsnet.NewFromIpfsHost(patient), nil, exchangeStore{l.home.blocks, l.home.index.Block, l.served.set},
 		bitswap.EngineBlockstoreWorkerCount(bitswapReads), bitswap.MaxCidSize(maxBitswapCID))
 

@@ -31,6 +31,9 @@ type Network interface {
 	// wants (SPEC.md [N43]). progress may be nil; calls do not overlap. That
 	// nobody is there, or that nobody answers, is no error.
 	Sync(ctx context.Context, o SyncOptions, progress func(Synced)) (Synced, error)
+	// Holders asks the peers that are there, 32 at most, whether they have all of a
+	// module. That nobody is there is no error.
+	Holders(ctx context.Context, root cid.Cid) (Holders, error)
 	// Survey asks at most 8 of the peers that are there how their records of
 	// some authors compare with those here, and what time it is. It stores
 	// nothing. Peers that do not answer are left out.

@@ -44,6 +44,10 @@ type fetchRequest struct {
 	Record string `json:"record,omitempty"`
 }
 
+type holdersRequest struct {
+	Root string `json:"root"`
+}
+
 type surveyRequest struct {
 	Authors []records.Fingerprint `json:"authors"`
 }
@@ -129,6 +133,9 @@ func (s *server) routes() http.Handler {
 			ids = append(ids, id)
 		}
 		return s.network.Announce(ctx, ids)
+	}))
+	mux.HandleFunc("POST /v1/holders", answer(func(ctx context.Context, r holdersRequest) (Holders, error) {
+		return s.network.Holders(ctx, parsed(r.Root))
 	}))
 	mux.HandleFunc("POST /v1/survey", answer(func(ctx context.Context, r surveyRequest) ([]Answer, error) {
 		return s.network.Survey(ctx, r.Authors)
