@@ -226,7 +226,9 @@ func (a *app) showReach(ctx context.Context, h *node.Home, name records.Name, rn
 func parseRange(cmd *cobra.Command, s string) (records.Name, string, error) {
 	base, rng := s, ""
 	if i := strings.LastIndex(s, "@"); i > 0 {
-		base, rng = s[:i], s[i+1:]
+		if base, rng = s[:i], s[i+1:]; rng == "" {
+			return "", "", usagef(cmd, "no versions follow the @ of %q: for all of them write %s", s, base)
+		}
 	}
 	name, err := records.ParseName(base)
 	if err != nil {

@@ -57,10 +57,16 @@ As with npm, the tag latest moves to the version unless another tag is given by
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			if o.tag != "" {
+			if dir == "" { // most often a variable that is not set: it does not mean here
+				return usagef(cmd, "the directory to publish is an empty text")
+			}
+			if cmd.Flags().Changed("tag") {
 				if err := records.CheckTag(o.tag); err != nil {
 					return usagef(cmd, "%v", err)
 				}
+			}
+			if err := checkKeyFlag(cmd, o.key); err != nil {
+				return err
 			}
 			if a.npmFlag("dry_run") && !o.dryRun {
 				o.dryRun = true

@@ -102,6 +102,9 @@ type saidJSON struct {
 // the key is up to date.
 func (a *app) say(cmd *cobra.Command, key string, body func(context.Context, *statements) (records.Body, error)) error {
 	ctx := cmd.Context()
+	if err := checkKeyFlag(cmd, key); err != nil {
+		return err
+	}
 	return a.withHome(ctx, func(h *node.Home) error {
 		own, err := a.signingKey(ctx, h, key)
 		if err != nil {
@@ -132,4 +135,13 @@ func (a *app) say(cmd *cobra.Command, key string, body func(context.Context, *st
 func (a *app) keyFlag(cmd *cobra.Command, key *string) {
 	cmd.Flags().StringVar(key, "key", "", "fingerprint of the own key that signs (default: es key use)")
 	cmd.Flags().BoolVar(&a.first, "first", false, "the key has signed nothing that is not here, also where no peer can be asked")
+}
+
+// checkKeyFlag refuses an empty --key, most often a variable that is not set: it does not
+// mean the default key.
+func checkKeyFlag(cmd *cobra.Command, key string) error {
+	if key == "" && cmd.Flags().Changed("key") {
+		return usagef(cmd, "--key is an empty text, and names no key")
+	}
+	return nil
 }

@@ -200,6 +200,9 @@ the old key is revoked.
 Those who trust your key with follow=yes believe NEWKEY at once; others are told.`,
 		Args: arguments(1, 1, "the fingerprint of the new key"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkKeyFlag(cmd, key); err != nil {
+				return err
+			}
 			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runRotate(cmd.Context(), h, key, args[0]) })
 		},
 	}
