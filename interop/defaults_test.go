@@ -116,3 +116,62 @@ func TestUnreachedNodes(t *testing.T) {
 	u.daemon()
 	says("nobody outside this machine can reach this node: the machine has no other address")
 }
+
+// TestBareCommands runs every command that meets others as a user types it, with the
+// defaults: the DHT that does not answer, multicast, no flag that says where.
+func TestBareCommands(t *testing.T) {
+	net := newInternet(t)
+	home, street := net.host("author"), net.host("reader")
+	author, key := newAuthor(t, "ada")
+	author.at(home)
+	there := author.daemon()
+	release := author.publish(small(t, "bare"))
+	source := small(t, "another")
+	reader := newUser(t).at(street)
+	reader.es("", "key", "new", "--name", "bob", "--no-passphrase")
+	project := reader.project()
+	for _, c := range []struct {
+		dir   string
+		args  []string
+		code  int
+		limit time.Duration
+	}{
+		{"", []string{"status"}, 0, prompt},
+		{"", []string{"peers"}, 0, prompt},
+		{"", []string{"doctor"}, 1, prompt}, // nobody is connected
+		{"", []string{"sync"}, 6, prompt},
+		{"", []string{"search", "bare"}, 5, prompt},
+		{project, []string{"add", "bare"}, 5, 2 * prompt}, // nobody is known who could be asked
+		{"", []string{"connect", there.addrs[0]}, 0, prompt},
+		{"", []string{"sync"}, 0, prompt},
+		{"", []string{"peers"}, 0, prompt},
+		{"", []string{"search", "bare"}, 0, prompt},
+		{"", []string{"info", "bare"}, 0, prompt},
+		{"", []string{"trust", "add", key, "bare", "--yes"}, 0, prompt},
+		{"", []string{"trust", "list"}, 0, prompt},
+		{"", []string{"key", "list"}, 0, prompt},
+		{project, []string{"add", "bare", "--yes"}, 0, prompt},
+		{project, []string{"list"}, 0, prompt},
+		{project, []string{"why", "bare"}, 0, prompt},
+		{project, []string{"update"}, 0, prompt},
+		{project, []string{"install"}, 0, prompt},
+		{project, []string{"verify"}, 0, prompt},
+		{source, []string{"publish"}, 0, prompt},
+		{"", []string{"doctor"}, 0, prompt},
+		{"", []string{"status"}, 0, prompt},
+		{"", []string{"export", "bare@1.0.0"}, 0, prompt},
+		{project, []string{"remove", "bare"}, 0, prompt},
+	} {
+		start := time.Now()
+		r := reader.try(c.dir, c.args...)
+		if took := time.Since(start); r.code != c.code || took > c.limit {
+			t.Errorf("after %v, want code %d within %v: %v", took.Round(time.Millisecond), c.code, c.limit, r)
+		}
+	}
+	if !reader.knows(release) {
+		t.Error("nothing was learned")
+	}
+	eventually(t, prompt, "the author's node hears of what the reader published", func() bool {
+		return author.try("", "search", "another").code == 0
+	})
+}

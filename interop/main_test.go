@@ -18,6 +18,10 @@ import (
 var binaries string
 
 func TestMain(m *testing.M) {
+	if addr := os.Getenv("ES_TEST_CROWD"); addr != "" {
+		crowd(addr)
+		return
+	}
 	dir, err := os.MkdirTemp("", "es-interop-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

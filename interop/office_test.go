@@ -1,7 +1,12 @@
 package interop
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -78,4 +83,81 @@ func TestOffice(t *testing.T) {
 			}
 		})
 	}
+}
+
+// crowd opens and keeps as many connections as an address lets it, until its input ends.
+func crowd(addr string) {
+	for range 300 {
+		go func() {
+			for {
+				c, err := net.Dial("tcp", addr)
+				if err != nil {
+					continue
+				}
+				_, _ = io.Copy(io.Discard, c) // until it is thrown out
+				c.Close()
+			}
+		}()
+	}
+	fmt.Println("ready")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// crowded has a place open connections to a node until the test, or stop, ends it.
+func crowded(t *testing.T, p place, addr string) (stop func()) {
+	t.Helper()
+	cmd := exec.Command("ip", "netns", "exec", p.netns, os.Args[0])
+	cmd.Env = environment([]string{"ES_TEST_CROWD=" + addr})
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the crowd: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return stop
+}
+
+// TestRefusedIsSaid has an address whose places are all taken: whoever comes from there
+// is told so, others notice nothing, and when there is room again they are let in.
+func TestRefusedIsSaid(t *testing.T) {
+	network := newInternet(t)
+	there, _ := serving(t, network, 1)
+	const addr = "/ip4/5.1.1.2/tcp/"
+	i := slices.IndexFunc(there.addrs, func(a string) bool { return strings.HasPrefix(a, addr) })
+	office, elsewhere := network.host("office"), network.host("elsewhere")
+	known := newUser(t).at(office)
+	known.es("", "connect", there.addrs[i])
+	stop := crowded(t, office, "5.1.1.2:4011")
+
+	fresh := newUser(t).at(office)
+	eventually(t, 2*time.Minute, "all places of the address are taken", func() bool {
+		r := fresh.try("", "connect", there.addrs[i])
+		return r.code == 6 && strings.Contains(r.stderr, "refused: ") && strings.Contains(r.stderr, "too many from one address") &&
+			strings.Contains(r.stderr, "hint: try again in a minute")
+	})
+	r := known.try("", "sync")
+	if r.code != 6 || !strings.Contains(r.stderr, "1 peer refused: too many connections from this address") {
+		t.Errorf("a refused sync says: %v", r)
+	}
+	if strings.Contains(r.stderr, "EOF") || strings.Contains(r.stderr, "negotiate") {
+		t.Errorf("words of a library: %v", r)
+	}
+	served(t, there, []place{elsewhere}, there.addrs[i], 1)
+	stop()
+	served(t, there, []place{office}, there.addrs[i], 1)
 }

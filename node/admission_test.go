@@ -116,5 +116,14 @@ func TestConnectionRate(t *testing.T) {
 		if in := at(1000, 0); in != 256 {
 			t.Errorf("%d are let in at once, want 256", in)
 		}
+		site := 0
+		for i := range 1000 {
+			if limiter.Allow(netip.MustParseAddr(fmt.Sprintf("2a00:5e5:0:%x::1", i%250<<8))) {
+				site++
+			}
+		}
+		if site != 512 {
+			t.Errorf("%d of a /48 are let in at once, want 512", site)
+		}
 	})
 }
