@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -112,10 +111,6 @@ func (p *publication) lacks(ctx context.Context) ([]lack, error) {
 	return all, err
 }
 
-// publicRegistry matches the registries that npm and yarn publish to by default: who
-// names one means everybody.
-var publicRegistry = regexp.MustCompile(`^https?://registry\.(npmjs\.org|yarnpkg\.com)/?$`)
-
 // elsewhere says where the author wants the package to be, if not with everybody.
 func (p *publication) elsewhere(c modules.PublishConfig) []lack {
 	var all []lack
@@ -127,8 +122,9 @@ func (p *publication) elsewhere(c modules.PublishConfig) []lack {
 		all = append(all, lack{"npm_config_access", "access is restricted, and es publishes to everybody", "unset npm_config_access, if everybody may have the package", true})
 	}
 	for _, r := range c.Registry {
-		if !publicRegistry.MatchString(r) {
-			all = append(all, lack{"publishConfig", fmt.Sprintf("registry is %q, and es publishes to everybody", r), todo, true})
+		// es knows of no registry which is for everybody: the author says so by access.
+		if c.Access != "public" {
+			all = append(all, lack{"publishConfig", fmt.Sprintf("registry is %q, and es publishes to everybody", r), todo + `; or say "access": "public" there`, true})
 		}
 	}
 	if c.Directory != "" {
