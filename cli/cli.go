@@ -34,7 +34,27 @@ func Main() int {
 		tty:    term.IsTerminal(int(os.Stderr.Fd())),
 		asks:   term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
 	}
+	a.columns, a.colour = terminal(os.Stdout, os.Getenv)
 	return a.run(ctx, os.Args[1:])
+}
+
+// terminal returns how wide a terminal is, 80 when that is not known, and whether it
+// shows colours; 0 and false when the file is none.
+func terminal(f *os.File, getenv func(string) string) (columns int, colour bool) {
+	if !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || columns <= 0 {
+		columns = 80
+	}
+	return columns, showsColours(getenv)
+}
+
+// showsColours reports whether the terminal that the environment describes does.
+func showsColours(getenv func(string) string) bool {
+	name := getenv("TERM")
+	return getenv("NO_COLOR") == "" && name != "" && name != "dumb"
 }
 
 // nameTerminal tells gpg's agent on which terminal to ask for a passphrase, when
@@ -56,6 +76,9 @@ type app struct {
 	getenv func(string) string
 	tty    bool // messages go to a terminal: show progress there
 	asks   bool // someone can answer a question
+
+	columns int  // of the terminal that results go to; 0 without one
+	colour  bool // it shows colours
 
 	args    []string
 	home    string

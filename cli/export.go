@@ -25,7 +25,7 @@ type exportJSON struct {
 func (a *app) exportCommand() *cobra.Command {
 	var out, from string
 	cmd := &cobra.Command{
-		Use:   "export NAME@VERSION",
+		Use:   "export NAME@VERSION|@RANGE|@TAG",
 		Short: "write a record, its signature and its key as files, for gpg and others",
 		Long: `Writes record.cbor, record.sig and key.asc into a directory, so that
   gpg --import key.asc && gpg --verify record.sig record.cbor
@@ -33,11 +33,20 @@ checks the signature without es. When several keys released the version, the
 ones you believe come first; --from FINGERPRINT names one.`,
 		Args: arguments(1, 1, "NAME@VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, v, err := parseExact(cmd, args[0])
+			name, constraint, err := parseConstraint(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runExport(cmd.Context(), h, name, v, from, out) })
+			if constraint == "" {
+				return usagef(cmd, "%q has no version; write NAME@VERSION", args[0])
+			}
+			return a.withHome(cmd.Context(), func(h *node.Home) error {
+				v, err := versionMeant(cmd.Context(), h, name, constraint)
+				if err != nil {
+					return err
+				}
+				return a.runExport(cmd.Context(), h, name, v, from, out)
+			})
 		},
 	}
 	cmd.Flags().StringVarP(&out, "out", "o", "", "directory to write into (default: NAME-VERSION.es)")
@@ -86,7 +95,7 @@ func (a *app) runExport(ctx context.Context, h *node.Home, name records.Name, v 
 // pickRelease chooses among the releases of one version: the named key's, else
 // one that is trusted, else the first that was seen.
 func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, v records.Version, from string) (index.Release, error) {
-	releases, err := h.Index().Releases(ctx, name)
+	releases, err := h.Index().ReleasesOf(ctx, name, v)
 	if err != nil {
 		return index.Release{}, err
 	}
@@ -102,7 +111,7 @@ func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, 
 	}
 	var found []index.Release
 	for _, r := range releases {
-		if r.Body.Version == v && (from == "" || r.Author == wanted) {
+		if from == "" || r.Author == wanted {
 			found = append(found, r)
 		}
 	}
@@ -119,6 +128,18 @@ func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, 
 		}
 	}
 	return found[0], nil
+}
+
+// versionMeant is the version that the user asks about by its number, a tag or a range.
+func versionMeant(ctx context.Context, h *node.Home, name records.Name, constraint string) (records.Version, error) {
+	if v, err := records.ParseVersion(constraint); err == nil {
+		return v, nil
+	}
+	view, err := h.View(time.Now())
+	if err != nil {
+		return "", err
+	}
+	return h.Index().Takes(ctx, name, constraint, view)
 }
 
 // parseExact reads NAME@VERSION.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -15,19 +16,45 @@ import (
 )
 
 func (a *app) infoCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "info NAME[@VERSION]",
+	var all bool
+	cmd := &cobra.Command{
+		Use:     "info NAME[@VERSION|@RANGE|@TAG]",
 		Aliases: []string{"view", "show"},
-		Short:   "show everything that is claimed of a module, and by whom",
-		Args:    arguments(1, 1, "a name"),
+		Short:   "show what is claimed of a module, and by whom",
+		Long: `Shows the versions that the keys you trust have signed, the newest first, and after
+them what others claim: a little of it, from the keys that have been known here the
+longest, and how much more there is. --all shows everything.`,
+		Args: arguments(1, 1, "a name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, v, err := parseNameVersion(cmd, args[0])
+			name, constraint, err := parseConstraint(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runInfo(cmd.Context(), h, name, v) })
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runInfo(cmd.Context(), h, name, constraint, all) })
 		},
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "show all that anybody claims")
+	return cmd
+}
+
+// parseConstraint reads NAME, NAME@VERSION, NAME@RANGE or NAME@TAG.
+func parseConstraint(cmd *cobra.Command, s string) (records.Name, string, error) {
+	n, constraint := s, ""
+	if i := strings.LastIndexByte(s, '@'); i > 0 {
+		n, constraint = s[:i], strings.TrimSpace(s[i+1:])
+	}
+	name, err := records.ParseName(n)
+	if err != nil {
+		return "", "", usagef(cmd, "%v", err)
+	}
+	want, err := npmrange.ParseConstraint(constraint)
+	if err != nil {
+		return "", "", usagef(cmd, "%q %v", constraint, err)
+	}
+	if want.Kind == npmrange.Version { // without what people type around it
+		constraint = string(want.Version)
+	}
+	return name, constraint, nil
 }
 
 // parseNameVersion reads NAME or NAME@VERSION.
@@ -58,6 +85,17 @@ type infoJSON struct {
 
 	Endorsements []endorsementJSON `json:"endorsements,omitempty"`
 	LooksLike    []nearJSON        `json:"looksLike,omitempty"`
+
+	Keys    int         `json:"keys"` // that released one of the versions
+	Omitted omittedJSON `json:"omitted"`
+}
+
+// omittedJSON counts what --all shows.
+type omittedJSON struct {
+	Versions int `json:"versions"` // that keys which decide have released
+	Claims   int `json:"claims"`   // by keys that do not decide
+	Keys     int `json:"keys"`     // that do not decide, and of which nothing is shown
+	Other    int `json:"other"`    // tags, notices and endorsements by such keys
 }
 
 type versionJSON struct {
@@ -106,28 +144,22 @@ type noticeJSON struct {
 	Author   records.Fingerprint `json:"author"`
 }
 
-func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, v records.Version) error {
+func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, constraint string, all bool) error {
 	view, err := h.View(time.Now())
 	if err != nil {
 		return err
 	}
-	info, err := h.Index().Info(ctx, name, view)
+	info, err := h.Index().Info(ctx, name, constraint, view, all)
 	if err != nil {
 		return err
 	}
-	j := infoJSON{Name: name}
+	j := infoJSON{Name: name, Keys: info.Keys, Omitted: omittedJSON{info.Omitted.Decided, info.Omitted.Claims, info.Omitted.Keys, info.Omitted.Other}}
 	for _, vi := range info.Versions {
-		if v != "" && vi.Version != v {
-			continue
-		}
 		one, err := describeVersion(ctx, h, view, vi)
 		if err != nil {
 			return err
 		}
 		j.Versions = append(j.Versions, one)
-	}
-	if len(j.Versions) == 0 {
-		return &index.NotFoundError{Name: name, Constraint: string(v)}
 	}
 	for _, t := range info.Tags {
 		if t.Body.Version == "" {
@@ -162,6 +194,7 @@ func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, v re
 		return err
 	}
 	a.printInfo(j)
+	a.printOmitted(j.Omitted)
 	return a.warnNear(ctx, known, name)
 }
 
@@ -231,6 +264,27 @@ func (a *app) printInfo(j infoJSON) {
 			text = ": " + safe(e.Text)
 		}
 		a.printf("%s %s as %s%s, says %s", safe(e.Claim), e.Version, e.Module, text, e.Author)
+	}
+}
+
+// printOmitted says how much more is claimed.
+func (a *app) printOmitted(o omittedJSON) {
+	var more []string
+	if o.Versions > 0 {
+		more = append(more, plural(int64(o.Versions), "older version")+" that you trust")
+	}
+	switch {
+	case o.Claims > 0 && o.Keys > 0:
+		more = append(more, fmt.Sprintf("%s by these and %s", plural(int64(o.Claims), "claim"), plural(int64(o.Keys), "other key")))
+	case o.Claims > 0:
+		more = append(more, plural(int64(o.Claims), "claim")+" by these keys")
+	}
+	if o.Other > 0 {
+		more = append(more, fmt.Sprintf("%d tags, notices and endorsements by others", o.Other))
+	}
+	if len(more) > 0 {
+		a.printf("")
+		a.printf("and %s; --all shows them", strings.Join(more, ", and "))
 	}
 }
 

@@ -291,11 +291,11 @@ func (p *statements) hasTag(ctx context.Context, name records.Name, tag string) 
 
 // knownVersion fails for a version that nobody has released.
 func knownVersion(ctx context.Context, h *node.Home, name records.Name, v records.Version) error {
-	all, err := h.Index().Releases(ctx, name)
+	all, err := h.Index().ReleasesOf(ctx, name, v)
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(all, func(r index.Release) bool { return r.Body.Version == v && r.Void == "" }) {
+	if slices.ContainsFunc(all, func(r index.Release) bool { return r.Void == "" }) {
 		return nil
 	}
 	return coded(exitNotFound, fmt.Errorf("%s@%s is not known here", name, v), "es info "+string(name)+" shows what is", "es sync")

@@ -51,7 +51,7 @@ func (a *app) runPeers(ctx context.Context, n node.Network) error {
 		}
 		rows = append(rows, []string{p.Peer, direction, p.Found, safe(p.Agent), given(p), safe(addr)})
 	}
-	a.table(rows)
+	a.columnsOf(rows, 0, nil)
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -73,20 +72,6 @@ func (a *app) emit(v any) error {
 	}
 	_, err := io.WriteString(a.out, visible(b.String()))
 	return err
-}
-
-// table writes rows in columns; untrusted cells must be safe already, so that none
-// begins a line of its own.
-func (a *app) table(rows [][]string) {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	for _, r := range rows {
-		cells := make([]string, len(r))
-		for i, c := range r {
-			cells[i] = visible(c)
-		}
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
-	}
-	w.Flush()
 }
 
 // safe makes any text fit for one line of a terminal: without control,

@@ -167,7 +167,7 @@ func (a *app) printResult(ctx context.Context, w *work, r *install.Result, remar
 	for _, p := range r.Removed {
 		rows = append(rows, []string{"-", packageText(p)})
 	}
-	a.table(rows)
+	a.columnsOf(rows, 2, nil)
 	for _, s := range j.Skipped {
 		a.note("skipped the optional %s", safe(s))
 	}

@@ -14,19 +14,27 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
+// maxHits is the most that a search shows.
+const maxHits = 1000
+
 func (a *app) searchCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
-		Use:     "search QUERY",
+		Use:     "search QUERY...",
 		Aliases: []string{"find", "s"},
 		Short:   "find modules by name, or by words of their description",
 		Long: `Searches your own index: the name itself, then names that begin so, then words
 in names, descriptions and keywords. Everything that was heard of is shown, with
-who says so; a * marks what the keys you trust have signed.`,
+who says so; a * marks what the keys you trust have signed, a ! what they disagree
+about. Of a name that none of them signs, the keys that do are shown with what there
+is to judge them by.
+
+On a terminal each name takes one line, cut where it is too long; --json and a pipe
+have everything.`,
 		Args: arguments(1, -1, "something to search for"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if limit < 1 || limit > 1000 {
-				return usagef(cmd, "--limit %d is not between 1 and 1000", limit)
+			if limit < 1 || limit > maxHits {
+				return usagef(cmd, "--limit %d is not between 1 and %d", limit, maxHits)
 			}
 			return a.withHome(cmd.Context(), func(h *node.Home) error {
 				return a.runSearch(cmd.Context(), h, strings.Join(args, " "), limit)
@@ -48,7 +56,28 @@ type hitJSON struct {
 	State       trust.State           `json:"state"`
 	Module      string                `json:"module"`
 	Record      string                `json:"record"`
-	Authors     []records.Fingerprint `json:"authors"`
+	Authors     []records.Fingerprint `json:"authors"` // the keys of Claimants
+	Keys        int                   `json:"keys"`    // that released versions of the name
+	Claimants   []claimantJSON        `json:"claimants"`
+}
+
+// claimantJSON is a key that claims a name, with what a user can judge it by.
+type claimantJSON struct {
+	Key       records.Fingerprint   `json:"key"`
+	UID       string                `json:"uid"`
+	Label     string                `json:"label,omitempty"`
+	Releases  int                   `json:"releases"`
+	Newest    records.Version       `json:"newest"`
+	FirstSeen time.Time             `json:"firstSeen"`
+	Endorsers []records.Fingerprint `json:"endorsers,omitempty"` // that you believe
+}
+
+func describeClaimants(view *trust.View, all []index.Claimant) []claimantJSON {
+	list := []claimantJSON{}
+	for _, c := range all {
+		list = append(list, claimantJSON{c.Key, c.UserID, view.Label(c.Key), c.Releases, c.Newest, c.FirstSeen, c.Endorsers})
+	}
+	return list
 }
 
 func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit int) error {
@@ -67,12 +96,8 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	}
 	list := []hitJSON{}
 	for _, hit := range hits {
-		j := hitJSON{
-			Name: hit.Name, Version: hit.Release.Body.Version, Description: hit.Release.Body.Manifest.Description,
-			Author: hit.Release.Author, Label: hit.Label, Trusted: hit.Decision.State == trust.Trusted, State: hit.Decision.State,
-			Module: hit.Release.Body.Module.String(), Record: hit.Release.ID.String(), Authors: hit.Authors,
-		}
-		if j.UID, err = userID(ctx, h, hit.Release.Author); err != nil {
+		j, err := describeHit(ctx, h, view, hit)
+		if err != nil {
 			return err
 		}
 		list = append(list, j)
@@ -85,11 +110,10 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	if len(list) == 0 {
 		return a.nothingFound(ctx, h, query)
 	}
-	rows := make([][]string, len(list))
-	for i, j := range list {
-		rows[i] = []string{mark(j.State), string(j.Name), string(j.Version), signerText(j.Label, j.UID, len(j.Authors)), safe(j.Description)}
+	a.printHits(list, query)
+	if err := a.noteCount(ctx, h, query, len(list), limit); err != nil {
+		return err
 	}
-	a.table(rows)
 	if err := a.warnNearHits(ctx, h, view, list); err != nil {
 		return err
 	}
@@ -100,11 +124,138 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	case trust.Trusted:
 		a.hint("es add %s", first.Name)
 	case trust.Untrusted:
-		a.hint("es trust add %s %s   (believe this key for that name)", first.Author, first.Name)
+		a.noteClaimants(view, first.Name, first.Claimants, first.Keys)
 	default:
 		a.hint("es info %s shows why %s is not let in", first.Name, first.Version)
 	}
 	return nil
+}
+
+func describeHit(ctx context.Context, h *node.Home, view *trust.View, hit index.Hit) (hitJSON, error) {
+	j := hitJSON{
+		Name: hit.Name, Version: hit.Release.Body.Version, Description: hit.Release.Body.Manifest.Description,
+		Author: hit.Release.Author, Label: hit.Label, Trusted: hit.Decision.State == trust.Trusted, State: hit.Decision.State,
+		Module: hit.Release.Body.Module.String(), Record: hit.Release.ID.String(), Keys: hit.Keys, Claimants: describeClaimants(view, hit.Claimants),
+	}
+	for _, c := range hit.Claimants {
+		j.Authors = append(j.Authors, c.Key)
+	}
+	var err error
+	j.UID, err = userID(ctx, h, hit.Release.Author)
+	return j, err
+}
+
+// printHits shows a name a line; what the query matches is bold, what is trusted green and
+// what is in conflict red.
+func (a *app) printHits(list []hitJSON, query string) {
+	rows := make([][]string, len(list))
+	for i, j := range list {
+		rows[i] = []string{mark(j.State), string(j.Name), string(j.Version), signerText(j.Label, j.UID, j.Keys), safe(j.Description)}
+	}
+	words := strings.Fields(strings.ToLower(query))
+	a.columnsOf(rows, 1, func(row, column int, text string) string {
+		switch {
+		case column == 0:
+			return coloured(map[string]string{"*": green, "!": red, "-": yellow}[text], text)
+		case column == 1 || column == 4:
+			return highlight(text, words)
+		}
+		return text
+	})
+}
+
+// highlight makes the words bold where the text has them, whatever their case.
+func highlight(text string, words []string) string {
+	lower := strings.ToLower(text)
+	if len(lower) != len(text) { // bytes cannot be compared one by one
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		n := 0
+		for _, w := range words {
+			if strings.HasPrefix(lower[i:], w) {
+				n = max(n, len(w))
+			}
+		}
+		if n > 0 {
+			b.WriteString(coloured(bold, text[i:i+n]))
+			i += n
+			continue
+		}
+		b.WriteByte(text[i])
+		i++
+	}
+	return b.String()
+}
+
+// noteCount says how many names there are.
+func (a *app) noteCount(ctx context.Context, h *node.Home, query string, shown, limit int) error {
+	total := int64(shown)
+	if shown == limit {
+		n, err := h.Index().Matching(ctx, query)
+		if err != nil {
+			return err
+		}
+		total = max(total, n)
+	}
+	if total == int64(shown) {
+		a.note("%s", plural(total, "name"))
+		return nil
+	}
+	a.note("%s, and %d more: es search --limit %d shows more of them", plural(int64(shown), "name"), total-int64(shown), min(2*limit, maxHits))
+	return nil
+}
+
+// noteClaimants says what there is to judge the keys by that claim a name which no key
+// that the user believes signs. It recommends none: whoever wants to be believed can make
+// any number of keys, versions and names on them.
+func (a *app) noteClaimants(view *trust.View, name records.Name, list []claimantJSON, keys int) {
+	a.note("no key that you trust signs %s; %s", name, claimText(keys))
+	for _, c := range list {
+		a.note("    %s  %s", c.Key, claimantText(view, c))
+	}
+	if rest := keys - len(list); rest > 0 {
+		a.note("    and %s more", plural(int64(rest), "key"))
+	}
+	if keys == 1 {
+		a.hint("es trust add %s %s   (believe this key for that name)", list[0].Key, name)
+		return
+	}
+	a.hint("es trust add KEY %s   (believe the one whose fingerprint its author gave you)", name)
+	a.hint("es info %s shows what they signed", name)
+}
+
+func claimText(keys int) string {
+	if keys == 1 {
+		return "this one does:"
+	}
+	return fmt.Sprintf("%d do, the one first that has been known here the longest:", keys)
+}
+
+// claimantText says what a user can judge a key by.
+func claimantText(view *trust.View, c claimantJSON) string {
+	who := "no name on it"
+	if c.UID != "" {
+		who = "says " + safe(c.UID)
+	}
+	if c.Label != "" {
+		who = safe(c.Label) + ", " + who
+	}
+	text := fmt.Sprintf("%s; %s, the newest %s; known here since %s", who, plural(int64(c.Releases), "release"), c.Newest, c.FirstSeen.Format(time.DateOnly))
+	if n := len(c.Endorsers); n > 0 {
+		by := c.Endorsers[0].String()
+		if label := view.Label(c.Endorsers[0]); label != "" {
+			by = safe(label)
+		}
+		text += "; endorsed by " + by
+		if n > 1 {
+			text += fmt.Sprintf(" and %d more that you trust", n-1)
+		} else {
+			text += ", whom you trust"
+		}
+	}
+	return text
 }
 
 // nearHits is how many hits are held against the names that the user knows: each

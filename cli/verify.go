@@ -348,16 +348,13 @@ type verifiedClaimJSON struct {
 }
 
 func (a *app) runVerifyStored(ctx context.Context, h *node.Home, name records.Name, v records.Version) error {
-	releases, err := h.Index().Releases(ctx, name)
+	releases, err := h.Index().ReleasesOf(ctx, name, v)
 	if err != nil {
 		return err
 	}
 	list := []verifiedClaimJSON{}
 	bad := false
 	for _, r := range releases {
-		if r.Body.Version != v {
-			continue
-		}
 		c := verifiedClaimJSON{Author: r.Author, Record: r.ID.String(), Module: r.Body.Module.String(), Signature: "good"}
 		if err := reopen(ctx, h, r); err != nil {
 			c.Signature, bad = err.Error(), true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +21,9 @@ import (
 
 func (a *app) whyCommand() *cobra.Command {
 	var proof string
+	var all bool
 	cmd := &cobra.Command{
-		Use:     "why NAME[@VERSION]",
+		Use:     "why NAME[@VERSION|@RANGE|@TAG]",
 		Aliases: []string{"explain"},
 		Short:   "explain what a version is, who says so, and what would change that",
 		Long: `Shows every claim about the version (default: the one that es add would take), by
@@ -32,33 +34,38 @@ With --proof DIR, where a key has signed two modules as this version, both recor
 are written there with their signatures, for gpg --verify.`,
 		Args: arguments(1, 1, "a name, or NAME@VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, v, err := parseNameVersion(cmd, args[0])
+			name, constraint, err := parseConstraint(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runWhy(cmd.Context(), h, name, v, proof) })
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runWhy(cmd.Context(), h, name, constraint, proof, all) })
 		},
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "show everybody who claims something about the version")
 	cmd.Flags().StringVar(&proof, "proof", "", "directory to write a proof of equivocation to")
 	return cmd
 }
 
 type whyJSON struct {
-	Name      records.Name       `json:"name"`
-	Version   records.Version    `json:"version"`
-	State     trust.State        `json:"state"`
-	Reason    string             `json:"reason"`
-	Module    string             `json:"module,omitempty"`
-	Signer    string             `json:"signer,omitempty"`
-	Scope     records.Scope      `json:"scope,omitempty"`
-	Threshold int                `json:"threshold"`
-	Voices    int                `json:"voices"`
-	Hold      string             `json:"hold,omitempty"`
-	Take      []string           `json:"take,omitempty"` // how to take a version that is held or yanked
-	Warnings  []string           `json:"warnings,omitempty"`
-	Notices   []noticeJSON       `json:"notices,omitempty"`
-	Claims    []whyClaimJSON     `json:"claims"`
-	Changes   []changeOfMindJSON `json:"changes"`
+	Name      records.Name    `json:"name"`
+	Version   records.Version `json:"version"`
+	State     trust.State     `json:"state"`
+	Reason    string          `json:"reason"`
+	Module    string          `json:"module,omitempty"`
+	Signer    string          `json:"signer,omitempty"`
+	Scope     records.Scope   `json:"scope,omitempty"`
+	Threshold int             `json:"threshold"`
+	Voices    int             `json:"voices"`
+	Hold      string          `json:"hold,omitempty"`
+	Take      []string        `json:"take,omitempty"` // how to take a version that is held or yanked
+	Warnings  []string        `json:"warnings,omitempty"`
+	Notices   []noticeJSON    `json:"notices,omitempty"`
+	Claims    []whyClaimJSON  `json:"claims"`
+	// MoreClaims are the releases of the version that are not shown, and MoreKeys the keys
+	// of which none is.
+	MoreClaims int                `json:"moreClaims"`
+	MoreKeys   int                `json:"moreKeys"`
+	Changes    []changeOfMindJSON `json:"changes"`
 }
 
 type whyClaimJSON struct {
@@ -83,7 +90,7 @@ type changeOfMindJSON struct {
 	Module  string      `json:"module,omitempty"`
 }
 
-func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, v records.Version, proof string) error {
+func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, constraint, proof string, all bool) error {
 	project := ""
 	if _, err := os.Stat(trust.ProjectFile); err == nil {
 		project = trust.ProjectFile
@@ -93,10 +100,9 @@ func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, v rec
 		return err
 	}
 	view := basis.View()
-	if v == "" {
-		if v, err = a.versionToExplain(ctx, h, name, view); err != nil {
-			return err
-		}
+	v, err := h.Index().Takes(ctx, name, constraint, view)
+	if err != nil {
+		return err
 	}
 	claims, notices, err := h.Index().Claims(ctx, name, v, view)
 	if err != nil {
@@ -110,7 +116,7 @@ func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, v rec
 		return err
 	}
 	d := ruling.Decide(v, claims)
-	j, err := explainDecision(ctx, h, view, d)
+	j, err := explainDecision(ctx, h, view, d, all)
 	if err != nil {
 		return err
 	}
@@ -144,20 +150,28 @@ func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, v rec
 	return nil
 }
 
-// versionToExplain is the version that would be chosen, or else the newest that
-// anybody released.
-func (a *app) versionToExplain(ctx context.Context, h *node.Home, name records.Name, view *trust.View) (records.Version, error) {
-	info, err := h.Index().Info(ctx, name, view)
-	if err != nil {
-		return "", err
+// maxOthers is how many claims of keys that do not decide are shown unasked.
+const maxOthers = 10
+
+// inFront puts the claims that take part first, and cuts the others.
+func inFront(d trust.Decision, all bool) []trust.Verdict {
+	var first, others []trust.Verdict
+	for _, c := range d.Claims {
+		switch c.Effect {
+		case trust.NotListed, trust.NotPinned, trust.VoidKey, trust.TakenBack:
+			others = append(others, c)
+		default:
+			first = append(first, c)
+		}
 	}
-	if info.Latest != "" {
-		return info.Latest, nil
+	slices.SortStableFunc(others, func(a, b trust.Verdict) int { return a.FirstSeen.Compare(b.FirstSeen) })
+	if !all {
+		others = others[:min(len(others), maxOthers)]
 	}
-	return info.Versions[0].Version, nil
+	return append(first, others...)
 }
 
-func explainDecision(ctx context.Context, h *node.Home, view *trust.View, d trust.Decision) (whyJSON, error) {
+func explainDecision(ctx context.Context, h *node.Home, view *trust.View, d trust.Decision, all bool) (whyJSON, error) {
 	j := whyJSON{
 		Name: d.Name, Version: d.Version, State: d.State, Reason: d.Reason, Scope: d.Rule.Scope, Threshold: d.Rule.Threshold,
 		Voices: d.Voices, Hold: d.Hold.String(), Claims: []whyClaimJSON{}, Changes: []changeOfMindJSON{},
@@ -170,7 +184,7 @@ func explainDecision(ctx context.Context, h *node.Home, view *trust.View, d trus
 			j.Warnings = append(j.Warnings, text)
 		}
 	}
-	for _, c := range d.Claims {
+	for _, c := range inFront(d, all) {
 		uid, err := userID(ctx, h, c.Author)
 		if err != nil {
 			return j, err
@@ -180,6 +194,18 @@ func explainDecision(ctx context.Context, h *node.Home, view *trust.View, d trus
 			Effect: c.Effect, Void: c.Void, Line: c.Line, Project: c.Project, Via: viaText(c.Via), Time: c.Time.UTC(), FirstSeen: c.FirstSeen.UTC(),
 		})
 	}
+	claims, keys, err := h.Index().CountClaims(ctx, d.Name, d.Version)
+	if err != nil {
+		return j, err
+	}
+	shown := map[records.Fingerprint]bool{}
+	for _, c := range j.Claims {
+		if c.Endorse == "" {
+			claims--
+			shown[c.Author] = true
+		}
+	}
+	j.MoreClaims, j.MoreKeys = max(claims, 0), max(keys-len(shown), 0)
 	return j, nil
 }
 
@@ -266,6 +292,10 @@ func (a *app) printWhy(h *node.Home, j whyJSON) {
 		if c.Void != "" {
 			a.printf("    void     %s", safe(c.Void))
 		}
+	}
+	if j.MoreClaims > 0 {
+		a.printf("")
+		a.printf("  and %s by %s, which do not decide; --all shows them", plural(int64(j.MoreClaims), "claim"), plural(int64(j.MoreKeys), "other key"))
 	}
 	if len(j.Changes) == 0 {
 		return

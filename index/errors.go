@@ -58,16 +58,10 @@ func (e *ConstraintError) Error() string { return fmt.Sprintf("%.80q %v", e.Cons
 type UntrustedError struct {
 	Name       records.Name
 	Constraint string
-	Version    records.Version // the newest that matches
+	Version    records.Version // the newest that matches, by the first of Signers
 	Decision   trust.Decision  // about that version
-	Signers    []Signer        // who released a matching version, sorted by key
-}
-
-// A Signer is a key that released something.
-type Signer struct {
-	Key      records.Fingerprint
-	UserID   string // as the key itself says: anybody can write anything there
-	Releases int    // matching versions that it released
+	Signers    []Claimant      // who released a matching version, at most MaxClaimants
+	Keys       int             // how many keys did
 }
 
 func (e *UntrustedError) Error() string {

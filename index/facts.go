@@ -161,6 +161,10 @@ func (x *Index) vouched(ctx context.Context, c *claimed) (map[records.Version][]
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
+	return x.endorsing(ctx, c, all)
+}
+
+func (x *Index) endorsing(ctx context.Context, c *claimed, all []Statement) (_ map[records.Version][]trust.Claim, err error) {
 	withdrawn := map[records.Fingerprint]map[cid.Cid]bool{}
 	claims := map[records.Version][]trust.Claim{}
 	for _, s := range all {

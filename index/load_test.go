@@ -121,7 +121,7 @@ func (w *loadWorld) file(t *testing.T) *trust.File {
 func answers(ctx context.Context, x *index.Index, view *trust.View, names []records.Name) (map[records.Name][]any, error) {
 	all := map[records.Name][]any{}
 	for _, name := range names {
-		info, err := x.Info(ctx, name, view)
+		info, err := x.Info(ctx, name, "", view, true)
 		if err != nil && !errors.As(err, new(*index.NotFoundError)) {
 			return nil, err
 		}
@@ -182,7 +182,7 @@ func (w *loadWorld) compare(t *testing.T, x *index.Index, b trust.Basis, want ma
 	b.Load = func(context.Context, []records.Fingerprint) (trust.Facts, error) { return trust.Facts{}, broken }
 	for _, name := range loadNames {
 		view := b.View()
-		info, err := x.Info(t.Context(), name, view)
+		info, err := x.Info(t.Context(), name, "", view, true)
 		if _, wanted := view.Ruling(t.Context(), name); wanted != nil {
 			if _, failed := x.Resolve(t.Context(), name, "", view); !errors.Is(err, broken) || !errors.Is(failed, broken) {
 				t.Fatalf("%s\n%s: %+v, %v, %v though facts cannot be read", b.File.Bytes(), name, info, err, failed)

@@ -89,6 +89,14 @@ func (x *Index) Releases(ctx context.Context, name records.Name) ([]Release, err
 	return releasesOf(all), err
 }
 
+// ReleasesOf returns every release of one version of the name, void ones included, by
+// arrival.
+func (x *Index) ReleasesOf(ctx context.Context, name records.Name, version records.Version) ([]Release, error) {
+	all, err := x.statements(ctx, "list releases", "SELECT "+statementColumns+
+		" FROM releases JOIN records ON num = record WHERE name = ? AND version = ? ORDER BY num", string(name), string(version))
+	return releasesOf(all), err
+}
+
 func releasesOf(all []Statement) []Release {
 	var rs []Release
 	for _, s := range all {
@@ -129,6 +137,10 @@ func (x *Index) Statement(ctx context.Context, id cid.Cid) (Statement, error) {
 func (x *Index) Tags(ctx context.Context, name records.Name) ([]Tag, error) {
 	all, err := x.statements(ctx, "list tags", "SELECT "+statementColumns+
 		" FROM tags JOIN records ON num = record WHERE name = ? AND void = '' ORDER BY num", string(name))
+	return tagsOf(all), err
+}
+
+func tagsOf(all []Statement) []Tag {
 	var ts []Tag
 	for _, s := range newest(all, func(s Statement) string {
 		body, _ := s.Record.Body.(*records.Tag)
@@ -136,13 +148,17 @@ func (x *Index) Tags(ctx context.Context, name records.Name) ([]Tag, error) {
 	}) {
 		ts = append(ts, Tag{s.Meta, s.Record.Body.(*records.Tag)})
 	}
-	return ts, err
+	return ts
 }
 
 // Notices returns each author's newest notice of each kind about the same range
 // or record of the name. Void records take no part.
 func (x *Index) Notices(ctx context.Context, name records.Name) ([]Notice, error) {
 	all, err := x.remarks(ctx, name, "notice")
+	return noticesOf(all), err
+}
+
+func noticesOf(all []Statement) []Notice {
 	var ns []Notice
 	for _, s := range newest(all, func(s Statement) string {
 		body, _ := s.Record.Body.(*records.Notice)
@@ -150,20 +166,24 @@ func (x *Index) Notices(ctx context.Context, name records.Name) ([]Notice, error
 	}) {
 		ns = append(ns, Notice{s.Meta, s.Record.Body.(*records.Notice)})
 	}
-	return ns, err
+	return ns
 }
 
 // Endorsements returns every endorsement of the name, by arrival. Void records
 // take no part.
 func (x *Index) Endorsements(ctx context.Context, name records.Name) ([]Endorsement, error) {
 	all, err := x.remarks(ctx, name, "endorse")
+	return endorsementsOf(all), err
+}
+
+func endorsementsOf(all []Statement) []Endorsement {
 	var es []Endorsement
 	for _, s := range all {
 		if body, ok := s.Record.Body.(*records.Endorse); ok {
 			es = append(es, Endorsement{s.Meta, body})
 		}
 	}
-	return es, err
+	return es
 }
 
 func (x *Index) remarks(ctx context.Context, name records.Name, kind string) ([]Statement, error) {

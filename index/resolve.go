@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ipfs/go-cid"
-
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/records/npmrange"
 	"github.com/everythingstays/es/trust"
@@ -42,22 +40,51 @@ func compareNewest(v, w records.Version) int {
 	return v.Compare(w)
 }
 
-func (x *Index) claimed(ctx context.Context, name records.Name, view *trust.View) (*claimed, error) {
+// claimed reads what is said of a name: everything or, where a crowd speaks of it, what
+// decides, and what is said about some versions.
+func (x *Index) claimed(ctx context.Context, name records.Name, view *trust.View, about ...records.Version) (*claimed, error) {
 	ruling, err := view.Ruling(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return x.claimedBy(ctx, name, ruling, nil)
+	c := &claimed{Ruling: ruling, name: name, claims: map[records.Version][]trust.Claim{}}
+	deciders, crowded, err := x.inCrowd(ctx, name, ruling)
+	if err != nil {
+		return nil, err
+	}
+	if crowded {
+		c.authors = append([]records.Fingerprint{}, deciders...)
+	}
+	some, args := c.among("releases.author")
+	if err := x.addClaims(ctx, c, "name = ?"+some, args...); err != nil {
+		return nil, err
+	}
+	if err := x.addEndorsements(ctx, c); err != nil {
+		return nil, err
+	}
+	if crowded {
+		if err := x.addOthers(ctx, c, about); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(c.versions, func(v, w records.Version) int { return compareNewest(w, v) })
+	if err := x.addEnds(ctx, c); err != nil {
+		return nil, err
+	}
+	if c.notices, err = x.notices(ctx, c); err != nil {
+		return nil, err
+	}
+	some, args = c.among("tags.author")
+	c.tags, err = x.tagged(ctx, c, "name = ?"+some, args...)
+	return c, err
 }
 
-// claimedBy reads what these authors say of a name, or everybody.
-func (x *Index) claimedBy(ctx context.Context, name records.Name, ruling *trust.Ruling, authors []records.Fingerprint) (*claimed, error) {
-	c := &claimed{Ruling: ruling, name: name, authors: authors, claims: map[records.Version][]trust.Claim{}}
-	some, args := c.among("releases.author")
+// addClaims adds the releases that a condition selects.
+func (x *Index) addClaims(ctx context.Context, c *claimed, condition string, args ...any) error {
 	rows, err := x.r.QueryContext(ctx, `SELECT version, releases.author, module, id, void, time, first_seen
-		FROM releases JOIN records ON num = record WHERE name = ?`+some, args...)
+		FROM releases JOIN records ON num = record WHERE `+condition, args...)
 	if err != nil {
-		return nil, x.explain("find releases", err)
+		return x.explain("find releases", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -67,29 +94,18 @@ func (x *Index) claimedBy(ctx context.Context, name records.Name, ruling *trust.
 		var void string
 		var at, seen int64
 		if err := rows.Scan(&v, &author, &module, &id, &void, &at, &seen); err != nil {
-			return nil, x.explain("find releases", err)
+			return x.explain("find releases", err)
 		}
-		if c.claims[v] == nil {
+		if _, known := c.claims[v]; !known {
 			c.versions = append(c.versions, v)
 		}
 		c.claims[v] = append(c.claims[v], trust.Claim{
 			Author: author.Fingerprint, Module: module.Cid, Record: id.Cid, Void: void, Time: unix(at), FirstSeen: time.UnixMilli(seen).UTC()})
 	}
 	if err := rows.Err(); err != nil {
-		return nil, x.explain("find releases", err)
+		return x.explain("find releases", err)
 	}
-	if err := x.addEndorsements(ctx, c); err != nil {
-		return nil, err
-	}
-	slices.SortFunc(c.versions, func(v, w records.Version) int { return compareNewest(w, v) })
-	if err := x.addEnds(ctx, c); err != nil {
-		return nil, err
-	}
-	if c.notices, err = x.notices(ctx, c); err != nil {
-		return nil, err
-	}
-	c.tags, err = x.tagged(ctx, c)
-	return c, err
+	return nil
 }
 
 // addEndorsements adds those of versions that somebody has released.
@@ -130,10 +146,10 @@ func (x *Index) addEnds(ctx context.Context, c *claimed) error {
 	return nil
 }
 
-func (x *Index) tagged(ctx context.Context, c *claimed) ([]tagged, error) {
-	some, args := c.among("tags.author")
+// tagged returns, of the tags that a condition selects, each author's newest about each.
+func (x *Index) tagged(ctx context.Context, c *claimed, condition string, args ...any) ([]tagged, error) {
 	rows, err := x.r.QueryContext(ctx, `SELECT tag, version, id, tags.author, seq, time, first_seen
-		FROM tags JOIN records ON num = record WHERE name = ? AND void = ''`+some, args...)
+		FROM tags JOIN records ON num = record WHERE void = '' AND `+condition, args...)
 	if err != nil {
 		return nil, x.explain("find tags", err)
 	}
@@ -196,31 +212,13 @@ func (c *claimed) tagVersion(tag string) (records.Version, bool) {
 // a *ConstraintError, *NotFoundError, *UntrustedError, *ConflictError or
 // *EquivocationError when the question, and not the store, is the cause.
 func (x *Index) Resolve(ctx context.Context, name records.Name, constraint string, view *trust.View) (Resolution, error) {
-	ruling, err := view.Ruling(ctx, name)
-	if err != nil {
-		return Resolution{}, err
-	}
-	deciders, err := x.inCrowd(ctx, name, ruling)
-	if err != nil {
-		return Resolution{}, err
-	}
-	if len(deciders) > 0 {
-		c, err := x.claimedBy(ctx, name, ruling, deciders)
-		if err != nil {
-			return Resolution{}, err
-		}
-		// What others say chooses no version; why none is chosen takes all of it.
-		if r, ok, err := x.resolve(ctx, c, constraint); ok || err != nil {
-			return r, err
-		}
-	}
-	c, err := x.claimedBy(ctx, name, ruling, nil)
+	c, err := x.claimed(ctx, name, view)
 	if err != nil {
 		return Resolution{}, err
 	}
 	r, ok, err := x.resolve(ctx, c, constraint)
 	if err == nil && !ok {
-		err = x.refusal(ctx, c, constraint)
+		err = x.refusal(ctx, c, constraint, view)
 	}
 	return r, err
 }
@@ -286,7 +284,7 @@ func (c *claimed) candidates(want npmrange.Constraint) []records.Version {
 }
 
 func (c *claimed) only(v records.Version) []records.Version {
-	if c.claims[v] == nil {
+	if !slices.Contains(c.versions, v) {
 		return nil
 	}
 	return []records.Version{v}
@@ -339,152 +337,4 @@ func (c *claimed) choose(candidates []records.Version, exact bool) choice {
 		}
 	}
 	return ch
-}
-
-// refusal says why none of the candidates was chosen.
-func (x *Index) refusal(ctx context.Context, c *claimed, constraint string) error {
-	want, err := parseConstraint(constraint)
-	if err != nil {
-		return err
-	}
-	candidates := c.candidates(want)
-	ch := c.choose(candidates, want.Kind == npmrange.Version)
-	if len(ch.skipped) > 0 {
-		s := ch.skipped[0]
-		switch s.Decision.State {
-		case trust.Trusted:
-			return &HeldError{Name: c.name, Version: s.Version, Decision: s.Decision, Yanked: s.Yanked}
-		case trust.Conflict:
-			return &ConflictError{Name: c.name, Version: s.Version, Decision: s.Decision}
-		}
-		e := &EquivocationError{Name: c.name, Version: s.Version, Decision: s.Decision}
-		for _, v := range s.Decision.Claims {
-			if v.Effect == trust.Equivocating {
-				e.Author = v.Author
-				break
-			}
-		}
-		return e
-	}
-	missing := &NotFoundError{Name: c.name, Constraint: constraint, Have: c.trusted()}
-	if len(candidates) == 0 && want.Kind == npmrange.Tag {
-		missing.Tag = want.Tag
-		var given bool
-		if missing.Tagged, given = c.tagVersion(want.Tag); !given {
-			candidates = c.strangersTag(want.Tag)
-		}
-	}
-	candidates = slices.DeleteFunc(slices.Clone(candidates), func(v records.Version) bool {
-		d := c.Decide(v, c.claims[v])
-		if d.State == trust.Unknown && missing.Void == nil {
-			missing.Void = &d
-		}
-		return d.State == trust.Unknown
-	})
-	if len(candidates) == 0 {
-		return missing
-	}
-	e := &UntrustedError{Name: c.name, Constraint: constraint, Version: candidates[0]}
-	e.Decision = c.Decide(e.Version, c.claims[e.Version])
-	e.Signers, err = x.signers(ctx, c, candidates)
-	if err != nil {
-		return err
-	}
-	return e
-}
-
-// strangersTag returns the versions that somebody gave the tag, that somebody
-// released, and that trust does not let in.
-func (c *claimed) strangersTag(tag string) []records.Version {
-	var vs []records.Version
-	for _, t := range c.tags {
-		if t.tag == tag && c.claims[t.version] != nil && !slices.Contains(vs, t.version) && c.Decide(t.version, c.claims[t.version]).State != trust.Trusted {
-			vs = append(vs, t.version)
-		}
-	}
-	slices.SortFunc(vs, func(v, w records.Version) int { return compareNewest(w, v) })
-	return vs
-}
-
-// trusted returns the versions that trust lets in, newest first.
-func (c *claimed) trusted() []records.Version {
-	var vs []records.Version
-	for _, v := range c.versions {
-		if c.Decide(v, c.claims[v]).State == trust.Trusted {
-			vs = append(vs, v)
-		}
-	}
-	return vs
-}
-
-// maxSigners bounds the list of keys in an UntrustedError: keys cost nothing.
-const maxSigners = 100
-
-// signers lists who released the candidates, as far as their signatures count.
-func (x *Index) signers(ctx context.Context, c *claimed, candidates []records.Version) ([]Signer, error) {
-	n := map[records.Fingerprint]map[records.Version]cid.Cid{}
-	for _, v := range candidates {
-		for _, claim := range c.claims[v] {
-			if claim.Void != "" {
-				continue
-			}
-			if n[claim.Author] == nil {
-				n[claim.Author] = map[records.Version]cid.Cid{}
-			}
-			n[claim.Author][v] = claim.Module
-		}
-	}
-	var ss []Signer
-	for _, f := range sortedFingerprints(n) {
-		if len(ss) == maxSigners {
-			break
-		}
-		s := Signer{Key: f, Releases: len(n[f])}
-		key, err := x.Key(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		if key != nil {
-			s.UserID = key.UserID()
-		}
-		ss = append(ss, s)
-	}
-	return ss, nil
-}
-
-// Info returns everything known of a name, or a *NotFoundError.
-func (x *Index) Info(ctx context.Context, name records.Name, view *trust.View) (Info, error) {
-	c, err := x.claimed(ctx, name, view)
-	if err != nil {
-		return Info{}, err
-	}
-	if len(c.versions) == 0 {
-		return Info{}, &NotFoundError{Name: name}
-	}
-	releases, err := x.Releases(ctx, name)
-	if err != nil {
-		return Info{}, err
-	}
-	info := Info{Name: name}
-	for _, v := range c.versions {
-		vi := VersionInfo{Version: v, Decision: c.Decide(v, c.claims[v])}
-		vi.Notices = c.Notices(vi.Decision, c.notices)
-		for _, r := range releases {
-			if r.Body.Version == v {
-				vi.Releases = append(vi.Releases, r)
-			}
-		}
-		info.Versions = append(info.Versions, vi)
-	}
-	if ch := c.choose(c.latest(), false); ch.version != "" {
-		info.Latest = ch.version
-	}
-	if info.Tags, err = x.Tags(ctx, name); err != nil {
-		return Info{}, err
-	}
-	if info.Notices, err = x.Notices(ctx, name); err != nil {
-		return Info{}, err
-	}
-	info.Endorsements, err = x.Endorsements(ctx, name)
-	return info, err
 }

@@ -61,13 +61,39 @@ func (x *Index) Search(ctx context.Context, query string, limit int, view *trust
 		}
 	}
 	for i := range hits {
-		var err error
-		if hits[i].Release, err = x.Release(ctx, hits[i].shown); err != nil {
+		if err := x.fill(ctx, &hits[i], view); err != nil {
 			return nil, err
 		}
-		hits[i].Label = view.Label(hits[i].Release.Author)
 	}
 	return hits, nil
+}
+
+// fill adds to a hit who claims the name and, where nobody decides, which version is shown.
+func (x *Index) fill(ctx context.Context, h *Hit, view *trust.View) error {
+	claimants, err := x.claimants(ctx, h.Name, view, nil)
+	if err != nil {
+		return err
+	}
+	h.Keys = len(claimants)
+	if h.Claimants, err = x.introduce(ctx, claimants); err != nil {
+		return err
+	}
+	if !h.shown.Defined() && len(claimants) > 0 {
+		var id link
+		err := x.r.QueryRowContext(ctx, "SELECT id FROM records WHERE num = ?", claimants[0].newest).Scan(&id)
+		if err != nil {
+			return x.explain("search", err)
+		}
+		h.shown = id.Cid
+		if h.Decision, _, err = x.About(ctx, h.Name, claimants[0].Newest, view); err != nil {
+			return err
+		}
+	}
+	if h.Release, err = x.Release(ctx, h.shown); err != nil {
+		return err
+	}
+	h.Label = view.Label(h.Release.Author)
+	return nil
 }
 
 func untrusted(h Hit) int {
@@ -137,6 +163,28 @@ func (x *Index) speaking(ctx context.Context, query string, limit int) ([]record
 		GROUP BY name ORDER BY min(score), length(name), name`, match, 2*limit)
 }
 
+// Matching counts the names that Search may find when its limit is high enough.
+func (x *Index) Matching(ctx context.Context, query string) (int64, error) {
+	query = strings.ToLower(strings.TrimSpace(clean(query)))
+	if query == "" {
+		return 0, nil
+	}
+	count := `SELECT name FROM names WHERE name = ?1 OR base = ?1`
+	if !strings.ContainsFunc(query, unicode.IsSpace) {
+		count += ` UNION SELECT name FROM names WHERE name >= ?1 AND name < ?1 || char(127) UNION SELECT name FROM names WHERE base >= ?1 AND base < ?1 || char(127)`
+	}
+	args := []any{query}
+	if match := matchQuery(query); match != "" {
+		args = append(args, match)
+		count += ` UNION SELECT name FROM texts JOIN (SELECT rowid AS hit FROM words WHERE words MATCH ?2) ON num = hit`
+	}
+	var n int64
+	if err := x.r.QueryRowContext(ctx, "SELECT count(*) FROM ("+count+")", args...).Scan(&n); err != nil {
+		return 0, x.explain("count names", err)
+	}
+	return n, nil
+}
+
 // matchQuery turns any text into a query of FTS5 that asks for all of its words.
 // Only letters and digits reach it, each word in quotes, so nothing in it can be
 // an operator.
@@ -154,35 +202,34 @@ func matchQuery(query string) string {
 	return match
 }
 
-// hit says what is known of a name, without its release. It reports false when
-// no signature under the name counts.
+// hit says what is decided about a name, and which record shows it; none where nothing
+// is. It reports false when no signature under the name counts.
 func (x *Index) hit(ctx context.Context, name records.Name, view *trust.View) (Hit, bool, error) {
 	c, err := x.claimed(ctx, name, view)
 	if err != nil {
 		return Hit{}, false, err
 	}
 	h := Hit{Name: name}
-	authors := map[records.Fingerprint]bool{}
-	for _, v := range c.versions {
-		d := c.Decide(v, c.claims[v])
-		for _, claim := range d.Claims {
-			if claim.Void != "" {
-				continue
-			}
-			authors[claim.Author] = true
-			if !h.shown.Defined() {
-				h.shown, h.Decision = claim.Record, d
+	ch := c.choose(c.latest(), false)
+	switch {
+	case ch.version != "":
+		h.shown, h.Decision = ch.decision.Record, ch.decision
+		return h, true, nil
+	case len(ch.skipped) > 0:
+		h.Decision = ch.skipped[0].Decision
+		for _, claim := range h.Decision.Claims {
+			if claim.Void == "" && claim.Endorse == "" {
+				h.shown = claim.Record
+				return h, true, nil
 			}
 		}
 	}
-	if len(authors) == 0 {
-		return Hit{}, false, nil
+	var counts bool
+	err = x.r.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM releases JOIN records ON num = record WHERE name = ? AND void = '')", string(name)).Scan(&counts)
+	if err != nil {
+		return Hit{}, false, x.explain("search", err)
 	}
-	h.Authors = sortedFingerprints(authors)
-	if ch := c.choose(c.latest(), false); ch.version != "" {
-		h.shown, h.Decision = ch.decision.Record, ch.decision
-	}
-	return h, true, nil
+	return h, counts, nil
 }
 
 func sortedFingerprints[V any](m map[records.Fingerprint]V) []records.Fingerprint {

@@ -116,29 +116,43 @@ type Proof struct {
 // A Hit is one name that a search found.
 type Hit struct {
 	Name records.Name
-	// Decision is about the shown version: the newest one that trust lets in or,
-	// when there is none, the newest that anybody released.
+	// Decision is about the shown version: the newest one that trust lets in; else one
+	// that those who decide disagree about; else the newest by the first of Claimants.
 	Decision trust.Decision
 	Release  Release // the shown version; by a key that decides when trusted
 	Label    string  // what the trust file calls the release's author, or ""
-	// Authors are all who released any version under the name and whose
-	// signatures count, sorted.
-	Authors []records.Fingerprint
+	// Claimants are who released versions of the name, at most MaxClaimants of Keys.
+	Claimants []Claimant
+	Keys      int
 
 	shown cid.Cid // the record of Release
 }
 
-// Info is everything that anybody says about one name.
+// Info is what is said about one name.
 type Info struct {
-	Name         records.Name
-	Versions     []VersionInfo   // newest first, pre-releases last
-	Latest       records.Version // what Resolve chooses without a constraint; "" when trust lets nothing in
-	Tags         []Tag           // each author's newest of each tag
-	Notices      []Notice        // each author's newest about the same thing
+	Name     records.Name
+	Versions []VersionInfo   // first those that are decided about, each newest first with pre-releases last
+	Latest   records.Version // what Resolve chooses without a constraint; "" when trust lets nothing in
+	// Tags, Notices and Endorsements are each author's newest, of those who decide first.
+	Tags         []Tag
+	Notices      []Notice
 	Endorsements []Endorsement
+	// Claimants are who released versions, those that decide too, at most MaxClaimants of
+	// Keys.
+	Claimants []Claimant
+	Keys      int
+	Omitted   Omitted
 }
 
-// VersionInfo is everything that anybody says about one version.
+// Omitted counts what an Info leaves out.
+type Omitted struct {
+	Decided int // versions that are decided about
+	Claims  int // releases by keys that do not decide
+	Keys    int // that such releases are by, and none of whose is shown
+	Other   int // tags, notices and endorsements by keys that do not decide
+}
+
+// VersionInfo is what is said about one version.
 type VersionInfo struct {
 	Version  records.Version
 	Decision trust.Decision

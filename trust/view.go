@@ -3,6 +3,7 @@ package trust
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -351,15 +352,38 @@ func eachScope(name records.Name, yield func(records.Scope) bool) {
 // neither expired nor denied. Such a key's tags and notices count too.
 func (r *Ruling) Decides(key records.Fingerprint) bool { return r.decides(r.id(key)) }
 
-// Pins reports whether the user's trust file pins a version of the name: then keys
-// that do not decide matter too.
-func (r *Ruling) Pins() bool {
-	for p := range r.view.pins {
-		if p.name == r.name {
-			return true
+// Pinned returns what the user's trust file pins of the name, by line: of these versions
+// keys that do not decide matter too.
+func (r *Ruling) Pinned() []Pin {
+	var pins []Pin
+	for at, p := range r.view.pins {
+		if at.name == r.name {
+			pins = append(pins, p)
 		}
 	}
-	return false
+	slices.SortFunc(pins, func(a, b Pin) int { return cmp.Compare(a.Line, b.Line) })
+	return pins
+}
+
+// Believed returns the keys that the files name and that are neither denied nor past
+// their last day, and the user's own, sorted: whose word the user may heed about any
+// name.
+func (v *View) Believed() []records.Fingerprint {
+	keys := map[records.Fingerprint]bool{}
+	add := func(roots []root) {
+		for _, r := range roots {
+			if !r.expired && !v.Denied(r.key) {
+				keys[r.key] = true
+			}
+		}
+	}
+	add(v.own)
+	for _, in := range []map[records.Scope][]root{v.scopes, v.project} {
+		for _, roots := range in {
+			add(roots)
+		}
+	}
+	return slices.SortedFunc(maps.Keys(keys), records.Fingerprint.Compare)
 }
 
 // Deciders returns all keys that decide about the name and are not denied, sorted.

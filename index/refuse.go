@@ -1,0 +1,150 @@
+package index
+
+import (
+	"context"
+	"slices"
+
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/records/npmrange"
+	"github.com/everythingstays/es/trust"
+)
+
+// refusal says why none of the versions that the constraint takes was chosen.
+func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, view *trust.View) error {
+	want, err := parseConstraint(constraint)
+	if err != nil {
+		return err
+	}
+	candidates := c.candidates(want)
+	if skipped := c.choose(candidates, want.Kind == npmrange.Version).skipped; len(skipped) > 0 {
+		s := skipped[0]
+		if c.authors != nil { // a refusal shows what others say too
+			if s.Decision, _, err = x.About(ctx, c.name, s.Version, view); err != nil {
+				return err
+			}
+		}
+		return c.passedOver(s)
+	}
+	all, err := x.released(ctx, c)
+	if err != nil {
+		return err
+	}
+	candidates = all.candidates(want)
+	missing := &NotFoundError{Name: c.name, Constraint: constraint}
+	if len(candidates) == 0 && want.Kind == npmrange.Tag {
+		missing.Tag = want.Tag
+		var given bool
+		if missing.Tagged, given = c.tagVersion(want.Tag); !given {
+			if candidates, err = x.strangersTag(ctx, all, want.Tag); err != nil {
+				return err
+			}
+		}
+	}
+	wanted := map[records.Version]bool{}
+	for _, v := range candidates {
+		wanted[v] = true
+	}
+	claimants, err := x.claimants(ctx, c.name, view, func(v records.Version) bool { return wanted[v] })
+	if err != nil {
+		return err
+	}
+	if len(claimants) == 0 {
+		missing.Have = c.trusted()
+		return x.notFound(ctx, missing, candidates, view)
+	}
+	e := &UntrustedError{Name: c.name, Constraint: constraint, Version: claimants[0].Newest, Keys: len(claimants)}
+	if e.Signers, err = x.introduce(ctx, claimants); err != nil {
+		return err
+	}
+	if e.Decision, _, err = x.About(ctx, c.name, e.Version, view); err != nil {
+		return err
+	}
+	return e
+}
+
+// passedOver says why a version that is decided about was not chosen.
+func (c *claimed) passedOver(s Skipped) error {
+	switch s.Decision.State {
+	case trust.Trusted:
+		return &HeldError{Name: c.name, Version: s.Version, Decision: s.Decision, Yanked: s.Yanked}
+	case trust.Conflict:
+		return &ConflictError{Name: c.name, Version: s.Version, Decision: s.Decision}
+	}
+	e := &EquivocationError{Name: c.name, Version: s.Version, Decision: s.Decision}
+	for _, v := range s.Decision.Claims {
+		if v.Effect == trust.Equivocating {
+			e.Author = v.Author
+			break
+		}
+	}
+	return e
+}
+
+// released returns c with all versions that anybody released.
+func (x *Index) released(ctx context.Context, c *claimed) (*claimed, error) {
+	listed, err := x.listed(ctx, c.name)
+	if err != nil {
+		return nil, err
+	}
+	all := *c
+	all.versions = nil
+	seen := map[records.Version]bool{}
+	for _, r := range listed {
+		if !seen[r.version] {
+			seen[r.version] = true
+			all.versions = append(all.versions, r.version)
+		}
+	}
+	slices.SortFunc(all.versions, func(v, w records.Version) int { return compareNewest(w, v) })
+	return &all, nil
+}
+
+// strangersTag returns the versions that somebody gave the tag, that somebody released,
+// and that trust does not let in. All is what released returns.
+func (x *Index) strangersTag(ctx context.Context, all *claimed, tag string) ([]records.Version, error) {
+	tags, err := x.tagged(ctx, all, "name = ? AND tag = ?", string(all.name), tag)
+	if err != nil {
+		return nil, err
+	}
+	given := map[records.Version]bool{}
+	for _, t := range tags {
+		given[t.version] = true
+	}
+	for _, v := range all.trusted() {
+		delete(given, v)
+	}
+	var vs []records.Version
+	for _, v := range all.versions {
+		if given[v] {
+			vs = append(vs, v)
+		}
+	}
+	return vs, nil
+}
+
+// notFound adds to the error which of the candidates was signed, if one was: no signature
+// over any of them counts.
+func (x *Index) notFound(ctx context.Context, e *NotFoundError, candidates []records.Version, view *trust.View) error {
+	for _, v := range candidates[:min(len(candidates), maxShown)] {
+		d, _, err := x.About(ctx, e.Name, v, view)
+		if err != nil {
+			return err
+		}
+		if len(d.Claims) > 0 {
+			e.Void = &d
+			break
+		}
+	}
+	return e
+}
+
+// trusted returns the versions that trust lets in, newest first.
+func (c *claimed) trusted() []records.Version {
+	var vs []records.Version
+	for _, v := range c.versions {
+		if len(c.claims[v]) > 0 && c.Decide(v, c.claims[v]).State == trust.Trusted {
+			vs = append(vs, v)
+		}
+	}
+	return vs
+}
