@@ -167,11 +167,15 @@ func parseNames(cmd *cobra.Command, args []string) ([]records.Name, error) {
 // work is one change of the project in the current directory.
 type work struct {
 	home    *node.Home
-	view    *trust.View
+	view    *trust.View // of nobody while distrust is set
 	project *install.Project
 	news    *news // nil when nobody may be asked
 	sources install.Sources
 	options install.Options
+
+	// distrust is why the trust files cannot be read: what needs no trust is done all the
+	// same, and nothing else.
+	distrust error
 }
 
 func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Context, *work) (*install.Result, error)) error {
@@ -191,6 +195,9 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		w := &work{home: h, project: p}
 		if err := w.look(); err != nil {
 			return err
+		}
+		if w.distrust != nil && o.audit {
+			return w.distrust
 		}
 		bar := a.newProgress()
 		keys := &approval{work: w, ctx: ctx, app: a, accepted: accepted, yes: o.yes, bar: bar}
@@ -213,6 +220,9 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 			return installHint(w.witness(ctx).refused(err))
 		}
 		a.rememberLetIn(ctx, w, result.Signers)
+		if w.distrust != nil {
+			a.warn("%s", message(w.distrust))
+		}
 		if err := a.warnFrozen(ctx, w); err != nil {
 			return err
 		}
@@ -307,6 +317,10 @@ func (a *app) rememberLetIn(ctx context.Context, w *work, s install.Signers) {
 // look reads anew whom the user believes, and what those say of each other.
 func (w *work) look() (err error) {
 	w.view, err = w.home.ProjectView(filepath.Join(w.project.Dir(), trust.ProjectFile), time.Now())
+	if errors.As(err, new(*trust.SyntaxError)) {
+		w.distrust, w.view = err, trust.NewView(nil, nil, time.Now())
+		return nil
+	}
 	return err
 }
 

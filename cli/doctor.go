@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/trust"
 )
 
 // Where a doctor begins to worry.
@@ -57,11 +58,16 @@ func (f *findings) broken(check, hint, format string, args ...any) {
 
 func (a *app) runDoctor(ctx context.Context, h *node.Home) error {
 	now := time.Now()
+	var f findings
 	c, err := node.CheckHome(ctx, h, now)
+	var syntax *trust.SyntaxError
+	if errors.As(err, &syntax) { // everything else depends on it
+		f.broken("trust", syntaxHints(syntax)[0], "%s", message(err))
+		return a.printFindings(f)
+	}
 	if err != nil {
 		return err
 	}
-	var f findings
 	checkDisk(&f, c)
 	checkKeys(&f, c, now)
 	if a.offline {

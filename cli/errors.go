@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
@@ -143,24 +145,36 @@ func typedHints(err error) []string {
 	case errors.As(err, &notFound):
 		return []string{"es search looks for other names; es connect ADDR finds more records"}
 	case errors.As(err, &syntax):
-		return []string{"mend that line in the trust file; es trust list shows the file's path"}
+		return syntaxHints(syntax)
 	}
 	return nil
+}
+
+// syntaxHints say how to mend a trust file.
+func syntaxHints(e *trust.SyntaxError) []string {
+	mend := fmt.Sprintf("mend line %d of %s in an editor; until then nothing is done that needs trust, since the line may deny a key", e.Line, safe(e.Path))
+	if filepath.Base(e.Path) == trust.ProjectFile {
+		return []string{mend}
+	}
+	return []string{mend, fmt.Sprintf("es trust list shows the lines that can be read; es trust remove --line %d takes this one away", e.Line)}
 }
 
 // untrustedHints names the keys that the user may decide about.
 func untrustedHints(e *index.UntrustedError) []string {
 	var hints []string
 	for _, s := range e.Signers {
-		if len(hints) == 3 {
-			hints = append(hints, fmt.Sprintf("es info %s shows the others", e.Name))
-			break
-		}
 		hint := fmt.Sprintf("es trust add %s %s", s.Key, e.Name)
 		if e.Decision.State == trust.Denied {
 			hint = fmt.Sprintf("es trust remove %s takes your denial back", s.Key)
 		}
-		hints = append(hints, fmt.Sprintf("%s   (says: %s)", hint, safe(s.UserID)))
+		says := "says: " + safe(s.UserID)
+		if e.Keys > 1 && e.Decision.State != trust.Denied {
+			says += fmt.Sprintf("; %s, known here since %s", plural(int64(s.Releases), "release"), s.FirstSeen.Format(time.DateOnly))
+		}
+		hints = append(hints, fmt.Sprintf("%s   (%s)", hint, says))
+	}
+	if rest := e.Keys - len(e.Signers); rest > 0 {
+		hints = append(hints, fmt.Sprintf("es info %s shows more of the %s that sign it", e.Name, plural(int64(e.Keys), "key")))
 	}
 	return hints
 }

@@ -99,10 +99,6 @@ func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, 
 	if err != nil {
 		return index.Release{}, err
 	}
-	view, err := h.View(time.Now())
-	if err != nil {
-		return index.Release{}, err
-	}
 	var wanted records.Fingerprint
 	if from != "" {
 		if wanted, err = records.ParseFingerprint(from); err != nil {
@@ -117,6 +113,13 @@ func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, 
 	}
 	if len(found) == 0 {
 		return index.Release{}, &index.NotFoundError{Name: name, Constraint: string(v)}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	view, err := h.View(time.Now())
+	if err != nil {
+		return index.Release{}, err
 	}
 	ruling, err := view.Ruling(ctx, name)
 	if err != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,6 +28,9 @@ type acquaintance struct {
 func acquainted(h *node.Home, view *trust.View, p *install.Project) (*acquaintance, error) {
 	k := &acquaintance{home: h, view: view, written: map[records.Name]string{}}
 	file, err := h.Trust()
+	if errors.As(err, new(*trust.SyntaxError)) { // whoever needs trust finds out by themselves
+		file, err = &trust.File{}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

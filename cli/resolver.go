@@ -20,6 +20,9 @@ type resolver struct{ *work }
 
 // Resolve implements install.Resolver.
 func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.Spec) (*install.Resolution, error) {
+	if r.distrust != nil {
+		return nil, r.distrust
+	}
 	res, err := r.home.Index().Resolve(ctx, name, spec.Constraint(), r.view)
 	if r.news != nil && r.news.wanted(spec, err) {
 		asked, failed := r.news.get(ctx, errors.As(err, new(*index.NotFoundError)))

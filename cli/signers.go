@@ -27,6 +27,9 @@ type approval struct {
 // answered too easily.
 func (p *approval) approve(s install.Signers) error {
 	p.bar.clear()
+	if p.distrust != nil && len(s.Changed)+len(s.First) > 0 {
+		return p.distrust
+	}
 	if err := p.changed(s.Changed); err != nil {
 		return err
 	}

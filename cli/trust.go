@@ -307,14 +307,29 @@ func entryJSON(e trust.Entry, key *sign.Key) trustJSON {
 }
 
 func (a *app) trustRemoveCommand() *cobra.Command {
-	return &cobra.Command{
+	var line int
+	cmd := &cobra.Command{
 		Use:     "remove KEY [SCOPE...]",
 		Aliases: []string{"rm"},
 		Short:   "take back what add or deny said of a key",
 		Long: `Removes the key from the trust file, or only the scopes that are named. A denial
-of the key is removed too, when no scope is named.`,
-		Args: arguments(1, -1, "a full fingerprint"),
+of the key is removed too, when no scope is named.
+
+es trust remove --line N takes line N out of the file, whatever it says and also when
+it cannot be read; what it denied or asked for is gone then.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("line") {
+				return arguments(1, -1, "a full fingerprint")(cmd, args)
+			}
+			if len(args) > 0 {
+				return usagef(cmd, "--line takes no key: it removes the line whatever it says")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustRemoveLine(h, line) })
+			}
 			f, err := records.ParseFingerprint(args[0])
 			if err != nil {
 				return coded(exitUsage, err, "es trust list shows the keys")
@@ -326,6 +341,20 @@ of the key is removed too, when no scope is named.`,
 			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustRemove(h, f, scopes) })
 		},
 	}
+	cmd.Flags().IntVar(&line, "line", 0, "number of a line to remove, also one that cannot be read")
+	return cmd
+}
+
+func (a *app) runTrustRemoveLine(h *node.Home, n int) error {
+	text, err := trust.RemoveLine(h.TrustPath(), n)
+	if err != nil {
+		return coded(exitNotFound, err, "es trust list shows the lines")
+	}
+	if a.json {
+		return a.emit(map[string]any{"line": n, "text": text})
+	}
+	a.note("removed line %d of %s: %q", n, h.TrustPath(), text)
+	return nil
 }
 
 func (a *app) runTrustRemove(h *node.Home, f records.Fingerprint, scopes []records.Scope) error {

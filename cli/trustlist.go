@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -49,6 +50,15 @@ type rulesJSON struct {
 	Thresholds []thresholdJSON `json:"thresholds"`
 	Pins       []pinJSON       `json:"pins"`
 	MinAge     string          `json:"minAge,omitempty"`
+	Broken     []brokenJSON    `json:"broken,omitempty"`
+}
+
+// brokenJSON is a line that cannot be read.
+type brokenJSON struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Text    string `json:"text"`
+	Problem string `json:"problem"`
 }
 
 type thresholdJSON struct {
@@ -71,6 +81,10 @@ func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
 		return err
 	}
 	t, err := readTrusted(ctx, h, filepath.Join(p.Dir(), trust.ProjectFile))
+	var syntax *trust.SyntaxError
+	if errors.As(err, &syntax) {
+		return a.listReadable(ctx, h, syntax)
+	}
 	if err != nil {
 		return err
 	}
@@ -106,6 +120,43 @@ func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
 	}
 	if len(t.project.Entries()) > 0 {
 		a.note("and, for this project alone, from %s", safe(filepath.Join(p.Dir(), trust.ProjectFile)))
+	}
+	return nil
+}
+
+// listReadable shows a trust file of which some lines cannot be read: what can be, and
+// what is wrong with the rest. Nothing of it lets anything in before that is mended.
+func (a *app) listReadable(ctx context.Context, h *node.Home, first *trust.SyntaxError) error {
+	file, broken, err := trust.Survey(h.TrustPath())
+	if err != nil {
+		return err
+	}
+	t := &trusted{file: file, project: &trust.File{}, view: trust.NewView(nil, nil, time.Now()), list: []trustJSON{}}
+	if err := t.lines(ctx, h); err != nil {
+		return err
+	}
+	if err := t.rules(ctx, h); err != nil {
+		return err
+	}
+	if first.Path != h.TrustPath() {
+		broken = append(broken, first)
+	}
+	for _, e := range broken {
+		t.Broken = append(t.Broken, brokenJSON{e.Path, e.Line, e.Raw, e.Text})
+	}
+	if a.json {
+		if err := a.emit(trustListJSON{t.list, t.rulesJSON}); err != nil {
+			return err
+		}
+	} else {
+		a.printTrusted(t)
+	}
+	for _, e := range broken {
+		a.warn("%s: %s (the line is %.120q)", safe(e.Path), safe(e.Error()), e.Raw)
+	}
+	a.warn("%s cannot be read, so that nothing is let in", plural(int64(len(broken)), "line"))
+	for _, h := range syntaxHints(broken[0]) {
+		a.hint("%s", h)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/everythingstays/es/internal/regularfile"
@@ -26,9 +28,57 @@ func load(path string, parse func([]byte) (*File, error)) (*File, error) {
 	}
 	f, err := parse(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, located(path, err)
 	}
 	return f, nil
+}
+
+// maxQuoted is how much of a line is shown, in bytes.
+const maxQuoted = 120
+
+// located says in an error which file and which line it is about.
+func located(path string, err error) error {
+	var syntax *SyntaxError
+	if !errors.As(err, &syntax) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	syntax.Path = path
+	if syntax.Raw == "" {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return fmt.Errorf("%s: %w (the line is %.*q)", path, err, maxQuoted, syntax.Raw)
+}
+
+// Survey reads the trust file at path as far as it can be read, and says which lines
+// cannot. It is for showing the file: no decision may be made by a file with such lines.
+func Survey(path string) (f *File, broken []*SyntaxError, err error) {
+	b, err := readFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read trust file: %w", err)
+	}
+	f, broken = survey(b)
+	for _, e := range broken {
+		e.Path = path // as located does
+	}
+	return f, broken, nil
+}
+
+// RemoveLine takes one line out of the trust file at path, whether it can be read or not,
+// and returns it. It is an error when there is no such line.
+func RemoveLine(path string, n int) (string, error) {
+	var gone string
+	err := update(path, func(b []byte) (*File, error) {
+		f, _ := survey(b)
+		return f, nil
+	}, func(f *File) error {
+		if n < 1 || n > len(f.lines) {
+			return fmt.Errorf("%s has %d lines, and no line %d", path, len(f.lines), n)
+		}
+		gone = strings.TrimRight(f.lines[n-1].raw, "\r\n")
+		f.lines = slices.Delete(f.lines, n-1, n)
+		return nil
+	})
+	return gone, err
 }
 
 func readFile(path string) ([]byte, error) {

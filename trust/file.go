@@ -87,6 +87,8 @@ type SyntaxError struct {
 	Line int
 	Word string // the line's first word
 	Text string
+	Raw  string // the line
+	Path string // of the file, where it was read from one
 }
 
 func (e *SyntaxError) Error() string {
@@ -101,11 +103,22 @@ func (e *SyntaxError) Error() string {
 // is a hole; a line that starts with an unknown word is kept and reported by
 // Warnings.
 func Parse(b []byte) (*File, error) {
+	f, broken := survey(b)
+	if len(broken) > 0 {
+		return nil, broken[0]
+	}
+	return f, nil
+}
+
+// survey reads a trust file as far as it can be read, and says which lines cannot. What
+// it returns is for showing and mending the file: no decision is made by a file with a
+// line that cannot be read, since that line may deny.
+func survey(b []byte) (f *File, broken []*SyntaxError) {
 	if len(b) > MaxFile {
-		return nil, &SyntaxError{Line: 1, Text: fmt.Sprintf("the file has %d bytes, the limit is %d", len(b), MaxFile)}
+		return &File{}, []*SyntaxError{{Line: 1, Text: fmt.Sprintf("the file has %d bytes, the limit is %d", len(b), MaxFile)}}
 	}
 	bom, text := regularfile.CutBOM(b)
-	f := &File{bom: string(bom), eol: "\n"}
+	f = &File{bom: string(bom), eol: "\n"}
 	n := 0
 	for raw := range strings.Lines(string(text)) {
 		n++
@@ -114,19 +127,20 @@ func Parse(b []byte) (*File, error) {
 		}
 		l, err := parseLine(raw)
 		if err != nil {
-			err.Line = n
-			return nil, err
+			err.Line, err.Raw, l.stmt, l.tokens = n, strings.TrimRight(raw, "\r\n"), nil, nil
+			broken = append(broken, err)
 		}
 		f.lines = append(f.lines, l)
 	}
 	if err := f.checkWhole(); err != nil {
-		return nil, err
+		err.Raw = strings.TrimRight(f.lines[err.Line-1].raw, "\r\n")
+		broken = append(broken, err)
 	}
-	return f, nil
+	return f, broken
 }
 
 // checkWhole finds lines that contradict one another.
-func (f *File) checkWhole() error {
+func (f *File) checkWhole() *SyntaxError {
 	thresholds := map[records.Scope]int{}
 	pins := map[string]Pin{}
 	age := 0
@@ -135,19 +149,19 @@ func (f *File) checkWhole() error {
 		switch s := l.stmt.(type) {
 		case Threshold:
 			if first := thresholds[s.Scope]; first != 0 {
-				return &SyntaxError{n, l.word, fmt.Sprintf("scope %s has a threshold on line %d already; keep one of the two", s.Scope, first)}
+				return &SyntaxError{Line: n, Word: l.word, Text: fmt.Sprintf("scope %s has a threshold on line %d already; keep one of the two", s.Scope, first)}
 			}
 			thresholds[s.Scope] = n
 		case Pin:
 			at := string(s.Name) + "@" + string(s.Version)
 			if first, ok := pins[at]; ok {
-				return &SyntaxError{n, l.word, fmt.Sprintf("%s is pinned on line %d already; keep one of the two", at, first.Line)}
+				return &SyntaxError{Line: n, Word: l.word, Text: fmt.Sprintf("%s is pinned on line %d already; keep one of the two", at, first.Line)}
 			}
 			s.Line = n
 			pins[at] = s
 		case MinAge:
 			if age != 0 {
-				return &SyntaxError{n, l.word, fmt.Sprintf("line %d says min-age already; keep one of the two", age)}
+				return &SyntaxError{Line: n, Word: l.word, Text: fmt.Sprintf("line %d says min-age already; keep one of the two", age)}
 			}
 			age = n
 		}

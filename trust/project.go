@@ -2,6 +2,7 @@ package trust
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/everythingstays/es/records"
 )
@@ -28,10 +29,10 @@ func (f *File) checkProject() error {
 		}
 		e, ok := l.stmt.(Entry)
 		if !ok {
-			return &SyntaxError{i + 1, l.word, "a project's file has key lines only; write this into your own trust file"}
+			return &SyntaxError{Line: i + 1, Word: l.word, Raw: strings.TrimRight(l.raw, "\r\n"), Text: "a project's file has key lines only; write this into your own trust file"}
 		}
 		if err := checkProjectEntry(e); err != nil {
-			return &SyntaxError{i + 1, l.word, err.Error()}
+			return &SyntaxError{Line: i + 1, Word: l.word, Raw: strings.TrimRight(l.raw, "\r\n"), Text: err.Error()}
 		}
 	}
 	return nil
