@@ -26,11 +26,11 @@ your news from them.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := parseAge(within)
 			if err != nil || d == 0 {
-				return usagef(cmd, "--within %q is no time such as 72h, 30d or 12w", within)
+				return usagef(cmd, "--within %q is not a duration such as 72h, 30d or 12w", within)
 			}
 			return a.say(cmd, key, func(context.Context, *statements) (records.Body, error) {
 				next := time.Now().Add(d)
-				a.note("say something again by %s", next.UTC().Format(time.DateOnly))
+				a.note("your next release, statement or heartbeat is due by %s", next.UTC().Format(time.DateOnly))
 				return &records.Heartbeat{Next: next.Unix()}, nil
 			})
 		},

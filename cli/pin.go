@@ -56,7 +56,7 @@ func (a *app) runTrustUnpin(h *node.Home, name records.Name, v records.Version) 
 	if a.json {
 		return a.emit(map[string]any{"name": name, "version": v, "removed": true})
 	}
-	a.note("%s@%s is what keys say of it again", name, v)
+	a.note("the pin of %s@%s is removed: the keys that you trust for the name decide again", name, v)
 	return nil
 }
 

@@ -303,12 +303,16 @@ func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.
 
 // endedKey refuses to sign with a key that has come to its end.
 func endedKey(own node.OwnKey, problem string) error {
-	r := &refusal{kind: keyEnded, code: exitFailed, about: own.Fingerprint().String(), meaning: meanings[keyEnded]}
+	kind := keyExpired
+	if _, revoked := own.Key.Revocation(); revoked {
+		kind = keyRevoked
+	}
+	r := &refusal{kind: kind, code: exitFailed, about: own.Fingerprint().String(), meaning: meanings[kind]}
 	r.err = fmt.Errorf("key %s is %s and cannot sign", r.about, problem)
 	r.add("because", "it is %s", problem)
 	r.add("says", "%s", own.Key.UserID())
 	r.next = []string{"es key list shows your other keys, and es key use KEY takes one", "es key new makes one"}
-	if _, revoked := own.Key.Revocation(); own.GPG && !revoked {
+	if own.GPG && kind == keyExpired {
 		r.next = append(r.next, "gpg --quick-set-expire "+r.about+" 1y renews it, and es key use gpg:"+r.about+" tells es")
 	}
 	return r
@@ -317,7 +321,7 @@ func endedKey(own node.OwnKey, problem string) error {
 // announce tells whoever is there and returns how many heard it. Records that
 // nobody heard wait in the outbox.
 func (a *app) announce(ctx context.Context, h *node.Home, ids []cid.Cid) int {
-	return a.tell(ctx, h, "it is kept, and spreads when a peer is met", func(n node.Network) (node.Announced, error) { return n.Announce(ctx, ids) })
+	return a.tell(ctx, h, "queued, and announced when a peer connects", func(n node.Network) (node.Announced, error) { return n.Announce(ctx, ids) })
 }
 
 // tell joins the network to say something, and returns how many heard it. kept says
@@ -340,7 +344,7 @@ func (a *app) tell(ctx context.Context, h *node.Home, kept string, say func(node
 	case err != nil:
 		a.warn("announcing failed (%s): %s", safe(err.Error()), kept)
 	case told.Peers == 0:
-		a.note("nobody is connected to hear of it: %s", kept)
+		a.note("no peers connected: %s", kept)
 		a.hint("es connect ADDR")
 	default:
 		a.note("announced to %s", plural(int64(told.Peers), "peer"))

@@ -57,7 +57,7 @@ func TestRefusedAsDatedBack(t *testing.T) {
 		}
 		return err
 	})
-	d.refuses(ada, exitTrust, `es: DATED BACK: lib@1.0.0
+	d.refuses(ada, exitTrust, `es: BACKDATED: lib@1.0.0
     module     bafybeidp7mgqbqvpgvzqnlmzvlyo3rkosmjyo3l4l4owvxzrv3t3dn5pvq
     dated      2026-02-01 00:00:00, by $ADA (ada, says Ada, revoked on 2026-03-01)
     key ended  2026-03-01 00:00:00
@@ -80,7 +80,7 @@ func TestRefusedForWrongBytes(t *testing.T) {
 	release := d.packs(`{"name": "lib", "version": "1.0.0"}`)
 	release.Manifest.Description = "not what package.json says"
 	d.says(ada, 24*time.Hour, release)
-	d.refuses(ada, exitIntegrity, `es: WRONG BYTES: lib
+	d.refuses(ada, exitIntegrity, `es: INTEGRITY: lib
     because  check module bafybeidp7mgqbqvpgvzqnlmzvlyo3rkosmjyo3l4l4owvxzrv3t3dn5pvq: its manifest's Description is "", the release says "not what package.json says"
     module   bafybeidp7mgqbqvpgvzqnlmzvlyo3rkosmjyo3l4l4owvxzrv3t3dn5pvq
     place    node_modules/lib

@@ -23,24 +23,25 @@ const (
 	notTrusted       = "not-trusted"
 	tooFew           = "too-few-signatures"
 	denied           = "denied"
-	pinnedElsewhere  = "pinned-elsewhere"
+	pinMismatch      = "pin-mismatch"
 	conflict         = "conflict"
 	frozen           = "frozen"
 	revoked          = "revoked"
-	datedBack        = "dated-back"
+	backdated        = "backdated"
 	tooNew           = "too-new"
 	yanked           = "yanked"
 	signerChanged    = "signer-changed"
 	firstUse         = "first-use"
-	wrongBytes       = "wrong-bytes"
+	integrity        = "integrity"
 	alreadyPublished = "already-published"
 	advisory         = "advisory"
-	keyEnded         = "key-ended"
 	unknownLog       = "unknown-log"
 	needsTag         = "needs-tag"
 	private          = "private"
 	notReady         = "not-ready"
 	secret           = "secret"
+	keyExpired       = "key-expired"
+	keyRevoked       = "key-revoked"
 )
 
 // What each refusal may mean.
@@ -53,7 +54,7 @@ a new key; or somebody uses another's name, so that you install theirs.`,
 	tooFew: `Fewer keys than your trust file demands have signed the same module. The others
 may not have looked at it yet, or one key was stolen and signs alone.`,
 	denied: `Only keys that your trust file denies signed this version.`,
-	pinnedElsewhere: `Your trust file says which module this version is, and no release that counts
+	pinMismatch: `Your trust file says which module this version is, and no release that counts
 names that module. Records of it may not have come yet; or the line is wrong.`,
 	conflict: `Keys that decide about this name signed different modules as one version. One of
 them may be mistaken, or stolen, or built something else. es never picks one by
@@ -64,7 +65,7 @@ things. The version is frozen for everybody who sees both, for good; what a
 lockfile has of it still installs.`,
 	revoked: `Its author revoked the key, and with it what the key had signed: it may have been
 stolen. What a lockfile has of it still installs with --frozen.`,
-	datedBack: `The record is dated before the key ended, and came here more than a week after
+	backdated: `The record is dated before the key ended, and came here more than a week after
 that. It may have been on its way for so long; or somebody who has the old key
 signs with a date of the past.`,
 	tooNew: `min-age in your trust file makes new versions wait, so that others find out first
@@ -75,11 +76,10 @@ have a new maintainer, or its author a new key; or somebody took it over, or use
 another's name. Ask the one who signed before.`,
 	firstUse: `Your trust lets in what this signs, and you have not let it into this project
 before. Compare the fingerprint with one that its owner gave you some other way.`,
-	wrongBytes: `The module is not what its signed record says, or not what es-lock.json says.
+	integrity: `The module is not what its signed record says, or not what es-lock.json says.
 Whoever signed the record made it so, or the file was changed since.`,
 	advisory: `A key that decides about the name warns of what is installed here. es update takes
 a newer version where package.json allows one.`,
-	keyEnded: `Whatever it signed now, nobody would believe. Nothing was signed or published.`,
 	unknownLog: `Another home, on another machine or lost, may have released with this key what is
 not known here. Signing one of its versions as something else freezes the version
 for everybody, for ever. Nothing was signed or published.`,
@@ -89,7 +89,9 @@ or to a pre-release only when you say so. Nothing was signed or published.`,
 back. Nothing was signed or published.`,
 	notReady: `What is published can never be changed or taken back. Nothing was signed or
 published.`,
-	secret: `Whatever is published, everybody can read, for ever. Nothing was signed or published.`,
+	secret:     `Whatever is published, everybody can read, for ever. Nothing was signed or published.`,
+	keyExpired: `Whatever it signed now, nobody would believe. Nothing was signed or published.`,
+	keyRevoked: `Whatever it signed now, nobody would believe. Nothing was signed or published.`,
 	alreadyPublished: `A version never changes. Signing both would be a proof against your key, and
 freeze the version for everybody.`,
 }
@@ -129,7 +131,7 @@ func (w witness) refused(err error) error {
 		held        *index.HeldError
 		equivocated *index.EquivocationError
 		notFound    *index.NotFoundError
-		integrity   *install.IntegrityError
+		damaged     *install.IntegrityError
 	)
 	r := &refusal{err: err, code: exitTrust}
 	var d trust.Decision
@@ -150,14 +152,18 @@ func (w witness) refused(err error) error {
 	case errors.As(err, &notFound) && notFound.Void != nil:
 		d, r.kind, r.code = *notFound.Void, revoked, exitNotFound
 		r.next = []string{whyHint(d) + " shows who", "es info " + string(d.Name) + " shows other versions, and who else signs them"}
-	case errors.As(err, &integrity):
-		return w.damaged(r, integrity)
+	case errors.As(err, &damaged):
+		return w.damaged(r, damaged)
 	default:
 		return err
 	}
 	r.about = fmt.Sprintf("%s@%s", d.Name, d.Version)
 	if held == nil {
-		r.facts = append([]fact{{"because", safe(d.Reason)}}, r.facts...)
+		reason := d.Reason
+		if r.kind == unknownKey && d.Rule.Scope != "" {
+			reason = "no line of the trust file speaks of this name, and no key of your own signed it"
+		}
+		r.facts = append([]fact{{"because", safe(reason)}}, r.facts...)
 	}
 	if held == nil {
 		w.claims(r, d)
@@ -174,17 +180,26 @@ func (w witness) untrusted(r *refusal, e *index.UntrustedError) {
 	case d.State == trust.Denied:
 		r.kind, r.next = denied, untrustedHints(e)
 	case d.Pin != 0:
-		r.kind = pinnedElsewhere
+		r.kind = pinMismatch
 		r.next = []string{fmt.Sprintf("es trust pin %s@%s --remove", d.Name, d.Version)}
 	case d.Rule.Threshold > 1 && slices.ContainsFunc(d.Claims, func(c trust.Verdict) bool { return c.Effect == trust.Counts }):
 		r.kind = tooFew
 		r.add("needed", "%d keys, by %s", d.Rule.Threshold, lineText(d.Rule.ThresholdLine, false))
-	case d.Rule.Scope == "":
+	case ownAlone(d.Rule):
 		r.kind, r.next = unknownKey, untrustedHints(e)
 	default:
 		r.kind, r.next = notTrusted, renewals(d)
 	}
 	r.next = append(r.next, whyHint(d)+" shows what would change that")
+	if r.kind == notTrusted && len(r.next) == 1 {
+		r.next = append(r.next, "es trust list shows whom you believe, and for which names")
+	}
+}
+
+// ownAlone reports whether no line of a trust file speaks of the name: then nobody decides
+// about it, or the user's own keys do because nobody else does.
+func ownAlone(r trust.Rule) bool {
+	return r.Scope == "" || !slices.ContainsFunc(r.Keys, func(g trust.Grant) bool { return g.Line != 0 })
 }
 
 // renewals lead on where the user believed a key that is over now. Whoever else
@@ -209,7 +224,7 @@ func (w witness) held(r *refusal, e *index.HeldError) {
 	r.add("module", "%s", d.Module)
 	switch {
 	case d.Hold == trust.Late:
-		r.kind = datedBack
+		r.kind = backdated
 		for _, x := range d.Warnings {
 			if x.Kind == trust.WarnLate {
 				r.add("dated", "%s, by %s", x.Since.UTC().Format(time.DateTime), w.who(x.Key))
@@ -313,7 +328,7 @@ func lineText(line int, project bool) string {
 
 // rule shows who decides about the name.
 func (w witness) rule(r *refusal, d trust.Decision) {
-	if d.Rule.Scope == "" {
+	if d.Rule.Scope == "" || r.kind == unknownKey {
 		r.add("decides", "nobody: no line of %s has this name", w.home.TrustPath())
 		return
 	}
@@ -339,14 +354,14 @@ func neededBy(r *refusal, err error) {
 }
 
 func (w witness) damaged(r *refusal, e *install.IntegrityError) error {
-	r.kind, r.code, r.about = wrongBytes, exitIntegrity, string(e.Name)
+	r.kind, r.code, r.about = integrity, exitIntegrity, string(e.Name)
 	r.add("because", "%s", e.Err)
 	r.add("module", "%s", e.Module)
 	if e.Path != "" {
 		r.add("place", "%s", e.Path)
 	}
 	neededBy(r, r.err)
-	r.meaning = meanings[wrongBytes] + "\nNothing was installed."
+	r.meaning = meanings[integrity] + "\nNothing was installed."
 	r.next = []string{"es info " + string(e.Name) + " shows who signed what", "es verify checks what is stored here"}
 	if errors.As(e.Err, new(*install.SignatureError)) {
 		r.next = append(r.next, "es update "+string(e.Name)+" resolves it anew")

@@ -130,7 +130,7 @@ func (n *news) get(ctx context.Context, missing bool) (asked bool, err error) {
 	case s.Peers == 0 && s.Crowded > 0:
 		n.app.warn("%v; try again in a minute", nobodyAnswered(s))
 	case s.Peers == 0 && !last.IsZero():
-		n.app.note("nobody could be asked for news; the last were of %s", dateTime(last))
+		n.app.note("no peer could be asked for new records; the last time was %s", dateTime(last))
 	case s.Peers == 0 && !missing:
 		n.app.note("nobody could be asked for news, and nobody was asked before")
 	}

@@ -71,7 +71,7 @@ func (a *app) runSync(ctx context.Context, h *node.Home, o node.SyncOptions) err
 		a.note("%s not kept: from keys that you deny or that were revoked, or dated in the future", plural(s.Refused, "record"))
 	}
 	if !s.Complete {
-		a.note("these peers have more")
+		a.note("these peers have more records")
 		a.hint("es sync")
 	}
 	return nil

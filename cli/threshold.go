@@ -130,5 +130,5 @@ func parseAge(s string) (time.Duration, error) {
 			}
 		}
 	}
-	return 0, fmt.Errorf("%.20q is no time such as 72h, 3d or 2w", s)
+	return 0, fmt.Errorf("%.20q is not a duration such as 72h, 3d or 2w", s)
 }

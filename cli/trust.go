@@ -154,7 +154,7 @@ func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which string, e tru
 		return a.emit(entryJSON(e, key))
 	}
 	if !changed {
-		a.note("that was in %s already", h.TrustPath())
+		a.note("%s says that already", h.TrustPath())
 		return nil
 	}
 	a.note("added to %s", h.TrustPath())

@@ -176,7 +176,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 	g.running = true
 	g.mu.Unlock()
 	if again {
-		return errors.New("run gossip: it was run before")
+		return errors.New("run gossip: Run was called twice")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {

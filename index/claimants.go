@@ -27,13 +27,13 @@ type Claimant struct {
 	Endorsers []records.Fingerprint
 
 	first, newest int64 // the first of these records, and that of Newest
-	decides       bool
+	place         int
 }
 
 // claimants returns the keys that released the name, in the versions that wanted takes or
 // in any: those that decide, those that somebody endorsed whom the user believes, others,
-// those that are denied, each by arrival. No version that a key claims, and no text of it,
-// changes its place. Of those that decide and of the first MaxClaimants others it is known
+// those that are denied, each by the day of arrival. No version that a key claims, and no
+// text of it, changes its place. Of those that decide and of the first MaxClaimants others it is known
 // that a signature counts, and FirstSeen; the rest is read from the list alone, since there
 // may be any number of them. UserID is left empty.
 func (x *Index) claimants(ctx context.Context, name records.Name, view *trust.View, wanted func(records.Version) bool) ([]Claimant, error) {
@@ -52,7 +52,7 @@ func (x *Index) claimants(ctx context.Context, name records.Name, view *trust.Vi
 		}
 		c := by[r.author]
 		if c == nil {
-			c = &Claimant{Key: r.author, first: r.num, decides: ruling.Decides(r.author)}
+			c = &Claimant{Key: r.author, first: r.num}
 			by[r.author] = c
 		}
 		c.Releases++
@@ -65,22 +65,31 @@ func (x *Index) claimants(ctx context.Context, name records.Name, view *trust.Vi
 	}
 	all := make([]Claimant, 0, len(by))
 	for _, c := range by {
+		switch {
+		case ruling.Decides(c.Key):
+			c.place = placeDecides
+		case view.Denied(c.Key):
+			c.place = placeDenied
+		case len(c.Endorsers) > 0:
+			c.place = placeEndorsed
+		default:
+			c.place = placeOther
+		}
 		all = append(all, *c)
 	}
-	place := func(c *Claimant) int {
-		switch {
-		case c.decides:
-			return 0
-		case view.Denied(c.Key):
-			return 3
-		case len(c.Endorsers) > 0:
-			return 1
-		}
-		return 2
-	}
-	slices.SortFunc(all, func(a, b Claimant) int { return cmp.Or(place(&a)-place(&b), cmp.Compare(a.first, b.first)) })
+	slices.SortFunc(all, func(a, b Claimant) int { return cmp.Or(a.place-b.place, cmp.Compare(a.first, b.first)) })
 	return x.standing(ctx, name, all, wanted)
 }
+
+// Places of claimants.
+const (
+	placeDecides = iota
+	placeEndorsed
+	placeOther
+	placeDenied
+)
+
+func (c *Claimant) decides() bool { return c.place == placeDecides }
 
 // standing looks closer at the first claimants and drops those whose signatures do not
 // count.
@@ -88,8 +97,10 @@ func (x *Index) standing(ctx context.Context, name records.Name, all []Claimant,
 	kept := all[:0]
 	others := 0
 	for i, c := range all {
-		if !c.decides && others == MaxClaimants {
-			return append(kept, all[i:]...), nil
+		if !c.decides() && others == MaxClaimants {
+			rest := all[i:]
+			sortStanding(kept)
+			return append(kept, rest...), nil
 		}
 		releases, err := x.releasesBy(ctx, name, c.Key)
 		if err != nil {
@@ -104,11 +115,21 @@ func (x *Index) standing(ctx context.Context, name records.Name, all []Claimant,
 		first := slices.MinFunc(releases, func(a, b brief) int { return cmp.Compare(a.num, b.num) })
 		c.Releases, c.Newest, c.newest, c.FirstSeen = len(releases), releases[0].version, releases[0].num, first.seen
 		kept = append(kept, c)
-		if !c.decides {
+		if !c.decides() {
 			others++
 		}
 	}
+	sortStanding(kept)
 	return kept, nil
+}
+
+// sortStanding orders claimants by the day on which they came here: what came on one day
+// may have come by one exchange, whose order means nothing.
+func sortStanding(all []Claimant) {
+	day := func(c *Claimant) time.Time { return c.FirstSeen.Truncate(24 * time.Hour) }
+	slices.SortFunc(all, func(a, b Claimant) int {
+		return cmp.Or(a.place-b.place, day(&a).Compare(day(&b)), a.Key.Compare(b.Key))
+	})
 }
 
 // listed returns the releases of a name, void ones too, as one index of the table has

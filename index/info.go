@@ -171,7 +171,7 @@ func (b *briefing) others(ctx context.Context) error {
 	}
 	room := maxShown
 	for _, c := range claimants {
-		if c.decides {
+		if c.decides() {
 			continue
 		}
 		n := 0

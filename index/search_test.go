@@ -74,7 +74,7 @@ func TestSearchRanking(t *testing.T) {
 
 func TestSearchShows(t *testing.T) {
 	x, a, b := open(t), newAuthor(t, "ann"), newAuthor(t, "bob")
-	add(t, x, a.says(described("left-pad", "1.0.0", "old")), a.says(described("left-pad", "1.1.0", "good")),
+	add(t, x, early(a.says(described("left-pad", "1.0.0", "old"))), a.says(described("left-pad", "1.1.0", "good")),
 		a.says(described("left-pad", "2.0.0-rc.1", "early")), b.says(described("left-pad", "99.0.0", "evil")))
 	one := func(v *trust.View) index.Hit {
 		t.Helper()

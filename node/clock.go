@@ -53,7 +53,7 @@ func (l *live) clockOffset(ctx context.Context, p peer.ID) (time.Duration, error
 	middle := start.Add(time.Since(start) / 2)
 	ms := int64(binary.BigEndian.Uint64(b[:]))
 	if ms < 0 || ms > 253402300799999 {
-		return 0, fmt.Errorf("ask %s for the time: it says %d ms, which is no time", p, ms)
+		return 0, fmt.Errorf("ask %s for the time: its answer, %d ms, is not a time", p, ms)
 	}
 	return time.UnixMilli(ms).Sub(middle), nil
 }

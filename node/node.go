@@ -195,7 +195,7 @@ func (n *Node) network(cfg *Config) (err error) {
 // error is a *LockedError when the home has a daemon.
 func (n *Node) Run(ctx context.Context) error {
 	if n.started.Swap(true) {
-		return errors.New("run node: it was run before")
+		return errors.New("run node: Run was called twice")
 	}
 	defer close(n.done)
 	if !n.cfg.Ephemeral {

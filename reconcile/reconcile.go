@@ -200,7 +200,7 @@ func (r *Reconcile) Run(ctx context.Context) error {
 	r.running = true
 	r.mu.Unlock()
 	if again {
-		return errors.New("run reconciliation: it was run before")
+		return errors.New("run reconciliation: Run was called twice")
 	}
 	r.host.SetStreamHandler(Protocol, func(s network.Stream) {
 		if !r.enter(s) {
