@@ -46,7 +46,7 @@ func (a *app) spread(ctx context.Context, h *node.Home, ids []cid.Cid, module ci
 		s.Holders, failed = awaitHolders(ctx, n, module, wait, s.Daemon)
 		return told, nil
 	}
-	s.Peers = a.tell(ctx, h, "it is kept, and spreads when a peer is met", say)
+	s.Peers = a.tell(ctx, h, "queued, and announced when a peer connects", say)
 	switch {
 	case failed != nil:
 		return s, failed
