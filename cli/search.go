@@ -335,8 +335,16 @@ func (a *app) nothingFound(ctx context.Context, h *node.Home, query string) erro
 	}
 	notFound := fmt.Errorf("nothing found for %q among %s of %s", query, plural(counts.Names, "name"), plural(counts.Authors, "author"))
 	if counts.Records == 0 {
-		return coded(exitNotFound, fmt.Errorf("nothing found for %q: your index is empty", query),
-			"es connect ADDR meets a peer, and es node keeps listening to it")
+		last, err := h.Synced()
+		if err != nil {
+			return err
+		}
+		if last.IsZero() {
+			return coded(exitNotFound, fmt.Errorf("nothing found for %q: no peer was asked for records yet", query),
+				"es sync asks those that are known or near; es connect ADDR meets another")
+		}
+		return coded(exitNotFound, fmt.Errorf("nothing found for %q: the peers that were asked last on %s had no records for you", query, last.Format("2006-01-02 15:04")),
+			"es connect ADDR meets another peer; es sync --all gets what strangers say too")
 	}
 	return coded(exitNotFound, notFound, "try fewer or shorter words")
 }

@@ -168,6 +168,9 @@ func TestBareCommands(t *testing.T) {
 			t.Errorf("after %v, want code %d within %v: %v", took.Round(time.Millisecond), c.code, c.limit, r)
 		}
 	}
+	if r := newUser(t).at(street).try("", "search", "bare"); !strings.Contains(r.stderr, "no peer was asked for records yet") {
+		t.Errorf("a search in a home that asked nobody: %v", r)
+	}
 	if !reader.knows(release) {
 		t.Error("nothing was learned")
 	}
