@@ -201,9 +201,11 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		}
 		bar := a.newProgress()
 		keys := &approval{work: w, ctx: ctx, app: a, accepted: accepted, yes: o.yes, bar: bar}
-		letIn, err := h.LetIn(p.Dir())
-		if err != nil {
-			return err
+		var letIn []records.Fingerprint
+		if !o.frozen { // which asks nobody
+			if letIn, err = h.LetIn(p.Dir()); err != nil {
+				return err
+			}
 		}
 		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, LetIn: letIn, Approve: keys.approve, FindNode: nodeVersion}
 		w.sources = here(h)

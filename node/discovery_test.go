@@ -44,7 +44,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%.30q is read as %+v", text, s)
 		}
 	}
-	s, err := parseSettings([]byte("\n  # a comment\n\tdht \t own \r\nmdns on\n"))
+	s, err := parseSettings([]byte("\xef\xbb\xbf\n  # a comment\n\tdht \t own \r\nmdns on\n"))
 	if err != nil || s.DHT != DHTOwn || s.MDNS != "on" {
 		t.Errorf("read %+v: %v", s, err)
 	}
