@@ -184,7 +184,11 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		return err
 	}
 	ctx := cmd.Context()
-	return a.withHome(ctx, func(h *node.Home) error {
+	open := node.OpenHome
+	if o.frozen {
+		open = openFrozen
+	}
+	return a.withHomeOpened(ctx, open, func(h *node.Home) error {
 		p, err := openProject(h)
 		if err != nil {
 			return err
@@ -210,7 +214,7 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, LetIn: letIn, Approve: keys.approve, FindNode: nodeVersion}
 		w.sources = here(h)
 		w.sources.Resolver = &resolver{w}
-		if !a.offline {
+		if !a.offline && !h.ReadOnly() {
 			network := &joined{app: a, home: h}
 			defer network.close()
 			w.news = &news{app: a, home: h, network: network}
@@ -219,7 +223,10 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		result, err := f(ctx, w)
 		bar.end()
 		if err != nil {
-			return installHint(w.witness(ctx).refused(err))
+			if err = w.witness(ctx).refused(err); h.ReadOnly() && errors.As(err, new(*install.MissingError)) {
+				return coded(exitUnreachable, err, "nothing can be fetched into a home that cannot be written")
+			}
+			return installHint(err)
 		}
 		a.rememberLetIn(ctx, w, result.Signers)
 		if w.distrust != nil {
@@ -314,6 +321,15 @@ func (a *app) rememberLetIn(ctx context.Context, w *work, s install.Signers) {
 	if err := w.home.RememberLetIn(ctx, w.project.Dir(), keys); err != nil {
 		a.warn("%v", err)
 	}
+}
+
+// openFrozen opens a home that need not be written, as long as what is wanted is in it.
+func openFrozen(ctx context.Context, dir string) (*node.Home, error) {
+	h, err := node.OpenHome(ctx, dir)
+	if errors.Is(err, node.ErrReadOnlyHome) || errors.Is(err, node.ErrForeignHome) {
+		return node.ReadHome(ctx, dir)
+	}
+	return h, err
 }
 
 // look reads anew whom the user believes, and what those say of each other.

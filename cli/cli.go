@@ -6,6 +6,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -180,20 +181,11 @@ First steps:
 	return root
 }
 
-// openHome opens the home directory that the flags and the environment name.
-func (a *app) openHome(ctx context.Context) (*node.Home, error) {
-	dir, err := a.homeDir()
-	if err != nil {
-		return nil, err
-	}
-	return node.OpenHome(ctx, dir)
-}
+// namedHome is the home that the user names; "" for the usual one.
+func (a *app) namedHome() string { return cmp.Or(a.home, a.getenv("ES_HOME")) }
 
 func (a *app) homeDir() (string, error) {
-	dir := a.home
-	if dir == "" {
-		dir = a.getenv("ES_HOME")
-	}
+	dir := a.namedHome()
 	if dir == "" {
 		user, err := os.UserHomeDir()
 		if err != nil {
@@ -204,9 +196,24 @@ func (a *app) homeDir() (string, error) {
 	return filepath.Abs(dir)
 }
 
-// withHome runs f with the home directory open.
+// withHome runs f with the home directory that the flags and the environment name,
+// which is made where there is none.
 func (a *app) withHome(ctx context.Context, f func(*node.Home) error) error {
-	home, err := a.openHome(ctx)
+	return a.withHomeOpened(ctx, node.OpenHome, f)
+}
+
+// readingHome is withHome for a command that only reads: it makes no home, and needs
+// none that can be written.
+func (a *app) readingHome(ctx context.Context, f func(*node.Home) error) error {
+	return a.withHomeOpened(ctx, node.ReadHome, f)
+}
+
+func (a *app) withHomeOpened(ctx context.Context, open func(context.Context, string) (*node.Home, error), f func(*node.Home) error) error {
+	dir, err := a.homeDir()
+	if err != nil {
+		return err
+	}
+	home, err := open(ctx, dir)
 	if err != nil {
 		return err
 	}

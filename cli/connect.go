@@ -21,7 +21,7 @@ The peer is remembered and dialled again by every later command that needs one.`
 			if a.offline {
 				return usagef(cmd, "--offline and connect contradict each other")
 			}
-			return a.withNetwork(cmd.Context(), func(n node.Network) error { return a.runConnect(cmd.Context(), n, args[0]) })
+			return a.withNetwork(cmd.Context(), a.withHome, func(n node.Network) error { return a.runConnect(cmd.Context(), n, args[0]) })
 		},
 	}
 }

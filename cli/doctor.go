@@ -29,7 +29,7 @@ the keys you trust are complete, fresh and the same as what peers have. The exit
 code is 1 when something is broken.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runDoctor(cmd.Context(), h) })
+			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runDoctor(cmd.Context(), h) })
 		},
 	}
 }
@@ -73,10 +73,23 @@ func (a *app) runDoctor(ctx context.Context, h *node.Home) error {
 	if a.offline {
 		f.warn("network", "leave out --offline", "not looked at, because of --offline")
 		checkAuthors(&f, c, nil, now)
+	} else if h.ReadOnly() && !h.Absent() && !daemonRuns(ctx, h) {
+		f.warn("network", "use a home of yours that can be written", "not looked at, since the home cannot be written")
+		checkAuthors(&f, c, nil, now)
 	} else if err := a.checkNetwork(ctx, h, &f, c, now); err != nil {
 		return err
 	}
 	return a.printFindings(f)
+}
+
+// daemonRuns reports whether the home's own node answers.
+func daemonRuns(ctx context.Context, h *node.Home) bool {
+	c, err := node.Dial(ctx, h)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 func (a *app) checkNetwork(ctx context.Context, h *node.Home, f *findings, c node.HomeCheck, now time.Time) error {

@@ -140,6 +140,12 @@ func typedHints(err error) []string {
 		syntax      *trust.SyntaxError
 	)
 	switch {
+	case errors.Is(err, node.ErrNotHome):
+		return []string{"--home and ES_HOME name a directory of es's own: an empty one, or one that is not there yet"}
+	case errors.Is(err, node.ErrForeignHome):
+		return []string{"run es as that user, or choose a home of your own with --home or ES_HOME"}
+	case errors.Is(err, node.ErrReadOnlyHome):
+		return []string{"choose a home that can be written with --home or ES_HOME; commands that only read work with this one"}
 	case errors.As(err, &equivocated):
 		return []string{fmt.Sprintf("es info %s shows both, and the versions that are not frozen", equivocated.Name)}
 	case errors.As(err, &notFound):

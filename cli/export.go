@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,7 +42,7 @@ ones you believe come first; --from FINGERPRINT names one.`,
 			if constraint == "" {
 				return usagef(cmd, "%q has no version; write NAME@VERSION", args[0])
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error {
+			return a.readingHome(cmd.Context(), func(h *node.Home) error {
 				v, err := versionMeant(cmd.Context(), h, name, constraint)
 				if err != nil {
 					return err
@@ -159,10 +161,19 @@ func fileName(n records.Name) string {
 	return strings.ReplaceAll(strings.TrimPrefix(string(n), "@"), "/", "-")
 }
 
-// writeFile writes a file of a result, and the directory it is in.
+// writeFile replaces a file of a result, and makes the directory it is in. What a link
+// at path leads to is not touched: it may have come with a project.
 func writeFile(path string, b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return os.WriteFile(path, b, 0o644)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Close())
 }

@@ -30,7 +30,7 @@ longest, and how much more there is. --all shows everything.`,
 			if err != nil {
 				return err
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runInfo(cmd.Context(), h, name, constraint, all) })
+			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runInfo(cmd.Context(), h, name, constraint, all) })
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "show all that anybody claims")

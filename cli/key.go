@@ -179,7 +179,7 @@ func (a *app) keyListCommand() *cobra.Command {
 		Short:   "list your own keys",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyList(cmd.Context(), h) })
+			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runKeyList(cmd.Context(), h) })
 		},
 	}
 }
@@ -229,7 +229,7 @@ that es trust add and gpg --import read. With --secret it prints the secret key
 file instead, as it is stored: keep a copy where nobody else finds it.`,
 		Args: arguments(0, 1, "at most one fingerprint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyExport(cmd.Context(), h, args, secret) })
+			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runKeyExport(cmd.Context(), h, args, secret) })
 		},
 	}
 	cmd.Flags().BoolVar(&secret, "secret", false, "print the secret key, as it is stored")

@@ -18,7 +18,7 @@ func (a *app) listCommand() *cobra.Command {
 		Short:   "show what es has installed here",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runList(cmd.Context(), h) })
+			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runList(cmd.Context(), h) })
 		},
 	}
 }

@@ -172,7 +172,7 @@ func (a *app) join(ctx context.Context, h *node.Home) (node.Network, error) {
 		return nil, err
 	}
 	cfg.Log = a.passingLogger()
-	if a.offline {
+	if a.offline || h.ReadOnly() && !h.Absent() { // what peers say would have to be written
 		cfg.Alone, cfg.MDNS, cfg.DHT = true, false, node.DHTOff
 	}
 	return node.Join(ctx, h, cfg)

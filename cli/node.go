@@ -171,9 +171,10 @@ func (a *app) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 }
 
-// withNetwork runs f with the running daemon, or with a node for this command.
-func (a *app) withNetwork(ctx context.Context, f func(node.Network) error) error {
-	return a.withHome(ctx, func(h *node.Home) error {
+// withNetwork runs f with the running daemon, or with a node for this command, of a
+// home that is opened by with.
+func (a *app) withNetwork(ctx context.Context, with func(context.Context, func(*node.Home) error) error, f func(node.Network) error) error {
+	return with(ctx, func(h *node.Home) error {
 		n, err := a.join(ctx, h)
 		if err != nil {
 			return err

@@ -18,7 +18,7 @@ func (a *app) peersCommand() *cobra.Command {
 started, and its address.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withNetwork(cmd.Context(), func(n node.Network) error { return a.runPeers(cmd.Context(), n) })
+			return a.withNetwork(cmd.Context(), a.readingHome, func(n node.Network) error { return a.runPeers(cmd.Context(), n) })
 		},
 	}
 }

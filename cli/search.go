@@ -36,7 +36,7 @@ have everything.`,
 			if limit < 1 || limit > maxHits {
 				return usagef(cmd, "--limit %d is not between 1 and %d", limit, maxHits)
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error {
+			return a.readingHome(cmd.Context(), func(h *node.Home) error {
 				return a.runSearch(cmd.Context(), h, strings.Join(args, " "), limit)
 			})
 		},
@@ -88,6 +88,10 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	hits, err := h.Index().Search(ctx, query, limit, view)
 	if err != nil {
 		return err
+	}
+	if len(hits) == 0 && !a.offline && h.Absent() && (a.namedHome() == "" || h.Begun()) {
+		// A new user's first command: what peers say is kept.
+		return a.withHome(ctx, func(h *node.Home) error { return a.runSearch(ctx, h, query, limit) })
 	}
 	if len(hits) == 0 && !a.offline {
 		if hits, err = a.searchAfresh(ctx, h, query, limit); err != nil {
@@ -283,11 +287,18 @@ func (a *app) warnNearHits(ctx context.Context, h *node.Home, view *trust.View, 
 // searchAfresh asks peers for records before it searches: nothing may be known here
 // because nobody was asked yet.
 func (a *app) searchAfresh(ctx context.Context, h *node.Home, query string, limit int) ([]index.Hit, error) {
+	if h.ReadOnly() && !h.Absent() {
+		a.note("nobody was asked for more: what they say could not be kept in %s", h.Dir())
+		return nil, nil
+	}
 	network := &joined{app: a, home: h}
 	defer network.close()
 	n := &news{app: a, home: h, network: network}
 	if _, err := n.get(ctx, true); err != nil {
 		return nil, err
+	}
+	if h.Absent() && n.peers > 0 {
+		a.note("what they said is not kept, since there is no home in %s yet: es sync makes one", h.Dir())
 	}
 	view, err := h.View(time.Now())
 	if err != nil {

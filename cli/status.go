@@ -16,7 +16,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "show this node, its peers and its index",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withNetwork(cmd.Context(), func(n node.Network) error { return a.runStatus(cmd.Context(), n) })
+			return a.withNetwork(cmd.Context(), a.readingHome, func(n node.Network) error { return a.runStatus(cmd.Context(), n) })
 		},
 	}
 }

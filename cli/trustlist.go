@@ -27,7 +27,7 @@ func (a *app) trustListCommand() *cobra.Command {
 that has an es.trust, that file's lines too: they count in this project alone.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustList(cmd.Context(), h) })
+			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runTrustList(cmd.Context(), h) })
 		},
 	}
 }

@@ -44,7 +44,11 @@ your home. A block comes again when it is next needed, a record with the next es
 				if o.repair && o.installed && !o.stored {
 					return usagef(cmd, "--repair is for what is stored; es install --frozen --force repairs what is installed")
 				}
-				return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runVerify(cmd.Context(), h, o) })
+				with := a.readingHome
+				if o.repair {
+					with = a.withHome
+				}
+				return with(cmd.Context(), func(h *node.Home) error { return a.runVerify(cmd.Context(), h, o) })
 			}
 			if o != (verifyOptions{}) {
 				return usagef(cmd, "the flags are for everything, not for one NAME@VERSION")
@@ -53,7 +57,7 @@ your home. A block comes again when it is next needed, a record with the next es
 			if err != nil {
 				return err
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runVerifyStored(cmd.Context(), h, name, v) })
+			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runVerifyStored(cmd.Context(), h, name, v) })
 		},
 	}
 	cmd.Flags().BoolVar(&o.installed, "installed", false, "only what is installed in this project")

@@ -38,7 +38,7 @@ are written there with their signatures, for gpg --verify.`,
 			if err != nil {
 				return err
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runWhy(cmd.Context(), h, name, constraint, proof, all) })
+			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runWhy(cmd.Context(), h, name, constraint, proof, all) })
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "show everybody who claims something about the version")

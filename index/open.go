@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -27,9 +29,10 @@ const readers = 4
 // An Index is an open store. It may be used by several goroutines, and several
 // processes may have the same store open.
 type Index struct {
-	path string
-	r    *sql.DB // any number of readers; cannot write
-	w    *sql.DB // one connection, whose transactions are immediate
+	path    string
+	reading string  // how connections that write nothing open the file
+	r       *sql.DB // any number of readers; cannot write
+	w       *sql.DB // one connection, whose transactions are immediate; nil when opened for reading
 
 	writeMu sync.Mutex
 	full    bool           // the write connection's synchronous setting, under writeMu
@@ -44,22 +47,86 @@ type Index struct {
 	nodes *lru.Cache[nodeKey, any] // of the set: what SetView has read
 }
 
-// Open opens the index at path and makes it if there is none. The directory must
-// exist.
+// Open opens the index at path and makes it if there is none, readable by its owner
+// alone. The directory must exist.
 func Open(ctx context.Context, path string) (*Index, error) {
+	return opened(path, func(x *Index) error { return x.open(ctx) })
+}
+
+// OpenReadOnly opens the index at path for reading, also where nothing can be written
+// (SPEC.md [N101]). What changes the index fails with ErrReadOnly.
+func OpenReadOnly(ctx context.Context, path string) (*Index, error) {
+	return opened(path, func(x *Index) error { return x.openReadOnly(ctx) })
+}
+
+// ErrReadOnly is returned by what would change an index that is open for reading.
+var ErrReadOnly = errors.New("the index is open for reading only")
+
+func opened(path string, open func(*Index) error) (*Index, error) {
 	nodes, err := lru.New[nodeKey, any](cachedNodes)
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
 	x := &Index{path: path, crowd: crowd, keys: map[records.Fingerprint]*sign.Key{}, merged: map[records.Element]bool{}, nodes: nodes}
-	if err := x.open(ctx); err != nil {
+	if err := open(x); err != nil {
 		x.Close()
 		return nil, x.explain("open index", err)
 	}
 	return x, nil
 }
 
+func (x *Index) openReadOnly(ctx context.Context) (err error) {
+	x.reading = "&mode=ro"
+	if _, err := os.Lstat(x.path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		// Without this, SQLite makes the files of a log. Without a log, nobody who has
+		// the index open writes to this file itself.
+		x.reading += "&immutable=1"
+	}
+	if x.r, err = sql.Open("sqlite", dsn(x.path, x.reading+"&_query_only=1")); err != nil {
+		return err
+	}
+	x.r.SetMaxOpenConns(readers)
+	x.r.SetMaxIdleConns(readers)
+	version, err := x.inspect(ctx, x.r)
+	if err == nil && version != schemaVersion {
+		err = fmt.Errorf("%s has format %d and cannot be brought to %d where it cannot be written", x.path, version, schemaVersion)
+	}
+	return err
+}
+
+// makePrivate makes the file at path if there is none, and sees to it that its owner
+// alone can read it and what SQLite puts beside it, which gets the same mode.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		return f.Close()
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return nil // SQLite says what is wrong
+	}
+	// An index that is there is not opened: closing it would drop the locks that this
+	// process has on it.
+	for _, file := range []string{path, path + "-wal", path + "-shm"} {
+		info, err := os.Lstat(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		case !info.Mode().IsRegular():
+			return fmt.Errorf("%s cannot be opened: it is a link, or no file; move it away", file)
+		case info.Mode().Perm()&0o077 != 0:
+			if err := os.Chmod(file, info.Mode().Perm()&0o700); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (x *Index) open(ctx context.Context) (err error) {
+	if err := makePrivate(x.path); err != nil {
+		return err
+	}
 	if x.w, err = sql.Open("sqlite", dsn(x.path, "&_txlock=immediate")); err != nil {
 		return err
 	}
@@ -123,6 +190,9 @@ func (x *Index) Check(ctx context.Context) error {
 // write runs fn in a transaction. With full set, what it wrote is on the disk
 // before write returns; otherwise a power cut may take it, whole, but nothing else.
 func (x *Index) write(ctx context.Context, full bool, fn func(*batch) error) error {
+	if x.w == nil {
+		return ErrReadOnly
+	}
 	x.writeMu.Lock()
 	defer x.writeMu.Unlock()
 	if full != x.full {

@@ -53,7 +53,7 @@ type Looked struct {
 // What only this node knows, such as when a record came, cannot be verified. Memory
 // is bounded but for 50 bytes for each name that an author has released.
 func (x *Index) Verify(ctx context.Context, step func(done, total int64), found func(Damage)) (Looked, error) {
-	db, err := sql.Open("sqlite", dsn(x.path, ""))
+	db, err := sql.Open("sqlite", dsn(x.path, x.reading))
 	if err != nil {
 		return Looked{}, x.explain("verify index", err)
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -63,11 +64,27 @@ func OpenBlocks(dir string) (*BlockStore, error) {
 		return nil, fmt.Errorf("open block store: %w", err)
 	}
 	if string(b) != shardText {
-		return nil, fmt.Errorf("open block store: %s says %.60q, this es knows %q", shard, b, shardText)
+		return nil, shardError(dir, b)
+	}
+	// A link there would have the sweep remove somebody else's old files.
+	if info, err := os.Lstat(filepath.Join(dir, blockTemp)); err != nil || !info.IsDir() {
+		return nil, cmp.Or(err, fmt.Errorf("open block store: %s is no directory", filepath.Join(dir, blockTemp)))
 	}
 	s := &BlockStore{dir: dir, run: rand.Text()}
 	s.sweep(time.Now().Add(-tempMaxAge))
 	return s, nil
+}
+
+// readBlocks opens the block store in dir as it is, for reading alone.
+func readBlocks(dir string) (*BlockStore, error) {
+	if b, err := os.ReadFile(filepath.Join(dir, shardFile)); err == nil && string(b) != shardText {
+		return nil, shardError(dir, b)
+	}
+	return &BlockStore{dir: dir, run: rand.Text()}, nil
+}
+
+func shardError(dir string, b []byte) error {
+	return fmt.Errorf("open block store: %s says %.60q, this es knows %q", filepath.Join(dir, shardFile), b, shardText)
 }
 
 // sweep removes unfinished files that are older than a Put can take.
@@ -290,7 +307,7 @@ func (s *BlockStore) Delete(ctx context.Context, c cid.Cid) error {
 // fails. What kind of block each is, the store does not know.
 func (s *BlockStore) All(ctx context.Context, visit func(cid.Cid) error) error {
 	shards, err := os.ReadDir(s.dir)
-	if err != nil {
+	if ignoreGone(err) != nil { // a home that is not made yet has none
 		return fmt.Errorf("list blocks: %w", err)
 	}
 	for _, shard := range shards {

@@ -69,7 +69,11 @@ func CheckHome(ctx context.Context, h *Home, now time.Time) (HomeCheck, error) {
 
 // measure finds how much the home takes, and how much it may take.
 func (c *HomeCheck) measure(h *Home) (err error) {
-	if c.Free, err = freeSpace(h.dir); err != nil {
+	place, err := existing(h.dir) // of a home that is not made yet, where it would be
+	if err != nil {
+		return err
+	}
+	if c.Free, err = freeSpace(place); err != nil {
 		return fmt.Errorf("ask for free space: %w", err)
 	}
 	for _, name := range []string{"index.db", "index.db-wal"} {

@@ -23,7 +23,7 @@ func (h *Home) lockPath() string { return filepath.Join(h.dir, "node.lock") }
 // process; the file stays, empty, since removing it would let two processes lock
 // two files.
 func (h *Home) lockDaemon() (unlock func(), err error) {
-	f, err := os.OpenFile(h.lockPath(), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openLock(h.lockPath())
 	if err != nil {
 		return nil, fmt.Errorf("lock home: %w", err)
 	}

@@ -1,112 +1,65 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
 
-// homeVersion is the layout of the directory that this code reads and writes.
-const homeVersion = 1
-
 // Home is one user's directory: keys, trust file, index, blocks, peers. Several
 // processes may have the same home open at once.
 type Home struct {
-	dir    string
-	index  *index.Index
-	blocks *BlockStore
+	dir      string
+	index    *index.Index
+	blocks   *BlockStore
+	readOnly bool
+	scratch  string // of a home whose index is not there: a directory for an empty one
 
 	mu    sync.Mutex
 	trust trustCache
 	peers sync.Mutex // serializes this process's edits of peers.json
 }
 
-// OpenHome opens the home directory dir, and makes it when it is not there. Only
-// its owner can read it. Close must be called.
-func OpenHome(ctx context.Context, dir string) (*Home, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open home: %w", err)
-	}
-	if err := makeHome(dir); err != nil {
-		return nil, fmt.Errorf("open home %s: %w", dir, err)
-	}
-	h := &Home{dir: dir}
-	if h.blocks, err = OpenBlocks(filepath.Join(dir, "blocks")); err != nil {
-		return nil, fmt.Errorf("open home %s: %w", dir, err)
-	}
-	if h.index, err = index.Open(ctx, filepath.Join(dir, "index.db")); err != nil {
-		return nil, fmt.Errorf("open home %s: %w", dir, err)
-	}
-	return h, nil
-}
-
-func makeHome(dir string) error {
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		// Parents as anybody makes them; the home itself is private.
-		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-			return err
-		}
-		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	case err != nil:
-		return err
-	case !info.IsDir():
-		return errors.New("it is a file, not a directory")
-	case info.Mode().Perm()&0o077 != 0:
-		// Secret keys and the API socket live here.
-		if err := os.Chmod(dir, 0o700); err != nil {
-			return err
-		}
-	}
-	if err := checkVersion(filepath.Join(dir, "version")); err != nil {
-		return err
-	}
-	if err := os.Mkdir(filepath.Join(dir, "keys"), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil
-}
-
 // maxSmall is more than the bytes of any file of the home that holds one value.
 const maxSmall = 64 << 10
 
-// checkVersion reads the home's version file, or writes it in a new home.
-func checkVersion(path string) error {
-	b, err := regularfile.Read(path, maxSmall)
-	if errors.Is(err, fs.ErrNotExist) {
-		return replaceFile(path, fmt.Appendf(nil, "%d\n", homeVersion))
+// Close closes the index.
+func (h *Home) Close() error {
+	var err error
+	if h.index != nil {
+		err = h.index.Close()
 	}
-	if err != nil {
-		return err
+	if h.scratch != "" {
+		err = errors.Join(err, os.RemoveAll(h.scratch))
 	}
-	v, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil || v < 1 {
-		return fmt.Errorf("its version file says %.20q, which is no version", b)
-	}
-	if v > homeVersion {
-		return fmt.Errorf("it has version %d and this es knows %d: use a newer es", v, homeVersion)
-	}
-	return nil
+	return err
 }
 
-// Close closes the index.
-func (h *Home) Close() error { return h.index.Close() }
+// ReadOnly reports whether nothing can be written into the home: its user may not,
+// or there is none.
+func (h *Home) ReadOnly() bool { return h.readOnly }
+
+// Absent reports whether there is no home, and a reading command looks at what a new
+// one would be.
+func (h *Home) Absent() bool {
+	_, err := os.Lstat(filepath.Join(h.dir, "version"))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// Begun reports whether a user has put files into the directory, and es has not made a
+// home of it yet.
+func (h *Home) Begun() bool {
+	entries, err := os.ReadDir(h.dir)
+	return err == nil && len(entries) > 0 && h.Absent()
+}
 
 // Dir returns the absolute path of the directory.
 func (h *Home) Dir() string { return h.dir }
@@ -206,9 +159,9 @@ func (h *Home) basisOf(f, project *trust.File, now time.Time) (trust.Basis, erro
 }
 
 func (h *Home) ownFingerprints() ([]records.Fingerprint, error) {
-	entries, err := os.ReadDir(h.keyDir())
+	entries, err := h.keyFiles()
 	if err != nil {
-		return nil, fmt.Errorf("list own keys: %w", err)
+		return nil, err
 	}
 	var own []records.Fingerprint
 	for _, e := range entries {

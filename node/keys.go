@@ -49,11 +49,20 @@ func keyFileName(name string) (f records.Fingerprint, gpg, ok bool) {
 	return f, gpg, err == nil && f.String() == digits
 }
 
+// keyFiles lists the directory of own keys; a home that is not made yet has none.
+func (h *Home) keyFiles() ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(h.keyDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list own keys: %w", err)
+	}
+	return entries, nil
+}
+
 // Keys returns the own keys, sorted by fingerprint.
 func (h *Home) Keys(ctx context.Context) ([]OwnKey, error) {
-	entries, err := os.ReadDir(h.keyDir())
+	entries, err := h.keyFiles()
 	if err != nil {
-		return nil, fmt.Errorf("list own keys: %w", err)
+		return nil, err
 	}
 	chosen, _, err := h.defaultName()
 	if err != nil {

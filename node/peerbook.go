@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -137,6 +136,9 @@ func (h *Home) forget(ctx context.Context, peers ...peer.ID) error {
 }
 
 func (h *Home) editPeers(ctx context.Context, edit func([]knownPeer) []knownPeer) error {
+	if h.readOnly {
+		return nil
+	}
 	h.peers.Lock()
 	defer h.peers.Unlock()
 	unlock, err := waitLock(ctx, h.peersPath()+".lock")
@@ -182,7 +184,7 @@ func spread(known []knownPeer) []knownPeer {
 
 // waitLock takes the lock file at path, for which others may hold up to 5 s.
 func waitLock(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openLock(path)
 	if err != nil {
 		return nil, err
 	}

@@ -135,6 +135,9 @@ func (h *Home) MakeNoteKey() ([]byte, error) {
 	if key := h.NoteKey(); key != nil {
 		return key, nil
 	}
+	if h.readOnly {
+		return nil, fmt.Errorf("write the key of notes: %w", ErrReadOnlyHome)
+	}
 	key := make([]byte, noteKeySize)
 	_, _ = rand.Read(key) // never fails
 	if err := replaceFile(h.noteKeyPath(), key); err != nil {

@@ -402,6 +402,9 @@ func (h *Home) Synced() (time.Time, error) {
 }
 
 func (h *Home) setSynced(at time.Time) error {
+	if h.readOnly {
+		return nil
+	}
 	if err := replaceFile(h.syncedPath(), fmt.Appendf(nil, "%d\n", at.Unix())); err != nil {
 		return fmt.Errorf("note when records were asked for: %w", err)
 	}

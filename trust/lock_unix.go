@@ -14,7 +14,10 @@ import (
 // leaves there: removing it would let two processes lock two files. The system
 // drops the lock when the process ends, however it ends.
 func lock(path string, wait time.Duration) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s is a link, and must be a file: remove it", path)
+	}
 	if err != nil {
 		return nil, err
 	}
