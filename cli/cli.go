@@ -11,10 +11,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
-	"syscall"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -24,8 +23,6 @@ import (
 
 // Main runs es with the arguments of this process and returns its exit code.
 func Main() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	nameTerminal()
 	a := &app{
 		in:     os.Stdin,
@@ -36,6 +33,8 @@ func Main() int {
 		asks:   term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
 	}
 	a.columns, a.colour = terminal(os.Stdout, os.Getenv)
+	ctx, stop := a.interruptible(context.Background())
+	defer stop()
 	return a.run(ctx, os.Args[1:])
 }
 
@@ -89,6 +88,9 @@ type app struct {
 	offline bool
 	verbose bool
 	first   bool // of commands that sign: the own log is said to be here
+
+	echo    echo
+	lingers atomic.Bool // an ending command may take nodeEndWait
 }
 
 func (a *app) run(ctx context.Context, args []string) int {

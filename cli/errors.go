@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/everythingstays/es/index"
@@ -49,9 +50,13 @@ func coded(code int, err error, hints ...string) error {
 
 // fail prints err with its hints and returns the exit code.
 func (a *app) fail(ctx context.Context, err error) int {
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil { // whatever came of it
 		fmt.Fprintln(a.err, "es: interrupted")
-		return 130
+		var why interruption
+		if errors.As(context.Cause(ctx), &why) {
+			return why.exitCode()
+		}
+		return interruption{syscall.SIGINT}.exitCode()
 	}
 	code, hints := explain(err)
 	var r *refusal

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -87,7 +86,7 @@ func (a *app) runKeyNew(ctx context.Context, h *node.Home, o keyNewOptions) erro
 	if err != nil {
 		return err
 	}
-	passphrase, err := a.newPassphrase(o.noPassphrase)
+	passphrase, err := a.newPassphrase(ctx, o.noPassphrase)
 	if err != nil {
 		return err
 	}
@@ -119,7 +118,7 @@ func defaultNote(own node.OwnKey) string {
 }
 
 // newPassphrase asks for a passphrase twice, or takes ES_PASSPHRASE.
-func (a *app) newPassphrase(none bool) ([]byte, error) {
+func (a *app) newPassphrase(ctx context.Context, none bool) ([]byte, error) {
 	if none {
 		return nil, nil
 	}
@@ -130,14 +129,14 @@ func (a *app) newPassphrase(none bool) ([]byte, error) {
 		return nil, hinted(errors.New("a new key needs a passphrase, and nobody is at this terminal"),
 			"set ES_PASSPHRASE, or give --no-passphrase to store the key in clear")
 	}
-	first, err := a.readPassphrase("passphrase for the new key: ")
+	first, err := a.readPassphrase(ctx, "passphrase for the new key: ")
 	if err != nil {
 		return nil, err
 	}
 	if len(first) == 0 {
 		return nil, hinted(errors.New("the passphrase is empty"), "give --no-passphrase to store the key in clear")
 	}
-	again, err := a.readPassphrase("the same again: ")
+	again, err := a.readPassphrase(ctx, "the same again: ")
 	if err != nil {
 		return nil, err
 	}
@@ -147,29 +146,34 @@ func (a *app) newPassphrase(none bool) ([]byte, error) {
 	return first, nil
 }
 
-func (a *app) readPassphrase(prompt string) ([]byte, error) {
+func (a *app) readPassphrase(ctx context.Context, prompt string) ([]byte, error) {
 	in, ok := a.in.(*os.File)
 	if !ok {
 		return nil, errors.New("no terminal to read a passphrase from")
 	}
 	fmt.Fprintf(a.err, "es: %s", prompt)
-	p, err := term.ReadPassword(int(in.Fd()))
+	p, err := a.echo.readPassword(ctx, in)
 	fmt.Fprintln(a.err)
+	if errors.Is(err, io.EOF) {
+		return nil, errNoPassphrase
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read passphrase: %w", err)
 	}
 	return p, nil
 }
 
-// passphrase unlocks an existing key.
-func (a *app) passphrase() ([]byte, error) {
-	if p := a.getenv("ES_PASSPHRASE"); p != "" {
-		return []byte(p), nil
+// passphrase returns what asks for that of an existing key.
+func (a *app) passphrase(ctx context.Context) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		if p := a.getenv("ES_PASSPHRASE"); p != "" {
+			return []byte(p), nil
+		}
+		if !a.asks {
+			return nil, hinted(errors.New("the key has a passphrase, and nobody is at this terminal"), "set ES_PASSPHRASE")
+		}
+		return a.readPassphrase(ctx, "passphrase: ")
 	}
-	if !a.asks {
-		return nil, hinted(errors.New("the key has a passphrase, and nobody is at this terminal"), "set ES_PASSPHRASE")
-	}
-	return a.readPassphrase("passphrase: ")
 }
 
 func (a *app) keyListCommand() *cobra.Command {
@@ -310,7 +314,7 @@ A public key is only remembered: it is believed when es trust add says so.`,
 }
 
 func (a *app) runKeyImport(ctx context.Context, h *node.Home, path string) error {
-	b, err := a.readFile(path)
+	b, err := a.readFile(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -341,28 +345,6 @@ func (a *app) runKeyImport(ctx context.Context, h *node.Home, path string) error
 	a.note("remembered the key of %s; it is not trusted by that", safe(merged.UserID()))
 	a.hint("es trust add %s SCOPE...", merged.Fingerprint())
 	return nil
-}
-
-// readFile reads a small file of the user's; "-" is standard input.
-func (a *app) readFile(path string) ([]byte, error) {
-	const max = 1 << 20
-	var r io.Reader = a.in
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		r = f
-	}
-	b, err := io.ReadAll(io.LimitReader(r, max+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if len(b) > max {
-		return nil, fmt.Errorf("read %s: more than %s, which no key needs", path, bytesText(max))
-	}
-	return b, nil
 }
 
 func (a *app) keyUseCommand() *cobra.Command {

@@ -76,7 +76,7 @@ func (p *publication) tellLacks(ctx context.Context, o publishOptions) error {
 	if !asks || len(lacks) == 0 && len(p.set.Warnings) == 0 {
 		return nil
 	}
-	ok, err := a.ask("Sign and publish "+about+" all the same, for ever?", o.yes, "--yes")
+	ok, err := a.ask(ctx, "Sign and publish "+about+" all the same, for ever?", o.yes, "--yes")
 	if err == nil && !ok {
 		err = errors.New("nothing was signed or published")
 	}
@@ -268,7 +268,7 @@ func (a *app) allowSecrets(ctx context.Context, h *node.Home, dir string, set *m
 		return err
 	}
 	for _, p := range paths {
-		b, err := a.readFile(filepath.Join(dir, p))
+		b, err := a.readFile(ctx, filepath.Join(dir, p))
 		if err != nil {
 			return err
 		}

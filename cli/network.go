@@ -85,7 +85,7 @@ func addresses(remembered, given []string, forget string) []string {
 }
 
 // goPrivate makes the home part of the private network whose key is in the file.
-func (a *app) goPrivate(h *node.Home, file string) error {
+func (a *app) goPrivate(ctx context.Context, h *node.Home, file string) error {
 	const makeOne = "es node --private new makes a key, in swarm.key of the home; give the others a copy"
 	if file == "" {
 		return nil
@@ -102,7 +102,7 @@ func (a *app) goPrivate(h *node.Home, file string) error {
 		}
 		key = node.NewSwarmKey()
 	} else {
-		b, err := a.readFile(file)
+		b, err := a.readFile(ctx, file)
 		if errors.Is(err, fs.ErrNotExist) {
 			return hinted(fmt.Errorf("read the key of the private network: %w", err), makeOne)
 		}
@@ -175,5 +175,11 @@ func (a *app) join(ctx context.Context, h *node.Home) (node.Network, error) {
 	if a.offline || h.ReadOnly() && !h.Absent() { // what peers say would have to be written
 		cfg.Alone, cfg.MDNS, cfg.DHT = true, false, node.DHTOff
 	}
-	return node.Join(ctx, h, cfg)
+	n, err := node.Join(ctx, h, cfg)
+	var stuck *node.StuckError
+	if errors.As(err, &stuck) {
+		a.warn("%v; going on without it", stuck)
+		return node.JoinBeside(ctx, h, cfg)
+	}
+	return n, err
 }

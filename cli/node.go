@@ -64,7 +64,8 @@ other commands too. --listen default, --announce none and --bootstrap none forge
 }
 
 func (a *app) runNode(ctx context.Context, h *node.Home, o nodeOptions) error {
-	if err := a.goPrivate(h, o.private); err != nil {
+	a.lingers.Store(true)
+	if err := a.goPrivate(ctx, h, o.private); err != nil {
 		return err
 	}
 	cfg, err := a.nodeConfig(h, o.network)

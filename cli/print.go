@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,7 +110,7 @@ func isHidden(r rune) bool {
 
 // ask puts a yes-or-no question. Without somebody to answer, the answer is no
 // and the error says which flag answers it.
-func (a *app) ask(question string, yes bool, flag string) (bool, error) {
+func (a *app) ask(ctx context.Context, question string, yes bool, flag string) (bool, error) {
 	if yes {
 		return true, nil
 	}
@@ -117,7 +118,7 @@ func (a *app) ask(question string, yes bool, flag string) (bool, error) {
 		return false, hinted(errors.New(question+" needs an answer, and nobody is at this terminal"), "answer with %s", flag)
 	}
 	a.errf("es: %s [y/N] ", question)
-	line, err := bufio.NewReader(a.in).ReadString('\n')
+	line, err := await(ctx, func() (string, error) { return bufio.NewReader(a.in).ReadString('\n') })
 	if err != nil && err != io.EOF {
 		return false, fmt.Errorf("read the answer: %w", err)
 	}

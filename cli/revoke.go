@@ -81,7 +81,7 @@ func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revo
 	a.note("    %s", grouped(key.Fingerprint()))
 	a.note("    which says it belongs to %s", safe(key.UserID()))
 	a.note("%s; it cannot be undone", effect)
-	ok, err := a.ask("Revoke it?", o.yes, "--yes")
+	ok, err := a.ask(ctx, "Revoke it?", o.yes, "--yes")
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revo
 // makes now.
 func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *node.OwnKey, o revokeOptions) (*sign.Key, error) {
 	if o.certificate != "" {
-		b, err := a.readFile(o.certificate)
+		b, err := a.readFile(ctx, o.certificate)
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +125,7 @@ func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *
 	if err != nil {
 		return nil, err
 	}
-	secret, err := sign.ReadSecretKey(file, a.passphrase)
+	secret, err := sign.ReadSecretKey(file, a.passphrase(ctx))
 	if err != nil {
 		return nil, err
 	}

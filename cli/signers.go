@@ -161,7 +161,7 @@ func (p *approval) first(packages []*install.Package) error {
 	if len(order) > 1 {
 		question = "Let them in?"
 	}
-	ok, err := p.app.ask(question, false, "")
+	ok, err := p.app.ask(p.ctx, question, false, "")
 	if err != nil || ok {
 		return err
 	}

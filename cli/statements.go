@@ -32,7 +32,7 @@ type published struct {
 // release is called.
 func (p *statements) hold(ctx context.Context) (release func(), err error) {
 	if p.signer == nil {
-		s, err := p.home.Signer(ctx, p.own, p.app.gpg(), p.app.passphrase)
+		s, err := p.home.Signer(ctx, p.own, p.app.gpg(), p.app.passphrase(ctx))
 		if err != nil {
 			return nil, err
 		}

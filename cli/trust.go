@@ -129,7 +129,7 @@ func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which string, e tru
 	if err := a.warnNearScopes(ctx, h, e.Scopes); err != nil {
 		return err
 	}
-	ok, err := a.ask("Trust it?", yes, "--yes")
+	ok, err := a.ask(ctx, "Trust it?", yes, "--yes")
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (a *app) trustedKey(ctx context.Context, h *node.Home, which string) (recor
 		return f, nil, coded(exitUsage, fmt.Errorf("%q is neither a full fingerprint nor a file", which),
 			"es search NAME shows who signed what, with fingerprints (short key ids are not enough); gpg:USERID is a key in gpg's keyring")
 	}
-	b, err := a.readFile(which)
+	b, err := a.readFile(ctx, which)
 	if err != nil {
 		return f, nil, err
 	}

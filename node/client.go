@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -18,6 +19,26 @@ import (
 // Client is the local API of a running daemon. It implements Network.
 type Client struct {
 	http *http.Client
+	home *Home
+	wait time.Duration // for a sign of life
+}
+
+// lifeWait is how long a daemon may take to say that it is there, which needs nothing
+// of it but to run. While it answers, other calls may take their time.
+const lifeWait = 5 * time.Second
+
+// A StuckError says that a daemon runs and does not answer: it is stopped, or stuck.
+type StuckError struct {
+	PID  int // 0 when unknown
+	Wait time.Duration
+}
+
+func (e *StuckError) Error() string {
+	who := "the running es node"
+	if e.PID != 0 {
+		who = fmt.Sprintf("the running es node (process %d)", e.PID)
+	}
+	return fmt.Sprintf("%s has not answered for %v: it is stopped or stuck", who, e.Wait)
 }
 
 // A VersionError says that the running daemon is of another version of es, which
@@ -30,22 +51,58 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("the running es node has local API version %.20q, this es has %q: restart it", e.Daemon, e.Client)
 }
 
-// Dial connects to the daemon of the home. The error is ErrNoDaemon when none
-// answers, and a *VersionError when it speaks another version of the local API.
-func Dial(ctx context.Context, h *Home) (*Client, error) {
-	first, err := h.dialAPI(ctx)
-	if err != nil {
-		return nil, err
-	}
-	first.Close()
-	c := &Client{http: &http.Client{Transport: &http.Transport{
+// Dial connects to the daemon of the home. The error is ErrNoDaemon when there is
+// none, a *StuckError when it does not answer, and a *VersionError when it speaks
+// another version of the local API.
+func Dial(ctx context.Context, h *Home) (*Client, error) { return openClient(ctx, h, lifeWait) }
+
+func openClient(ctx context.Context, h *Home, wait time.Duration) (*Client, error) {
+	c := &Client{home: h, wait: wait, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return h.dialAPI(ctx) },
 	}}}
-	if _, err := c.Status(ctx); err != nil {
+	if err := c.alive(ctx); err != nil {
 		c.Close()
+		if errors.Is(err, ErrNoDaemon) {
+			return nil, ErrNoDaemon
+		}
 		return nil, fmt.Errorf("ask the running es node: %w", err)
 	}
 	return c, nil
+}
+
+// alive asks the daemon for a sign of life (SPEC.md [N105]).
+func (c *Client) alive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.wait, &StuckError{PID: c.home.daemonPID(), Wait: c.wait})
+	defer cancel()
+	body, err := c.request(ctx, http.MethodGet, "alive", nil)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
+	return body.Close()
+}
+
+// watched returns a context that ends, with a *StuckError as its cause, when the daemon
+// gives no sign of life any more: a call may take long, and a daemon may be stopped in
+// the middle of it. Whoever gets it calls cancel.
+func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(c.wait):
+			}
+			if err := c.alive(ctx); errors.As(err, new(*StuckError)) {
+				end(err)
+				return
+			}
+		}
+	}()
+	return ctx, func() { end(nil) }
 }
 
 // Announce implements Network.
@@ -98,6 +155,9 @@ func (c *Client) Fetch(ctx context.Context, w Want, progress func(Progress)) err
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			if errors.As(err, new(*StuckError)) {
+				return fmt.Errorf("fetch %s: %w", w.Root, err)
+			}
 			return fmt.Errorf("fetch %s: the running es node has ended", w.Root)
 		}
 		switch {
@@ -124,6 +184,9 @@ func (c *Client) Sync(ctx context.Context, o SyncOptions, progress func(Synced))
 		if err := lines.Decode(&e); err != nil {
 			if ctx.Err() != nil {
 				return Synced{}, ctx.Err()
+			}
+			if errors.As(err, new(*StuckError)) {
+				return Synced{}, fmt.Errorf("sync: %w", err)
 			}
 			return Synced{}, errors.New("sync: the running es node has ended")
 		}
@@ -172,7 +235,48 @@ func (c *Client) call(ctx context.Context, method, path string, q, a any) error 
 	return nil
 }
 
+// send makes a call that lasts until the answer is closed, and as long as the daemon
+// gives signs of life.
 func (c *Client) send(ctx context.Context, method, path string, q any) (io.ReadCloser, error) {
+	ctx, cancel := c.watched(ctx)
+	body, err := c.request(ctx, method, path, q)
+	if err != nil {
+		defer cancel()
+		return nil, stuckOr(ctx, err)
+	}
+	return &watchedBody{body, ctx, cancel}, nil
+}
+
+// stuckOr returns what ended the context of a call, if it was that the daemon is stuck,
+// or else err.
+func stuckOr(ctx context.Context, err error) error {
+	if stuck := context.Cause(ctx); errors.As(stuck, new(*StuckError)) {
+		return fmt.Errorf("ask the running es node: %w", stuck)
+	}
+	return err
+}
+
+// A watchedBody is an answer; reading it fails when the daemon is stuck.
+type watchedBody struct {
+	io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = stuckOr(b.ctx, err)
+	}
+	return n, err
+}
+
+func (b *watchedBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+func (c *Client) request(ctx context.Context, method, path string, q any) (io.ReadCloser, error) {
 	var body io.Reader
 	if q != nil {
 		b, err := json.Marshal(q)
@@ -223,6 +327,11 @@ func Join(ctx context.Context, h *Home, cfg Config) (Network, error) {
 	if !errors.Is(err, ErrNoDaemon) {
 		return nil, err
 	}
+	return JoinBeside(ctx, h, cfg)
+}
+
+// JoinBeside is Join without asking for a daemon: for one that does not answer.
+func JoinBeside(ctx context.Context, h *Home, cfg Config) (Network, error) {
 	cfg.Ephemeral = true
 	n, err := New(ctx, h, cfg)
 	if err != nil {

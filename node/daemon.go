@@ -33,11 +33,8 @@ func (h *Home) lockDaemon() (unlock func(), err error) {
 		return nil, fmt.Errorf("lock home: %w", err)
 	}
 	if !ok {
-		b := make([]byte, 32)
-		n, _ := f.ReadAt(b, 0)
 		f.Close()
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
-		return nil, &LockedError{Home: h.dir, PID: pid}
+		return nil, &LockedError{Home: h.dir, PID: h.daemonPID()}
 	}
 	unlock = func() {
 		_ = f.Truncate(0)
@@ -52,6 +49,16 @@ func (h *Home) lockDaemon() (unlock func(), err error) {
 		return nil, fmt.Errorf("lock home: %w", err)
 	}
 	return unlock, nil
+}
+
+// daemonPID returns the process id that the lock file holds, or 0.
+func (h *Home) daemonPID() int {
+	b, err := os.ReadFile(h.lockPath())
+	if err != nil {
+		return 0
+	}
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	return pid
 }
 
 func (h *Home) socketPath() string { return filepath.Join(h.dir, "node.sock") }
