@@ -148,7 +148,7 @@ func (d *discovery) dial(ctx context.Context, info peer.AddrInfo, how string, li
 		if info.Addrs, err = resolve(ctx, d.live.node.names, info); err != nil {
 			return err
 		}
-	case foundRemembered:
+	case foundRemembered, foundLAN:
 		call = d.live.insist
 	case foundDHT:
 		info.Addrs = d.live.book().fit(info.ID, info.Addrs)

@@ -215,6 +215,63 @@ func TestFloodOfAnnouncements(t *testing.T) {
 	})
 }
 
+// TestThreat58FloodOfNeighbours has one honest neighbour among thousands of announced
+// peers that do not answer, at 6 IPs, at any private one, and at every one of its own
+// network: it is dialled among the first, by a node for one command before it gives
+// up, though it is heard last (SPEC D13).
+func TestThreat58FloodOfNeighbours(t *testing.T) {
+	honest := fakePeer(t)
+	good := &zeroconf.ServiceEntry{Text: []string{"dnsaddr=/ip4/192.0.2.77/tcp/4011/p2p/" + honest}}
+	ids := make([]string, 3000)
+	for i := range ids {
+		ids[i] = fakePeer(t)
+	}
+	for name, c := range map[string]struct {
+		ip     func(i int) string
+		within time.Duration
+	}{
+		"6 IPs":           {func(i int) string { return fmt.Sprintf("192.0.2.%d", 10+i%6) }, lanFlood},
+		"private IPs":     {func(i int) string { return fmt.Sprintf("10.%d.%d.1", i/250, i%250) }, lanFlood},
+		"its own network": {func(i int) string { return fmt.Sprintf("192.0.2.%d", 100+i%150) }, 30 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var dials atomic.Int64
+			l := fakeLAN(t, &dials, func(out chan<- *zeroconf.ServiceEntry) {
+				for i, id := range ids {
+					out <- &zeroconf.ServiceEntry{Text: []string{"dnsaddr=/ip4/" + c.ip(i) + "/tcp/4011/p2p/" + id}}
+				}
+				out <- good
+			})
+			silent := l.met
+			met := make(chan struct{})
+			l.met = func(ctx context.Context, info peer.AddrInfo, how string, limit time.Duration) error {
+				if info.ID.String() != honest {
+					return silent(ctx, info, how, limit)
+				}
+				close(met)
+				return nil
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { l.run(ctx); close(done) }()
+			select {
+			case <-met:
+				if c.within == lanFlood {
+					select {
+					case <-l.looked:
+						t.Errorf("%s: a command has given up before", name)
+					default:
+					}
+				}
+			case <-time.After(c.within):
+				t.Errorf("%s: the honest neighbour is not dialled within %v, among %d dials", name, c.within, dials.Load())
+			}
+			cancel()
+			<-done
+		})
+	}
+}
+
 // SPEC D11, D12. Whom a node believes to be a neighbour.
 func TestAnnouncements(t *testing.T) {
 	id, other := fakePeer(t), fakePeer(t)

@@ -22,12 +22,13 @@ const (
 	lanRound   = 5 * time.Minute
 	lanWatch   = 2 * time.Second // for other addresses: the machine may move to another LAN
 	lanPause   = 10 * time.Second
-	lanHeard   = 256 // peers heard in one round, after which the next one begins
-	lanEnough  = 32  // peers are dialled while fewer are connected
-	lanRate    = 2.0 // dials a second
-	lanBurst   = 16
-	lanAtOnce  = 8
-	lanDial    = 3 * time.Second
+	lanFlood   = 4 * time.Second // the same when so many answer that not all are dialled yet
+	lanHeard   = 4096            // announcements heard in one round, after which the next one begins
+	lanEnough  = 32              // peers are dialled while fewer are connected
+	lanRate    = 8.0             // dials a second
+	lanBurst   = 32
+	lanAtOnce  = 16
+	lanDial    = 2 * time.Second
 	lanAddrs   = 8 // of one peer
 	lanAgain   = 30 * time.Second
 	lanTries   = 512 // peers whose last attempt is remembered
@@ -178,9 +179,7 @@ func (n *lan) stay(ctx context.Context, nets networks, looked func()) {
 			same <- n.unchanged(round, nets, lanRound)
 			cancel()
 		}()
-		first := time.AfterFunc(lanFirst, looked)
-		n.look(round, nets)
-		first.Stop()
+		n.look(round, nets, looked)
 		early := round.Err() == nil
 		cancel()
 		if !<-same {
@@ -228,7 +227,7 @@ func (n *lan) again() {
 
 // look listens to announcements, and dials whom it hears of, until ctx ends or it
 // has heard so many that the browser's memory of them must be given up.
-func (n *lan) look(ctx context.Context, nets networks) {
+func (n *lan) look(ctx context.Context, nets networks, looked func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	entries := make(chan *zeroconf.ServiceEntry)
@@ -240,16 +239,35 @@ func (n *lan) look(ctx context.Context, nets networks) {
 			n.fail("look for peers on the LAN", "err", err)
 		}
 	}()
+	heard := newHeardPeers(nets)
 	var dials sync.WaitGroup
-	slots := make(chan struct{}, lanAtOnce)
-	for heard := 0; heard < lanHeard && ctx.Err() == nil; heard++ {
+	dials.Go(func() { n.dialCrowd(ctx, heard) })
+	first := time.AfterFunc(lanFirst, func() {
+		if heard.isEmpty() {
+			looked()
+		}
+	})
+	defer first.Stop()
+	late := time.AfterFunc(lanFlood, looked)
+	defer late.Stop()
+	for count := 0; count < lanHeard && ctx.Err() == nil; count++ {
 		select {
 		case e, ok := <-entries:
 			if !ok {
 				entries = nil // it has ended, and cancels
 				continue
 			}
-			n.hear(ctx, nets, e, slots, &dials)
+			if info, ok := announced(e, nets); ok && info.ID != n.self {
+				heard.add(info)
+			}
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() == nil { // a flood: some of it is dialled before it is asked for again
+		pause := time.NewTimer(lanPause)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
 		case <-ctx.Done():
 		}
 	}
@@ -272,32 +290,41 @@ func drain(entries <-chan *zeroconf.ServiceEntry, ended <-chan struct{}) {
 	}
 }
 
-// hear dials an announced peer in a slot of its own, as far as the limits allow.
-func (n *lan) hear(ctx context.Context, nets networks, e *zeroconf.ServiceEntry, slots chan struct{}, dials *sync.WaitGroup) {
-	info, ok := announced(e, nets)
-	if !ok || info.ID == n.self || n.peers() >= lanEnough || !n.try(info.ID) {
-		return
-	}
-	if !n.await(ctx) {
-		return
-	}
-	select {
-	case slots <- struct{}{}:
-	case <-ctx.Done():
-		return
-	}
-	dials.Go(func() {
-		defer func() { <-slots }()
-		err := n.met(ctx, info, foundLAN, lanDial)
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if err != nil {
-			n.fail("dial a peer on the LAN", "peer", info.ID.String(), "err", err)
-			n.later()
+// dialCrowd dials who was heard, each in a slot of its own, as far as the limits allow.
+func (n *lan) dialCrowd(ctx context.Context, heard *heardPeers) {
+	var dials sync.WaitGroup
+	defer dials.Wait()
+	slots := make(chan struct{}, lanAtOnce)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
 			return
 		}
-		delete(n.tries, info.ID)
-	})
+		info, ok := heard.next(ctx)
+		if !ok {
+			return
+		}
+		if n.peers() >= lanEnough || !n.try(info.ID) {
+			<-slots
+			continue
+		}
+		if !n.await(ctx) {
+			return
+		}
+		dials.Go(func() {
+			defer func() { <-slots }()
+			err := n.met(ctx, info, foundLAN, lanDial)
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			if err != nil {
+				n.fail("dial a peer on the LAN", "peer", info.ID.String(), "err", err)
+				n.later()
+				return
+			}
+			delete(n.tries, info.ID)
+		})
+	}
 }
 
 // later has the LAN asked again for a peer that was not met. It is called with

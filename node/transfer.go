@@ -106,7 +106,11 @@ func (l *live) findProviders(ctx context.Context, w Want, more func() <-chan pee
 			return
 		}
 	}
-	for _, p := range connected(l.host) {
+	select {
+	case <-starved: // before anybody was there
+	default:
+	}
+	for _, p := range l.ranked(connected(l.host)) {
 		offer(p)
 	}
 	select {

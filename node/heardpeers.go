@@ -1,0 +1,117 @@
+package node
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Bounds of a crowd (SPEC.md [D13]).
+const (
+	crowdIPs  = 512
+	crowdAtIP = 4 // peers that wait at one IP
+)
+
+// heardPeers are those heard on the LAN and not dialled yet. Anybody there can announce
+// thousands of peers: their IPs take turns, those in a network of this machine first,
+// so that one who announces many has no more of the turns.
+type heardPeers struct {
+	nets networks
+
+	mu     sync.Mutex
+	at     map[string]*doorway
+	change signal
+}
+
+// doorway is an IP at which peers are said to be.
+type doorway struct {
+	ours    bool // in a network of this machine
+	turns   int  // it had
+	waiting []peer.AddrInfo
+}
+
+func newHeardPeers(nets networks) *heardPeers {
+	return &heardPeers{nets: nets, at: map[string]*doorway{}}
+}
+
+// add has a peer wait, unless many do at its IP.
+func (c *heardPeers) add(info peer.AddrInfo) {
+	ip, ok := plainIP(info.Addrs[0])
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.at[ip.String()]
+	if d == nil {
+		if ours := c.nets.contains(ip); ours || len(c.at) < crowdIPs {
+			d = &doorway{ours: ours}
+			c.at[ip.String()] = d
+		} else {
+			return
+		}
+	}
+	if len(d.waiting) >= crowdAtIP || slices.ContainsFunc(d.waiting, func(w peer.AddrInfo) bool { return w.ID == info.ID }) {
+		return
+	}
+	d.waiting = append(d.waiting, info)
+	c.change.fire()
+}
+
+func (c *heardPeers) isEmpty() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.best() == nil
+}
+
+// best is the doorway whose turn it is, nil for none. It is called with c.mu held.
+func (c *heardPeers) best() *doorway {
+	var best *doorway
+	alike := 0
+	for _, d := range c.at {
+		if len(d.waiting) == 0 {
+			continue
+		}
+		switch {
+		case best == nil || d.before(best):
+			best, alike = d, 1
+		case !best.before(d):
+			if alike++; rand.IntN(alike) == 0 {
+				best = d
+			}
+		}
+	}
+	return best
+}
+
+func (d *doorway) before(e *doorway) bool {
+	if d.turns != e.turns {
+		return d.turns < e.turns
+	}
+	return d.ours && !e.ours
+}
+
+// next waits for somebody to dial. It returns false when ctx ends.
+func (c *heardPeers) next(ctx context.Context) (peer.AddrInfo, bool) {
+	for {
+		change := c.change.wait()
+		c.mu.Lock()
+		if d := c.best(); d != nil {
+			i := rand.IntN(len(d.waiting))
+			info := d.waiting[i]
+			d.waiting = slices.Delete(d.waiting, i, i+1)
+			d.turns++
+			c.mu.Unlock()
+			return info, true
+		}
+		c.mu.Unlock()
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return peer.AddrInfo{}, false
+		}
+	}
+}
