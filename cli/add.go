@@ -28,7 +28,8 @@ by its CID from whoever has it, checks it, and puts it into node_modules with
 what it depends on. package.json gets an entry in esDependencies; es-lock.json
 holds the CIDs, records and signers. No script runs.
 
-NAME@CID takes any UnixFS directory, whoever made it, such as one from ipfs add -r.`,
+NAME@CID takes any UnixFS directory, whoever made it, such as one from ipfs add
+-r.`,
 		Args: arguments(1, -1, "at least one name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.runAdd(cmd, o, args)
@@ -113,9 +114,11 @@ func (a *app) updateCommand() *cobra.Command {
 		Short:   "take the newest versions that package.json allows",
 		Long: `Resolves the names again wherever they stand in node_modules, without names
 everything, and installs the newest versions that package.json and the packages
-that need them allow. es-lock.json keeps the rest, and package.json stays as it is.
+that need them allow. es-lock.json keeps the rest, and package.json stays as it
+is.
 
-A module that another key signs than before is not taken before you accept the key.`,
+A module that another key signs than before is not taken before you accept the
+key.`,
 		Args: arguments(0, -1, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, err := parseNames(cmd, args)

@@ -117,6 +117,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 }
 
 func (a *app) rootCommand() *cobra.Command {
+	var tellVersion bool
 	root := &cobra.Command{
 		Use:   "es",
 		Short: "a module index without a registry",
@@ -134,9 +135,13 @@ First steps:
 		SilenceErrors: true,
 		Args:          noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if tellVersion {
+				return a.runVersion()
+			}
 			return cmd.Help()
 		},
 	}
+	root.Flags().BoolVar(&tellVersion, "version", false, "print the version of es")
 	f := root.PersistentFlags()
 	f.StringVar(&a.home, "home", "", "directory of keys, trust, index and blocks (default $ES_HOME or ~/.es)")
 	f.BoolVar(&a.json, "json", false, "print one JSON document on standard output")
@@ -146,7 +151,7 @@ First steps:
 	root.DisableSuggestions = true // unknownCommand has its own
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		a.json = a.json || slices.Contains(a.args, "--json") // it may come after what is wrong
-		return usagef(cmd, "%v", err)
+		return wrongFlag(cmd, err)
 	})
 	root.AddCommand(
 		a.demoCommand(),
@@ -180,6 +185,7 @@ First steps:
 		a.versionCommand(),
 	)
 	root.SetHelpCommand(helpCommand(root))
+	fitFlags(root)
 	return root
 }
 

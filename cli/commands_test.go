@@ -19,7 +19,7 @@ import (
 // KEY, MODULE, PEER and OTHER stand for the home's key, the module that it has
 // published, the address of a running node and the key of that node's home.
 var commandRuns = map[string][][]string{
-	"es":                       {{}, {"nonsense"}},
+	"es":                       {{}, {"--version"}, {"nonsense"}},
 	"es add":                   {{"add", "left-pad", "--force"}, {"add", "nobody-has-it"}},
 	"es advise":                {{"advise", "left-pad@1", "look out"}, {"advise", "left-pad"}},
 	"es completion":            {{"completion"}, {"completion", "nonsense"}},
@@ -106,6 +106,36 @@ func TestEveryCommand(t *testing.T) {
 		if !slices.Contains(paths, path) {
 			t.Errorf("%s is in the table, and es does not have it", path)
 		}
+	}
+}
+
+// TestHelpFits is that a terminal of 80 columns breaks no line of any help, and none of
+// what a refusal means, which is indented.
+func TestHelpFits(t *testing.T) {
+	var out bytes.Buffer
+	root := (&app{out: io.Discard}).rootCommand()
+	root.SetOut(&out)
+	fits := func(of, text string, width int) {
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSuffix(line, "\n"); textWidth(line) > width {
+				t.Errorf("%s has a line of %d columns, not at most %d: %s", of, textWidth(line), width, line)
+			}
+		}
+	}
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		out.Reset()
+		if err := cmd.Help(); err != nil || out.Len() == 0 {
+			t.Errorf("help of %s: %d bytes, error %v", cmd.CommandPath(), out.Len(), err)
+		}
+		fits(cmd.CommandPath()+" --help", out.String(), helpColumns)
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(root)
+	for kind, text := range meanings {
+		fits(kind, text, helpColumns-len("    "))
 	}
 }
 

@@ -40,7 +40,7 @@ func (a *app) runConnect(ctx context.Context, n node.Network, addr string) error
 		if errors.As(err, new(*node.RefusedError)) {
 			return coded(exitUnreachable, err, "try again in a minute")
 		}
-		return hinted(err, "an address looks like /ip4/192.0.2.7/tcp/4011/p2p/12D3KooW..., as es node prints it")
+		return hinted(err, "es node must be running there; it prints its addresses, such as /ip4/192.0.2.7/tcp/4011/p2p/12D3KooW...")
 	}
 	if a.json {
 		return a.emit(p)

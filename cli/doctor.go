@@ -24,9 +24,9 @@ func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "look for what is wrong here, and say what to do",
-		Long: `Looks at the disk, the keys, the clock, the network, and at whether the records of
-the keys you trust are complete, fresh and the same as what peers have. The exit
-code is 1 when something is broken.`,
+		Long: `Looks at the disk, the keys, the clock, the network, and at whether the records
+of the keys you trust are complete, fresh and the same as what peers have. The
+exit code is 1 when something is broken.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runDoctor(cmd.Context(), h) })

@@ -143,6 +143,7 @@ func typedHints(err error) []string {
 		equivocated *index.EquivocationError
 		notFound    *index.NotFoundError
 		syntax      *trust.SyntaxError
+		broken      *install.SyntaxError
 	)
 	switch {
 	case errors.Is(err, node.ErrNotHome):
@@ -153,10 +154,16 @@ func typedHints(err error) []string {
 		return []string{"choose a home that can be written with --home or ES_HOME; commands that only read work with this one"}
 	case errors.As(err, &equivocated):
 		return []string{fmt.Sprintf("es info %s shows both, and the versions that are not frozen", equivocated.Name)}
+	case errors.Is(err, sign.ErrPassphrase):
+		return []string{"type the same again; a passphrase that is lost cannot be replaced: es key import FILE takes a backup of the key, es key new makes another key"}
+	case errors.As(err, &notFound) && len(notFound.Have) > 0:
+		return []string{fmt.Sprintf("es info %s shows its versions; es sync asks for newer ones", notFound.Name)}
 	case errors.As(err, &notFound):
 		return []string{"es search looks for other names; es connect ADDR finds more records"}
 	case errors.As(err, &syntax):
 		return syntaxHints(syntax)
+	case errors.As(err, &broken) && broken.File == "es-lock.json":
+		return []string{"take the last good es-lock.json back, as from version control; or remove it: es install makes it anew, and may choose other versions"}
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (a *app) exportCommand() *cobra.Command {
 	var out, from string
 	cmd := &cobra.Command{
 		Use:   "export NAME@VERSION|@RANGE|@TAG",
-		Short: "write a record, its signature and its key as files, for gpg and others",
+		Short: "write a record, its signature and its key as files, for gpg",
 		Long: `Writes record.cbor, record.sig and key.asc into a directory, so that
   gpg --import key.asc && gpg --verify record.sig record.cbor
 checks the signature without es. When several keys released the version, the

@@ -19,9 +19,9 @@ func (a *app) heartbeatCommand() *cobra.Command {
 		Use:   "heartbeat",
 		Short: "promise when you will say something again",
 		Long: `Signs that you have said nothing else until now, and that you will say something
-again --within this time: a release, another statement or another heartbeat. Whoever
-trusts you is warned when it passes without: either you are late, or somebody keeps
-your news from them.`,
+again --within this time: a release, another statement or another heartbeat.
+Whoever trusts you is warned when it passes without: either you are late, or
+somebody keeps your news from them.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := parseAge(within)

@@ -21,9 +21,9 @@ func (a *app) infoCommand() *cobra.Command {
 		Use:     "info NAME[@VERSION|@RANGE|@TAG]",
 		Aliases: []string{"view", "show"},
 		Short:   "show what is claimed of a module, and by whom",
-		Long: `Shows the versions that the keys you trust have signed, the newest first, and after
-them what others claim: a little of it, from the keys that have been known here the
-longest, and how much more there is. --all shows everything.`,
+		Long: `Shows the versions that the keys you trust have signed, the newest first, and
+after them what others claim: a little of it, from the keys that have been known
+here the longest, and how much more there is. --all shows everything.`,
 		Args: arguments(1, 1, "a name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, constraint, err := parseConstraint(cmd, args[0])

@@ -24,23 +24,25 @@ func (a *app) nodeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "node",
 		Short: "take part in the network until stopped",
-		Long: `Runs a node: it receives and passes on records, serves the modules that are here,
-and does the network's part of other es commands in this home.
+		Long: `Runs a node: it receives and passes on records, serves the modules that are
+here, and does the network's part of other es commands in this home.
 
 It listens on port 4011, TCP and UDP, of all addresses of this machine, or on a
 port that the system chooses when that one is taken, which it says. It prints
 "listening ADDR/p2p/PEER" for each address, those first that most can reach, and
-then "ready". Peers are found by themselves: on the local network by mDNS, elsewhere
-through the public DHT of IPFS, and again wherever they were met before. To meet
-somebody at once, give one of these addresses to them for es connect. Where a router
-or a container forwards a port to this machine, --announce tells others of it.
+then "ready". Peers are found by themselves: on the local network by mDNS,
+elsewhere through the public DHT of IPFS, and again wherever they were met
+before. To meet somebody at once, give one of these addresses to them for es
+connect. Where a router or a container forwards a port to this machine,
+--announce tells others of it.
 
 A network of one's own is made of nodes that know each other: with --dht own and
 --bootstrap ADDR they ask nobody else. With --private KEYFILE they let in only
 those who have the same key; --private new makes one.
 
-All flags are remembered in this home, those that say how peers are found for all
-other commands too. --listen default, --announce none and --bootstrap none forget.`,
+All flags are remembered in this home, those that say how peers are found for
+all other commands too. --listen default, --announce none and --bootstrap none
+forget.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.network.check(cmd); err != nil {

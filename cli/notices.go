@@ -29,8 +29,8 @@ func (a *app) deprecateCommand() *cobra.Command {
 		Use:   "deprecate NAME[@RANGE] [TEXT]",
 		Short: "tell users of a module to move on",
 		Long: `Signs that the versions in RANGE (default: all) are deprecated, and why. Whoever
-trusts you for the name sees the text when they add or look at such a version; it
-can still be installed.`,
+trusts you for the name sees the text when they add or look at such a version;
+it can still be installed.`,
 		Args: arguments(1, 2, "NAME[@RANGE] and a text"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runNotice(cmd, records.Deprecated, o, args) },
 	}
@@ -44,8 +44,8 @@ func (a *app) yankCommand() *cobra.Command {
 		Use:   "yank NAME@RANGE [TEXT]",
 		Short: "keep versions of yours from being chosen",
 		Long: `Signs that the versions in RANGE should not be chosen any more. Ranges and tags
-pass over them for whoever trusts you for the name; lockfiles, and those who ask for
-the version by its number, still get it. Nothing can be deleted.`,
+pass over them for whoever trusts you for the name; lockfiles, and those who ask
+for the version by its number, still get it. Nothing can be deleted.`,
 		Args: arguments(1, 2, "NAME@RANGE and a text"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runNotice(cmd, records.Yanked, o, args) },
 	}
@@ -248,8 +248,8 @@ func (a *app) tagCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tag NAME@VERSION TAG",
 		Short: "point a tag at a version, such as latest or next",
-		Long: `Signs that TAG stands for this version, for whoever trusts you for the name. With
---remove, es tag NAME TAG takes the tag away.`,
+		Long: `Signs that TAG stands for this version, for whoever trusts you for the name.
+With --remove, es tag NAME TAG takes the tag away.`,
 		Args: arguments(2, 2, "NAME@VERSION and a tag"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := records.CheckTag(args[1]); err != nil {

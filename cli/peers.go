@@ -14,8 +14,8 @@ func (a *app) peersCommand() *cobra.Command {
 		Use:   "peers",
 		Short: "show who is connected, and what they gave",
 		Long: `Shows each connected peer: its id, who called whom (in or out), how it was found
-(asked, remembered, lan, dht or incoming), its program, what it gave since the node
-started, and its address.`,
+(asked, remembered, lan, dht or incoming), its program, what it gave since the
+node started, and its address.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withNetwork(cmd.Context(), a.readingHome, func(n node.Network) error { return a.runPeers(cmd.Context(), n) })

@@ -33,10 +33,10 @@ func (a *app) publishCommand() *cobra.Command {
 signs a record of its name, version and CID, and tells the peers that are there.
 With nobody there the record is kept and spreads when a peer is met.
 
-Peers that seed your modules fetch the files at once; until one has them, they are
-here alone. A running es node serves them; without one, --wait stays until a peer
-has them all, and ends with exit code 6 when none has after 10 minutes, or the time
-that is given: --wait 1h.
+Peers that seed your modules fetch the files at once; until one has them, they
+are here alone. A running es node serves them; without one, --wait stays until a
+peer has them all, and ends with exit code 6 when none has after 10 minutes, or
+the time that is given: --wait 1h.
 
 A name and version can be published once, and never be taken back. So peers are
 asked first what your key signed elsewhere; what the package lacks is shown; and

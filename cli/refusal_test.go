@@ -64,9 +64,9 @@ func TestRefusedAsDatedBack(t *testing.T) {
     came here  2026-05-01 00:00:00
     decides    $ADA (ada, says Ada, revoked on 2026-03-01): line 1 of the trust file for lib
 
-    The record is dated before the key ended, and came here more than a week after
-    that. It may have been on its way for so long; or somebody who has the old key
-    signs with a date of the past.
+    The record is dated before the key ended, and came here more than a week
+    after that. It may have been on its way for so long; or somebody who has the
+    old key signs with a date of the past.
     Nothing was installed.
 
 es: hint: es info lib shows when it came and when its key ended
@@ -85,8 +85,8 @@ func TestRefusedForWrongBytes(t *testing.T) {
     module   bafybeidp7mgqbqvpgvzqnlmzvlyo3rkosmjyo3l4l4owvxzrv3t3dn5pvq
     place    node_modules/lib
 
-    The module is not what its signed record says, or not what es-lock.json says.
-    Whoever signed the record made it so, or the file was changed since.
+    The module is not what its signed record says, or not what es-lock.json
+    says. Whoever signed the record made it so, or the file was changed since.
     Nothing was installed.
 
 es: hint: es info lib shows who signed what

@@ -46,52 +46,59 @@ const (
 
 // What each refusal may mean.
 var meanings = map[string]string{
-	unknownKey: `It is signed, and you have not said yet whom you believe about this name. Anybody
-can sign any name: compare the fingerprint with one that the author gave you some
-other way.`,
-	notTrusted: `It is signed, but not by a key that decides about this name. Its author may have
-a new key; or somebody uses another's name, so that you install theirs.`,
-	tooFew: `Fewer keys than your trust file demands have signed the same module. The others
-may not have looked at it yet, or one key was stolen and signs alone.`,
+	unknownKey: `It is signed, and you have not said yet whom you believe about this name.
+Anybody can sign any name: compare the fingerprint with one that the author
+gave you some other way.`,
+	notTrusted: `It is signed, but not by a key that decides about this name. Its author may
+have a new key; or somebody uses another's name, so that you install theirs.`,
+	tooFew: `Fewer keys than your trust file demands have signed the same module. The
+others may not have looked at it yet, or one key was stolen and signs alone.`,
 	denied: `Only keys that your trust file denies signed this version.`,
-	pinMismatch: `Your trust file says which module this version is, and no release that counts
-names that module. Records of it may not have come yet; or the line is wrong.`,
-	conflict: `Keys that decide about this name signed different modules as one version. One of
-them may be mistaken, or stolen, or built something else. es never picks one by
-time or by who came first.`,
-	frozen: `One key signed different modules as the same version. Its owner made a mistake,
-or somebody else has the key, or two groups of people were to get two different
-things. The version is frozen for everybody who sees both, for good; what a
-lockfile has of it still installs.`,
-	revoked: `Its author revoked the key, and with it what the key had signed: it may have been
-stolen. What a lockfile has of it still installs with --frozen.`,
-	backdated: `The record is dated before the key ended, and came here more than a week after
-that. It may have been on its way for so long; or somebody who has the old key
-signs with a date of the past.`,
-	tooNew: `min-age in your trust file makes new versions wait, so that others find out first
-what is wrong with them.`,
+	pinMismatch: `Your trust file says which module this version is, and no release that
+counts names that module. Records of it may not have come yet; or the line
+is wrong.`,
+	conflict: `Keys that decide about this name signed different modules as one version.
+One of them may be mistaken, or stolen, or built something else. es never
+picks one by time or by who came first.`,
+	frozen: `One key signed different modules as the same version. Its owner made a
+mistake, or somebody else has the key, or two groups of people were to get
+two different things. The version is frozen for everybody who sees both, for
+good; what a lockfile has of it still installs.`,
+	revoked: `Its author revoked the key, and with it what the key had signed: it may have
+been stolen. What a lockfile has of it still installs with --frozen.`,
+	backdated: `The record is dated before the key ended, and came here more than a week
+after that. It may have been on its way for so long; or somebody who has the
+old key signs with a date of the past.`,
+	tooNew: `min-age in your trust file makes new versions wait, so that others find out
+first what is wrong with them.`,
 	yanked: `Its author asks not to use this version.`,
-	signerChanged: `A key that never signed this name in es-lock.json signs it now. The module may
-have a new maintainer, or its author a new key; or somebody took it over, or uses
-another's name. Ask the one who signed before.`,
-	firstUse: `Your trust lets in what this signs, and you have not let it into this project
-before. Compare the fingerprint with one that its owner gave you some other way.`,
-	integrity: `The module is not what its signed record says, or not what es-lock.json says.
-Whoever signed the record made it so, or the file was changed since.`,
-	advisory: `A key that decides about the name warns of what is installed here. es update takes
-a newer version where package.json allows one.`,
-	unknownLog: `Another home, on another machine or lost, may have released with this key what is
-not known here. Signing one of its versions as something else freezes the version
-for everybody, for ever. Nothing was signed or published.`,
-	needsTag: `latest is what everybody gets who asks for no version. It moves to an older version
-or to a pre-release only when you say so. Nothing was signed or published.`,
-	private: `Its author does not want it published, and what is published can never be taken
-back. Nothing was signed or published.`,
+	signerChanged: `A key that never signed this name in es-lock.json signs it now. The module
+may have a new maintainer, or its author a new key; or somebody took it
+over, or uses another's name. Ask the one who signed before.`,
+	firstUse: `Your trust lets in what this signs, and you have not let it into this
+project before. Compare the fingerprint with one that its owner gave you
+some other way.`,
+	integrity: `The module is not what its signed record says, or not what es-lock.json
+says. Whoever signed the record made it so, or the file was changed since.`,
+	advisory: `A key that decides about the name warns of what is installed here. es update
+takes a newer version where package.json allows one.`,
+	unknownLog: `Another home, on another machine or lost, may have released with this key
+what is not known here. Signing one of its versions as something else
+freezes the version for everybody, for ever. Nothing was signed or
+published.`,
+	needsTag: `latest is what everybody gets who asks for no version. It moves to an older
+version or to a pre-release only when you say so. Nothing was signed or
+published.`,
+	private: `Its author does not want it published, and what is published can never be
+taken back. Nothing was signed or published.`,
 	notReady: `What is published can never be changed or taken back. Nothing was signed or
 published.`,
-	secret:     `Whatever is published, everybody can read, for ever. Nothing was signed or published.`,
-	keyExpired: `Whatever it signed now, nobody would believe. Nothing was signed or published.`,
-	keyRevoked: `Whatever it signed now, nobody would believe. Nothing was signed or published.`,
+	secret: `Whatever is published, everybody can read, for ever. Nothing was signed or
+published.`,
+	keyExpired: `Whatever it signed now, nobody would believe. Nothing was signed or
+published.`,
+	keyRevoked: `Whatever it signed now, nobody would believe. Nothing was signed or
+published.`,
 	alreadyPublished: `A version never changes. Signing both would be a proof against your key, and
 freeze the version for everybody.`,
 }

@@ -187,6 +187,15 @@ func (a *app) printResult(ctx context.Context, w *work, r *install.Result, remar
 	case len(r.Taken) > 0:
 		a.note("%s in place", in)
 	default:
+		wanted, err := w.project.Dependencies()
+		if err != nil {
+			return err
+		}
+		if len(wanted) == 0 {
+			a.note("nothing to do: no esDependencies in package.json")
+			a.hint("es add NAME; npm installs what other lists there name")
+			return nil
+		}
 		asked, err := w.news.doneText(w.home)
 		if err != nil {
 			return err

@@ -32,12 +32,12 @@ func (a *app) keyRevokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke [FINGERPRINT]",
 		Short: "declare a key of yours void, for ever and for everybody",
-		Long: `Revokes a key. With the reason superseded or retired, what it signed before still
-counts; with compromised or unspecified, nothing does that it ever signed. It cannot
-be undone.
+		Long: `Revokes a key. With the reason superseded or retired, what it signed before
+still counts; with compromised or unspecified, nothing does that it ever signed.
+It cannot be undone.
 
---certificate FILE uses a revocation certificate that was made before, with gpg or
-es: that works for any key, also when its secret is lost.`,
+--certificate FILE uses a revocation certificate that was made before, with gpg
+or es: that works for any key, also when its secret is lost.`,
 		Args: arguments(0, 1, "at most one fingerprint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, ok := revocationReasons[o.reason]; !ok && o.certificate == "" {

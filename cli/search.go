@@ -25,12 +25,12 @@ func (a *app) searchCommand() *cobra.Command {
 		Short:   "find modules by name, or by words of their description",
 		Long: `Searches your own index: the name itself, then names that begin so, then words
 in names, descriptions and keywords. Everything that was heard of is shown, with
-who says so; a * marks what the keys you trust have signed, a ! what they disagree
-about. Of a name that none of them signs, the keys that do are shown with what there
-is to judge them by.
+who says so; a * marks what the keys you trust have signed, a ! what they
+disagree about. Of a name that none of them signs, the keys that do are shown
+with what there is to judge them by.
 
-On a terminal each name takes one line, cut where it is too long; --json and a pipe
-have everything.`,
+On a terminal each name takes one line, cut where it is too long; --json and a
+pipe have everything.`,
 		Args: arguments(1, -1, "something to search for"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 1 || limit > maxHits {

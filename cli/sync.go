@@ -16,9 +16,9 @@ func (a *app) syncCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "get the records that are missing here",
-		Long: `Asks the peers that can be reached for records that this home does not have: those
-of the keys you trust and of those they delegate to. While you trust nobody, and
-with --all, strangers' records come too, as many as are kept.
+		Long: `Asks the peers that can be reached for records that this home does not have:
+those of the keys you trust and of those they delegate to. While you trust
+nobody, and with --all, strangers' records come too, as many as are kept.
 
 A running es node does this by itself; without one, other commands see what was
 known when this one ran last.`,

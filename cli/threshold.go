@@ -18,10 +18,10 @@ func (a *app) trustThresholdCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "threshold M SCOPE",
 		Short: "ask for several keys to agree",
-		Long: `Lets nothing in under the names of SCOPE unless M of the keys that you believe for
-them say that it is the same module: by releasing it or, all but one, by endorsing it.
-A key and its successors count once, and so do all delegates of one key.
-With --remove, es trust threshold SCOPE takes that back.`,
+		Long: `Lets nothing in under the names of SCOPE unless M of the keys that you believe
+for them say that it is the same module: by releasing it or, all but one, by
+endorsing it. A key and its successors count once, and so do all delegates of
+one key. With --remove, es trust threshold SCOPE takes that back.`,
 		Args: arguments(1, 2, "a number and a scope"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			scope, err := records.ParseScope(args[len(args)-1])
@@ -84,8 +84,8 @@ func (a *app) trustMinAgeCommand() *cobra.Command {
 		Use:   "min-age TIME",
 		Short: "wait before new versions are chosen",
 		Long: `Ranges and tags pass over versions that have been known here for less than TIME,
-such as 72h, 3d or 2w; bad releases are often found within hours. A version that you
-ask for by its number is not held. 0 takes that back.`,
+such as 72h, 3d or 2w; bad releases are often found within hours. A version that
+you ask for by its number is not held. 0 takes that back.`,
 		Args: arguments(1, 1, "a time such as 72h, 3d or 2w, or 0"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			age, err := parseAge(args[0])

@@ -53,8 +53,8 @@ func (a *app) trustAddCommand() *cobra.Command {
 		Use:   "add KEY|FILE SCOPE...",
 		Short: "believe a key for some names",
 		Long: `Believes what a key signs about the names in the scopes. KEY is a full
-fingerprint, or gpg:USERID for a key in gpg's keyring, FILE a file with the public
-key ("-" is standard input).
+fingerprint, or gpg:USERID for a key in gpg's keyring, FILE a file with the
+public key ("-" is standard input).
 
 es shows the whole fingerprint and what it will let in, and asks. Compare the
 fingerprint with one that the author gave you some other way: anybody can make a
@@ -315,8 +315,8 @@ func (a *app) trustRemoveCommand() *cobra.Command {
 		Long: `Removes the key from the trust file, or only the scopes that are named. A denial
 of the key is removed too, when no scope is named.
 
-es trust remove --line N takes line N out of the file, whatever it says and also when
-it cannot be read; what it denied or asked for is gone then.`,
+es trust remove --line N takes line N out of the file, whatever it says and also
+when it cannot be read; what it denied or asked for is gone then.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("line") {
 				return arguments(1, -1, "a full fingerprint")(cmd, args)

@@ -23,8 +23,9 @@ func (a *app) trustListCommand() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "show whom you believe",
-		Long: `Shows each line of your trust file with what it lets in now and, inside a project
-that has an es.trust, that file's lines too: they count in this project alone.`,
+		Long: `Shows each line of your trust file with what it lets in now and, inside a
+project that has an es.trust, that file's lines too: they count in this project
+alone.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runTrustList(cmd.Context(), h) })

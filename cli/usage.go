@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -86,6 +87,32 @@ var insteadOf = map[string]map[string]string{
 		"distrust": "es trust deny KEY, or es trust remove KEY for what you said of it",
 		"edit":     "es trust list names the file, which any editor may change",
 	},
+}
+
+// insteadOfFlag has flags of npm that es does not have, with what to do instead.
+var insteadOfFlag = map[string]string{
+	"D": noDevDependencies, "save-dev": noDevDependencies, "dev": noDevDependencies,
+	"g": noGlobals, "global": noGlobals,
+	"E": exactVersions, "save-exact": exactVersions,
+	"S": savesAlways, "save": savesAlways,
+}
+
+const (
+	noDevDependencies = "esDependencies is the one list that es has, also of what only development needs: leave the flag out"
+	noGlobals         = "es installs into the project that it is run in: leave the flag out"
+	exactVersions     = "es add NAME@VERSION writes that very version into package.json"
+	savesAlways       = "es add writes into package.json always: leave the flag out"
+)
+
+// wrongFlag is the error for flags that the command does not have, or not so.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	var missing interface{ GetSpecifiedName() string }
+	if errors.As(err, &missing) && slices.Contains([]string{"add", "install", "update", "remove"}, cmd.Name()) {
+		if hint, ok := insteadOfFlag[missing.GetSpecifiedName()]; ok {
+			return coded(exitUsage, err, hint)
+		}
+	}
+	return usagef(cmd, "%v", err)
 }
 
 // unknownCommand leads from what was typed to what may have been meant, and never to
@@ -226,4 +253,12 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 			return at.Help()
 		},
 	}
+}
+
+// helpColumns is how wide a help text gets.
+const helpColumns = 80
+
+// fitFlags breaks what help says of flags between words; Long texts are written so.
+func fitFlags(root *cobra.Command) {
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpColumns)))
 }

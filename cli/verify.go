@@ -29,15 +29,16 @@ func (a *app) verifyCommand() *cobra.Command {
 	var o verifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify [NAME@VERSION]",
-		Short: "check again that what is here is what was signed, without the network",
+		Short: "check that what is here is what was signed, without the network",
 		Long: `Without an argument, reads every file that es installed in this project, builds
-its tree again and compares the CID with es-lock.json; then opens every record and
-key in your index again as if it came from a stranger, and hashes every block.
---installed and --stored do one of the two. With NAME@VERSION, checks the signatures
-of its records in your index again, and every block of its module.
+its tree again and compares the CID with es-lock.json; then opens every record
+and key in your index again as if it came from a stranger, and hashes every
+block. --installed and --stored do one of the two. With NAME@VERSION, checks the
+signatures of its records in your index again, and every block of its module.
 
---repair moves what is damaged in the index and the blocks to the directory damaged in
-your home. A block comes again when it is next needed, a record with the next es sync.`,
+--repair moves what is damaged in the index and the blocks to the directory
+damaged in your home. A block comes again when it is next needed, a record with
+the next es sync.`,
 		Args: arguments(0, 1, "at most one NAME@VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -15,20 +15,22 @@ func (a *app) versionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "print the version of es",
 		Args:  noArguments,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			v := map[string]string{"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "format": "1"}
-			if info, ok := debug.ReadBuildInfo(); ok {
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						v["revision"] = s.Value
-					}
-				}
-			}
-			if a.json {
-				return a.emit(v)
-			}
-			a.printf("es %s (%s, %s, record format %s)", v["version"], v["go"], v["platform"], v["format"])
-			return nil
-		},
+		RunE:  func(cmd *cobra.Command, args []string) error { return a.runVersion() },
 	}
+}
+
+func (a *app) runVersion() error {
+	v := map[string]string{"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "format": "1"}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v["revision"] = s.Value
+			}
+		}
+	}
+	if a.json {
+		return a.emit(v)
+	}
+	a.printf("es %s (%s, %s, record format %s)", v["version"], v["go"], v["platform"], v["format"])
+	return nil
 }

@@ -21,10 +21,10 @@ func (a *app) endorseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "endorse NAME@VERSION",
 		Short: "vouch for a module that somebody else released",
-		Long: `Signs that NAME@VERSION is the module that you have looked at: reviewed (you read
-it), rebuilt (you built it from its source and got this) or imported (you took it
-from its registry and got this). Where a threshold asks for several keys, yours
-counts as one.`,
+		Long: `Signs that NAME@VERSION is the module that you have looked at: reviewed (you
+read it), rebuilt (you built it from its source and got this) or imported (you
+took it from its registry and got this). Where a threshold asks for several
+keys, yours counts as one.`,
 		Args: arguments(1, 1, "NAME@VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, v, err := parseExact(cmd, args[0])
@@ -95,9 +95,9 @@ func (a *app) delegateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delegate KEY SCOPE...",
 		Short: "let another key speak for yours on some names",
-		Long: `Signs that KEY may release what SCOPE holds, as if you did, for those who trust you
-with depth=1 or more in their trust file. --depth says how much further KEY may pass
-that on. It ends with --until, a date, or with --undo.`,
+		Long: `Signs that KEY may release what SCOPE holds, as if you did, for those who trust
+you with depth=1 or more in their trust file. --depth says how much further KEY
+may pass that on. It ends with --until, a date, or with --undo.`,
 		Args: arguments(1, -1, "the fingerprint of a key, and scopes"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			to, err := records.ParseFingerprint(args[0])
@@ -193,11 +193,12 @@ func (a *app) rotateCommand() *cobra.Command {
 		Use:   "rotate NEWKEY",
 		Short: "move from your key to a new one",
 		Long: `Signs with your key that NEWKEY, which must be yours too, is its successor, and
-with NEWKEY that it succeeds your key. Then it releases again, with NEWKEY, what your
-key released and did not take back, and says the same of tags, so that it stays when
-the old key is revoked.
+with NEWKEY that it succeeds your key. Then it releases again, with NEWKEY, what
+your key released and did not take back, and says the same of tags, so that it
+stays when the old key is revoked.
 
-Those who trust your key with follow=yes believe NEWKEY at once; others are told.`,
+Those who trust your key with follow=yes believe NEWKEY at once; others are
+told.`,
 		Args: arguments(1, 1, "the fingerprint of the new key"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkKeyFlag(cmd, key); err != nil {

@@ -26,12 +26,13 @@ func (a *app) whyCommand() *cobra.Command {
 		Use:     "why NAME[@VERSION|@RANGE|@TAG]",
 		Aliases: []string{"explain"},
 		Short:   "explain what a version is, who says so, and what would change that",
-		Long: `Shows every claim about the version (default: the one that es add would take), by
-whom and since when, which line of the trust file decided, and which single edits of
-it would change the answer. An es.trust beside the package.json here takes part.
+		Long: `Shows every claim about the version (default: the one that es add would take),
+by whom and since when, which line of the trust file decided, and which single
+edits of it would change the answer. An es.trust beside the package.json here
+takes part.
 
-With --proof DIR, where a key has signed two modules as this version, both records
-are written there with their signatures, for gpg --verify.`,
+With --proof DIR, where a key has signed two modules as this version, both
+records are written there with their signatures, for gpg --verify.`,
 		Args: arguments(1, 1, "a name, or NAME@VERSION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, constraint, err := parseConstraint(cmd, args[0])
