@@ -15,13 +15,14 @@ import (
 type lan struct {
 	t      testing.TB
 	name   string
-	subnet int // 10.SUBNET.0.0/24
+	subnet int
+	prefix string // the first three bytes of its addresses: 10.SUBNET.0 unless set before anybody is there
 	hosts  int
 }
 
 func newLAN(t testing.TB, name string, subnet int) *lan {
 	t.Helper()
-	l := &lan{t: t, name: fmt.Sprintf("es%d-%s", os.Getpid(), name), subnet: subnet}
+	l := &lan{t: t, name: fmt.Sprintf("es%d-%s", os.Getpid(), name), subnet: subnet, prefix: fmt.Sprintf("10.%d.0", subnet)}
 	namespace(t, l.name)
 	ip(t, "-n", l.name, "link", "add", "switch", "type", "bridge")
 	ip(t, "-n", l.name, "link", "set", "switch", "up")
@@ -61,7 +62,7 @@ func (l *lan) plug(netns string) (device string) {
 	device = fmt.Sprintf("lan%d", l.subnet)
 	ip(l.t, "link", "add", device, "netns", netns, "type", "veth", "peer", "name", fmt.Sprintf("port%d", l.hosts), "netns", l.name)
 	ip(l.t, "-n", l.name, "link", "set", fmt.Sprintf("port%d", l.hosts), "master", "switch", "up")
-	ip(l.t, "-n", netns, "addr", "add", fmt.Sprintf("10.%d.0.%d/24", l.subnet, l.hosts), "dev", device)
+	ip(l.t, "-n", netns, "addr", "add", fmt.Sprintf("%s.%d/24", l.prefix, l.hosts), "dev", device)
 	ip(l.t, "-n", netns, "link", "set", device, "up")
 	return device
 }

@@ -17,9 +17,19 @@ import (
 // binaries is where TestMain has the programs under test built.
 var binaries string
 
+// roles are what this program is when a test starts it again, in a namespace.
+var roles = map[string]func() error{"attack": attackMain, "watch": watchMain}
+
 func TestMain(m *testing.M) {
 	if addr := os.Getenv("ES_TEST_CROWD"); addr != "" {
 		crowd(addr)
+		return
+	}
+	if role, ok := roles[os.Getenv("ES_TEST_ROLE")]; ok {
+		if err := role(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		return
 	}
 	dir, err := os.MkdirTemp("", "es-interop-")

@@ -24,6 +24,7 @@ type user struct {
 	netns   string // network namespace, "" for that of the test
 	mdns    string // like dht
 	usual   bool   // the environment says neither
+	core    string // on which alone es runs, "" for any; in a namespace
 }
 
 func newUser(t testing.TB) *user {
@@ -73,7 +74,11 @@ func (u *user) command(args ...string) (string, []string) {
 	if u.netns == "" {
 		return u.program, args
 	}
-	return "ip", append([]string{"netns", "exec", u.netns, u.program}, args...)
+	in := []string{"netns", "exec", u.netns}
+	if u.core != "" {
+		in = append(in, "taskset", "-c", u.core)
+	}
+	return "ip", append(append(in, u.program), args...)
 }
 
 // es runs es in dir, where it has to succeed, and returns standard output.

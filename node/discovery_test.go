@@ -135,10 +135,9 @@ func TestPrivateNetwork(t *testing.T) {
 
 // fakeLAN is a lan that hears what a test says, and dials nobody.
 func fakeLAN(t *testing.T, dials *atomic.Int64, entries func(chan<- *zeroconf.ServiceEntry)) *lan {
-	_, ipnet, err := net.ParseCIDR("192.0.2.1/24")
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Helper()
+	here := netsOf(t, "192.0.2.1/24")
+	here.ifaces, here.v4 = []net.Interface{{Name: "lan0"}}, true
 	return &lan{
 		self: "self", listens: func() []ma.Multiaddr { return nil },
 		met: func(ctx context.Context, info peer.AddrInfo, how string, limit time.Duration) error {
@@ -154,9 +153,7 @@ func fakeLAN(t *testing.T, dials *atomic.Int64, entries func(chan<- *zeroconf.Se
 			<-ctx.Done()
 			return nil
 		},
-		nets: func() networks {
-			return networks{ifaces: []net.Interface{{Name: "lan0"}}, v4: true, nets: []*net.IPNet{ipnet}}
-		},
+		nets:   func() networks { return here },
 		looked: make(chan struct{}), kick: make(chan struct{}, 1),
 		pace: newBucket(lanRate, lanBurst), tries: map[peer.ID]time.Time{},
 	}
@@ -179,7 +176,7 @@ func TestFloodOfAnnouncements(t *testing.T) {
 	const flood = 10_000
 	var all []*zeroconf.ServiceEntry
 	for i := range flood {
-		addr := fmt.Sprintf("dnsaddr=/ip4/10.%d.%d.1/tcp/4011/p2p/%s", i/250, i%250, fakePeer(t))
+		addr := fmt.Sprintf("dnsaddr=/ip4/192.0.2.%d/tcp/4011/p2p/%s", 2+i%250, fakePeer(t))
 		all = append(all, &zeroconf.ServiceEntry{Text: []string{addr}})
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -275,11 +272,7 @@ func TestThreat58FloodOfNeighbours(t *testing.T) {
 // SPEC D11, D12. Whom a node believes to be a neighbour.
 func TestAnnouncements(t *testing.T) {
 	id, other := fakePeer(t), fakePeer(t)
-	_, ipnet, err := net.ParseCIDR("203.0.113.5/24")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nets := networks{nets: []*net.IPNet{ipnet}}
+	nets := netsOf(t, "203.0.113.5/24", "10.0.0.9/24")
 	many := make([]string, 100)
 	for i := range many {
 		many[i] = fmt.Sprintf("dnsaddr=/ip4/10.0.0.%d/tcp/4011/p2p/%s", i, id)
@@ -291,14 +284,14 @@ func TestAnnouncements(t *testing.T) {
 		{nil, 0},
 		{[]string{"nonsense", "dnsaddr=", "dnsaddr=/ip4/10.0.0.1", "dnsaddr=/p2p/" + id}, 0},
 		{[]string{"dnsaddr=/ip4/10.0.0.1/tcp/4011/p2p/" + id, "dnsaddr=/ip4/10.0.0.1/udp/4011/quic-v1/p2p/" + id}, 2},
-		{[]string{"dnsaddr=/ip4/192.168.1.1/tcp/1/p2p/" + id, "dnsaddr=/ip4/169.254.1.1/tcp/1/p2p/" + id, "dnsaddr=/ip6/fd00::1/tcp/1/p2p/" + id}, 3},
-		{[]string{"dnsaddr=/ip4/203.0.113.9/tcp/1/p2p/" + id}, 1},  // on a network of this machine
-		{[]string{"dnsaddr=/ip4/198.51.100.9/tcp/1/p2p/" + id}, 0}, // elsewhere
-		{[]string{"dnsaddr=/ip4/127.0.0.1/tcp/6379/p2p/" + id}, 0}, // this machine's own services
-		{[]string{"dnsaddr=/ip4/0.0.0.0/tcp/1/p2p/" + id}, 0},      // likewise
-		{[]string{"dnsaddr=/ip4/224.0.0.251/tcp/1/p2p/" + id}, 0},  // all of them
-		{[]string{"dnsaddr=/dns4/example.org/tcp/1/p2p/" + id}, 0}, // a name
-		{[]string{"dnsaddr=/ip4/10.0.0.1/udp/4011/p2p/" + id}, 0},  // no transport of ours
+		{[]string{"dnsaddr=/ip4/192.168.1.1/tcp/1/p2p/" + id, "dnsaddr=/ip4/169.254.1.1/tcp/1/p2p/" + id, "dnsaddr=/ip6/fd00::1/tcp/1/p2p/" + id}, 0}, // by a router
+		{[]string{"dnsaddr=/ip4/203.0.113.9/tcp/1/p2p/" + id}, 1},                                                                                     // on a network of this machine
+		{[]string{"dnsaddr=/ip4/198.51.100.9/tcp/1/p2p/" + id}, 0},                                                                                    // elsewhere
+		{[]string{"dnsaddr=/ip4/127.0.0.1/tcp/6379/p2p/" + id}, 0},                                                                                    // this machine's own services
+		{[]string{"dnsaddr=/ip4/0.0.0.0/tcp/1/p2p/" + id}, 0},                                                                                         // likewise
+		{[]string{"dnsaddr=/ip4/224.0.0.251/tcp/1/p2p/" + id}, 0},                                                                                     // all of them
+		{[]string{"dnsaddr=/dns4/example.org/tcp/1/p2p/" + id}, 0},                                                                                    // a name
+		{[]string{"dnsaddr=/ip4/10.0.0.1/udp/4011/p2p/" + id}, 0},                                                                                     // no transport of ours
 		{[]string{"dnsaddr=/ip4/10.0.0.1/tcp/1/p2p/" + other + "/p2p-circuit/p2p/" + id}, 0},
 		{[]string{"dnsaddr=/ip4/10.0.0.1/tcp/1/p2p/" + id, "dnsaddr=/ip4/10.0.0.1/tcp/1/p2p/" + other}, 0}, // two peers
 		{[]string{"dnsaddr=/ip4/10.0.0.1/tcp/1/p2p/" + id + strings.Repeat("/ip4/10.0.0.1", 100)}, 0},

@@ -9,18 +9,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// Bounds of a crowd (SPEC.md [D13]).
-const (
-	crowdIPs  = 512
-	crowdAtIP = 4 // peers that wait at one IP
-)
+// crowdAtIP is how many peers wait at one IP (SPEC.md [D13]).
+const crowdAtIP = 4
 
 // heardPeers are those heard on the LAN and not dialled yet. Anybody there can announce
-// thousands of peers: their IPs take turns, those in a network of this machine first,
-// so that one who announces many has no more of the turns.
+// thousands of peers: their IPs take turns, so that one who announces many has no more
+// of the turns.
 type heardPeers struct {
-	nets networks
-
 	mu     sync.Mutex
 	at     map[string]*doorway
 	change signal
@@ -28,14 +23,11 @@ type heardPeers struct {
 
 // doorway is an IP at which peers are said to be.
 type doorway struct {
-	ours    bool // in a network of this machine
-	turns   int  // it had
+	turns   int // it had
 	waiting []peer.AddrInfo
 }
 
-func newHeardPeers(nets networks) *heardPeers {
-	return &heardPeers{nets: nets, at: map[string]*doorway{}}
-}
+func newHeardPeers() *heardPeers { return &heardPeers{at: map[string]*doorway{}} }
 
 // add has a peer wait, unless many do at its IP.
 func (c *heardPeers) add(info peer.AddrInfo) {
@@ -47,12 +39,8 @@ func (c *heardPeers) add(info peer.AddrInfo) {
 	defer c.mu.Unlock()
 	d := c.at[ip.String()]
 	if d == nil {
-		if ours := c.nets.contains(ip); ours || len(c.at) < crowdIPs {
-			d = &doorway{ours: ours}
-			c.at[ip.String()] = d
-		} else {
-			return
-		}
+		d = new(doorway)
+		c.at[ip.String()] = d
 	}
 	if len(d.waiting) >= crowdAtIP || slices.ContainsFunc(d.waiting, func(w peer.AddrInfo) bool { return w.ID == info.ID }) {
 		return
@@ -76,22 +64,15 @@ func (c *heardPeers) best() *doorway {
 			continue
 		}
 		switch {
-		case best == nil || d.before(best):
+		case best == nil || d.turns < best.turns:
 			best, alike = d, 1
-		case !best.before(d):
+		case d.turns == best.turns:
 			if alike++; rand.IntN(alike) == 0 {
 				best = d
 			}
 		}
 	}
 	return best
-}
-
-func (d *doorway) before(e *doorway) bool {
-	if d.turns != e.turns {
-		return d.turns < e.turns
-	}
-	return d.ours && !e.ours
 }
 
 // next waits for somebody to dial. It returns false when ctx ends.

@@ -119,10 +119,7 @@ func (n networks) near(ip net.IP) bool {
 	if ip.IsLoopback() || ip.IsUnspecified() || ip.IsMulticast() {
 		return false
 	}
-	if ip.IsPrivate() || ip.To4() != nil && ip.IsLinkLocalUnicast() {
-		return true
-	}
-	return !ip.IsLinkLocalUnicast() && n.contains(ip)
+	return (ip.To4() != nil || !ip.IsLinkLocalUnicast()) && n.contains(ip)
 }
 
 // contains reports whether ip is in a network of the machine.
@@ -239,7 +236,7 @@ func (n *lan) look(ctx context.Context, nets networks, looked func()) {
 			n.fail("look for peers on the LAN", "err", err)
 		}
 	}()
-	heard := newHeardPeers(nets)
+	heard := newHeardPeers()
 	var dials sync.WaitGroup
 	dials.Go(func() { n.dialCrowd(ctx, heard) })
 	first := time.AfterFunc(lanFirst, func() {

@@ -236,8 +236,12 @@ func (b *addrBook) fit(p peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
 	if p == b.self {
 		return addrs
 	}
-	limit, nets := b.limit(p)
+	conns, nets := b.around(p)
+	limit := b.limit(conns, nets)
 	good := within(addrs, limit, nets)
+	if limit == reachLAN && len(conns) > 0 {
+		good = slices.DeleteFunc(good, func(a ma.Multiaddr) bool { return farLAN(a, conns, nets) })
+	}
 	if len(good) == len(addrs) {
 		return good
 	}
@@ -264,12 +268,21 @@ func (b *addrBook) around(p peer.ID) ([]ma.Multiaddr, networks) {
 	return conns(p), nets
 }
 
-// limit is the nearest place to which an address of p may lead: where p itself is,
-// if it is connected.
-func (b *addrBook) limit(p peer.ID) (reach, networks) {
-	conns, nets := b.around(p)
+// farLAN reports whether a leads to a LAN that is neither one of this machine's nor
+// where one of the connections comes from: only a router's other side can be there.
+func farLAN(a ma.Multiaddr, conns []ma.Multiaddr, nets networks) bool {
+	ip, _ := plainIP(a)
+	return reachOf(ip, nets) == reachLAN && !nets.contains(ip) && !slices.ContainsFunc(conns, func(at ma.Multiaddr) bool {
+		from, _ := plainIP(at)
+		return from.Equal(ip)
+	})
+}
+
+// limit is the nearest place to which an address of a peer may lead: where the peer
+// itself is, if it is connected.
+func (b *addrBook) limit(conns []ma.Multiaddr, nets networks) reach {
 	if len(conns) == 0 {
-		return b.told, nets
+		return b.told
 	}
 	nearest := reachPublic
 	for _, at := range conns {
@@ -277,7 +290,7 @@ func (b *addrBook) limit(p peer.ID) (reach, networks) {
 			nearest = max(nearest, reachOf(ip, nets))
 		}
 	}
-	return nearest, nets
+	return nearest
 }
 
 // mayDial reports whether a connection to p may be made at a, which has this IP.

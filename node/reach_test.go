@@ -139,8 +139,9 @@ func TestThreat64AddressesByOrigin(t *testing.T) {
 		{"/ip4/8.8.1.30/tcp/999", reachPublic, everywhere[5:]},
 		{"/ip4/8.8.1.30/tcp/999", reachSelf, everywhere[5:]}, // also in a DHT of this machine alone
 		{"/ip4/8.8.1.30/tcp/1/p2p/" + signer.String() + "/p2p-circuit", reachPublic, everywhere[5:]},
-		{"/ip4/10.0.0.7/tcp/999", reachPublic, everywhere[3:]},
-		{"/ip4/203.0.113.2/tcp/999", reachPublic, everywhere[3:]},
+		{"/ip4/10.0.0.1/tcp/999", reachPublic, everywhere[3:]},
+		{"/ip4/10.0.0.7/tcp/999", reachPublic, everywhere[4:]}, // and not at others in networks that are not this machine's
+		{"/ip4/203.0.113.2/tcp/999", reachPublic, everywhere[4:]},
 		{"/ip4/127.0.0.1/tcp/999", reachPublic, everywhere[2:]},
 		{"", reachPublic, everywhere[5:]},
 		{"", reachLAN, everywhere[3:]},
