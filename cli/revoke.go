@@ -41,7 +41,11 @@ or es: that works for any key, also when its secret is lost.`,
 		Args: arguments(0, 1, "at most one fingerprint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, ok := revocationReasons[o.reason]; !ok && o.certificate == "" {
-				return usagef(cmd, "--reason %q is none of %s", o.reason, strings.Join(slices.Sorted(maps.Keys(revocationReasons)), ", "))
+				reasons := strings.Join(slices.Sorted(maps.Keys(revocationReasons)), ", ")
+				if o.reason == "" {
+					return usagef(cmd, "%s needs --reason, one of %s", cmd.CommandPath(), reasons)
+				}
+				return usagef(cmd, "--reason %q is none of %s", o.reason, reasons)
 			}
 			if o.certificate != "" && len(args) == 0 {
 				return usagef(cmd, "--certificate needs the fingerprint of the key that it revokes")
