@@ -90,7 +90,8 @@ type app struct {
 	first   bool // of commands that sign: the own log is said to be here
 
 	echo    echo
-	lingers atomic.Bool // an ending command may take nodeEndWait
+	stuck   *node.StuckError // the running node did not answer
+	lingers atomic.Bool      // an ending command may take nodeEndWait
 }
 
 func (a *app) run(ctx context.Context, args []string) int {

@@ -127,6 +127,9 @@ func (p *publication) elsewhere(c modules.PublishConfig) []lack {
 			all = append(all, lack{"publishConfig", fmt.Sprintf("registry is %q, and es publishes to everybody", r), todo + `; or say "access": "public" there`, true})
 		}
 	}
+	for _, what := range c.Unread {
+		all = append(all, lack{"publishConfig", what + ", so that es cannot do what it asks for", "write it as npm reads it, or take it out of package.json", true})
+	}
 	if c.Directory != "" {
 		all = append(all, lack{"publishConfig", fmt.Sprintf("directory is %q, which pnpm publishes; npm and es publish this one", c.Directory), "es publish DIR publishes the other", true})
 	}

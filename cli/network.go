@@ -179,6 +179,7 @@ func (a *app) join(ctx context.Context, h *node.Home) (node.Network, error) {
 	var stuck *node.StuckError
 	if errors.As(err, &stuck) {
 		a.warn("%v; going on without it", stuck)
+		a.stuck = stuck
 		return node.JoinBeside(ctx, h, cfg)
 	}
 	return n, err

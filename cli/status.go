@@ -29,9 +29,12 @@ func (a *app) runStatus(ctx context.Context, n node.Network) error {
 	if a.json {
 		return a.emit(s)
 	}
-	if s.Daemon {
+	switch {
+	case s.Daemon:
 		a.printf("node      running, es %s", safe(s.Version))
-	} else {
+	case a.stuck != nil:
+		a.printf("node      running, and does not answer: %s", a.stuck)
+	default:
 		a.printf("node      not running: es node starts it")
 	}
 	a.printf("peer      %s", s.Peer)

@@ -16,7 +16,7 @@ import (
 // hostileBins are commands and programs that must not be linked.
 func hostileBins() map[string]string {
 	bins := map[string]string{
-		"node": "cli.js", "npm": "cli.js", "npx": "cli.js", "es": "cli.js", "Node": "cli.js", "NPM": "cli.js", "Npx": "cli.js", "ES": "cli.js", "": "cli.js", ".": "cli.js", "..": "cli.js",
+		"node": "cli.js", "npm": "cli.js", "npx": "cli.js", "es": "cli.js", "Node": "cli.js", "NPM": "cli.js", "Npx": "cli.js", "ES": "cli.js", "node.exe": "cli.js", "npm.CMD": "cli.js", "": "cli.js", ".": "cli.js", "..": "cli.js",
 		"../up": "cli.js", "../../up": "cli.js", "/abs": "cli.js", "a/b": "cli.js", `a\b`: "cli.js", `..\up`: "cli.js",
 		"C:x": "cli.js", "c:\\x": "cli.js", "a b": "cli.js", "a\x00b": "cli.js", "a\nb": "cli.js", "a\x1b[2J": "cli.js",
 		"a\u202eb": "cli.js", "a\u200bb": "cli.js", "con": "cli.js", "nul": "cli.js", "aux.js": "cli.js", "com1": "cli.js",

@@ -49,7 +49,7 @@ func packageVectors() []*vector {
 		packageVector("bin-nothing", "ok", "M47", "programs and commands that are nothing once npm has cleaned them",
 			with(`"bin": {"z": "./", "y": "a/..", "..": "bin/one.js", "x": "bin/one.js"}`), "bin/one.js"),
 		packageVector("bin-reserved", "ok", "M47", "commands that everything is run with, in any case, though the name begins so",
-			strings.Replace(with(`"bin": {"Node": "x.js", "NPM": "x.js", "Npx": "x.js", "ES": "x.js", "node": "x.js", "nodes": "x.js"}`), "@s/p", "node-x", 1), "x.js"),
+			strings.Replace(with(`"bin": {"Node": "x.js", "NPM": "x.js", "Npx": "x.js", "ES": "x.js", "node": "x.js", "nodes": "x.js", "Node.EXE": "x.js", "npx.cmd": "x.js"}`), "@s/p", "node-x", 1), "x.js"),
 		packageVector("bin-own", "ok", "M47", "npm's own commands",
 			strings.Replace(with(`"bin": {"npm": "x.js", "npx": "x.js", "node": "x.js"}`), "@s/p", "npm", 1), "x.js"),
 		packageVector("bin-scoped", "ok", "M47", "a scope does not make a module the program", strings.Replace(with(`"bin": "x.js"`), "@s/p", "@s/npm", 1), "x.js"),

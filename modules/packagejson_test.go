@@ -213,7 +213,7 @@ func TestHostileBinsNeverComeIntoAManifest(t *testing.T) {
 		`{"":"ok.js"}`, `{".":"ok.js"}`, `{"..":"ok.js"}`, `{"../..":"ok.js"}`, `{"a/..":"ok.js"}`, `{"a b":"ok.js"}`, `{"a;rm":"ok.js"}`, `{"$(x)":"ok.js"}`, `{"a\u0000":"ok.js"}`, `{"a\n":"ok.js"}`,
 		`{"ü":"ok.js"}`, `{"con":"ok.js"}`, `{"NUL":"ok.js"}`, `{"com1.cmd":"ok.js"}`, `{"-x":"ok.js"}`, `{".x":"ok.js"}`, `{"x.":"ok.js"}`, `{"%PATH%":"ok.js"}`, `{"a\u202eb":"ok.js"}`, `{"\u001b[2J":"ok.js"}`,
 		`{"` + strings.Repeat("x", 300) + `":"ok.js"}`, `{"a|b":"ok.js"}`, `{"a&b":"ok.js"}`, "{\"a`b\":\"ok.js\"}", `{"a'b":"ok.js"}`, `{"a\"b":"ok.js"}`, `{"a*":"ok.js"}`, `{"~":"ok.js"}`, `{"a=b":"ok.js"}`,
-		`{"node":"ok.js"}`, `{"npm":"ok.js"}`, `{"npx":"ok.js"}`, `{"es":"ok.js"}`, `{"../node":"ok.js"}`, `{"x/npm":"ok.js"}`, `{"Node":"ok.js"}`, `{"NPM":"ok.js"}`, `{"Npx":"ok.js"}`, `{"ES":"ok.js"}`, `{"..\\es":"ok.js"}`, `{"/usr/bin/node":"ok.js"}`, `{"C:node":"ok.js"}`,
+		`{"node":"ok.js"}`, `{"npm":"ok.js"}`, `{"npx":"ok.js"}`, `{"es":"ok.js"}`, `{"../node":"ok.js"}`, `{"x/npm":"ok.js"}`, `{"Node":"ok.js"}`, `{"NPM":"ok.js"}`, `{"Npx":"ok.js"}`, `{"ES":"ok.js"}`, `{"node.exe":"ok.js"}`, `{"NPM.Cmd":"ok.js"}`, `{"npx.ps1":"ok.js"}`, `{"..\\es":"ok.js"}`, `{"/usr/bin/node":"ok.js"}`, `{"C:node":"ok.js"}`,
 		// Programs that are not in the module.
 		`{"x":"../ok.js"}`, `{"x":"../../etc/passwd"}`, `{"x":"a/../../ok.js"}`, `{"x":"..\\..\\etc\\passwd"}`, `{"x":"./../p/ok.js"}`, `{"x":"/../etc/passwd"}`, `{"x":"C:\\windows\\x"}`, `{"x":"c:ok.js"}`, `{"x":"ok.js:ads"}`,
 		`{"x":"gone.js"}`, `{"x":""}`, `{"x":"."}`, `{"x":"/"}`, `{"x":"bin"}`, `{"x":"bin/"}`, `{"x":"con"}`, `{"x":"bin/nul.js"}`, `{"x":"ok.js\u0000"}`, `{"x":"\u202eok.js"}`, `{"x":"` + strings.Repeat("x/", 200) + `"}`,

@@ -3,6 +3,8 @@ package modules
 import (
 	"bytes"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"io"
 	"regexp"
@@ -26,6 +28,20 @@ var (
 	putty    = regexp.MustCompile(`(?m)^PuTTY-User-Key-File-[0-9]+: `)
 	ssh2     = []byte("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----")
 	swarmKey = []byte("/key/swarm/psk/1.0.0/")
+	minisign = regexp.MustCompile(`(?m)^untrusted comment: .*\r?\nRWR(?:TY0Iy|CSw)[A-Za-z0-9+/]{60,}`)
+	jwkType  = regexp.MustCompile(`"kty"\s*:\s*"(?:OKP|EC|RSA)"`)
+	jwkKey   = regexp.MustCompile(`"d"\s*:\s*"[A-Za-z0-9_-]{43,}"`)
+	// utf16Key is what is in every key in PEM or armor that is written in UTF-16.
+	utf16Key = []byte("P\x00R\x00I\x00V\x00A\x00T\x00E\x00 \x00K\x00E\x00Y\x00")
+	// pkcs12 is near the beginning of a store of keys and certificates, pkcs12Keys the
+	// type of an entry with a key, less its last byte (RFC 7292, 4 and 4.2).
+	pkcs12     = []byte{0x02, 0x01, 0x03, 0x30}
+	pkcs12Keys = []byte{0x06, 0x0b, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x0a, 0x01}
+	// javaStores begin a Java key store.
+	javaStores = [][]byte{{0xfe, 0xed, 0xfe, 0xed}, {0xce, 0xce, 0xce, 0xce}}
+	// sealedDER are the beginnings of the algorithms that seal a key in PKCS #8
+	// (RFC 8018, RFC 7292).
+	sealedDER = []asn1.ObjectIdentifier{{1, 2, 840, 113549, 1, 5}, {1, 2, 840, 113549, 1, 12, 1}}
 	// libp2pKey begins an Ed25519 key as libp2p marshals it.
 	libp2pKey = []byte{8, 1, 0x12, 64}
 )
@@ -75,7 +91,7 @@ func (s *secretReader) look(whole bool) {
 			return
 		}
 	}
-	if s.wide {
+	if s.wide || bytes.Contains(b, utf16Key) {
 		b = bytes.ReplaceAll(b, []byte{0}, nil)
 	}
 	s.what = textKey(b)
@@ -101,6 +117,10 @@ func textKey(b []byte) string {
 		return "an age secret key"
 	case bytes.Contains(b, []byte("PuTTY-User-Key-File-")) && putty.Match(b) && bytes.Contains(b, []byte("Private-Lines:")):
 		return "a PuTTY private key"
+	case bytes.Contains(b, []byte(`"kty"`)) && hasJWK(b):
+		return "a private key (JWK)"
+	case bytes.Contains(b, []byte("untrusted comment: ")) && minisign.Match(b):
+		return "a secret key of minisign or signify"
 	case bytes.HasPrefix(bytes.TrimSpace(b), swarmKey):
 		return "the key of a private network"
 	}
@@ -168,16 +188,59 @@ func binaryKey(b []byte, whole bool) string {
 	if whole && len(b) == len(libp2pKey)+64 && bytes.HasPrefix(b, libp2pKey) {
 		return "the private key of a libp2p peer"
 	}
+	if isKeyStore(b) {
+		return "a key store with a private key"
+	}
 	if !whole || len(b) > maxDER || len(b) < minKeyBytes || b[0] != 0x30 {
 		return ""
 	}
 	_, pkcs8 := x509.ParsePKCS8PrivateKey(b)
 	_, pkcs1 := x509.ParsePKCS1PrivateKey(b)
 	_, ec := x509.ParseECPrivateKey(b)
-	if pkcs8 == nil || pkcs1 == nil || ec == nil {
+	if pkcs8 == nil || pkcs1 == nil || ec == nil || isSealedKey(b) {
 		return "a private key"
 	}
 	return ""
+}
+
+// isSealedKey reports whether b is a private key under a passphrase, in DER.
+func isSealedKey(b []byte) bool {
+	var sealed struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Data      []byte
+	}
+	rest, err := asn1.Unmarshal(b, &sealed)
+	return err == nil && len(rest) == 0 && slices.ContainsFunc(sealedDER, func(oid asn1.ObjectIdentifier) bool {
+		id := sealed.Algorithm.Algorithm
+		return len(id) > len(oid) && id[:len(oid)].Equal(oid)
+	})
+}
+
+// isKeyStore reports whether b begins a file of PKCS #12 or Java with a private key in it.
+func isKeyStore(b []byte) bool {
+	for _, magic := range javaStores {
+		if bytes.HasPrefix(b, magic) && len(b) > 16 && bytes.Equal(b[12:16], []byte{0, 0, 0, 1}) {
+			return true
+		}
+	}
+	if len(b) < minKeyBytes || b[0] != 0x30 || !bytes.Contains(b[:12], pkcs12) {
+		return false
+	}
+	return bytes.Contains(b, append(slices.Clone(pkcs12Keys), 1)) || bytes.Contains(b, append(slices.Clone(pkcs12Keys), 2))
+}
+
+// hasJWK reports whether a JSON object of b is a private key (RFC 7517).
+func hasJWK(b []byte) bool {
+	for _, at := range jwkType.FindAllIndex(b, -1) {
+		object := b[bytes.LastIndexByte(b[:at[0]], '{')+1:]
+		if end := bytes.IndexByte(object, '}'); end >= 0 {
+			object = object[:end]
+		}
+		if jwkKey.Match(object) {
+			return true
+		}
+	}
+	return false
 }
 
 // isPacketOfSecretKey reports whether b begins with a secret key packet, or one of a

@@ -16,13 +16,22 @@ type PublishConfig struct {
 	Access    string   // "public" or "restricted"
 	Directory string   // what pnpm publishes in place of the package's directory
 	Registry  []string // those that the package is meant for
+	Unread    []string // what it says in a form that has no meaning, such as a tag that is a number
 }
 
 // PublishConfig reads publishConfig.
 func (p *PackageJSON) PublishConfig() PublishConfig {
 	o := p.json.object("publishConfig")
 	c := PublishConfig{Tag: o.string("tag"), Access: o.string("access"), Directory: o.string("directory")}
+	if v := p.json.get("publishConfig"); o == nil && v != nil {
+		c.Unread = append(c.Unread, "it is no object")
+	}
 	for _, key := range o.names() {
+		_, text := o.get(key).(string)
+		meant := slices.Contains([]string{"tag", "access", "directory", "registry"}, key) || strings.HasSuffix(key, ":registry")
+		if meant && !text && o.get(key) != nil {
+			c.Unread = append(c.Unread, key+" is no text")
+		}
 		if r := o.string(key); r != "" && (key == "registry" || strings.HasSuffix(key, ":registry")) {
 			c.Registry = append(c.Registry, r)
 		}

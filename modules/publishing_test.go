@@ -88,6 +88,11 @@ func TestPublishConfig(t *testing.T) {
 	if !p.Private || c.Tag != "next" || c.Access != "restricted" || c.Directory != "dist" || len(c.Registry) != 2 {
 		t.Errorf("private %v, %+v", p.Private, c)
 	}
+	for fields, want := range map[string]int{`,"publishConfig":null`: 0, `,"publishConfig":{"tag":null,"provenance":true}`: 0, `,"publishConfig":["next"]`: 1, `,"publishConfig":"next"`: 1, `,"publishConfig":{"tag":7,"access":["restricted"],"@a:registry":{},"directory":true}`: 4} {
+		if got := packaged(t, fields).Package.PublishConfig(); len(got.Unread) != want {
+			t.Errorf("%s: unread %q", fields, got.Unread)
+		}
+	}
 	if got := p.BuildScripts(); !slices.Equal(got, []string{"prepublishOnly", "prepare"}) {
 		t.Errorf("scripts %q", got)
 	}

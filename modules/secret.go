@@ -110,7 +110,7 @@ func isKeyPath(p string) bool { return strings.Contains("/"+p, "/keys/") }
 
 // homeEntries are what an es home holds, for a home that is the package's directory
 // itself; all that is in a home below it is the home's.
-var homeEntries = regexp.MustCompile(`^(keys|blocks|damaged|trees|version|default|identity|index\.db.*|network|node\.(lock|sock|addr)|peers\.json|swarm\.key|synced|sign\.lock|trust(\.lock)?|\.new-.*)$`)
+var homeEntries = regexp.MustCompile(`^(keys|blocks|damaged|trees|version|default|identity|index\.db.*|network|note\.key|projects\.json(\.lock)?|node\.(lock|sock|addr)|peers\.json(\.lock)?|swarm\.key|synced|sign\.lock|trust(\.lock)?|\.(new|trust)-.*)$`)
 
 // ownFiles finds the files of es's own among paths ([M90]): those in a home, whether it
 // is one of homes or looks like one, and what a program of es has not finished.

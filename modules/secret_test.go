@@ -8,6 +8,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
@@ -62,7 +64,22 @@ func secretFiles(t testing.TB) map[string][]byte {
 	for _, u := range utf16.Encode([]rune(string(plain))) {
 		wide = append(wide, byte(u), byte(u>>8))
 	}
+	sealedDER, err := asn1.Marshal(struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Data      []byte
+	}{pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}}, sealed[:100]})
+	must(t, err)
+	// The head of a store of PKCS #12, and the type of a bag with a sealed key in it.
+	store := append([]byte{0x30, 0x82, 0x02, 0, 0x02, 0x01, 0x03, 0x30, 0x82, 0x01, 0xc4}, sealed[:100]...)
+	store = append(append(store, 0x06, 0x0b, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x0a, 0x01, 0x02), sealed[:400]...)
+	jwk := `{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURo0", "d": "` + base64.RawURLEncoding.EncodeToString(edKey.Seed()) + `"}]}`
 	return map[string][]byte{
+		"sealed.der":    sealedDER,
+		"store.p12":     store,
+		"store.jks":     append([]byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1}, sealed[:200]...),
+		"jwks.json":     []byte(jwk),
+		"minisign.key":  []byte("untrusted comment: minisign encrypted secret key\nRWRTY0Iy" + base64.StdEncoding.EncodeToString(sealed[:150]) + "\n"),
+		"unmarked.txt":  wide[2:],
 		"pkcs8.pem":     plain,
 		"rsa.pem":       block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey), nil),
 		"ec.txt":        append([]byte("some words before\n"), block("EC PRIVATE KEY", sec1, nil)...),
@@ -102,6 +119,10 @@ func harmlessFiles() map[string][]byte {
 		"public.pem": []byte("-----BEGIN PUBLIC KEY-----\n" + long + "\n-----END PUBLIC KEY-----\n"),
 		"public.asc": []byte("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nxjMEZQ\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"),
 		"age.md":     []byte("AGE-SECRET-KEY-1...\nage1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n"),
+		"jwk.json":   []byte(`{"keys": [{"kty": "EC", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURo0"}], "d": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURo0"}`),
+		"sign.pub":   []byte("untrusted comment: minisign public key 0011223344556677\nRWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n"),
+		"trust.jks":  append([]byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2}, make([]byte, 64)...),
+		"certs.p12":  append([]byte{0x30, 0x82, 0x02, 0, 0x02, 0x01, 0x03, 0x30, 0x82, 0x01, 0xc4}, make([]byte, 500)...),
 		"zero.der":   append([]byte{0x30, 0x40}, make([]byte, 64)...),
 		".npmrc":     []byte("registry=https://r.example/\nalways-auth=true\n//r.example/:_authToken=${NPM_TOKEN}\nsave-exact=true\n; _authToken=old\n"),
 		"docs.md":    []byte("put //r.example/:_authToken=npm_abc into your .npmrc\n"),

@@ -259,10 +259,21 @@ func CheckCommand(s string) error {
 	return nil
 }
 
-// IsReservedCommand reports whether command is, in any case, one that everything
-// else is run with, and name is not the module of that very program (SPEC M47, I21).
+// windowsPrograms are the endings that Windows adds to what is typed.
+var windowsPrograms = []string{".com", ".exe", ".bat", ".cmd", ".ps1"}
+
+// IsReservedCommand reports whether command is, in any case and with an ending that
+// Windows adds, one that everything else is run with, and name is not the module of
+// that very program (SPEC M47, I21).
 func IsReservedCommand(command string, name Name) bool {
-	switch command := strings.ToLower(command); command {
+	command = strings.ToLower(command)
+	for _, ending := range windowsPrograms {
+		if program, cut := strings.CutSuffix(command, ending); cut {
+			command = program
+			break
+		}
+	}
+	switch command {
 	case "node", "npm", "es":
 		return string(name) != command
 	case "npx":

@@ -46,6 +46,7 @@ func ReadKey(file []byte) (*Key, error) {
 // in one file, as of a key and then of its revocation certificate, are read one
 // after the other.
 func unarmor(file []byte) ([]byte, error) {
+	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf")) // an editor's mark, which begins no packet
 	if len(file) > 0 && file[0]&0x80 != 0 {
 		return file, nil
 	}

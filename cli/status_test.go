@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/everythingstays/es/node"
+)
+
+// A restingNetwork is what a command works with when no daemon answers.
+type restingNetwork struct{ node.Network }
+
+func (restingNetwork) Status(context.Context) (node.Status, error) { return node.Status{}, nil }
+
+// TestThreat65StatusOfStuckNode: a node that runs and does not answer is not called
+// one that does not run, which es node would be the answer to.
+func TestThreat65StatusOfStuckNode(t *testing.T) {
+	for _, stuck := range []*node.StuckError{nil, {PID: 42, Wait: time.Second}} {
+		var out bytes.Buffer
+		a := &app{out: &out, stuck: stuck}
+		if err := a.runStatus(t.Context(), restingNetwork{}); err != nil {
+			t.Fatal(err)
+		}
+		if starts := strings.Contains(out.String(), "es node starts it"); starts != (stuck == nil) {
+			t.Errorf("%+v: %s", stuck, &out)
+		}
+		if stuck != nil && !strings.Contains(out.String(), "process 42") {
+			t.Errorf("the process is not named: %s", &out)
+		}
+	}
+}
