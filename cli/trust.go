@@ -232,7 +232,8 @@ func (a *app) showGrant(e trust.Entry, key *sign.Key) {
 	a.note("this believes the key")
 	a.note("    %s", grouped(e.Fingerprint))
 	if key != nil {
-		a.note("    which says it belongs to %s (anybody can write any name there)", safe(key.UserID()))
+		a.note("    which says it belongs to %s", safe(key.UserID()))
+		a.note("    (anybody can write any name there)")
 		if r, ok := key.Revocation(); ok {
 			a.warn("the key was revoked on %s", r.At.UTC().Format(time.DateOnly))
 		}
