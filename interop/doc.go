@@ -1,5 +1,5 @@
 // Package interop holds tests of the es binary against the programs it has to
-// get along with: kubo, gpg, npm and node. It is a module of its own so that
+// get along with: kubo, gpg, sq, npm and node. It is a module of its own so that
 // what it needs never becomes a dependency of es; kubo has one more, because
 // it does not compile with the dependencies of es.
 //

@@ -99,7 +99,7 @@ func (h *Home) readOwn(ctx context.Context, f records.Fingerprint, gpg bool) (Ow
 	if err != nil {
 		return OwnKey{}, fmt.Errorf("read own key: %w", err)
 	}
-	k, err := sign.ReadKey(b)
+	k, err := sign.ReadOwnKey(b)
 	if err != nil {
 		return OwnKey{}, fmt.Errorf("read own key %s: %w", path, err)
 	}

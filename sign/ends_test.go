@@ -1,8 +1,13 @@
 package sign
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"math"
 	"testing"
 	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp/eddsa"
 
 	"github.com/everythingstays/es/records"
 )
@@ -51,5 +56,64 @@ func TestSignedBy(t *testing.T) {
 	}
 	if _, _, err := SignedBy([]byte("no envelope")); err == nil {
 		t.Error("no error")
+	}
+}
+
+// A secret key file is judged by what is in it, and not by what the library that
+// decrypts it kept of that. SPEC S150.
+func TestSecretKeyFileIsJudged(t *testing.T) {
+	s, err := NewSecretKey("Ada", "ada@example.com", time.Unix(keyTime, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := ed25519.NewKeyFromSeed(s.entity.PrivateKey.PrivateKey.(*eddsa.PrivateKey).D)
+	f := &forger{version: 4, created: keyTime}
+	f.ed25519("eddsa", private.Public().(ed25519.PublicKey), private)
+	if f.fingerprint() != s.Key().Fingerprint() {
+		t.Fatal("the forger's key is another one")
+	}
+	var b bytes.Buffer
+	if err := s.entity.SerializePrivateWithoutSigning(&b, nil); err != nil {
+		t.Fatal(err)
+	}
+	file := b.Bytes()
+	if k, err := ReadSecretKey(file, nil); err != nil || !k.Key().CanSign(time.Unix(recTime, 0)) {
+		t.Fatalf("the key as it is: %v", err)
+	}
+	photo := appendPacket(nil, packetUserAttribute, []byte{1, 2})
+	k, err := ReadSecretKey(subs(file, photo, f.revoke(recTime)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, revoked := k.Key().Revocation(); !revoked {
+		t.Error("a revocation behind a photo is passed over")
+	}
+	for name, more := range map[string][]byte{
+		"a revocation of version 3":        sigPacket(f.signV3(sigKeyRevocation, recTime, f.hashed())),
+		"an end by a newer one with SHA-1": subs(uidPacket("Ada <ada@example.com>"), sigPacket(f.sign(forged{kind: sigPositiveCert, hash: 2, hashed: f.selfSubs(recTime, uint32Sub(subKeyExpires, 60))}, f.hashed(), uidHashed("Ada <ada@example.com>")))),
+	} {
+		if _, err := ReadSecretKey(subs(file, more), nil); err == nil {
+			t.Errorf("%s is passed over", name)
+		}
+	}
+}
+
+// The file of an own key is read whatever the clock shows. SPEC S172.
+func TestFutureKeys(t *testing.T) {
+	f := newForger(t, "eddsa-v4")
+	file := subs(f.primary(), f.main(keyTime))
+	for last, ok := range map[uint32]bool{keyTime - 1: false, keyTime: true, math.MaxUint32: true} {
+		if _, err := readKey(file, last); ok != (err == nil) || err != nil && !hasRule(err, "S172") {
+			t.Errorf("read at %d at the latest: %v", last, err)
+		}
+	}
+	f.created += 1 << 31
+	f.key(f.algo, f.body[6:])
+	file = subs(f.primary(), f.main(f.created))
+	if _, err := ReadOwnKey(file); err != nil {
+		t.Error(err)
+	}
+	if _, err := ReadKey(file); !hasRule(err, "S172") {
+		t.Error(err)
 	}
 }

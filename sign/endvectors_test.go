@@ -19,7 +19,9 @@ func (f *forger) signV3(kind byte, t uint32, data ...[]byte) []byte {
 }
 
 // endVectors are keys from elsewhere whose owners say that they end, or are not for
-// signing, in ways that a block cannot hold or that are easily passed over.
+// signing, in ways that a block cannot hold or that are easily passed over. Those that
+// are about which of the owner's words count (SPEC S170, S171 and S173) are refused by
+// what these say.
 func endVectors(t *testing.T, f, s *forger) []vector {
 	P, main := f.primary(), f.main(keyTime)
 	read := func(name, expect, spec, comment string, want []byte, parts ...[]byte) vector {
@@ -41,7 +43,9 @@ func endVectors(t *testing.T, f, s *forger) []vector {
 	photoCert := sigPacket(f.sign(forged{kind: sigPositiveCert, hashed: f.selfSubs(recTime, ends)}, f.hashed(), certified(0xd1, []byte{1, 2})))
 	long := uidPacket(strings.Repeat("x", 300))
 	unknown := appendPacket(nil, 60, []byte{0})
-	stranger := newForger(t, "eddsa-v4")
+	stranger, late := newForger(t, "eddsa-v4"), newForger(t, "eddsa-v4")
+	late.created = 4_102_444_800
+	late.key(late.algo, late.body[6:])
 	bind, bindLater := f.bind(s, keyTime), func(hash byte, flags byte, more ...[]byte) []byte {
 		cross := s.sign(forged{kind: sigPrimaryBinding, hashed: subs(made(recTime), s.issuer())}, f.hashed(), s.hashed())
 		h := subs(made(recTime), f.issuer(), sub(subKeyFlags, flags), sub(subEmbedded, cross...), subs(more...))
@@ -83,7 +87,7 @@ func endVectors(t *testing.T, f, s *forger) []vector {
 		read("other-user-id", "ok", "S151", "a user id that is not the main one has the newest certification, which ends the key: both stay",
 			subs(P, uid("A", 8, keyTime, sub(subPrimaryUID, 1)), uid("B", 8, recTime, ends)), P, uid("A", 8, keyTime, sub(subPrimaryUID, 1)), uid("B", 8, recTime, ends)),
 		refused("older-user-id", "S151", "an older certification of another user id ends the key, which GnuPG heeds", P, uid("A", 8, recTime), uid("B", 8, keyTime, ends)),
-		read("user-id-taken-back", "ok", "S151", "a user id that was taken back ended the key", subs(P, uid("A", 8, recTime)), P, uid("A", 8, recTime), uid("B", 8, keyTime, ends), revokeUID("B", 8, recTime)),
+		read("user-id-taken-back", "ok", "S173", "a user id that was taken back ended the key", subs(P, uid("A", 8, recTime)), P, uid("A", 8, recTime), uid("B", 8, keyTime, ends), revokeUID("B", 8, recTime)),
 		read("user-id-taken-back-sha1", "key-block-error", "S42", "the only user id was taken back, with SHA-1", nil, P, uid("A", 8, keyTime), revokeUID("A", 2, recTime)),
 		refused("attribute", "S151", "a photo has the newest certification, which ends the key", P, main, photo, photoCert),
 		refused("long-user-id", "S151", "a user id of 300 bytes has the newest certification, which ends the key", P, main,
@@ -94,6 +98,37 @@ func endVectors(t *testing.T, f, s *forger) []vector {
 		refused("newer-binding-flags", "S152", "the newer binding is not for signing", P, main, s.subkey(), bind, bindLater(8, 0x0c)),
 		read("newer-binding", "ok", "S152", "the newer binding ends the subkey, and both stay", subs(P, main, s.subkey(), bind, bindLater(8, 2, ends)), P, main, s.subkey(), bind, bindLater(8, 2, ends)),
 	}
+	at := func(uid string, hash byte, t uint32, more ...[]byte) []byte {
+		return sigPacket(f.sign(forged{kind: sigPositiveCert, hash: hash, hashed: subs(made(t), f.issuer(), subs(more...))}, f.hashed(), uidHashed(uid)))
+	}
+	flags := func(v byte) []byte { return sub(subKeyFlags, v) }
+	first := sub(subPrimaryUID, 1)
+	expired := sigPacket(f.sign(forged{kind: sigCertRevocation, hashed: subs(made(recTime), f.issuer(), uint32Sub(subSigExpires, 60))}, f.hashed(), uidHashed("B")))
+	list = append(list,
+		read("older-critical", "ok", "S170", "an older certification ended the key, with a critical subpacket", subs(P, f.main(recTime)), P, f.main(recTime), at(testUID, 8, keyTime, flags(3), ends, criticalSub(100, 1))),
+		read("astray-same", "ok", "S171", "a certification that stands behind another user id and says nothing worse", subs(P, uid("B", 8, recTime)),
+			P, uid("A", 8, keyTime), uid("B", 8, recTime), at("A", 8, keyTime+1, flags(3))),
+		refused("v3-certification", "S151", "the newest certification is of version 3, and so has no key flags", P, main, sigPacket(f.signV3(sigPositiveCert, recTime, f.hashed(), uidHashed(testUID)))),
+		refused("v3-binding", "S152", "the newest binding is of version 3, and so has no key flags", P, main, s.subkey(), bind, sigPacket(f.signV3(sigSubkeyBinding, recTime, f.hashed(), s.hashed()))),
+		refused("version-5", "S151", "a certification of a version that es cannot read", P, main, sigPacket([]byte{5, sigPositiveCert, f.algo, 8, 0, 0, 0, 0})),
+		refused("two-flags", "S151", "the newest certification has key flags twice, once without signing", P, main, at(testUID, 8, recTime, flags(3), flags(1), flags(3))),
+		refused("hidden-by-critical", "S151", "a certification with SHA-1 takes signing from the key, and a newer one that not all programs heed gives it back", P, main,
+			at(testUID, 2, recTime, flags(1)), at(testUID, 8, recTime+1, flags(3), criticalSub(100, 1))),
+		refused("main-by-sha1", "S151", "a certification with SHA-1 makes another user id the main one, which is not for signing", P, uid("A", 8, recTime),
+			uidPacket("B"), at("B", 2, keyTime, flags(1), first)),
+		refused("astray", "S151", "the newest certification ends the key, and stands behind another user id", P, uid("A", 8, keyTime), uid("B", 8, keyTime), at("A", 8, recTime, flags(3), ends)),
+		refused("binding-astray", "S151", "the newest binding ends the subkey, and stands behind the user id", P, main, bindLater(8, 2, ends), s.subkey(), bind),
+		refused("user-id-behind-subkey", "S36", "the only user id stands behind a subkey", P, s.subkey(), bind, main),
+		refused("user-id-behind-subkey-ends", "S151", "a user id behind a subkey has the newest certification, which ends the key", P, main, s.subkey(), bind, uid("B", 8, recTime, ends)),
+		refused("future", "S172", "a certification of 2100 hides that the key has ended", P, uid(testUID, 8, keyTime, ends), at(testUID, 8, 4_102_444_800, flags(3))),
+		refused("future-key", "S172", "a key of 2100", late.primary(), uidPacket(testUID), late.cert(testUID, late.selfSubs(4_102_444_800))),
+		refused("user-id-taken-back-weakly", "S151", "a user id ended the key, and was taken back with SHA-1", P, uid("A", 8, recTime), uid("B", 8, recTime-1, ends), revokeUID("B", 2, recTime)),
+		refused("user-id-taken-back-for-a-time", "S151", "a user id ended the key, and was taken back for a minute", P, uid("A", 8, recTime), uid("B", 8, recTime-1, ends), expired),
+		refused("user-id-taken-back-at-once", "S151", "a user id ended the key, and was taken back in the same second", P, uid("A", 8, recTime), uid("B", 8, recTime-1, ends), revokeUID("B", 8, recTime-1)),
+		refused("retired-later", "S151", "a newer certification with SHA-1 ends the key, which retires in 2100", P, f.revoke(4_102_444_800, 3), main, uid(testUID, 2, recTime, ends)),
+		refused("binding-without-cross", "S152", "the newest binding has no cross-signature", P, main, s.subkey(), bind,
+			sigPacket(f.sign(forged{kind: sigSubkeyBinding, hashed: subs(made(recTime), f.issuer(), flags(2))}, f.hashed(), s.hashed()))),
+	)
 	cert := armorText(t, "PGP PUBLIC KEY BLOCK", revoked)
 	list = append(list,
 		read("two-armors", "ok", "S47", "a key and its revocation certificate, armored one after the other", subs(P, revoked, main),

@@ -11,7 +11,6 @@ import (
 	"hash"
 	"math"
 	"slices"
-	"time"
 )
 
 // What the owner of a key from a file says of its end counts also where es would
@@ -31,15 +30,19 @@ const (
 // A statement is what a self-signature says about the end and the use of the primary
 // key or of a subkey.
 type statement struct {
-	role      role
-	certified string     // of roleCert: what it is about
-	uid       *string    // of roleCert, if a block can hold it
-	subkey    *publicKey // of roleBinding
-	created   uint32     // MaxUint32 if it cannot be read
-	expires   int64      // Unix seconds of the key's end; math.MaxInt64 for never
-	signs     bool       // whether the key is for signing
-	hasFlags  bool       // whether it says what the key is for
-	usable    bool       // whether es can keep it
+	role       role
+	certified  string     // of roleCert: what it is about
+	isUID      bool       // whether that is a user id
+	uid        *string    // the same, if a block can hold it
+	subkey     *publicKey // of roleBinding
+	created    uint32     // MaxUint32 if it cannot be read
+	unreadable bool
+	expires    int64 // Unix seconds of the key's end; math.MaxInt64 for never
+	signs      bool  // whether the key is for signing
+	hasFlags   bool  // whether it says what the key is for
+	primaryUID bool  // whether it calls its user id the main one
+	usable     bool  // whether es can keep it
+	plain      bool  // whether it is not, but there are programs that heed it surely
 }
 
 // signatureKind returns the type of a signature packet of any version, or 0 where it
@@ -55,29 +58,103 @@ func signatureKind(body []byte) byte {
 }
 
 // note keeps what a self-signature says that is not, for all that es can tell,
-// somebody else's.
-func (imp *imported) note(s *signature, usable bool) {
-	st := statement{usable: usable, certified: string(imp.at.certified), uid: imp.at.uid, subkey: imp.at.subkey}
-	of := imp.primary
-	data := [][]byte{imp.primary.hashed()}
+// somebody else's, and reports whether there is such. s is nil if it cannot be read.
+func (imp *imported) note(body []byte, s *signature, usable bool) bool {
+	st, data, ok := imp.about(signatureKind(body), imp.at)
+	if !ok {
+		imp.strayed(body)
+		return false
+	}
+	made := ownerMade
+	if !usable {
+		made = imp.madeByOwner(body, s, data)
+	}
+	if made == notOwner {
+		imp.strayed(body)
+		return false
+	}
+	imp.noteAt(st, body, s, usable)
+	return true
+}
+
+// about begins a statement of a signature of a kind at a place, with what it signs.
+func (imp *imported) about(kind byte, at place) (st statement, data [][]byte, ok bool) {
+	data = [][]byte{imp.primary.hashed()}
 	switch {
-	case s.kind == sigDirectKey:
-		st.role, st.certified, st.uid, st.subkey = roleDirect, "", nil, nil
-	case s.kind >= sigGenericCert && s.kind <= sigPositiveCert && imp.at.certified != nil:
-		st.role = roleCert
-		data = append(data, imp.at.certified)
-	case s.kind == sigSubkeyBinding && imp.at.subkey != nil:
-		st.role, of = roleBinding, imp.at.subkey
-		data = append(data, of.hashed())
+	case kind == sigDirectKey:
+		return statement{role: roleDirect}, data, true
+	case isCertification(kind) && at.certified != nil:
+		st = statement{role: roleCert, certified: string(at.certified), isUID: at.isUID, uid: at.uid}
+		return st, append(data, at.certified), true
+	case kind == sigSubkeyBinding && at.subkey != nil:
+		return statement{role: roleBinding, subkey: at.subkey}, append(data, at.subkey.hashed()), true
+	}
+	return statement{}, nil, false
+}
+
+func isCertification(kind byte) bool { return kind >= sigGenericCert && kind <= sigPositiveCert }
+
+// madeByOwner is madeBy for a signature of any version.
+func (imp *imported) madeByOwner(body []byte, s *signature, data [][]byte) authorship {
+	if isV3(body) {
+		made, _ := imp.madeByV3(body, data...)
+		return made
+	}
+	if s == nil {
+		return maybe
+	}
+	return imp.madeBy(s, data...)
+}
+
+// noteAt completes a statement by the owner and keeps it.
+func (imp *imported) noteAt(st statement, body []byte, s *signature, usable bool) {
+	of := imp.primary
+	if st.role == roleBinding {
+		of = st.subkey
+	}
+	st.usable = usable
+	switch {
+	case isV3(body):
+		st.readV3(body)
+	case s == nil:
+		st.created, st.unreadable = math.MaxUint32, true
 	default:
-		return
+		st.read(s, of)
+		if st.role == roleBinding && !usable {
+			st.signs = st.signs && s.hasCross(imp.primary, of)
+		}
+		imp.noteRevokers(s)
 	}
-	if !usable && imp.madeBy(s, data...) == notOwner {
-		return
-	}
-	st.read(s, of)
 	imp.said = append(imp.said, st)
-	imp.noteRevokers(s)
+}
+
+// hasCross reports whether a binding carries a cross-signature that verifies.
+func (s *signature) hasCross(primary, subkey *publicKey) bool {
+	for _, area := range [][]byte{s.hashed, s.unhashed} {
+		subs, err := subpackets(area)
+		if err != nil {
+			return false
+		}
+		for _, p := range subs {
+			if p.kind == subEmbedded {
+				_, err := verifyCross(primary, subkey, p.body)
+				return err == nil
+			}
+		}
+	}
+	return false
+}
+
+func isV3(body []byte) bool { return len(body) > 0 && (body[0] == 2 || body[0] == 3) }
+
+// readV3 is read for version 3, which has no words for an end or a use.
+func (st *statement) readV3(body []byte) {
+	s, _, _, _ := parseV3(body)
+	if s == nil {
+		st.created, st.unreadable = math.MaxUint32, true
+		return
+	}
+	st.created, st.expires = s.created, math.MaxInt64
 }
 
 // read takes what the signature says of the key that it is about. What cannot be read
@@ -86,16 +163,17 @@ func (st *statement) read(s *signature, of *publicKey) {
 	st.created, st.expires = math.MaxUint32, 0
 	subs, err := subpackets(s.hashed)
 	if err != nil {
+		st.unreadable = true
 		return
 	}
-	st.expires = math.MaxInt64
+	st.expires, st.plain = math.MaxInt64, true
 	var lifetimes []int64 // from when the key was made
 	ownEnd := int64(-1)
 	for _, p := range subs {
 		switch p.kind {
 		case subCreated, subSigExpires, subKeyExpires:
 			if len(p.body) != 4 {
-				st.created, st.expires = math.MaxUint32, 0
+				st.created, st.expires, st.unreadable = math.MaxUint32, 0, true
 				return
 			}
 			n := binary.BigEndian.Uint32(p.body)
@@ -108,8 +186,15 @@ func (st *statement) read(s *signature, of *publicKey) {
 				lifetimes = append(lifetimes, int64(n))
 			}
 		case subKeyFlags:
+			// Of several, all must have it: programs differ in which they heed.
+			has := len(p.body) > 0 && p.body[0]&flagSign != 0
+			st.signs = has && (st.signs || !st.hasFlags)
 			st.hasFlags = true
-			st.signs = len(p.body) > 0 && p.body[0]&flagSign != 0
+		case subPrimaryUID:
+			st.primaryUID = len(p.body) > 0 && p.body[0] != 0
+		}
+		if p.critical && !isProperty(p.kind) && !harmless(p.kind) || p.kind == subSigExpires || p.kind == subExportable {
+			st.plain = false
 		}
 	}
 	for _, l := range lifetimes {
@@ -130,10 +215,7 @@ func (imp *imported) madeBy(s *signature, data ...[]byte) authorship {
 	if !ok {
 		return maybeBy(imp, s)
 	}
-	head := s.signedHead()
-	digest := digestOf(h, append(append([][]byte{s.salt}, data...), head,
-		binary.BigEndian.AppendUint32([]byte{s.version, 0xff}, uint32(len(head))))...)
-	if s.verifyDigest(k, h, digest) {
+	if s.verifyDigest(k, h, s.digest(h, data...)) {
 		return ownerMade
 	}
 	return notOwner
@@ -204,12 +286,15 @@ func (imp *imported) madeByV3(body []byte, data ...[]byte) (authorship, uint32) 
 
 // whoRevoked says whether the primary key made a revocation over data, and when.
 func (imp *imported) whoRevoked(body []byte, data ...[]byte) (authorship, uint32, error) {
-	if len(body) > 0 && (body[0] == 2 || body[0] == 3) {
+	if isV3(body) {
 		v, at := imp.madeByV3(body, data...)
 		return v, at, errors.New("is of version 3")
 	}
 	s, err := parseSignature(body)
 	if err != nil {
+		if s != nil && imp.byStranger(s) {
+			return notOwner, 0, err
+		}
 		return maybe, math.MaxUint32, err
 	}
 	var st statement
@@ -278,16 +363,38 @@ func (imp *imported) addSubRevocations() error {
 // more, and what it says of the key's end is no longer renewed.
 func (imp *imported) revokeCertified(body []byte) {
 	if imp.at.certified == nil {
+		imp.strayed(body)
 		return
 	}
 	made, at, _ := imp.whoRevoked(body, imp.primary.hashed(), imp.at.certified)
 	if made == notOwner {
+		imp.strayed(body)
 		return
 	}
+	imp.takenBackAt(string(imp.at.certified), body, at)
+}
+
+// takenBackAt keeps when the owner took something back. It relieves the owner of what
+// was said of it before only in a form that every program heeds.
+func (imp *imported) takenBackAt(certified string, body []byte, at uint32) {
 	if imp.takenBack == nil {
-		imp.takenBack = make(map[string]uint32)
+		imp.takenBack, imp.relieved = make(map[string]uint32), make(map[string]uint32)
 	}
-	imp.takenBack[string(imp.at.certified)] = max(imp.takenBack[string(imp.at.certified)], at)
+	imp.takenBack[certified] = max(imp.takenBack[certified], at)
+	if s, err := parseSignature(body); err == nil && at <= imp.last && s.plainlyBy(imp.primary, []byte(certified)) {
+		imp.relieved[certified] = max(imp.relieved[certified], at)
+	}
+}
+
+// plainlyBy reports whether a revocation of something certified is one that could
+// stand in a block, if blocks held those.
+func (s *signature) plainlyBy(primary *publicKey, certified []byte) bool {
+	s.lowerS()
+	s.minimal = true
+	if _, err := s.checkForm(); err != nil {
+		return false
+	}
+	return s.readProperties() == nil && s.checkLasting(false) == nil && s.verify(primary, primary.hashed(), certified) == nil
 }
 
 // noteRevokers reads whom the owner names to revoke in their place.
@@ -322,119 +429,4 @@ func (imp *imported) checkRevokers() error {
 		}
 	}
 	return nil
-}
-
-// An end is the strictest reading of when the primary key ends and whether it signs.
-type end struct {
-	expires int64
-	signs   bool
-	uid     *string // whose certification says so, if a block can hold it
-}
-
-// ending reads all that the owner said of the primary key as each program does that
-// people use, and takes the earliest end ([S151]): that of the newest direct-key
-// signature; and of the newest certifications of each user id and attribute that is
-// not taken back, that of the newest one, of the newest one with an end (GnuPG), and
-// of the main user id (Sequoia).
-func (imp *imported) ending(main *string) end {
-	strictest := end{expires: math.MaxInt64, signs: true}
-	for _, st := range imp.newest(roleDirect) {
-		strictest.take(st, st.hasFlags)
-	}
-	certs := imp.newest(roleCert)
-	var last, lastEnd uint32
-	for _, st := range certs {
-		last = max(last, st.created)
-		if st.expires != math.MaxInt64 {
-			lastEnd = max(lastEnd, st.created)
-		}
-	}
-	isMain := func(st statement) bool { return main != nil && st.uid != nil && *st.uid == *main }
-	for _, st := range certs {
-		if isMain(st) {
-			strictest.take(st, imp.primary.version == 4 || st.hasFlags)
-		}
-	}
-	for _, st := range certs {
-		switch {
-		case isMain(st):
-		case st.created == last:
-			strictest.take(st, imp.primary.version == 4 || st.hasFlags)
-		case st.created == lastEnd && st.expires != math.MaxInt64:
-			strictest.take(st, false)
-		}
-	}
-	return strictest
-}
-
-// take makes the end stricter by a statement, whose word on signing counts if flags.
-func (e *end) take(st statement, flags bool) {
-	if st.expires < e.expires {
-		e.expires, e.uid = st.expires, st.uid
-	}
-	if flags && !st.signs {
-		e.signs = false
-		if e.uid == nil {
-			e.uid = st.uid
-		}
-	}
-}
-
-// newest returns, of what there is of a role about one thing, the newest statements;
-// nothing of what was taken back since.
-func (imp *imported) newest(r role) []statement {
-	last := map[string]uint32{}
-	about := func(st statement) string {
-		if st.subkey != nil {
-			return string(st.subkey.fpr.Bytes())
-		}
-		return st.certified
-	}
-	for _, st := range imp.said {
-		if st.role == r {
-			last[about(st)] = max(last[about(st)], st.created)
-		}
-	}
-	var list []statement
-	for _, st := range imp.said {
-		taken, isTaken := imp.takenBack[st.certified]
-		if st.role == r && st.created == last[about(st)] && !(r == roleCert && isTaken && taken >= st.created) {
-			list = append(list, st)
-		}
-	}
-	return list
-}
-
-// checkEnds refuses a key whose owner says in the file that it ends, or is not for
-// signing, and whose block cannot say so.
-func (imp *imported) checkEnds(k *Key, primary end) error {
-	if k.revocation(nil) != nil {
-		return nil
-	}
-	if at, ok := k.primaryExpiry(); primary.expires != math.MaxInt64 && (!ok || primary.expires < at) {
-		return tooGood("the key", primary.expires)
-	}
-	if !primary.signs && k.primarySigns(math.MaxInt64) {
-		return badKey("S151", "has a newer self-signature that takes signing from the key, in a form that es cannot keep: have your OpenPGP program sign the user ids again with SHA-256")
-	}
-	for _, st := range imp.newest(roleBinding) {
-		if k.signingSubkey(st.subkey.fpr) == nil || k.revocation(st.subkey) != nil {
-			continue
-		}
-		if at, ok := k.expiry(st.subkey, roleBinding); st.expires != math.MaxInt64 && (!ok || st.expires < at) {
-			return tooGood("subkey "+st.subkey.fpr.String(), st.expires)
-		}
-		if !st.signs {
-			return badKey("S152", "has a newer binding that takes signing from subkey %s: export the key without that subkey", st.subkey.fpr)
-		}
-	}
-	return nil
-}
-
-func tooGood(what string, at int64) error {
-	when := "at once"
-	if at > 0 {
-		when = unixTime(at).Format(time.DateOnly)
-	}
-	return badKey("S151", "has a self-signature that ends %s (%s) in a form that es cannot keep, such as SHA-1: have your OpenPGP program set the expiry again with SHA-256", what, when)
 }

@@ -2,11 +2,16 @@ package sign
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+
+	"github.com/everythingstays/es/records"
 )
 
 // MaxKeyFile is how many bytes of a key file ReadKey looks at. A key that
@@ -18,9 +23,19 @@ const MaxKeyFile = 1 << 20
 // the bytes of a file, armored or binary, at most MaxKeyFile of them, and
 // minimises it: of the user ids the primary one stays, of the subkeys those for
 // signing, of the signatures the owner's own. What the owner said in the file that
-// ends the key stays too, or the key is refused (SPEC.md [S150]). The error is a
+// ends the key stays too, or the key is refused (SPEC.md [S150]), and so is one that
+// speaks from the future by this machine's clock ([S172]). The error is a
 // *KeyBlockError.
 func ReadKey(file []byte) (*Key, error) {
+	return readKey(file, uint32(min(time.Now().Unix()+records.SigningDelay, math.MaxUint32)))
+}
+
+// ReadOwnKey is ReadKey for the file of an own key, which can be read whatever the
+// clock shows.
+func ReadOwnKey(file []byte) (*Key, error) { return readKey(file, math.MaxUint32) }
+
+// readKey refuses what its owner dates after the last second.
+func readKey(file []byte, last uint32) (*Key, error) {
 	if len(file) > MaxKeyFile {
 		return nil, badKey("S47", "file has %d bytes, the limit is %d", len(file), MaxKeyFile)
 	}
@@ -28,7 +43,7 @@ func ReadKey(file []byte) (*Key, error) {
 	if err != nil {
 		return nil, badKey("S47", "%w", err)
 	}
-	var imp imported
+	imp := imported{last: last}
 	for rest := binary; len(rest) > 0; {
 		p, after, err := nextPacket(rest)
 		if err != nil {
@@ -78,12 +93,16 @@ func unarmor(file []byte) ([]byte, error) {
 // imported gathers what is worth keeping of a key from a file, and all that its
 // owner says there of when keys end.
 type imported struct {
+	last     uint32 // what is dated later is of the future
 	primary  *publicKey
 	elements []*element
 
 	at         place
+	places     []place // so far, what signatures may be about
 	said       []statement
+	astray     [][]byte          // signatures that are not about what they stand behind
 	takenBack  map[string]uint32 // certified packet -> when its owner took it back
+	relieved   map[string]uint32 // the same, by revocations that every program heeds
 	subRevoked []subRevocation
 	revokers   map[string]bool // fingerprints of those who may revoke in the owner's place
 	byOthers   []string        // fingerprints or key ids that key revocations by others name
@@ -95,6 +114,7 @@ type imported struct {
 // A place is what the signatures of a key that come next are about.
 type place struct {
 	certified []byte     // a user id or attribute as signatures hash it; nil if none
+	isUID     bool       // whether that is a user id
 	uid       *string    // a user id that a block can hold
 	subkey    *publicKey // a subkey that a block can hold
 	unknown   bool       // a subkey that it cannot
@@ -108,8 +128,9 @@ func (imp *imported) add(p packet) error {
 	case packetPublicKey, packetSecretKey:
 		return badKey("S32", "holds more than one key")
 	case packetUserID:
-		imp.at = place{certified: certified(0xb4, p.body)}
-		if len(p.body) <= maxUserID {
+		imp.at = place{certified: certified(0xb4, p.body), isUID: true}
+		// GnuPG does not look behind the first subkey (SPEC.md [S171]).
+		if len(p.body) <= maxUserID && !imp.afterSubkey() {
 			s := string(p.body)
 			imp.at.uid = &s
 		}
@@ -123,8 +144,15 @@ func (imp *imported) add(p packet) error {
 		imp.at = place{subkey: k, unknown: k == nil}
 	case packetSignature:
 		return imp.signature(p.body)
+	default:
+		return nil // markers, trust, padding, and what this format may bring
 	}
-	return nil // markers, trust, padding, and what this format may bring
+	imp.places = append(imp.places, imp.at)
+	return nil
+}
+
+func (imp *imported) afterSubkey() bool {
+	return slices.ContainsFunc(imp.places, func(at place) bool { return at.subkey != nil || at.unknown })
 }
 
 func certified(prefix byte, body []byte) []byte {
@@ -161,21 +189,23 @@ func (imp *imported) signature(body []byte) error {
 		return nil
 	}
 	s, err := parseSignature(body)
-	if err != nil || imp.byStranger(s) {
+	if s != nil && imp.byStranger(s) {
+		return nil
+	}
+	if err != nil {
+		imp.note(body, nil, false)
 		return nil
 	}
 	e, rule, err := newElement(imp.primary, imp.at.uid, imp.at.subkey, body)
-	switch {
-	case err == nil:
+	if err == nil {
 		imp.elements = append(imp.elements, e)
-		imp.note(e.sig, true)
-	case errors.Is(err, errWrong) || errors.Is(err, errHashTag):
-		// a stranger's, or damaged: it says nothing about the key
-	default:
-		imp.note(s, false)
-		if imp.at.subkey == nil && !imp.at.unknown {
-			imp.reason, imp.rule = err, rule
-		}
+		imp.note(body, e.sig, true)
+		return nil
+	}
+	// What does not verify is a stranger's, damaged, or about something else.
+	verifies := !errors.Is(err, errWrong) && !errors.Is(err, errHashTag)
+	if imp.note(body, s, false) && verifies && imp.at.subkey == nil && !imp.at.unknown {
+		imp.reason, imp.rule = err, rule
 	}
 	return nil
 }
@@ -216,10 +246,13 @@ func (imp *imported) key() (*Key, error) {
 	if imp.primary == nil {
 		return nil, badKey("S32", "holds no key")
 	}
+	if err := imp.place(); err != nil {
+		return nil, err
+	}
 	if err := imp.addSubRevocations(); err != nil {
 		return nil, err
 	}
-	if err := imp.checkRevokers(); err != nil {
+	if err := cmp.Or(imp.checkRevokers(), imp.checkClock()); err != nil {
 		return nil, err
 	}
 	uid := imp.chooseUID()

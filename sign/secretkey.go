@@ -64,7 +64,7 @@ func newSecretKey(e *openpgp.Entity) (*SecretKey, error) {
 	if err := e.Serialize(&b); err != nil {
 		return nil, fmt.Errorf("serialize public key: %v", err)
 	}
-	k, err := ReadKey(b.Bytes())
+	k, err := ReadOwnKey(b.Bytes())
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +95,12 @@ func ReadSecretKey(file []byte, passphrase func() ([]byte, error)) (*SecretKey, 
 	if err := decrypt(e, passphrase); err != nil {
 		return nil, fmt.Errorf("read secret key: %w", err)
 	}
-	s, err := newSecretKey(e)
+	// Not what the library made of it: it passes over what it does not know.
+	k, err := ReadOwnKey(b)
 	if err != nil {
 		return nil, fmt.Errorf("read secret key: %w", err)
 	}
-	return s, nil
+	return &SecretKey{entity: e, key: k}, nil
 }
 
 func decrypt(e *openpgp.Entity, passphrase func() ([]byte, error)) error {

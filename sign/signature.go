@@ -57,6 +57,8 @@ type properties struct {
 	sigExpires  bool
 }
 
+// parseSignature returns the signature also where only its numbers are wrong, with the
+// error.
 func parseSignature(body []byte) (*signature, error) {
 	if len(body) < 1 || body[0] != 4 && body[0] != 6 {
 		return nil, errors.New("is not of version 4 or 6")
@@ -78,10 +80,7 @@ func parseSignature(body []byte) (*signature, error) {
 		return nil, errTruncated
 	}
 	s.kind, s.algo, s.hash = head[0], head[1], head[2]
-	if err := s.readNumbers(r.b); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s, s.readNumbers(r.b)
 }
 
 type reader struct {
@@ -355,6 +354,18 @@ func (s *signature) verify(k *publicKey, data ...[]byte) error {
 	if !ok {
 		return fmt.Errorf("has hash algorithm %d", s.hash)
 	}
+	digest := s.digest(hash, data...)
+	if !bytes.Equal(digest[:2], s.tag) {
+		return errHashTag
+	}
+	if !s.verifyDigest(k, hash, digest) {
+		return errWrong
+	}
+	return nil
+}
+
+// digest is what is signed, of data and of the signature itself.
+func (s *signature) digest(hash crypto.Hash, data ...[]byte) []byte {
 	h := hash.New()
 	h.Write(s.salt)
 	for _, d := range data {
@@ -363,14 +374,7 @@ func (s *signature) verify(k *publicKey, data ...[]byte) error {
 	head := s.signedHead()
 	h.Write(head)
 	h.Write(binary.BigEndian.AppendUint32([]byte{s.version, 0xff}, uint32(len(head))))
-	digest := h.Sum(nil)
-	if !bytes.Equal(digest[:2], s.tag) {
-		return errHashTag
-	}
-	if !s.verifyDigest(k, hash, digest) {
-		return errWrong
-	}
-	return nil
+	return h.Sum(nil)
 }
 
 func (s *signature) verifyDigest(k *publicKey, hash crypto.Hash, digest []byte) bool {
