@@ -94,7 +94,7 @@ func (d *drawer) say(format string, args ...any) {
 // 2023-02-01.
 func (d *drawer) time() uint32 {
 	days := oneOf(d, 0, 0, 0, 1, 200, 500, 500, 800, 900, 1300, 1700, 1700)
-	if d.chance(2) {
+	if d.rng.IntN(400) == 0 {
 		days = 20_000 // 2075
 	}
 	return d.key.created + uint32(days)*daySeconds
@@ -308,7 +308,7 @@ func (d *drawer) certified(tag, prefix byte, body []byte) component {
 }
 
 func (d *drawer) subkey(kind string) component {
-	if d.chance(25) {
+	if d.chance(15) {
 		kind = oneOf(d, "ed25519", "p256", "rsa3072") + kind[len(kind)-3:]
 	}
 	born := d.key.created + uint32(oneOf(d, 0, 0, 100, 400))*daySeconds
