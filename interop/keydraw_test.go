@@ -416,8 +416,8 @@ func (d *drawer) assemble(k *drawnKey, primary component, rest []component) {
 		return
 	}
 	for _, p := range pieces {
-		k.file = append(k.file, armor(p)...)
-		k.gpgFile = append(k.gpgFile, armor(d.withIssuerID(p))...)
+		k.file = append(k.file, armorKey(p)...)
+		k.gpgFile = append(k.gpgFile, armorKey(d.withIssuerID(p))...)
 	}
 }
 
@@ -450,7 +450,7 @@ func cutPacket(p []byte) (tag byte, body, rest []byte) {
 	return p[0] & 0x3f, p[head : head+size], p[head+size:]
 }
 
-func armor(b []byte) []byte {
+func armorKey(b []byte) []byte {
 	var text strings.Builder
 	text.WriteString("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n")
 	code := base64.StdEncoding.EncodeToString(b)

@@ -116,6 +116,8 @@ func endVectors(t *testing.T, f, s *forger) []vector {
 			at(testUID, 2, recTime, flags(1)), at(testUID, 8, recTime+1, flags(3), criticalSub(100, 1))),
 		refused("main-by-sha1", "S151", "a certification with SHA-1 makes another user id the main one, which is not for signing", P, uid("A", 8, recTime),
 			uidPacket("B"), at("B", 2, keyTime, flags(1), first)),
+		refused("hidden-by-sha1", "S151", "a user id with key flags twice, once without signing, and a newer certification with SHA-1, is the main one", P, uid("A", 8, keyTime),
+			uidPacket("B"), at("B", 8, keyTime+1, flags(3), flags(1)), at("B", 2, recTime, flags(3))),
 		refused("astray", "S151", "the newest certification ends the key, and stands behind another user id", P, uid("A", 8, keyTime), uid("B", 8, keyTime), at("A", 8, recTime, flags(3), ends)),
 		refused("binding-astray", "S151", "the newest binding ends the subkey, and stands behind the user id", P, main, bindLater(8, 2, ends), s.subkey(), bind),
 		refused("user-id-behind-subkey", "S36", "the only user id stands behind a subkey", P, s.subkey(), bind, main),

@@ -166,7 +166,8 @@ func (st *statement) read(s *signature, of *publicKey) {
 		st.unreadable = true
 		return
 	}
-	st.expires, st.plain = math.MaxInt64, true
+	st.expires = math.MaxInt64
+	_, _, st.plain = hashFunction(s.hash)
 	var lifetimes []int64 // from when the key was made
 	ownEnd := int64(-1)
 	for _, p := range subs {
