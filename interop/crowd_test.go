@@ -153,7 +153,6 @@ type scene struct {
 	daemon   *daemon
 	author   *user // whom the node trusts
 	honest   string
-	rounds   int
 	released int
 	hostile  []string // namespaces
 }
@@ -220,7 +219,7 @@ func (s *scene) at(u *user, netns string) *user {
 
 func newScene(t testing.TB, records, rounds int) (s *scene, a ammunition) {
 	t.Helper()
-	s = &scene{t: t, rounds: rounds, link: newLAN(t, "hostile", 73)}
+	s = &scene{t: t, link: newLAN(t, "hostile", 73)}
 	s.link.prefix = "5.9.9"
 	secret, key, blocks := renewed(t, 8000)
 	s.node, s.nodeKey = newAuthor(t, "node")
