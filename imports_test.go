@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"records": {},
 	// One reading of ranges for all who are asked about them: it knows versions alone.
 	"records/npmrange": {"records"},
-	"sign":             {"records"},
+	"sign":             {"records", "internal/regularfile"},
 	"trust":            {"internal/regularfile", "records", "records/npmrange", "sign"},
 	"index":            {"records", "records/npmrange", "sign", "trust"},
 	"modules":          {"internal/regularfile", "records"},

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/everythingstays/es/index"
@@ -43,13 +45,14 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"fill":  fill,
-			"until": until,
-			"ready": ready,
-			"value": value,
-			"keys":  keys,
-			"spoil": spoil,
+			"exits":   exits,
+			"fill":    fill,
+			"until":   until,
+			"ready":   ready,
+			"value":   value,
+			"keys":    keys,
+			"unarmor": unarmor,
+			"spoil":   spoil,
 		},
 	})
 }
@@ -167,6 +170,23 @@ func keys(ts *testscript.TestScript, neg bool, args []string) {
 		last = f
 		i++
 	}
+}
+
+// unarmor FILE BINARY writes what the pieces of armor in a file hold.
+func unarmor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: unarmor FILE BINARY")
+	}
+	var binary []byte
+	const begin = "-----BEGIN PGP"
+	for _, piece := range strings.Split(ts.ReadFile(args[0]), begin)[1:] {
+		block, err := armor.Decode(strings.NewReader(begin + piece))
+		ts.Check(err)
+		b, err := io.ReadAll(block.Body)
+		ts.Check(err)
+		binary = append(binary, b...)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), binary, 0o600))
 }
 
 // known notes in the home that a key made for the test has signed nothing elsewhere.

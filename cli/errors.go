@@ -61,7 +61,7 @@ func (a *app) fail(ctx context.Context, err error) int {
 	code, hints := explain(err)
 	var r *refusal
 	if errors.As(err, &r) {
-		a.errf("es: %s\n", r.block())
+		a.errf("es: %s\n", lines(r.block()))
 	} else {
 		a.errf("es: %s\n", message(err))
 	}
@@ -76,15 +76,10 @@ func (a *app) fail(ctx context.Context, err error) int {
 	return code
 }
 
-// message returns what went wrong on one safe line, or on several where the
-// error was written as a block.
+// message returns what went wrong on one safe line. Where an error has several, from
+// names of files or arguments, say, their ends are shown.
 func message(err error) string {
-	lines := strings.Split(err.Error(), "\n")
-	for i := range lines {
-		indent := len(lines[i]) - len(strings.TrimLeft(lines[i], " "))
-		lines[i] = strings.Repeat(" ", indent) + safe(lines[i])
-	}
-	return strings.Join(lines, "\n")
+	return safe(strings.ReplaceAll(strings.TrimRight(err.Error(), "\n"), "\n", `\n`))
 }
 
 // explain finds the exit code for err and the commands that lead on.
@@ -146,6 +141,11 @@ func typedHints(err error) []string {
 		broken      *install.SyntaxError
 	)
 	switch {
+	case errors.Is(err, sign.ErrNoPinentry):
+		return []string{
+			"at a terminal: export GPG_TTY=$(tty)",
+			"without one, as in CI: give the agent the passphrase first (gpg-preset-passphrase), put pinentry-mode loopback and passphrase-file FILE into gpg.conf, or es key import a key of its own",
+		}
 	case errors.Is(err, node.ErrNotHome):
 		return []string{"--home and ES_HOME name a directory of es's own: an empty one, or one that is not there yet"}
 	case errors.Is(err, node.ErrForeignHome):
@@ -185,7 +185,7 @@ func untrustedHints(e *index.UntrustedError) []string {
 		if e.Decision.State == trust.Denied {
 			hint = fmt.Sprintf("es trust remove %s takes your denial back", s.Key)
 		}
-		says := "says: " + safe(s.UserID)
+		says := "says: " + uidText(s.UserID)
 		if e.Keys > 1 && e.Decision.State != trust.Denied {
 			says += fmt.Sprintf("; %s, known here since %s", plural(int64(s.Releases), "release"), s.FirstSeen.Format(time.DateOnly))
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -37,6 +38,7 @@ type keyJSON struct {
 	Created     time.Time           `json:"created"`
 	Expires     *time.Time          `json:"expires,omitempty"`
 	Problem     string              `json:"problem,omitempty"`
+	Revocation  string              `json:"revocation,omitempty"` // file with the certificate, of a new key
 }
 
 func describeKey(k node.OwnKey, now time.Time) keyJSON {
@@ -57,6 +59,7 @@ func describeKey(k node.OwnKey, now time.Time) keyJSON {
 type keyNewOptions struct {
 	name, email  string
 	noPassphrase bool
+	revocation   string // a file; "" for the home
 }
 
 func (a *app) keyNewCommand() *cobra.Command {
@@ -66,7 +69,11 @@ func (a *app) keyNewCommand() *cobra.Command {
 		Short: "make an OpenPGP key for signing",
 		Long: `Makes an Ed25519 OpenPGP key and keeps it in your home directory, encrypted with
 a passphrase. The name and the address are public: they travel with all that the
-key signs. Scripts set ES_PASSPHRASE, or --no-passphrase to store it in clear.`,
+key signs. Scripts set ES_PASSPHRASE, or --no-passphrase to store it in clear.
+
+Beside it, a revocation certificate is made: whoever has that file can void the key,
+without its passphrase. It is the way out when the key is stolen, or the passphrase
+lost. Keep a copy of both elsewhere; nobody can make them again.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(o.name) == "" {
@@ -78,6 +85,7 @@ key signs. Scripts set ES_PASSPHRASE, or --no-passphrase to store it in clear.`,
 	cmd.Flags().StringVar(&o.name, "name", "", "your name or your project's, as others will see it")
 	cmd.Flags().StringVar(&o.email, "email", "", "an address, as others will see it")
 	cmd.Flags().BoolVar(&o.noPassphrase, "no-passphrase", false, "store the secret key in clear")
+	cmd.Flags().StringVar(&o.revocation, "revocation", "", "new file for the revocation certificate (default: beside the key)")
 	return cmd
 }
 
@@ -94,6 +102,10 @@ func (a *app) runKeyNew(ctx context.Context, h *node.Home, o keyNewOptions) erro
 	if err != nil {
 		return err
 	}
+	where, err := storeRevocation(h, secret, o.revocation)
+	if err != nil {
+		return err
+	}
 	own, err := h.AddKey(ctx, file)
 	if err != nil {
 		return err
@@ -102,12 +114,36 @@ func (a *app) runKeyNew(ctx context.Context, h *node.Home, o keyNewOptions) erro
 		return err
 	}
 	if a.json {
-		return a.emit(describeKey(own, time.Now()))
+		j := describeKey(own, time.Now())
+		j.Revocation = where
+		return a.emit(j)
 	}
 	a.printf("%s", own.Fingerprint())
-	a.note("made a key for %s in %s%s", safe(own.Key.UserID()), h.Dir(), defaultNote(own))
+	a.note("made a key for %s in %s%s", uidText(own.Key.UserID()), h.Dir(), defaultNote(own))
+	a.note("what voids it when it is stolen, or its passphrase lost: %s", where)
+	a.note("nobody can make these again: keep copies elsewhere")
+	a.hint("es key export --secret %s >FILE; es key export --revocation %s >FILE", own.Fingerprint(), own.Fingerprint())
 	a.hint("es publish --dry-run shows what a module of yours would hold")
 	return nil
+}
+
+// storeRevocation makes a revocation certificate, puts it into the file, or beside the
+// key when none is named, and returns where it is.
+func storeRevocation(h *node.Home, secret *sign.SecretKey, file string) (where string, err error) {
+	certificate, err := secret.RevocationCertificate(time.Now())
+	if err != nil {
+		return "", err
+	}
+	if file == "" {
+		f := secret.Key().Fingerprint()
+		return h.RevocationPath(f), h.AddRevocation(f, certificate)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("write revocation certificate: %w", err)
+	}
+	_, err = f.Write(certificate)
+	return file, errors.Join(err, f.Sync(), f.Close())
 }
 
 func defaultNote(own node.OwnKey) string {
@@ -217,40 +253,47 @@ func (a *app) runKeyList(ctx context.Context, h *node.Home) error {
 		if k.Problem != "" {
 			about = append(about, k.Problem)
 		}
-		rows = append(rows, []string{k.Fingerprint.String(), safe(k.UID), strings.Join(about, ", ")})
+		rows = append(rows, []string{k.Fingerprint.String(), uidText(k.UID), strings.Join(about, ", ")})
 	}
 	a.table(rows)
 	return nil
 }
 
 func (a *app) keyExportCommand() *cobra.Command {
-	var secret bool
+	var secret, revocation bool
 	cmd := &cobra.Command{
 		Use:   "export [FINGERPRINT]",
 		Short: "print a public key, for others to trust",
 		Long: `Prints your default public key, or the named one, as an armored OpenPGP block
 that es trust add and gpg --import read. With --secret it prints the secret key
-file instead, as it is stored: keep a copy where nobody else finds it.`,
+file instead, as it is stored: keep a copy where nobody else finds it, for es key
+import. With --revocation it prints the certificate that voids the key, and makes one
+where none was stored.`,
 		Args: arguments(0, 1, "at most one fingerprint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runKeyExport(cmd.Context(), h, args, secret) })
+			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runKeyExport(cmd.Context(), h, args, secret, revocation) })
 		},
 	}
 	cmd.Flags().BoolVar(&secret, "secret", false, "print the secret key, as it is stored")
+	cmd.Flags().BoolVar(&revocation, "revocation", false, "print the revocation certificate")
+	cmd.MarkFlagsMutuallyExclusive("secret", "revocation")
 	return cmd
 }
 
-func (a *app) runKeyExport(ctx context.Context, h *node.Home, args []string, secret bool) error {
+func (a *app) runKeyExport(ctx context.Context, h *node.Home, args []string, secret, revocation bool) error {
 	key, own, err := a.findKey(ctx, h, args)
 	if err != nil {
 		return err
 	}
-	if !secret {
+	if !secret && !revocation {
 		_, err := a.out.Write(key.Armor())
 		return err
 	}
 	if own == nil {
 		return fmt.Errorf("key %s is not yours, so its secret is not here", key.Fingerprint())
+	}
+	if revocation {
+		return a.exportRevocation(ctx, h, own)
 	}
 	if own.GPG {
 		return hinted(fmt.Errorf("gpg holds the secret of key %s; es never sees it", key.Fingerprint()), "gpg --export-secret-keys %s", key.Fingerprint())
@@ -260,6 +303,31 @@ func (a *app) runKeyExport(ctx context.Context, h *node.Home, args []string, sec
 		return err
 	}
 	_, err = a.out.Write(file)
+	return err
+}
+
+func (a *app) exportRevocation(ctx context.Context, h *node.Home, own *node.OwnKey) error {
+	f := own.Fingerprint()
+	certificate, err := os.ReadFile(h.RevocationPath(f))
+	if errors.Is(err, fs.ErrNotExist) && own.GPG {
+		return hinted(fmt.Errorf("gpg holds the secret of key %s, and made its certificate", f), "gpg --gen-revoke %s", f)
+	}
+	if errors.Is(err, fs.ErrNotExist) { // of a key from a backup, or of an older es
+		var file []byte
+		if file, err = h.SecretFile(f); err != nil {
+			return err
+		}
+		secret, err := sign.ReadSecretKey(file, a.passphrase(ctx))
+		if err != nil {
+			return err
+		}
+		if certificate, err = secret.RevocationCertificate(time.Now()); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return fmt.Errorf("read revocation certificate: %w", err)
+	}
+	_, err = a.out.Write(certificate)
 	return err
 }
 
@@ -300,26 +368,82 @@ func keyHint(err error) error {
 }
 
 func (a *app) keyImportCommand() *cobra.Command {
-	return &cobra.Command{
+	var which string
+	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "add a secret key of yours, or a public key of somebody's",
 		Long: `Reads an OpenPGP key from FILE ("-" is standard input). A secret key becomes one
 of your own keys; gpg's keys are better left in gpg: es key use gpg:KEYID.
-A public key is only remembered: it is believed when es trust add says so.`,
+A public key is only remembered: it is believed when es trust add says so.
+Of a file with several keys, --key FINGERPRINT names the one.`,
 		Args: arguments(1, 1, "one file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyImport(cmd.Context(), h, args[0]) })
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyImport(cmd.Context(), h, args[0], which) })
 		},
 	}
+	cmd.Flags().StringVar(&which, "key", "", "fingerprint of the one to take, of several in the file")
+	return cmd
 }
 
-func (a *app) runKeyImport(ctx context.Context, h *node.Home, path string) error {
+// keyInFile reads the one key of a file, or of several the one whose fingerprint is
+// which. It never chooses.
+func (a *app) keyInFile(ctx context.Context, path, which string) (sign.FileKey, error) {
+	var none sign.FileKey
 	b, err := a.readFile(ctx, path)
+	if err != nil {
+		return none, err
+	}
+	keys, err := sign.SplitKeyFile(b)
+	if err != nil {
+		return none, fmt.Errorf("read key %q: the file %w", path, err)
+	}
+	var wanted records.Fingerprint
+	if which != "" {
+		if wanted, err = records.ParseFingerprint(which); err != nil {
+			return none, coded(exitUsage, fmt.Errorf("--key: %w", err))
+		}
+	}
+	var found []string
+	for _, k := range keys {
+		if k.Fingerprint == wanted && which != "" || which == "" && len(keys) == 1 {
+			return k, nil
+		}
+		found = append(found, fileKeyText(k))
+	}
+	const shown = 10
+	if len(found) > shown {
+		found = append(found[:shown], fmt.Sprintf("and %d more", len(keys)-shown))
+	}
+	err = fmt.Errorf("read key %q: the file holds %s: %s", path, plural(int64(len(keys)), "key"), strings.Join(found, "; "))
+	if which != "" {
+		return none, coded(exitNotFound, fmt.Errorf("%w; none of them is %s", err, wanted))
+	}
+	return none, hinted(err, "--key FINGERPRINT names the one to take")
+}
+
+// fileKeyText names a key in a file.
+func fileKeyText(k sign.FileKey) string {
+	if k.Fingerprint.IsZero() {
+		return "one of a kind that es does not know"
+	}
+	key, err := k.Key()
+	if err != nil {
+		return fmt.Sprintf("%s (%s)", k.Fingerprint, safe(err.Error()))
+	}
+	return fmt.Sprintf("%s %s", k.Fingerprint, uidText(key.UserID()))
+}
+
+func (a *app) runKeyImport(ctx context.Context, h *node.Home, path, which string) error {
+	found, err := a.keyInFile(ctx, path, which)
 	if err != nil {
 		return err
 	}
-	if bytes.Contains(b, []byte("-----BEGIN PGP PRIVATE KEY BLOCK-----")) {
-		own, err := h.AddKey(ctx, b)
+	if found.Secret {
+		file, err := found.SecretFile()
+		if err != nil {
+			return hinted(fmt.Errorf("read key %q: %w", path, err), "a key whose secret is in gpg or on a smartcard signs by es key use gpg:KEYID")
+		}
+		own, err := h.AddKey(ctx, file)
 		if err != nil {
 			return err
 		}
@@ -327,12 +451,12 @@ func (a *app) runKeyImport(ctx context.Context, h *node.Home, path string) error
 			return a.emit(describeKey(own, time.Now()))
 		}
 		a.printf("%s", own.Fingerprint())
-		a.note("added the key of %s to your own keys%s", safe(own.Key.UserID()), defaultNote(own))
+		a.note("added the key of %s to your own keys%s", uidText(own.Key.UserID()), defaultNote(own))
 		return nil
 	}
-	key, err := sign.ReadKey(b)
+	key, err := found.Key()
 	if err != nil {
-		return fmt.Errorf("read key %s: %w", path, err)
+		return fmt.Errorf("read key %q: %w", path, err)
 	}
 	merged, _, err := h.Index().AddKey(ctx, key)
 	if err != nil {
@@ -342,7 +466,7 @@ func (a *app) runKeyImport(ctx context.Context, h *node.Home, path string) error
 		return a.emit(describeKey(node.OwnKey{Key: merged}, time.Now()))
 	}
 	a.printf("%s", merged.Fingerprint())
-	a.note("remembered the key of %s; it is not trusted by that", safe(merged.UserID()))
+	a.note("remembered the key of %s; it is not trusted by that", uidText(merged.UserID()))
 	a.hint("es trust add %s SCOPE...", merged.Fingerprint())
 	return nil
 }
@@ -381,7 +505,7 @@ func (a *app) runKeyUse(ctx context.Context, h *node.Home, which string) error {
 		return a.emit(describeKey(own, time.Now()))
 	}
 	a.printf("%s", f)
-	a.note("what you publish is now signed by %s", safe(own.Key.UserID()))
+	a.note("what you publish is now signed by %s", uidText(own.Key.UserID()))
 	if p := describeKey(own, time.Now()).Problem; p != "" {
 		a.warn("this key is %s and cannot sign", p)
 	}

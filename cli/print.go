@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -17,7 +18,7 @@ import (
 
 // printf writes a line of the command's result to standard output.
 func (a *app) printf(format string, args ...any) {
-	io.WriteString(a.out, visible(fmt.Sprintf(format+"\n", args...)))
+	io.WriteString(a.out, visible(fmt.Sprintf(format+"\n", withoutLineEnds(args)...)))
 }
 
 // note says on standard error what happened; --quiet leaves it out.
@@ -58,7 +59,36 @@ func (a *app) warn(format string, args ...any) {
 
 // errf writes to standard error.
 func (a *app) errf(format string, args ...any) {
-	io.WriteString(a.err, visible(fmt.Sprintf(format, args...)))
+	io.WriteString(a.err, visible(fmt.Sprintf(format, withoutLineEnds(args)...)))
+}
+
+// lines is text of several lines that es itself has laid out.
+type lines string
+
+// withoutLineEnds makes what is put into a line stay in it: a name of a directory, an
+// argument or an error with a line end must not begin a line that looks like one of
+// es's own. Only lines may.
+func withoutLineEnds(args []any) []any {
+	safe := slices.Clone(args)
+	for i, a := range safe {
+		var text string
+		switch v := a.(type) {
+		case lines:
+			continue
+		case error:
+			text = v.Error()
+		case fmt.Stringer:
+			text = v.String()
+		default:
+			if r := reflect.ValueOf(a); r.Kind() == reflect.String {
+				text = r.String()
+			}
+		}
+		if strings.Contains(text, "\n") {
+			safe[i] = strings.ReplaceAll(text, "\n", `\n`)
+		}
+	}
+	return safe
 }
 
 // emit writes v as one JSON document.
@@ -78,6 +108,14 @@ func (a *app) emit(v any) error {
 // safe makes any text fit for one line of a terminal: without control,
 // invisible and direction-changing characters.
 func safe(s string) string { return records.CleanText(s, 4*records.MaxText) }
+
+// uidText is what a key says of its owner, safe to print.
+func uidText(uid string) string {
+	if uid = safe(uid); strings.TrimSpace(uid) == "" {
+		return "(no user id)"
+	}
+	return uid
+}
 
 // visible writes as JSON does, \u202e, what no terminal may get but the ends of lines: the
 // last guard, for paths, arguments and files that nobody thought of.

@@ -310,7 +310,7 @@ func endedKey(own node.OwnKey, problem string) error {
 	r := &refusal{kind: kind, code: exitFailed, about: own.Fingerprint().String(), meaning: meanings[kind]}
 	r.err = fmt.Errorf("key %s is %s and cannot sign", r.about, problem)
 	r.add("because", "it is %s", problem)
-	r.add("says", "%s", own.Key.UserID())
+	r.add("says", "%s", uidText(own.Key.UserID()))
 	r.next = []string{"es key list shows your other keys, and es key use KEY takes one", "es key new makes one"}
 	if own.GPG && kind == keyExpired {
 		r.next = append(r.next, "gpg --quick-set-expire "+r.about+" 1y renews it, and es key use gpg:"+r.about+" tells es")

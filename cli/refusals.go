@@ -121,7 +121,7 @@ func (w witness) who(key records.Fingerprint) string {
 	case err != nil || k == nil:
 		notes = append(notes, "its key is not here")
 	default:
-		notes = append(notes, "says "+k.UserID())
+		notes = append(notes, "says "+uidText(k.UserID()))
 		if r, ok := k.Revocation(); ok {
 			notes = append(notes, "revoked on "+r.At.UTC().Format(time.DateOnly))
 		}

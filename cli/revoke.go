@@ -23,8 +23,10 @@ var revocationReasons = map[string]sign.Reason{
 type revokeOptions struct {
 	reason      string
 	text        string
-	certificate string
+	certificate string // a file
 	yes         bool
+
+	read []byte // of the certificate
 }
 
 func (a *app) keyRevokeCommand() *cobra.Command {
@@ -37,7 +39,8 @@ still counts; with compromised or unspecified, nothing does that it ever signed.
 It cannot be undone.
 
 --certificate FILE uses a revocation certificate that was made before, with gpg
-or es: that works for any key, also when its secret is lost.`,
+or es: that works for any key, also when its secret or its passphrase is lost.
+es key new makes one. Without a fingerprint, it is of one of your own keys.`,
 		Args: arguments(0, 1, "at most one fingerprint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, ok := revocationReasons[o.reason]; !ok && o.certificate == "" {
@@ -46,9 +49,6 @@ or es: that works for any key, also when its secret is lost.`,
 					return usagef(cmd, "%s needs --reason, one of %s", cmd.CommandPath(), reasons)
 				}
 				return usagef(cmd, "--reason %q is none of %s", o.reason, reasons)
-			}
-			if o.certificate != "" && len(args) == 0 {
-				return usagef(cmd, "--certificate needs the fingerprint of the key that it revokes")
 			}
 			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runRevoke(cmd.Context(), h, args, o) })
 		},
@@ -68,6 +68,19 @@ type revokeJSON struct {
 }
 
 func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revokeOptions) error {
+	if o.certificate != "" {
+		var err error
+		if o.read, err = a.readFile(ctx, o.certificate); err != nil {
+			return err
+		}
+	}
+	if o.certificate != "" && len(args) == 0 {
+		f, err := revokedBy(ctx, h, o)
+		if err != nil {
+			return err
+		}
+		args = []string{f.String()}
+	}
 	key, own, err := a.findKey(ctx, h, args)
 	if err != nil {
 		return err
@@ -83,7 +96,7 @@ func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revo
 	}
 	a.note("this revokes the key")
 	a.note("    %s", grouped(key.Fingerprint()))
-	a.note("    which says it belongs to %s", safe(key.UserID()))
+	a.note("    which says it belongs to %s", uidText(key.UserID()))
 	a.note("%s; it cannot be undone", effect)
 	ok, err := a.ask(ctx, "Revoke it?", o.yes, "--yes")
 	if err != nil {
@@ -104,17 +117,27 @@ func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revo
 	return nil
 }
 
+// revokedBy finds which own key a certificate revokes.
+func revokedBy(ctx context.Context, h *node.Home, o revokeOptions) (records.Fingerprint, error) {
+	keys, err := h.Keys(ctx)
+	if err != nil {
+		return records.Fingerprint{}, err
+	}
+	for _, k := range keys {
+		if _, err := k.Key.WithRevocation(o.read); err == nil {
+			return k.Fingerprint(), nil
+		}
+	}
+	return records.Fingerprint{}, hinted(fmt.Errorf("%q revokes none of your own keys", o.certificate), "es key revoke FINGERPRINT --certificate FILE revokes any key that is known here")
+}
+
 // revokedKey joins the key with a certificate, or with a revocation that its secret
 // makes now.
 func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *node.OwnKey, o revokeOptions) (*sign.Key, error) {
 	if o.certificate != "" {
-		b, err := a.readFile(ctx, o.certificate)
+		revoked, err := key.WithRevocation(o.read)
 		if err != nil {
-			return nil, err
-		}
-		revoked, err := key.WithRevocation(b)
-		if err != nil {
-			return nil, hinted(err, "a file from gpg's openpgp-revocs.d has a colon before its first line, which must be removed")
+			return nil, fmt.Errorf("%q: %w", o.certificate, err)
 		}
 		return revoked, nil
 	}
@@ -130,6 +153,9 @@ func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *
 		return nil, err
 	}
 	secret, err := sign.ReadSecretKey(file, a.passphrase(ctx))
+	if errors.Is(err, sign.ErrPassphrase) {
+		return nil, hinted(err, "es key revoke %s --certificate %s needs none", key.Fingerprint(), shellWord(h.RevocationPath(key.Fingerprint())))
+	}
 	if err != nil {
 		return nil, err
 	}

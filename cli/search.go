@@ -241,7 +241,7 @@ func claimText(keys int) string {
 func claimantText(view *trust.View, c claimantJSON) string {
 	who := "no name on it"
 	if c.UID != "" {
-		who = "says " + safe(c.UID)
+		who = "says " + uidText(c.UID)
 	}
 	if c.Label != "" {
 		who = safe(c.Label) + ", " + who
@@ -319,11 +319,10 @@ func mark(s trust.State) string {
 }
 
 func signerText(label, uid string, authors int) string {
-	who := label
-	if who == "" {
-		who = uid
+	who := safe(label)
+	if label == "" {
+		who = uidText(uid)
 	}
-	who = safe(who)
 	if authors > 1 {
 		who += fmt.Sprintf(" and %d more", authors-1)
 	}

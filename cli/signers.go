@@ -156,7 +156,7 @@ func (p *approval) first(packages []*install.Package) error {
 		return r
 	}
 	r.meaning = meanings[firstUse]
-	p.app.errf("es: %s", r.block())
+	p.app.errf("es: %s", lines(r.block()))
 	question := "Let it in?"
 	if len(order) > 1 {
 		question = "Let them in?"

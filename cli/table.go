@@ -20,15 +20,14 @@ func (a *app) table(rows [][]string) { a.columnsOf(rows, 1, nil) }
 
 // columnsOf writes rows in columns. On a terminal each row takes one line: what is too long
 // is cut, the widest column first, but never in the first fixed columns, whose values
-// somebody may want to copy. Untrusted cells must be safe already, so that none begins a
-// line of its own. Style, if there is one, colours a cell that is ready to be printed.
+// somebody may want to copy. No cell begins a line of its own. Style, if there is one, colours a cell that is ready to be printed.
 func (a *app) columnsOf(rows [][]string, fixed int, style func(row, column int, text string) string) {
 	var widths []int
 	cells := make([][]string, len(rows))
 	for i, r := range rows {
 		cells[i] = slices.Clone(r)
 		for j := range cells[i] {
-			cells[i][j] = visible(cells[i][j])
+			cells[i][j] = strings.ReplaceAll(visible(cells[i][j]), "\n", `\n`)
 			if j == len(widths) {
 				widths = append(widths, 0)
 			}

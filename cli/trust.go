@@ -45,6 +45,7 @@ type trustAddOptions struct {
 	everything bool
 	depth      int
 	follow     bool
+	key        string // which, of several in a file
 }
 
 func (a *app) trustAddCommand() *cobra.Command {
@@ -74,11 +75,12 @@ key with anybody's name on it.`,
 			}
 			return a.withHome(cmd.Context(), func(h *node.Home) error {
 				e := trust.Entry{Scopes: scopes, Label: o.label, Until: until, Depth: o.depth, Follow: o.follow}
-				return a.runTrustAdd(cmd.Context(), h, args[0], e, o.yes)
+				return a.runTrustAdd(cmd.Context(), h, args[0], o.key, e, o.yes)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&o.label, "label", "", "what you call the key (default: from the key's user id)")
+	cmd.Flags().StringVar(&o.key, "key", "", "fingerprint of the one to take, of several in FILE")
 	cmd.Flags().StringVar(&o.until, "until", "", "last day that this counts, as 2027-12-31")
 	cmd.Flags().IntVar(&o.depth, "depth", 0, "how many delegations in a row may start at the key, 0 to 3: whom it names may sign too")
 	cmd.Flags().BoolVar(&o.follow, "follow", false, "believe the key's successor, when both keys say that it is one")
@@ -116,8 +118,8 @@ func parseUntil(cmd *cobra.Command, s string) (time.Time, error) {
 	return t, nil
 }
 
-func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which string, e trust.Entry, yes bool) error {
-	f, key, err := a.trustedKey(ctx, h, which)
+func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which, chosen string, e trust.Entry, yes bool) error {
+	f, key, err := a.trustedKey(ctx, h, which, chosen)
 	if err != nil {
 		return err
 	}
@@ -168,9 +170,10 @@ func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which string, e tru
 	return nil
 }
 
-// trustedKey finds the key that the user names by fingerprint or in a file. The
+// trustedKey finds the key that the user names by fingerprint or in a file, of several
+// there the chosen one. The
 // key itself is nil when only its fingerprint is known.
-func (a *app) trustedKey(ctx context.Context, h *node.Home, which string) (records.Fingerprint, *sign.Key, error) {
+func (a *app) trustedKey(ctx context.Context, h *node.Home, which, chosen string) (records.Fingerprint, *sign.Key, error) {
 	f, err := records.ParseFingerprint(which)
 	if err == nil {
 		key, err := h.Index().Key(ctx, f)
@@ -183,13 +186,17 @@ func (a *app) trustedKey(ctx context.Context, h *node.Home, which string) (recor
 		return f, nil, coded(exitUsage, fmt.Errorf("%q is neither a full fingerprint nor a file", which),
 			"es search NAME shows who signed what, with fingerprints (short key ids are not enough); gpg:USERID is a key in gpg's keyring")
 	}
-	b, err := a.readFile(ctx, which)
+	found, err := a.keyInFile(ctx, which, chosen)
 	if err != nil {
 		return f, nil, err
 	}
-	key, err := sign.ReadKey(b)
+	if found.Secret {
+		return f, nil, hinted(fmt.Errorf("%q holds the secret of key %s, which nobody but its owner may have", which, found.Fingerprint),
+			"if it is yours: es key import FILE; es key export prints the public key, for others to trust")
+	}
+	key, err := found.Key()
 	if err != nil {
-		return f, nil, fmt.Errorf("read key %s: %w", which, err)
+		return f, nil, fmt.Errorf("read key %q: %w", which, err)
 	}
 	merged, _, err := h.Index().AddKey(ctx, key)
 	if err != nil {
@@ -232,10 +239,10 @@ func (a *app) showGrant(e trust.Entry, key *sign.Key) {
 	a.note("this believes the key")
 	a.note("    %s", grouped(e.Fingerprint))
 	if key != nil {
-		a.note("    which says it belongs to %s", safe(key.UserID()))
+		a.note("    which says it belongs to %s", uidText(key.UserID()))
 		a.note("    (anybody can write any name there)")
-		if r, ok := key.Revocation(); ok {
-			a.warn("the key was revoked on %s", r.At.UTC().Format(time.DateOnly))
+		if p := grantProblem(key, time.Now()); p != "" {
+			a.warn("%s", p)
 		}
 	} else {
 		a.note("    which has not been seen here yet")
@@ -253,6 +260,25 @@ func (a *app) showGrant(e trust.Entry, key *sign.Key) {
 	if !e.Until.IsZero() {
 		a.note("until %s", e.Until.Format(time.DateOnly))
 	}
+}
+
+// grantProblem says why believing a key lets in nothing new, or nothing at all; "" when
+// it can sign now.
+func grantProblem(key *sign.Key, now time.Time) string {
+	r, revoked := key.Revocation()
+	expires, ends := key.Expires()
+	problem := key.SigningProblem(now)
+	switch {
+	case revoked && r.Hard:
+		return "the key was revoked on " + r.At.UTC().Format(time.DateOnly) + ": NOTHING that it ever signed counts"
+	case revoked:
+		return "the key was revoked on " + r.At.UTC().Format(time.DateOnly) + ": what it signed before counts, and nothing after"
+	case ends && !now.Before(expires):
+		return "the key expired on " + expires.UTC().Format(time.DateOnly) + ": what it signed before counts, and nothing after, unless its owner extends it"
+	case problem != nil:
+		return "the key can sign nothing for es now: " + safe(problem.Error())
+	}
+	return ""
 }
 
 // grouped writes a fingerprint in groups of four digits, for comparing by eye.
@@ -287,9 +313,11 @@ type trustJSON struct {
 	Depth       int                 `json:"depth,omitempty"`
 	Follow      bool                `json:"follow,omitempty"`
 	Denied      bool                `json:"denied,omitempty"`
+	Problem     string              `json:"problem,omitempty"` // why it can sign nothing now
 	Own         bool                `json:"own,omitempty"`
 	File        string              `json:"file,omitempty"` // the project's, or none for the user's own
 	Line        int                 `json:"line,omitempty"`
+	known       bool                // the key is here, and not its fingerprint alone
 	Names       int                 `json:"names"`    // that the line lets something in of now
 	Versions    int                 `json:"versions"` // that it lets in
 	// Overruled are scopes in which the user's own file decides instead.
@@ -302,7 +330,7 @@ func entryJSON(e trust.Entry, key *sign.Key) trustJSON {
 		j.Until = e.Until.Format(time.DateOnly)
 	}
 	if key != nil {
-		j.UID = key.UserID()
+		j.UID, j.Problem, j.known = key.UserID(), grantProblem(key, time.Now()), true
 	}
 	return j
 }
@@ -386,21 +414,22 @@ func (a *app) runTrustRemove(h *node.Home, f records.Fingerprint, scopes []recor
 }
 
 func (a *app) trustDenyCommand() *cobra.Command {
-	var label string
+	var label, chosen string
 	cmd := &cobra.Command{
-		Use:   "deny KEY",
+		Use:   "deny KEY|FILE",
 		Short: "never believe a key, whatever else is said of it",
 		Args:  arguments(1, 1, "a full fingerprint or a key file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustDeny(cmd.Context(), h, args[0], label) })
+			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustDeny(cmd.Context(), h, args[0], chosen, label) })
 		},
 	}
 	cmd.Flags().StringVar(&label, "label", "", "what you call the key")
+	cmd.Flags().StringVar(&chosen, "key", "", "fingerprint of the one to take, of several in FILE")
 	return cmd
 }
 
-func (a *app) runTrustDeny(ctx context.Context, h *node.Home, which, label string) error {
-	f, key, err := a.trustedKey(ctx, h, which)
+func (a *app) runTrustDeny(ctx context.Context, h *node.Home, which, chosen, label string) error {
+	f, key, err := a.trustedKey(ctx, h, which, chosen)
 	if err != nil {
 		return err
 	}

@@ -239,8 +239,8 @@ func (a *app) printTrusted(t *trusted) {
 	var rows [][]string
 	for _, l := range t.list {
 		label := l.Label
-		if label == "" {
-			label = l.UID
+		if label == "" && (l.known || l.Own) {
+			label = uidText(l.UID)
 		}
 		rows = append(rows, []string{l.Fingerprint.String(), safe(label), strings.Join(grantText(l), " "), letInText(l), l.File})
 	}

@@ -75,7 +75,7 @@ func moduleToEndorse(ctx context.Context, h *node.Home, name records.Name, v rec
 		named = modules[0]
 	}
 	if named == "" {
-		return cid.Undef, hinted(fmt.Errorf("%s@%s is claimed to be several modules:\n    %s", name, v, strings.Join(modules, "\n    ")),
+		return cid.Undef, hinted(fmt.Errorf("%s@%s is claimed to be several modules: %s", name, v, strings.Join(modules, ", ")),
 			"name the one that you looked at with --module CID")
 	}
 	c, err := cid.Decode(named)

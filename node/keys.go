@@ -30,6 +30,7 @@ func (k OwnKey) Fingerprint() records.Fingerprint { return k.Key.Fingerprint() }
 const (
 	secretSuffix = ".key" // an armored secret key block
 	gpgSuffix    = ".gpg" // the public key block of a key whose secret gpg holds
+	revSuffix    = ".rev" // a revocation certificate
 )
 
 func (h *Home) keyDir() string { return filepath.Join(h.dir, "keys") }
@@ -232,6 +233,18 @@ func (h *Home) SecretFile(f records.Fingerprint) ([]byte, error) {
 		return nil, fmt.Errorf("key %s: %w", f, ErrNoKey)
 	}
 	return b, err
+}
+
+// RevocationPath returns where the revocation certificate of an own key is or would be
+// (SPEC.md [N103]).
+func (h *Home) RevocationPath(f records.Fingerprint) string { return h.keyPath(f, revSuffix) }
+
+// AddRevocation stores the revocation certificate of an own key.
+func (h *Home) AddRevocation(f records.Fingerprint, certificate []byte) error {
+	if err := replaceFile(h.RevocationPath(f), certificate); err != nil {
+		return fmt.Errorf("store revocation certificate: %w", err)
+	}
+	return nil
 }
 
 // Signer opens an own key for signing. passphrase is called when the secret is in

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -71,6 +72,13 @@ func GPGPublicKey(ctx context.Context, gpg GPG, keyID string) (*Key, error) {
 		if len(out.stdout) == 0 {
 			return nil, fmt.Errorf("gpg key %q: is not in gpg's keyring", keyID)
 		}
+		if keys, err := SplitKeyFile(out.stdout); err == nil && len(keys) > 1 {
+			var all []string
+			for _, k := range keys {
+				all = append(all, k.Fingerprint.String())
+			}
+			return nil, fmt.Errorf("gpg key %q: names %d keys; give one fingerprint: %s", keyID, len(keys), strings.Join(all, ", "))
+		}
 		var k *Key
 		if k, err = ReadKey(out.stdout); err == nil {
 			return k, nil
@@ -92,8 +100,6 @@ func (g *GPGKey) Sign(ctx context.Context, record []byte, context string, at tim
 	if err != nil {
 		return nil, g.advise(err)
 	}
-	// The user's gpg.conf stays in force, for agents and readers; what it could
-	// add to a signature is turned off.
 	out, err := g.gpg.run(ctx, record,
 		"--no-armor", "--no-textmode", "--digest-algo", "SHA256", "--default-sig-expire", "0",
 		"--set-notation", ContextNotation+"="+context,
@@ -182,6 +188,9 @@ func fingerprints(keys [][]listedKey) string {
 	return strings.Join(list, ", ")
 }
 
+// endWait is how long gpg may take to end when it is interrupted.
+const endWait = 2 * time.Second
+
 type result struct {
 	stdout []byte
 	status []string // what followed "[GNUPG:] "
@@ -190,19 +199,17 @@ type result struct {
 // run runs gpg and returns what it wrote. gpg inherits the terminal through the
 // environment (GPG_TTY), so that a pinentry can ask.
 func (g GPG) run(ctx context.Context, stdin []byte, args ...string) (result, error) {
-	program := g.Program
-	if program == "" {
-		program = "gpg"
-	}
-	all := []string{"--status-fd", "2"}
-	if g.Home != "" {
-		all = append(all, "--homedir", g.Home)
-	}
-	cmd := exec.CommandContext(ctx, program, append(all, args...)...)
-	cmd.Stdin = bytes.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
+	all, err := g.options(ctx)
+	if err == nil {
+		cmd := exec.CommandContext(ctx, g.program(), append(all, args...)...)
+		cmd.Stdin = bytes.NewReader(stdin)
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		// gpg tells its agent to take the question for a passphrase from the terminal.
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+		cmd.WaitDelay = endWait
+		err = cmd.Run()
+	}
 	r := result{stdout: stdout.Bytes()}
 	words := ""
 	for line := range strings.Lines(stderr.String()) {
@@ -218,9 +225,13 @@ func (g GPG) run(ctx context.Context, stdin []byte, args ...string) (result, err
 	case ctx.Err() != nil:
 		return r, ctx.Err()
 	case errors.Is(err, exec.ErrNotFound):
-		return r, fmt.Errorf("the program %q is not installed", program)
+		return r, fmt.Errorf("the program %q is not installed", g.program())
 	}
-	if cause := statusCause(r.status); cause != "" {
+	switch cause := statusCause(r.status); cause {
+	case "":
+	case ErrNoPinentry.Error():
+		return r, ErrNoPinentry
+	default:
 		return r, errors.New(cause)
 	}
 	return r, fmt.Errorf("%q", records.CleanText(words, maxUserID))
@@ -232,11 +243,13 @@ var gpgCodes = map[uint64]string{
 	17:  "gpg has no secret for it",
 	62:  "nobody entered the passphrase in time",
 	77:  "gpg-agent does not run",
-	86:  "gpg found no pinentry to ask for the passphrase",
+	86:  ErrNoPinentry.Error(),
 	99:  "cancelled",
 	112: "the smartcard is not inserted",
 	177: "no passphrase was given",
 	198: "cancelled",
+
+	0x8000 | 102: ErrNoPinentry.Error(), // ENOTTY: the pinentry is for a terminal, and there is none
 }
 
 // statusCause says why gpg failed, from its status lines (GnuPG doc/DETAILS).

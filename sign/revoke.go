@@ -28,6 +28,19 @@ func (s *SecretKey) Revoke(reason Reason, text string, at time.Time) (*Key, erro
 	if err := records.CheckText(text, records.MaxText); err != nil {
 		return nil, fmt.Errorf("revoke key: %w", err)
 	}
+	e, err := s.revoke(reason, text, at)
+	if err != nil {
+		return nil, err
+	}
+	revoked, err := newSecretKey(e)
+	if err != nil {
+		return nil, fmt.Errorf("revoke key: %w", err)
+	}
+	return s.key.Merge(revoked.key)
+}
+
+// revoke returns a copy of the key that is revoked.
+func (s *SecretKey) revoke(reason Reason, text string, at time.Time) (*openpgp.Entity, error) {
 	var b bytes.Buffer
 	if err := s.entity.SerializePrivateWithoutSigning(&b, nil); err != nil {
 		return nil, fmt.Errorf("revoke key: %v", err)
@@ -39,11 +52,37 @@ func (s *SecretKey) Revoke(reason Reason, text string, at time.Time) (*Key, erro
 	if err := e.Revoke(pgp.ReasonForRevocation(reason), text, &pgp.Config{Time: func() time.Time { return at }}); err != nil {
 		return nil, fmt.Errorf("revoke key: %v", err)
 	}
-	revoked, err := newSecretKey(e)
+	return e, nil
+}
+
+// RevocationCertificate returns a revocation of the key alone, armored, as gpg makes it:
+// who has it can void the key for ever, without its secret, by WithRevocation or with
+// gpg (SPEC.md [S48]). The lines before the armor say so; gpg wants the colon before it
+// removed, which keeps anybody from taking it by accident.
+func (s *SecretKey) RevocationCertificate(at time.Time) ([]byte, error) {
+	revoked, err := s.revoke(NoReason, "", at)
 	if err != nil {
-		return nil, fmt.Errorf("revoke key: %w", err)
+		return nil, err
 	}
-	return s.key.Merge(revoked.key)
+	var packet bytes.Buffer
+	if err := revoked.Revocations[len(revoked.Revocations)-1].Packet.Serialize(&packet); err != nil {
+		return nil, fmt.Errorf("revoke key: %v", err)
+	}
+	b, err := armored(openpgp.PublicKeyType, packet.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	fmt.Fprintf(&text, `This revokes the OpenPGP key
+  %s
+  %s
+and voids all that it signed, for ever and for everybody. It needs neither the key's
+secret nor its passphrase. When the key is stolen, or lost:
+  es key revoke %s --certificate FILE
+For gpg --import, remove the colon before the dashes.
+
+:%s`, s.key.Fingerprint(), s.key.UserID(), s.key.Fingerprint(), b)
+	return text.Bytes(), nil
 }
 
 // ErrNotRevoked says that a revocation certificate is not of the key.

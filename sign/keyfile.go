@@ -1,0 +1,92 @@
+package sign
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
+	"github.com/everythingstays/es/records"
+)
+
+// A FileKey is one of the OpenPGP keys in a file, with what the file says of it.
+type FileKey struct {
+	Secret      bool                // with its secret half, or what stands for it
+	Fingerprint records.Fingerprint // zero when the key is of a kind that es does not know
+
+	file    []byte // the whole file, if there is no other key in it
+	packets []byte
+}
+
+// Key reads the public half, as ReadKey does.
+func (k FileKey) Key() (*Key, error) {
+	if k.file != nil {
+		return ReadKey(k.file)
+	}
+	return ReadKey(k.packets)
+}
+
+// SecretFile returns an armored secret key that ReadSecretKey reads. It fails when the
+// file has the public half alone, or no secret that es can use: of a smartcard, say.
+func (k FileKey) SecretFile() ([]byte, error) {
+	if !k.Secret {
+		return nil, errors.New("read secret key: the file holds a public key only")
+	}
+	file, err := armored(openpgp.PrivateKeyType, k.packets)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ReadSecretKey(file, nil); err != nil && !errors.Is(err, ErrPassphrase) {
+		return nil, err
+	}
+	return file, nil
+}
+
+// SplitKeyFile finds the keys in a file, armored or binary, one or several, public or
+// secret. It does not verify them. An error says why the file is no file of keys, and
+// one with no key in it is an error.
+func SplitKeyFile(file []byte) ([]FileKey, error) {
+	if len(file) == 0 {
+		return nil, errors.New("is empty")
+	}
+	if len(file) > MaxKeyFile {
+		return nil, fmt.Errorf("has %d bytes, the limit is %d", len(file), MaxKeyFile)
+	}
+	b, err := unarmor(file)
+	if err != nil {
+		return nil, err
+	}
+	var keys []FileKey
+	for len(b) > 0 {
+		p, rest, err := nextPacket(b)
+		if err != nil {
+			return nil, err
+		}
+		if p.kind == packetPublicKey || p.kind == packetSecretKey {
+			k := FileKey{Secret: p.kind == packetSecretKey}
+			if public, _, err := cutPublicKey(p.body); err == nil {
+				k.Fingerprint = public.fpr
+			}
+			keys = append(keys, k)
+		}
+		if last := len(keys) - 1; last >= 0 { // signatures are of the key before them
+			keys[last].packets = append(keys[last].packets, b[:len(b)-len(rest)]...)
+		}
+		b = rest
+	}
+	switch len(keys) {
+	case 0:
+		return nil, errors.New("holds no OpenPGP key")
+	case 1:
+		keys[0].file = file
+	}
+	return keys, nil
+}
+
+// SigningProblem says why no key of the block could sign at the moment at, whoever has
+// its secret; nil when one could. It is a *KeyError.
+func (k *Key) SigningProblem(at time.Time) error {
+	_, err := k.signerAt(at.Unix(), func(records.Fingerprint) bool { return true })
+	return err
+}
