@@ -71,9 +71,9 @@ func (a *app) keyNewCommand() *cobra.Command {
 a passphrase. The name and the address are public: they travel with all that the
 key signs. Scripts set ES_PASSPHRASE, or --no-passphrase to store it in clear.
 
-Beside it, a revocation certificate is made: whoever has that file can void the key,
-without its passphrase. It is the way out when the key is stolen, or the passphrase
-lost. Keep a copy of both elsewhere; nobody can make them again.`,
+Beside it, a revocation certificate is made: whoever has that file can void the
+key, without its passphrase. It is the way out when the key is stolen, or the
+passphrase lost. Keep a copy of both elsewhere; nobody can make them again.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(o.name) == "" {
@@ -266,9 +266,9 @@ func (a *app) keyExportCommand() *cobra.Command {
 		Short: "print a public key, for others to trust",
 		Long: `Prints your default public key, or the named one, as an armored OpenPGP block
 that es trust add and gpg --import read. With --secret it prints the secret key
-file instead, as it is stored: keep a copy where nobody else finds it, for es key
-import. With --revocation it prints the certificate that voids the key, and makes one
-where none was stored.`,
+file instead, as it is stored: keep a copy where nobody else finds it, for es
+key import. With --revocation it prints the certificate that voids the key, and
+makes one where none was stored.`,
 		Args: arguments(0, 1, "at most one fingerprint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runKeyExport(cmd.Context(), h, args, secret, revocation) })
