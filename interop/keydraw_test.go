@@ -312,7 +312,7 @@ func (d *drawer) subkey(kind string) component {
 		kind = oneOf(d, "ed25519", "p256", "rsa3072") + kind[len(kind)-3:]
 	}
 	born := d.key.created + uint32(oneOf(d, 0, 0, 100, 400))*daySeconds
-	sub := newPGPKey(d.t, d.rng, kind, born+uint32(len(d.signers)))
+	sub := newPGPKey(d.t, d.rng, kind, born+uint32(len(d.signers))) // of RSA seldom one that the key has
 	flags := oneOf(d, 2, 2, 2, 0x0c, 0x20)
 	d.algos = append(d.algos, sub.algo)
 	d.say("subkey with flags %#x", flags)

@@ -25,7 +25,7 @@ func (imp *imported) ending(chosen *string) end {
 	for _, st := range newest(imp.said, roleDirect) {
 		strictest.take(st, st.hasFlags)
 	}
-	certs := imp.heeded(imp.relieved)
+	certs := imp.heeded(imp.isRelieved)
 	last, lastEnd := newestOf(certs), newestOf(slices.DeleteFunc(slices.Clone(certs), func(st statement) bool { return st.expires == math.MaxInt64 }))
 	mains := imp.mains()
 	// Of two that say the same, the one that stays anyway.
@@ -50,7 +50,7 @@ func (st statement) isOf(uid *string) bool { return uid != nil && st.uid != nil 
 // those that are for a program that heeds weaker signatures than es.
 func (imp *imported) mains() (list []statement) {
 	notUID := func(st statement) bool { return !st.isUID }
-	for _, taken := range []map[string]uint32{imp.takenBack, imp.relieved} {
+	for _, taken := range []func(statement) bool{imp.isTakenBack, imp.isRelieved} {
 		certs := slices.DeleteFunc(imp.heeded(taken), notUID)
 		if len(certs) == 0 { // Sequoia heeds one that was taken back if there is no other
 			certs = slices.DeleteFunc(newest(imp.said, roleCert), notUID)
@@ -132,10 +132,20 @@ func newestOf(list []statement) (last uint32) {
 	return last
 }
 
-// heeded is newest of certifications, without what was taken back since.
-func (imp *imported) heeded(taken map[string]uint32) []statement {
-	return slices.DeleteFunc(newest(imp.said, roleCert), func(st statement) bool { return taken[st.certified] > st.created })
+// heeded is newest of certifications, without what is taken back.
+func (imp *imported) heeded(taken func(statement) bool) []statement {
+	return slices.DeleteFunc(newest(imp.said, roleCert), taken)
 }
+
+// isTakenBack reports whether the owner took back what st is about, in any form and
+// in the same second at the earliest.
+func (imp *imported) isTakenBack(st statement) bool {
+	at, taken := imp.takenBack[st.certified]
+	return taken && at >= st.created
+}
+
+// isRelieved reports whether every program heeds that the owner took it back.
+func (imp *imported) isRelieved(st statement) bool { return imp.relieved[st.certified] > st.created }
 
 // checkEnds refuses a key whose owner says in the file that it ends, or is not for
 // signing, and whose block cannot say so.
@@ -224,6 +234,23 @@ func (imp *imported) tryAt(body []byte, at place) {
 		return
 	}
 	imp.noteAt(st, body, s, false)
+}
+
+// checkSubkeys refuses a signing subkey that stands in two places: GnuPG reads each with
+// its own signatures ([S171]).
+func (imp *imported) checkSubkeys() error {
+	seen := map[string]int{}
+	for _, at := range imp.places {
+		if at.subkey != nil {
+			seen[string(at.subkey.fpr.Bytes())]++
+		}
+	}
+	for _, e := range imp.elements {
+		if e.role == roleBinding && seen[string(e.subkey.fpr.Bytes())] > 1 {
+			return badKey("S171", "has subkey %s twice", e.subkey.fpr)
+		}
+	}
+	return nil
 }
 
 // checkClock refuses a key whose owner speaks from the future ([S172]): programs

@@ -118,6 +118,8 @@ func endVectors(t *testing.T, f, s *forger) []vector {
 			uidPacket("B"), at("B", 2, keyTime, flags(1), first)),
 		refused("hidden-by-sha1", "S151", "a user id with key flags twice, once without signing, and a newer certification with SHA-1, is the main one", P, uid("A", 8, keyTime),
 			uidPacket("B"), at("B", 8, keyTime+1, flags(3), flags(1)), at("B", 2, recTime, flags(3))),
+		refused("subkey-twice", "S171", "a signing subkey stands in the key twice, and GnuPG heeds the first, which is not for signing", P, main, s.subkey(),
+			sigPacket(f.sign(forged{kind: sigSubkeyBinding, hashed: subs(made(keyTime), f.issuer(), flags(0x20))}, f.hashed(), s.hashed())), s.subkey(), bindLater(8, 2)),
 		refused("astray", "S151", "the newest certification ends the key, and stands behind another user id", P, uid("A", 8, keyTime), uid("B", 8, keyTime), at("A", 8, recTime, flags(3), ends)),
 		refused("binding-astray", "S151", "the newest binding ends the subkey, and stands behind the user id", P, main, bindLater(8, 2, ends), s.subkey(), bind),
 		refused("user-id-behind-subkey", "S36", "the only user id stands behind a subkey", P, s.subkey(), bind, main),
@@ -138,6 +140,12 @@ func endVectors(t *testing.T, f, s *forger) []vector {
 		refused("damaged-armor", "S31", "a key and then armor that is cut off", armorText(t, "PGP PUBLIC KEY BLOCK", subs(P, main)), cert[:len(cert)/2]),
 	)
 	v6 := newForger(t, "ed25519-v6")
+	v6UID := func(uid string, t uint32, subpackets ...[]byte) []byte {
+		return subs(uidPacket(uid), sigPacket(v6.sign(forged{kind: sigPositiveCert, hashed: subs(made(t), v6.issuer(), subs(subpackets...))}, v6.hashed(), uidHashed(uid))))
+	}
+	list = append(list, refused("v6-other-main", "S151", "the newest user id of a v6 key was taken back in the same second, and the other one says that the key is not for signing",
+		v6.primary(), v6.main(keyTime), v6UID("A", keyTime, flags(1)), v6UID("B", recTime, flags(3)),
+		sigPacket(v6.sign(forged{kind: sigCertRevocation, hashed: subs(made(recTime), v6.issuer())}, v6.hashed(), uidHashed("B")))))
 	return append(list, refused("v6-user-id", "S151", "a v6 key whose user id's SHA-1 certification ends it", v6.primary(), v6.main(keyTime), uidPacket(testUID),
 		sigPacket(v6.sign(forged{kind: sigPositiveCert, hash: 2, hashed: v6.selfSubs(recTime, ends)}, v6.hashed(), uidHashed(testUID)))))
 }

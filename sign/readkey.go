@@ -252,7 +252,7 @@ func (imp *imported) key() (*Key, error) {
 	if err := imp.addSubRevocations(); err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(imp.checkRevokers(), imp.checkClock()); err != nil {
+	if err := cmp.Or(imp.checkRevokers(), imp.checkClock(), imp.checkSubkeys()); err != nil {
 		return nil, err
 	}
 	uid := imp.chooseUID()
