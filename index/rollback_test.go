@@ -90,7 +90,7 @@ func batches(r *rand.Rand, items []index.Item) [][]index.Item {
 // author never goes back; and when all has been there, no replay of the older records
 // and of the key block without its revocation changes what anything resolves to. The index is
 // opened anew, and not closed before, 3 times in each order. 40 orders, or 1,000 with
-// ES_FULL=1. TestKill shows the same of a process that is killed.
+// ES_FULL=1. TestThreat46Kill shows the same of a process that is killed.
 func TestThreat6Rollback(t *testing.T) {
 	orders := 40
 	if full {

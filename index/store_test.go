@@ -274,7 +274,7 @@ func TestProcesses(t *testing.T) {
 
 var victim = flag.String("victim", "", "add records to the index at this path until killed")
 
-// TestVictim is the process that TestKill kills.
+// TestVictim is the process that TestThreat46Kill kills.
 func TestVictim(t *testing.T) {
 	if *victim == "" {
 		return
@@ -294,10 +294,10 @@ func TestVictim(t *testing.T) {
 	}
 }
 
-// TestKill kills a process that adds records, at a different point each time:
+// TestThreat46Kill kills a process that adds records, at a different point each time:
 // what it said was added is there, latest is no older than that, and the store is
 // whole.
-func TestKill(t *testing.T) {
+func TestThreat46Kill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	for round := range 4 {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestVictim$", "-victim="+path)

@@ -36,7 +36,7 @@ func hostileBins() map[string]string {
 // The map reaches the linking code as if a release had carried it: neither
 // records nor modules have looked at it.
 // SPEC I21
-func TestHostileBins(t *testing.T) {
+func TestThreat41Bins(t *testing.T) {
 	p := project(t, "")
 	write(t, filepath.Join(p.dir, "node_modules/a/cli.js"), "#!/bin/sh\n")
 	write(t, filepath.Join(p.dir, "node_modules/a/dir/x"), "")

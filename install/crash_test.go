@@ -88,7 +88,7 @@ func crashWorld(t testing.TB) *world {
 }
 
 // SPEC I23
-func TestCrashAtEveryStep(t *testing.T) {
+func TestThreat47CrashAtEveryStep(t *testing.T) {
 	w := crashWorld(t)
 	before, after := project(t, ""), project(t, "")
 	mustAdd(t, before, w, "a@1", "c@1")
@@ -244,7 +244,7 @@ func everything(t *testing.T, dir string) []string {
 }
 
 // SPEC I23. Eight processes add one package each.
-func TestParallelAdds(t *testing.T) {
+func TestThreat49ParallelAdds(t *testing.T) {
 	p := project(t, `"c": "1"`)
 	names := strings.Fields("a@1 a@2 b@1 b@2 @s/gone @s/new c@2 x@1.0.0")
 	var group sync.WaitGroup

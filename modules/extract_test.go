@@ -128,8 +128,8 @@ func TestSwapReplacesWhateverIsThereAndFollowsNoLink(t *testing.T) {
 	}
 }
 
-// TestLinksPlantedInTheDestinationAreNotFollowed shows SPEC M60.
-func TestLinksPlantedInTheDestinationAreNotFollowed(t *testing.T) {
+// TestThreat38PlantedLinks shows SPEC M60.
+func TestThreat38PlantedLinks(t *testing.T) {
 	old, _, store := twoVersions(t)
 	outside := t.TempDir()
 	if err := os.WriteFile(filepath.Join(outside, "a"), []byte("mine"), 0o600); err != nil {

@@ -43,8 +43,8 @@ func refused(t *testing.T, name string, blocks Blocks, c cid.Cid, rules ...strin
 	}
 }
 
-// TestBombsAreRefusedBeforeAnythingIsWritten shows SPEC M21, M22 and M25.
-func TestBombsAreRefusedBeforeAnythingIsWritten(t *testing.T) {
+// TestThreat36Bombs shows SPEC M21, M22 and M25.
+func TestThreat36Bombs(t *testing.T) {
 	bombs := map[string]func(m *memory) (pbLink, []string){
 		"a file of 7 blocks and 6.9e18 bytes": func(m *memory) (pbLink, []string) {
 			part, size := m.raw(make([]byte, 1<<18)), uint64(1<<18)
@@ -249,7 +249,7 @@ func hostileNames() []string {
 	return names
 }
 
-func TestHostileNamesAreRefusedWhereverTheyStand(t *testing.T) {
+func TestThreat37HostileNames(t *testing.T) {
 	names := hostileNames()
 	if len(names) < 300 {
 		t.Fatalf("only %d hostile names", len(names))
@@ -317,7 +317,7 @@ func collisionPairs() [][2]string {
 	return pairs
 }
 
-func TestNamesThatAreOneOnSomeSystemAreRefused(t *testing.T) {
+func TestThreat39Collisions(t *testing.T) {
 	pairs := collisionPairs()
 	seen := map[[2]string]bool{}
 	for _, p := range pairs {
@@ -346,7 +346,7 @@ func TestNamesThatAreOneOnSomeSystemAreRefused(t *testing.T) {
 	refused(t, "one name twice", m, m.dir(named("x", file), named("x", file)).cid, "M11")
 }
 
-func TestLinksAndOddNodesAreRefused(t *testing.T) {
+func TestThreat38Links(t *testing.T) {
 	m := newMemory()
 	file := m.raw([]byte("x"))
 	symlink := m.node(&fsNode{kind: typeSymlink, data: []byte("/etc/passwd"), hasData: true})
@@ -409,7 +409,7 @@ func TestOtherHashesAndCodecsAreRefused(t *testing.T) {
 	}
 }
 
-func TestEveryModeBecomesOneOfTwo(t *testing.T) {
+func TestThreat40Modes(t *testing.T) {
 	m := newMemory()
 	var links []pbLink
 	for mode := range uint64(4096) {

@@ -183,7 +183,7 @@ func pkgWith(name, version, more string) string {
 	return fmt.Sprintf(`{"name":%s,"version":%s%s}`, n, v, more)
 }
 
-func TestHostilePackageJSONIsRefused(t *testing.T) {
+func TestThreat43PackageJSON(t *testing.T) {
 	list := hostilePackages()
 	if len(list) < 200 {
 		t.Fatalf("only %d hostile files", len(list))
@@ -206,7 +206,7 @@ func TestHostilePackageJSONIsRefused(t *testing.T) {
 	}
 }
 
-func TestHostileBinsNeverComeIntoAManifest(t *testing.T) {
+func TestThreat41BinsOfManifests(t *testing.T) {
 	paths := []string{"ok.js", "bin/ok.js", "etc/passwd", "bin/sh"}
 	good := []string{
 		// Commands that would stand for something else.

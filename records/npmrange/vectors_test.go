@@ -170,8 +170,8 @@ func longTexts() []string {
 	return texts
 }
 
-// TestParseIsBounded: what is read grows with the text alone.
-func TestParseIsBounded(t *testing.T) {
+// TestThreat44ParseIsBounded: what is read grows with the text alone.
+func TestThreat44ParseIsBounded(t *testing.T) {
 	for _, text := range longTexts() {
 		if n := testing.AllocsPerRun(1, func() { _, _ = npmrange.ParseConstraint(text) }); n > 12*npmrange.MaxRange {
 			t.Errorf("%.20q... takes %v allocations", text, n)
