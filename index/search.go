@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -230,10 +229,6 @@ func (x *Index) hit(ctx context.Context, name records.Name, view *trust.View) (H
 		return Hit{}, false, x.explain("search", err)
 	}
 	return h, counts, nil
-}
-
-func sortedFingerprints[V any](m map[records.Fingerprint]V) []records.Fingerprint {
-	return slices.SortedFunc(maps.Keys(m), func(a, b records.Fingerprint) int { return strings.Compare(a.String(), b.String()) })
 }
 
 func unix(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
