@@ -33,14 +33,18 @@ func (a *app) runConnect(ctx context.Context, n node.Network, addr string) error
 		if errors.As(err, &unreachable) {
 			return err
 		}
-		var wrong *node.WrongAddrError
-		if errors.As(err, &wrong) {
-			return hinted(err, "it is remembered at %s, which stays: nothing has to be done if that one is right", wrong.At)
-		}
 		if errors.As(err, new(*node.RefusedError)) {
 			return coded(exitUnreachable, err, "try again in a minute")
 		}
-		return hinted(err, "es node must be running there; it prints its addresses, such as /ip4/192.0.2.7/tcp/4011/p2p/12D3KooW...")
+		var wrong *node.WrongAddrError
+		if errors.As(err, &wrong) && wrong.At != "" {
+			return coded(exitUnreachable, err, "it is remembered at "+safe(wrong.At)+", which stays: nothing has to be done if that one is right")
+		}
+		const there = "es node must be running there; it prints its addresses, such as /ip4/192.0.2.7/tcp/4011/p2p/12D3KooW..."
+		if wrong != nil {
+			return coded(exitUnreachable, err, there)
+		}
+		return hinted(err, there)
 	}
 	if a.json {
 		return a.emit(p)

@@ -182,7 +182,10 @@ func checkReach(f *findings, s node.Status, answers []node.Answer) {
 	case s.Reachability == "private":
 		f.warn("reach", "forward a port to this machine, or leave it: others still reach it through peers", "not reachable from outside; meets peers by %s", meetText(s))
 	default:
-		f.ok("reach", "%s from outside; meets peers by %s", s.Reachability, meetText(s))
+		f.ok("reach", "%s; meets peers by %s", reachText(s), meetText(s))
+	}
+	if s.Daemon {
+		f.ok("seeds", "%s", seedText(s.Seed))
 	}
 	if s.Pending > 0 {
 		f.warn("outbox", "es connect ADDR", "%s of yours that nobody has heard of yet", plural(s.Pending, "record"))

@@ -46,7 +46,7 @@ func (a *app) runStatus(ctx context.Context, n node.Network) error {
 		a.printf("          -> %s", hint)
 	}
 	a.printf("peers     %d connected", s.Peers)
-	a.printf("reach     %s from outside; meets peers by %s", s.Reachability, meetText(s))
+	a.printf("reach     %s; meets peers by %s", reachText(s), meetText(s))
 	a.printf("index     %s by %s, %s", plural(s.Records, "record"), plural(s.Authors, "author"), plural(s.Releases, "release"))
 	switch {
 	case s.Synced.IsZero():
@@ -54,10 +54,33 @@ func (a *app) runStatus(ctx context.Context, n node.Network) error {
 	default:
 		a.printf("news      asked for %s", s.Synced.Format("2006-01-02 15:04"))
 	}
+	if s.Daemon {
+		a.printf("seeds     %s", seedText(s.Seed))
+	}
 	if s.Pending > 0 {
 		a.printf("outbox    %s of yours that nobody has heard of yet", plural(s.Pending, "record"))
 	}
 	return nil
+}
+
+// reachText says what is known of whether others can dial the node.
+func reachText(s node.Status) string {
+	text := s.Reachability + " from outside"
+	if s.Inbound > 0 {
+		text += fmt.Sprintf("; dialled by %s", plural(int64(s.Inbound), "connected peer"))
+	}
+	return text
+}
+
+// seedText says which modules the node keeps for others.
+func seedText(s node.Seed) string {
+	switch s {
+	case node.SeedAll:
+		return "all: the modules of every release that it hears of are fetched and served"
+	case node.SeedTrusted:
+		return "trusted: the modules that your trust file lets in are fetched and served"
+	}
+	return "used: what was installed or published here is served"
 }
 
 // meetText says how the node finds others, and others find it.

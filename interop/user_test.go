@@ -49,7 +49,12 @@ func newAuthor(t testing.TB, name string) (*user, string) {
 }
 
 func (u *user) env() []string {
-	env := []string{"HOME=" + filepath.Dir(u.home), "ES_HOME=" + u.home}
+	env := []string{"HOME=" + filepath.Dir(u.home)}
+	if filepath.Base(u.home) == ".es" { // where es looks by itself
+		env = append(env, "PATH="+filepath.Dir(u.program)+":"+os.Getenv("PATH"))
+	} else {
+		env = append(env, "ES_HOME="+u.home)
+	}
 	if !u.usual {
 		env = append(env, "ES_DHT="+cmp.Or(u.dht, "off"), "ES_MDNS="+cmp.Or(u.mdns, "off"))
 	}
@@ -71,14 +76,19 @@ func (u *user) try(dir string, args ...string) result {
 
 // command is how es is started in the user's network.
 func (u *user) command(args ...string) (string, []string) {
+	return u.started(u.program, args...)
+}
+
+// started is how a program is started in the user's network.
+func (u *user) started(program string, args ...string) (string, []string) {
 	if u.netns == "" {
-		return u.program, args
+		return program, args
 	}
 	in := []string{"netns", "exec", u.netns}
 	if u.core != "" {
 		in = append(in, "taskset", "-c", u.core)
 	}
-	return "ip", append(append(in, u.program), args...)
+	return "ip", append(append(in, program), args...)
 }
 
 // es runs es in dir, where it has to succeed, and returns standard output.

@@ -260,6 +260,20 @@ func connected(h host.Host) []peer.ID {
 	return out
 }
 
+// inbound counts the connected peers that dialled this node, through no relay and
+// from another machine.
+func inbound(h host.Host) int {
+	n := 0
+	for _, p := range connected(h) {
+		if slices.ContainsFunc(h.Network().ConnsToPeer(p), func(c network.Conn) bool {
+			return c.Stat().Direction == network.DirInbound && !c.Stat().Limited && !manet.IsIPLoopback(c.RemoteMultiaddr())
+		}) {
+			n++
+		}
+	}
+	return n
+}
+
 // dial connects to a peer, unless that has happened before, at addresses that were
 // judged: h's address book believes them.
 func dial(ctx context.Context, h host.Host, info peer.AddrInfo) error {

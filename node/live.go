@@ -325,6 +325,8 @@ func (l *live) status(ctx context.Context) (Status, error) {
 		Addrs:    fullAddrs(l.host),
 		Listen:   texts(listening(l.host)),
 		Peers:    len(connected(l.host)),
+		Inbound:  inbound(l.host),
+		Seed:     l.node.cfg.Seed,
 		Authors:  c.Authors,
 		Records:  c.Records,
 		Releases: c.Releases,

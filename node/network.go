@@ -89,9 +89,11 @@ type PeerInfo struct {
 // Status describes a node and its home.
 type Status struct {
 	Peer     string   `json:"peer"`
-	Addrs    []string `json:"addrs"`  // told to others, each ending in /p2p/PEER, best first
-	Listen   []string `json:"listen"` // what it listens on; relays are none
-	Peers    int      `json:"peers"`  // connected
+	Addrs    []string `json:"addrs"`   // told to others, each ending in /p2p/PEER, best first
+	Listen   []string `json:"listen"`  // what it listens on; relays are none
+	Peers    int      `json:"peers"`   // connected
+	Inbound  int      `json:"inbound"` // of these, those that dialled this node, from another machine
+	Seed     Seed     `json:"seed"`
 	Authors  int64    `json:"authors"`
 	Records  int64    `json:"records"`
 	Releases int64    `json:"releases"`

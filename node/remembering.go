@@ -198,7 +198,7 @@ func (l *live) connect(ctx context.Context, addr string) (PeerInfo, error) {
 
 // reachAt connects to a peer, and makes sure that it answers at the addresses that
 // the user gave: libp2p takes whatever connection there is. The error is a
-// *WrongAddrError when it is remembered elsewhere.
+// *WrongAddrError.
 func (l *live) reachAt(ctx context.Context, info peer.AddrInfo) error {
 	found, err := resolve(ctx, l.node.names, info)
 	if err == nil {
@@ -212,10 +212,7 @@ func (l *live) reachAt(ctx context.Context, info peer.AddrInfo) error {
 		return nil
 	}
 	err = fmt.Errorf("connect to %s: %w", info.ID, plainDialError(err))
-	if at := l.rememberedAt(info.ID, info.Addrs); at != "" {
-		return &WrongAddrError{At: at, err: err}
-	}
-	return err
+	return &WrongAddrError{At: l.rememberedAt(info.ID, info.Addrs), err: err}
 }
 
 // rememberedAt is where a peer is remembered, if not at one of addrs.
@@ -235,10 +232,11 @@ func (l *live) rememberedAt(p peer.ID, addrs []ma.Multiaddr) string {
 }
 
 // A WrongAddrError says that a peer does not answer at the address that the user
-// gave. It is remembered at another one, which stays.
+// gave. Where it is remembered at another one, that stays.
 type WrongAddrError struct {
-	At  string // ending in /p2p/PEER
+	At  string // ending in /p2p/PEER; "" where it is not remembered
 	err error
 }
 
 func (e *WrongAddrError) Error() string { return e.err.Error() }
+func (e *WrongAddrError) Unwrap() error { return e.err }
