@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -243,4 +244,46 @@ func waitsInRead(t *testing.T, pid int) {
 		<-time.After(10 * time.Millisecond)
 	}
 	t.Error("it never came to rest")
+}
+
+// A node that is stopped, as by ctrl-Z, holds no command: it says so, and goes on.
+func TestThreat65StoppedNode(t *testing.T) {
+	dir := t.TempDir()
+	run := func(args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(t.Context(), "es", args...)
+		cmd.Env = append(os.Environ(), "ES_HOME="+filepath.Join(dir, "home"), "ES_DHT=off", "ES_MDNS=off")
+		cmd.Dir = dir
+		return cmd
+	}
+	n := run("node", "--listen", "/ip4/127.0.0.1/tcp/0")
+	out, err := n.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer n.Wait()
+	defer n.Process.Kill()
+	for lines := bufio.NewScanner(out); ; {
+		if !lines.Scan() {
+			t.Fatal("the node was never ready")
+		}
+		if lines.Text() == "ready" {
+			break
+		}
+	}
+	if err := n.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	said, err := run("peers").CombinedOutput()
+	if err != nil || !strings.Contains(string(said), fmt.Sprintf("es: warning: the running es node (process %d) has not answered", n.Process.Pid)) {
+		t.Errorf("es peers: %v\n%s", err, said)
+	}
+	if err := n.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := run("status").CombinedOutput(); err != nil || !strings.HasPrefix(string(said), "node      running, es ") {
+		t.Errorf("es status when it goes on: %v\n%s", err, said)
+	}
 }

@@ -175,6 +175,9 @@ func (a *app) join(ctx context.Context, h *node.Home) (node.Network, error) {
 	if a.offline || h.ReadOnly() && !h.Absent() { // what peers say would have to be written
 		cfg.Alone, cfg.MDNS, cfg.DHT = true, false, node.DHTOff
 	}
+	if a.stuck != nil {
+		return node.JoinBeside(ctx, h, cfg)
+	}
 	n, err := node.Join(ctx, h, cfg)
 	var stuck *node.StuckError
 	if errors.As(err, &stuck) {
