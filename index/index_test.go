@@ -97,7 +97,7 @@ func (a *author) revoked(reason packet.ReasonForRevocation, at time.Time) *sign.
 	if err := ring[0].Serialize(&b); err != nil {
 		a.t.Fatal(err)
 	}
-	key, err := sign.ReadKey(b.Bytes())
+	key, err := sign.ReadOwnKey(b.Bytes())
 	if err != nil {
 		a.t.Fatal(err)
 	}
