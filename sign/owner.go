@@ -121,11 +121,17 @@ func (imp *imported) noteAt(st statement, body []byte, s *signature, usable bool
 	default:
 		st.read(s, of)
 		if st.role == roleBinding && !usable {
-			st.signs = st.signs && s.hasCross(imp.primary, of)
+			st.signs = st.signs && !s.isLocal() && s.hasCross(imp.primary, of)
 		}
 		imp.noteRevokers(s)
 	}
 	imp.said = append(imp.said, st)
+}
+
+// isLocal reports whether a signature is not for others.
+func (s *signature) isLocal() bool {
+	subs, err := subpackets(s.hashed)
+	return err != nil || slices.ContainsFunc(subs, func(p subpacket) bool { return p.kind == subExportable && !bytes.Equal(p.body, []byte{1}) })
 }
 
 // hasCross reports whether a binding carries a cross-signature that verifies.
