@@ -238,7 +238,11 @@ func (a *app) printInfo(j infoJSON) {
 				a.printf("  %s", safe(c.Description))
 			}
 			a.printf("  signed   %s by %s", c.Time.Format(time.DateOnly), signerText(c.Label, c.UID, 1))
-			a.printf("  key      %s (%s)", c.Author, c.Effect)
+			effect := fmt.Sprint(c.Effect)
+			if c.Void != "" {
+				effect = safe(c.Void)
+			}
+			a.printf("  key      %s (%s)", c.Author, effect)
 			a.printf("  module   %s (%s, %s)", c.Module, plural(c.Files, "file"), bytesText(c.Size))
 			a.printf("  record   %s", c.Record)
 			if c.License != "" {
