@@ -26,6 +26,7 @@ type drawnKey struct {
 	file    []byte // binary or armored, in one or two pieces
 	gpgFile []byte // the same, with an issuer key id in each of the owner's signatures
 	packets []byte // the same as file in one piece, binary
+	named   []byte // packets, with an issuer key id likewise
 	signers []*pgpKey
 	story   []string // what is in it
 }
@@ -411,8 +412,9 @@ func (d *drawer) assemble(k *drawnKey, primary component, rest []component) {
 		d.say("a revocation certificate in a second piece")
 	}
 	k.packets = slices.Concat(pieces...)
+	k.named = d.withIssuerID(k.packets)
 	if len(pieces) == 1 && d.chance(70) {
-		k.file, k.gpgFile = k.packets, d.withIssuerID(k.packets)
+		k.file, k.gpgFile = k.packets, k.named
 		return
 	}
 	for _, p := range pieces {
@@ -422,7 +424,8 @@ func (d *drawer) assemble(k *drawnKey, primary component, rest []component) {
 }
 
 // withIssuerID names the owner's key id in the part that is not signed of each of the
-// owner's signatures, because gpg 2.2 takes them for a stranger's otherwise.
+// owner's signatures, because gpg 2.2 and Sequoia of 2022 take them for a stranger's
+// otherwise, which is no end of the key (SPEC.md section 6.6).
 func (d *drawer) withIssuerID(packets []byte) (out []byte) {
 	for len(packets) > 0 {
 		tag, body, rest := cutPacket(packets)

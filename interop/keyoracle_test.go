@@ -83,7 +83,8 @@ func compareKeys(t *testing.T, keys []drawnKey, oracles []keyOracle, now uint32,
 	dir := t.TempDir()
 	for _, k := range keys {
 		if err := errors.Join(os.WriteFile(filepath.Join(dir, k.name+".gpg"), k.gpgFile, 0o600),
-			os.WriteFile(filepath.Join(dir, k.name+".pgp"), k.packets, 0o600)); err != nil {
+			os.WriteFile(filepath.Join(dir, k.name+".pgp"), k.packets, 0o600),
+			os.WriteFile(filepath.Join(dir, k.name+".named.pgp"), k.named, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -255,6 +256,10 @@ func sqOracle(t *testing.T) keyOracle {
 		}
 		return sqVerify(ctx, program, "verify", "--signer-cert", cert, "--detached", signature, document)
 	}
+	suffix := ".named.pgp"
+	if modern {
+		suffix = ".pgp"
+	}
 	// What is of RFC 9580 came with version 1.
 	knows := func(k drawnKey) bool {
 		return modern || k.signers[0].version == 4 && !slices.Contains(k.algos, algoEd25519)
@@ -279,7 +284,7 @@ func sqOracle(t *testing.T) keyOracle {
 					if err := os.WriteFile(signature, s.detached([]byte(drawnDocument), now), 0o600); err != nil {
 						return err
 					}
-					why, err := verify(ctx, filepath.Join(dir, k.name+".pgp"), signature, document)
+					why, err := verify(ctx, filepath.Join(dir, k.name+suffix), signature, document)
 					mu.Lock()
 					defer mu.Unlock()
 					j[signerName(k, s)] = why
