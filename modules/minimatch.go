@@ -37,7 +37,7 @@ type globWork struct {
 const (
 	maxGlobWork      = 1 << 26 // for the package
 	globWorkPerEntry = 1 << 14 // more, for each entry of a directory
-	regexpStep       = 8       // what a step of an expression costs, measured beside the others
+	regexpStep       = 1       // what a step of an expression costs: random patterns of the comparison with npm need up to 10 million
 	expansionStep    = 4       // and what making an expansion does, beside an eighth for each byte
 	compileStep      = 128     // and what compiling a pattern does, beside 8 for each byte
 	maxGlobNodes     = 1 << 14 // in the syntax tree of an element
