@@ -26,7 +26,7 @@ func (imp *imported) ending(chosen *string) end {
 		strictest.take(st, st.hasFlags)
 	}
 	certs := imp.heeded(imp.isRelieved)
-	last, lastEnd := newestOf(certs), newestOf(slices.DeleteFunc(slices.Clone(certs), func(st statement) bool { return st.expires == math.MaxInt64 }))
+	last, lastEnd := newestOf(certs), newestOf(allWithEnd(certs))
 	mains := imp.mains()
 	// Of two that say the same, the one that stays anyway.
 	slices.SortStableFunc(mains, func(a, b statement) int { return compareBool(a.isOf(chosen), b.isOf(chosen)) })
@@ -42,6 +42,18 @@ func (imp *imported) ending(chosen *string) end {
 		}
 	}
 	return strictest
+}
+
+// allWithEnd leaves out what is about a user id of which one of several statements has no
+// end: that may be the one that a program heeds.
+func allWithEnd(certs []statement) []statement {
+	endless := map[string]bool{}
+	for _, st := range certs {
+		if st.expires == math.MaxInt64 {
+			endless[st.certified] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(certs), func(st statement) bool { return endless[st.certified] })
 }
 
 func (st statement) isOf(uid *string) bool { return uid != nil && st.uid != nil && *st.uid == *uid }

@@ -129,6 +129,8 @@ func endVectors(t *testing.T, f, s *forger) []vector {
 		refused("user-id-taken-back-weakly", "S151", "a user id ended the key, and was taken back with SHA-1", P, uid("A", 8, recTime), uid("B", 8, recTime-1, ends), revokeUID("B", 2, recTime)),
 		refused("user-id-taken-back-for-a-time", "S151", "a user id ended the key, and was taken back for a minute", P, uid("A", 8, recTime), uid("B", 8, recTime-1, ends), expired),
 		refused("user-id-taken-back-at-once", "S151", "a user id ended the key, and was taken back in the same second", P, uid("A", 8, recTime), uid("B", 8, recTime-1, ends), revokeUID("B", 8, recTime-1)),
+		refused("end-or-none", "S151", "a user id has two certifications of one second, one of them without an end, and another user id has ended the key, which GnuPG heeds", P,
+			uid("A", 8, keyTime, ends), uid("B", 8, recTime), at("B", 8, recTime, flags(3), uint32Sub(subKeyExpires, 2_000_000_000))),
 		refused("retired-later", "S151", "a newer certification with SHA-1 ends the key, which retires in 2100", P, f.revoke(4_102_444_800, 3), main, uid(testUID, 2, recTime, ends)),
 		refused("binding-local", "S152", "the newest binding is not exportable, and GnuPG keeps none then", P, main, s.subkey(), bind, bindLater(8, 2, sub(subExportable, 0))),
 		refused("binding-without-cross", "S152", "the newest binding has no cross-signature", P, main, s.subkey(), bind,
