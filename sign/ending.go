@@ -23,7 +23,7 @@ type end struct {
 func (imp *imported) ending(chosen *string) end {
 	strictest := end{expires: math.MaxInt64, signs: true}
 	for _, st := range newest(imp.said, roleDirect) {
-		strictest.take(st, st.hasFlags)
+		strictest.take(st, imp.primary.version == 6 || st.hasFlags)
 	}
 	certs := imp.heeded(imp.isRelieved)
 	last, lastEnd := newestOf(certs), newestOf(allWithEnd(certs))
@@ -162,7 +162,7 @@ func (imp *imported) isRelieved(st statement) bool { return imp.relieved[st.cert
 // checkEnds refuses a key whose owner says in the file that it ends, or is not for
 // signing, and whose block cannot say so.
 func (imp *imported) checkEnds(k *Key, primary end) error {
-	if imp.isOver(k.revocation(nil)) {
+	if k.revocation(nil) != nil {
 		return nil
 	}
 	if at, ok := k.primaryExpiry(); primary.expires != math.MaxInt64 && (!ok || primary.expires < at) {
@@ -172,7 +172,7 @@ func (imp *imported) checkEnds(k *Key, primary end) error {
 		return badKey("S151", "has a newer self-signature that takes signing from the key, in a form that es cannot keep: have your OpenPGP program sign the user ids again with SHA-256")
 	}
 	for _, st := range newest(imp.said, roleBinding) {
-		if k.signingSubkey(st.subkey.fpr) == nil || imp.isOver(k.revocation(st.subkey)) {
+		if k.signingSubkey(st.subkey.fpr) == nil || k.revocation(st.subkey) != nil {
 			continue
 		}
 		if at, ok := k.expiry(st.subkey, roleBinding); st.expires != math.MaxInt64 && (!ok || st.expires < at) {
@@ -183,12 +183,6 @@ func (imp *imported) checkEnds(k *Key, primary end) error {
 		}
 	}
 	return nil
-}
-
-// isOver reports whether a revocation counts already, so that what else is said does
-// not matter.
-func (imp *imported) isOver(revocation *element) bool {
-	return revocation != nil && (revocation.hard() || revocation.sig.created <= imp.last)
 }
 
 func tooGood(what string, at int64) error {
@@ -272,6 +266,11 @@ func (imp *imported) checkClock() error {
 	for _, st := range imp.said {
 		if !st.unreadable {
 			at = max(at, st.created)
+		}
+	}
+	for _, e := range imp.elements {
+		if e.isRevocation() && !e.hard() { // a hard one counts at all times
+			at = max(at, e.sig.created)
 		}
 	}
 	if at > imp.last {

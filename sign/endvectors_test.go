@@ -131,7 +131,9 @@ func endVectors(t *testing.T, f, s *forger) []vector {
 		refused("user-id-taken-back-at-once", "S151", "a user id ended the key, and was taken back in the same second", P, uid("A", 8, recTime), uid("B", 8, recTime-1, ends), revokeUID("B", 8, recTime-1)),
 		refused("end-or-none", "S151", "a user id has two certifications of one second, one of them without an end, and another user id has ended the key, which GnuPG heeds", P,
 			uid("A", 8, keyTime, ends), uid("B", 8, recTime), at("B", 8, recTime, flags(3), uint32Sub(subKeyExpires, 2_000_000_000))),
-		refused("retired-later", "S151", "a newer certification with SHA-1 ends the key, which retires in 2100", P, f.revoke(4_102_444_800, 3), main, uid(testUID, 2, recTime, ends)),
+		refused("retired-later", "S172", "a key that retires in 2100", P, f.revoke(4_102_444_800, 3), main),
+		refused("subkey-retired-later", "S172", "a subkey that retires in 2100: GnuPG counts that at once", P, main, s.subkey(), f.revokeSubkey(s, 4_102_444_800, 3), bind),
+		read("compromised-later", "ok", "S172", "a hard revocation of 2100, which counts at once", subs(P, f.revoke(4_102_444_800), main), P, f.revoke(4_102_444_800), main),
 		refused("binding-local", "S152", "the newest binding is not exportable, and GnuPG keeps none then", P, main, s.subkey(), bind, bindLater(8, 2, sub(subExportable, 0))),
 		refused("binding-without-cross", "S152", "the newest binding has no cross-signature", P, main, s.subkey(), bind,
 			sigPacket(f.sign(forged{kind: sigSubkeyBinding, hashed: subs(made(recTime), f.issuer(), flags(2))}, f.hashed(), s.hashed()))),
@@ -146,6 +148,8 @@ func endVectors(t *testing.T, f, s *forger) []vector {
 	v6UID := func(uid string, t uint32, subpackets ...[]byte) []byte {
 		return subs(uidPacket(uid), sigPacket(v6.sign(forged{kind: sigPositiveCert, hashed: subs(made(t), v6.issuer(), subs(subpackets...))}, v6.hashed(), uidHashed(uid))))
 	}
+	list = append(list, refused("v6-direct-astray", "S151", "the newest direct-key signature of a v6 key has no key flags, and stands behind the user id",
+		v6.primary(), v6.main(keyTime), v6UID("A", keyTime, flags(3)), v6.direct(subs(made(recTime), v6.issuer()))))
 	list = append(list, refused("v6-other-main", "S151", "the newest user id of a v6 key was taken back in the same second, and the other one says that the key is not for signing",
 		v6.primary(), v6.main(keyTime), v6UID("A", keyTime, flags(1)), v6UID("B", recTime, flags(3)),
 		sigPacket(v6.sign(forged{kind: sigCertRevocation, hashed: subs(made(recTime), v6.issuer())}, v6.hashed(), uidHashed("B")))))
