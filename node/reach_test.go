@@ -274,7 +274,8 @@ func TestThreat64NamesOfPeers(t *testing.T) {
 	if err := hostile.Connect(t.Context(), *there); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it is known as a node", func() bool { return n.live.isNode(hostile.ID()) })
+	// Its protocols are known before its addresses are.
+	until(t, "it is known as a node", func() bool { return n.live.isNode(hostile.ID()) && len(n.live.saidHere(hostile.ID())) > 0 })
 	n.live.probeComers(t.Context(), map[peer.ID]time.Time{})
 	n.live.rememberMet(t.Context())
 	known, err := h.knownPeers()
