@@ -3,9 +3,10 @@ package index
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"time"
+
+	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -171,23 +172,18 @@ func (x *Index) addEndorsers(ctx context.Context, name records.Name, view *trust
 	if err != nil {
 		return err
 	}
-	withdrawn := map[records.Fingerprint]map[string]bool{}
+	withdrawn, late := map[records.Fingerprint]map[cid.Cid]bool{}, x.lateness()
 	for _, s := range all[:min(len(all), maxEndorsements)] {
 		body, ok := s.Record.Body.(*records.Endorse)
 		if !ok || s.Void != "" {
 			continue
 		}
 		if withdrawn[s.Author] == nil {
-			back, err := x.Withdrawn(ctx, s.Author)
-			if err != nil {
+			if withdrawn[s.Author], err = x.withdrawn(ctx, late, s.Author); err != nil {
 				return err
 			}
-			withdrawn[s.Author] = map[string]bool{}
-			for id := range maps.Keys(back) {
-				withdrawn[s.Author][id.KeyString()] = true
-			}
 		}
-		if withdrawn[s.Author][s.ID.KeyString()] {
+		if withdrawn[s.Author][s.ID] {
 			continue
 		}
 		authors, err := x.authorsOf(ctx, "SELECT author FROM releases WHERE name = ? AND version = ? AND module = ? LIMIT ?",

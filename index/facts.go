@@ -46,13 +46,13 @@ func (x *Index) facts(ctx context.Context, authors []records.Fingerprint, f *tru
 	if err != nil {
 		return err
 	}
+	late := x.lateness()
 	withdrawn := map[records.Fingerprint]map[cid.Cid]bool{}
 	for _, author := range noticing {
-		if withdrawn[author], err = x.Withdrawn(ctx, author); err != nil {
+		if withdrawn[author], err = x.withdrawn(ctx, late, author); err != nil {
 			return err
 		}
 	}
-	late := x.lateness()
 	for _, s := range said {
 		by := s.trustStatement(withdrawn[s.Author][s.ID])
 		if by.Late, err = late.is(ctx, s.Meta); err != nil {
@@ -95,11 +95,14 @@ func (m Meta) trustStatement(withdrawn bool) trust.Statement {
 
 // Withdrawn returns the records that an author took back (SPEC.md section 4.3).
 func (x *Index) Withdrawn(ctx context.Context, author records.Fingerprint) (map[cid.Cid]bool, error) {
+	return x.withdrawn(ctx, x.lateness(), author)
+}
+
+func (x *Index) withdrawn(ctx context.Context, late *lateness, author records.Fingerprint) (map[cid.Cid]bool, error) {
 	all, err := x.Statements(ctx, author, "notice")
 	if err != nil {
 		return nil, err
 	}
-	late := x.lateness()
 	var yanks []Statement
 	for _, s := range all {
 		n, ok := s.Record.Body.(*records.Notice)
@@ -173,7 +176,7 @@ func (x *Index) endorsing(ctx context.Context, c *claimed, all []Statement) (_ m
 			continue
 		}
 		if withdrawn[s.Author] == nil && c.Decides(s.Author) {
-			if withdrawn[s.Author], err = x.Withdrawn(ctx, s.Author); err != nil {
+			if withdrawn[s.Author], err = x.withdrawn(ctx, c.late, s.Author); err != nil {
 				return nil, err
 			}
 		}
@@ -205,13 +208,12 @@ func (x *Index) notices(ctx context.Context, c *claimed) ([]trust.Notice, error)
 	if err != nil {
 		return nil, err
 	}
-	late := x.lateness()
 	var ns []trust.Notice
 	for _, s := range all {
 		if n, ok := s.Record.Body.(*records.Notice); ok {
 			said := s.trustStatement(false)
 			if n.Text == "" && c.Decides(s.Author) {
-				if said.Late, err = late.is(ctx, s.Meta); err != nil {
+				if said.Late, err = c.late.is(ctx, s.Meta); err != nil {
 					return nil, err
 				}
 			}

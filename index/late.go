@@ -87,13 +87,13 @@ func (x *Index) stamped(ctx context.Context, author records.Fingerprint, end str
 func (x *Index) late(ctx context.Context, e ends, s stamped) (bool, error) {
 	possible := false // when no key ended in between, it does not matter which it was
 	for _, at := range e.at {
-		possible = possible || at.Unix() > s.signed && at.Add(trust.LateAfter).UnixMilli() < s.seen
+		possible = possible || at.Unix() > s.signed && trust.IsLate(at, time.UnixMilli(s.seen))
 	}
 	if !possible {
 		return false, nil
 	}
 	end, err := x.ended(ctx, e, s.id.Cid)
-	return !end.IsZero() && end.Add(trust.LateAfter).UnixMilli() < s.seen, err
+	return trust.IsLate(end, time.UnixMilli(s.seen)), err
 }
 
 // followed returns the records, by CID, that one of the author's which is not late

@@ -19,6 +19,7 @@ type claimed struct {
 	claims   map[records.Version][]trust.Claim
 	tags     []tagged
 	notices  []trust.Notice
+	late     *lateness
 }
 
 // tagged is an author's newest record about a tag.
@@ -47,7 +48,7 @@ func (x *Index) claimed(ctx context.Context, name records.Name, view *trust.View
 	if err != nil {
 		return nil, err
 	}
-	c := &claimed{Ruling: ruling, name: name, claims: map[records.Version][]trust.Claim{}}
+	c := &claimed{Ruling: ruling, name: name, claims: map[records.Version][]trust.Claim{}, late: x.lateness()}
 	deciders, crowded, err := x.inCrowd(ctx, name, ruling)
 	if err != nil {
 		return nil, err
@@ -130,7 +131,6 @@ func (x *Index) addEndorsements(ctx context.Context, c *claimed) error {
 // addEnds fills in when the keys of those ended who decide. Others are not looked
 // at: there may be any number of them.
 func (x *Index) addEnds(ctx context.Context, c *claimed) error {
-	late := x.lateness()
 	for _, claims := range c.claims {
 		for i := range claims {
 			claim := &claims[i]
@@ -138,7 +138,7 @@ func (x *Index) addEnds(ctx context.Context, c *claimed) error {
 				continue
 			}
 			var err error
-			if claim.Ended, claim.Followed, err = late.of(ctx, claim.Author, claim.Record, claim.FirstSeen); err != nil {
+			if claim.Ended, claim.Followed, err = c.late.of(ctx, claim.Author, claim.Record, claim.FirstSeen); err != nil {
 				return err
 			}
 		}
@@ -169,11 +169,10 @@ func (x *Index) tagged(ctx context.Context, c *claimed, condition string, args .
 	if err := rows.Err(); err != nil {
 		return nil, x.explain("find tags", err)
 	}
-	late := x.lateness()
 	best := map[string]tagged{}
 	for _, t := range all {
 		if c.Decides(t.Author) {
-			if isLate, err := late.is(ctx, t.Meta); err != nil {
+			if isLate, err := c.late.is(ctx, t.Meta); err != nil {
 				return nil, err
 			} else if isLate {
 				continue

@@ -4,17 +4,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
-
-	"github.com/everythingstays/es/internal/regularfile"
 )
 
 // Bounds of peers.json.
@@ -68,16 +64,9 @@ func (h *Home) peersPath() string { return filepath.Join(h.dir, "peers.json") }
 // the last seen first. A file that cannot be understood counts as empty: it holds
 // nothing that meeting peers again does not bring back.
 func (h *Home) knownPeers() ([]knownPeer, error) {
-	b, err := regularfile.Read(h.peersPath(), maxPeerFile)
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*regularfile.SizeError)) {
-		return nil, nil
-	}
+	known, err := remembered[knownPeer](h.peersPath(), maxPeerFile)
 	if err != nil {
 		return nil, fmt.Errorf("read remembered peers: %w", err)
-	}
-	var known []knownPeer
-	if err := json.Unmarshal(b, &known); err != nil {
-		return nil, nil
 	}
 	known = slices.DeleteFunc(known, func(k knownPeer) bool { return len(k.info().Addrs) == 0 })
 	sortKnown(known)

@@ -94,14 +94,24 @@ func (h *Home) RememberLetIn(ctx context.Context, dir string, keys []records.Fin
 
 // projects returns what is remembered, the project used last first.
 func (h *Home) projects() ([]letIn, error) {
-	b, err := regularfile.Read(h.projectsPath(), maxProjectFile)
+	all, err := remembered[letIn](h.projectsPath(), maxProjectFile)
+	if err != nil {
+		return nil, fmt.Errorf("read keys of projects: %w", err)
+	}
+	return all, nil
+}
+
+// remembered reads a list that a home keeps as JSON and can do without: a file that is
+// not there, is too large or cannot be understood counts as empty.
+func remembered[T any](path string, limit int64) ([]T, error) {
+	b, err := regularfile.Read(path, limit)
 	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*regularfile.SizeError)) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read keys of projects: %w", err)
+		return nil, err
 	}
-	var all []letIn
+	var all []T
 	if json.Unmarshal(b, &all) != nil {
 		return nil, nil
 	}

@@ -15,7 +15,7 @@ import (
 
 // What the owner of a key from a file says of its end counts also where es would
 // not take the signature otherwise: made with SHA-1, in version 3, with an end of
-// its own, or about a user id that is dropped (SPEC.md [S150] to [S153]). Passed
+// its own, or about a user id that is dropped (SPEC.md [S150] to [S152], [S170] to [S173]). Passed
 // over, it would make the key look better than it is.
 
 // An authorship says whether a signature was made by the primary key.
@@ -49,7 +49,7 @@ type statement struct {
 // has none.
 func signatureKind(body []byte) byte {
 	switch {
-	case len(body) > 2 && (body[0] == 2 || body[0] == 3):
+	case len(body) > 2 && isV3(body):
 		return body[2]
 	case len(body) > 1:
 		return body[1]
@@ -264,7 +264,7 @@ func anyHash(id byte) (crypto.Hash, bool) {
 // it signs of itself.
 func parseV3(body []byte) (s *signature, tail, keyID []byte, err error) {
 	const head = 1 + 1 + 1 + 4 + 8 + 1 + 1 + 2
-	if len(body) < head || body[0] != 3 && body[0] != 2 || body[1] != 5 {
+	if len(body) < head || !isV3(body) || body[1] != 5 {
 		return nil, nil, nil, errTruncated
 	}
 	s = &signature{version: body[0], kind: body[2], algo: body[15], hash: body[16]}
