@@ -4,6 +4,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,38 +16,54 @@ import (
 
 const module = "github.com/everythingstays/es"
 
-// mayImport is the architecture: which of our packages each may import. It
-// reads the source, not "go list", whose cache once let a bad import pass.
+// mayImport is the architecture: which of our packages each may import, and in the
+// comment above a row what the package is for, in a sentence. It reads the source, not
+// "go list", whose cache once let a bad import pass.
 var mayImport = map[string][]string{
-	".":       {},
+	// The documentation of the whole.
+	".": {},
+	// Records: their types, canonical encoding, names, versions, texts and limits.
 	"records": {},
-	// One reading of ranges for all who are asked about them: it knows versions alone.
+	// npm's ranges, tags and versions as they are typed: one reading for all.
 	"records/npmrange": {"records"},
-	"sign":             {"records", "internal/regularfile"},
-	"trust":            {"internal/regularfile", "records", "records/npmrange", "sign"},
-	"index":            {"records", "records/npmrange", "sign", "trust"},
-	"modules":          {"internal/regularfile", "records"},
-	"gossip":           {"records"},
-	"reconcile":        {"records"},
-	"transfer":         {"records", "modules"},
-	"install":          {"internal/regularfile", "records", "records/npmrange", "trust", "index", "modules"},
-	"npm":              {"records", "sign", "trust", "index", "modules"},
-	"node":             {"internal/regularfile", "records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm"},
-	"cli":              {"records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
-	"cli/es":           {"cli"},
+	// OpenPGP keys and the signatures over records: the one way to a verified record.
+	"sign": {"records", "internal/regularfile"},
+	// Trust files, and the decision what a name and a version is.
+	"trust": {"internal/regularfile", "records", "records/npmrange", "sign"},
+	// The store of records and keys, and what it answers: search, versions, the set of reconciliation.
+	"index": {"records", "records/npmrange", "sign", "trust"},
+	// Modules: package.json, the files of a package, their trees, and extraction.
+	"modules": {"internal/regularfile", "records"},
+	// Records and keys over gossipsub.
+	"gossip": {"records"},
+	// The comparison of two sets of records over a stream.
+	"reconcile": {"records"},
+	// Blocks of modules over streams.
+	"transfer": {"records", "modules"},
+	// A project: its package.json, es-lock.json and node_modules.
+	"install": {"internal/regularfile", "records", "records/npmrange", "trust", "index", "modules"},
+	// The bridge to npm's registry (still to come).
+	"npm": {"records", "sign", "trust", "index", "modules"},
+	// One participant: home, network, what it takes from others and tells them.
+	"node": {"internal/regularfile", "records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm"},
+	// The commands: flags, output, exit codes.
+	"cli": {"records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
+	// The program es.
+	"cli/es": {"cli"},
 
-	// Files of others are read in one way, with a limit, wherever they are read.
+	// Files of others, read with a limit, and regular files alone.
 	"internal/regularfile": {},
 
-	// For tests alone.
-	"simulation":       {},
+	// For tests: many members in virtual time.
+	"simulation": {},
+	// For tests and the demo: packages that are published there.
 	"testdata/samples": {},
 }
 
-// badImports walks the non-test source below root and says what the table
-// forbids, and how many files it saw.
-func badImports(root fs.FS) (bad []string, files int, err error) {
-	err = fs.WalkDir(root, ".", func(file string, d fs.DirEntry, err error) error {
+// ourImports calls each for every import of one of our packages in the non-test
+// source below root, and with "" for each file.
+func ourImports(root fs.FS, each func(file, from, imported string)) error {
+	return fs.WalkDir(root, ".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -61,7 +78,6 @@ func badImports(root fs.FS) (bad []string, files int, err error) {
 		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
 			return nil
 		}
-		files++
 		source, err := fs.ReadFile(root, file)
 		if err != nil {
 			return err
@@ -71,25 +87,36 @@ func badImports(root fs.FS) (bad []string, files int, err error) {
 			return err
 		}
 		from := path.Dir(file)
-		allowed, known := mayImport[from]
-		if !known {
-			bad = append(bad, file+": package "+from+" is not in the table")
-			return nil
-		}
+		each(file, from, "")
 		for _, spec := range parsed.Imports {
 			imported, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
 				return err
 			}
-			ours, ok := strings.CutPrefix(imported, module+"/")
 			if imported == module {
-				ours, ok = ".", true
-			}
-			if ok && !slices.Contains(allowed, ours) {
-				bad = append(bad, file+": "+from+" may not import "+ours)
+				each(file, from, ".")
+			} else if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
+				each(file, from, ours)
 			}
 		}
 		return nil
+	})
+}
+
+// badImports walks the non-test source below root and says what the table
+// forbids, and how many files it saw.
+func badImports(root fs.FS) (bad []string, files int, err error) {
+	err = ourImports(root, func(file, from, imported string) {
+		allowed, known := mayImport[from]
+		switch {
+		case imported == "":
+			files++
+			if !known {
+				bad = append(bad, file+": package "+from+" is not in the table")
+			}
+		case known && !slices.Contains(allowed, imported):
+			bad = append(bad, file+": "+from+" may not import "+imported)
+		}
 	})
 	return bad, files, err
 }
@@ -135,5 +162,52 @@ func TestImportsSees(t *testing.T) {
 		if err != nil || len(bad) != 1 || bad[0] != file+": "+fault {
 			t.Errorf("%s gives %q, %v; want %q", source, bad, err, fault)
 		}
+	}
+}
+
+// longestChain returns the longest chain of imports among the packages of edges, the
+// importer first.
+func longestChain(edges map[string][]string) []string {
+	longest := map[string][]string{}
+	var from func(string) []string
+	from = func(name string) []string {
+		if chain, known := longest[name]; known {
+			return chain
+		}
+		var below []string
+		for _, imported := range edges[name] {
+			if chain := from(imported); len(chain) > len(below) {
+				below = chain
+			}
+		}
+		longest[name] = append([]string{name}, below...)
+		return longest[name]
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(edges)) {
+		if chain := from(name); len(chain) > len(all) {
+			all = chain
+		}
+	}
+	return all
+}
+
+// TestImportChain holds that no chain of imports among our packages has more than 9.
+func TestImportChain(t *testing.T) {
+	edges := map[string][]string{}
+	err := ourImports(os.DirFS("."), func(_, from, imported string) {
+		if imported != "" {
+			edges[from] = append(edges[from], imported)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chain := longestChain(edges); len(chain) > 9 || len(chain) < 4 {
+		t.Errorf("%d packages in a chain: %s", len(chain), strings.Join(chain, " > "))
+	}
+	got := longestChain(map[string][]string{"a": {"b", "c"}, "b": {"d"}, "c": {"b"}, "e": {"d"}})
+	if want := []string{"a", "c", "b", "d"}; !slices.Equal(got, want) {
+		t.Errorf("the longest chain is %q, want %q", got, want)
 	}
 }

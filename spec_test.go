@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/ipld/go-ipld-prime/codec/dagcbor"
 	"github.com/ipld/go-ipld-prime/codec/dagjson"
@@ -288,4 +289,14 @@ func readVectors(t *testing.T, dir string) map[string]vector {
 		all[filepath.ToSlash(file)] = vector{expect, archive.Files}
 	}
 	return all
+}
+
+// TestSpecLines holds that a line of SPEC.md has at most 120 characters, but for rows
+// of tables.
+func TestSpecLines(t *testing.T) {
+	for i, line := range strings.Split(readSpec(t), "\n") {
+		if n := utf8.RuneCountInString(line); n > 120 && !strings.HasPrefix(line, "|") {
+			t.Errorf("line %d has %d characters", i+1, n)
+		}
+	}
 }
