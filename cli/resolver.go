@@ -9,7 +9,6 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
-	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -169,12 +168,12 @@ type fetcher struct {
 }
 
 // Fetch implements install.Fetcher.
-func (f *fetcher) Fetch(ctx context.Context, name records.Name, want modules.Bounds) error {
+func (f *fetcher) Fetch(ctx context.Context, name records.Name, want records.Target) error {
 	network, err := f.join(ctx)
 	if err != nil {
 		return err
 	}
-	err = network.Fetch(ctx, node.Want{Root: want.CID, Size: want.Size, Files: want.Files}, func(p node.Progress) { f.bar.fetched(name, p) })
+	err = network.Fetch(ctx, want, func(p node.Progress) { f.bar.fetched(name, p) })
 	var unreachable *node.UnreachableError
 	if errors.As(err, &unreachable) {
 		return hinted(err, "es peers shows who is connected; es connect ADDR meets somebody who has it")

@@ -418,7 +418,7 @@ func reopen(ctx context.Context, h *node.Home, r index.Release) error {
 
 // moduleStored checks the module against its release, when all of it is here.
 func moduleStored(ctx context.Context, h *node.Home, r *records.Release) (bool, error) {
-	tree, err := modules.Inspect(ctx, verifiedBlocks{h.Blocks()}, modules.ReleaseBounds(r))
+	tree, err := modules.Inspect(ctx, verifiedBlocks{h.Blocks()}, r.Target(cid.Undef))
 	if notHere(err) {
 		return false, nil
 	}

@@ -353,7 +353,7 @@ func (j *job) sync(parent *os.Root) error {
 
 // write puts a package in its place.
 func (j *job) write(ctx context.Context, p *Package, parent *os.Root) error {
-	t, err := j.shelf.tree(ctx, p.Name, modules.Bounds{CID: p.Module, Size: p.Size, Files: p.Files})
+	t, err := j.shelf.tree(ctx, p.Name, p.Target())
 	if err != nil {
 		return err
 	}

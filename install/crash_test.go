@@ -14,8 +14,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/everythingstays/es/modules"
-
 	"github.com/everythingstays/es/records"
 )
 
@@ -271,7 +269,7 @@ func TestThreat49ParallelAdds(t *testing.T) {
 	}
 	w := crashWorld(t)
 	for _, r := range w.releases {
-		if err := w.Fetch(t.Context(), r.Name, modules.Unbounded(r.Module)); err != nil {
+		if err := w.Fetch(t.Context(), r.Name, records.Unbounded(r.Module)); err != nil {
 			t.Fatal(err)
 		}
 	}

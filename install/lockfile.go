@@ -70,6 +70,11 @@ func (p *Package) String() string {
 	return string(p.Name) + "@" + string(p.Version)
 }
 
+// Target is what is fetched for p.
+func (p *Package) Target() records.Target {
+	return records.Target{CID: p.Module, Size: p.Size, Files: p.Files, Record: p.Record}
+}
+
 // lockText is the lockfile as JSON; its fields stand in this order.
 type lockText struct {
 	LockfileVersion int                     `json:"lockfileVersion"`

@@ -106,8 +106,9 @@ type Resolver interface {
 
 // A Fetcher brings the whole tree want.CID into the Blocks beside it. It is
 // called only for trees that are not complete there, from several goroutines.
+// want.Record is the record that names the tree, where one does.
 type Fetcher interface {
-	Fetch(ctx context.Context, name records.Name, want modules.Bounds) error
+	Fetch(ctx context.Context, name records.Name, want records.Target) error
 }
 
 // Sources is where an installation gets everything from.

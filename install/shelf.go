@@ -29,7 +29,7 @@ func newShelf(s Sources) *shelf {
 }
 
 // tree returns the module within b, which is then complete in Blocks.
-func (s *shelf) tree(ctx context.Context, name records.Name, b modules.Bounds) (*modules.Tree, error) {
+func (s *shelf) tree(ctx context.Context, name records.Name, b records.Target) (*modules.Tree, error) {
 	s.mu.Lock()
 	t := s.trees[b.CID]
 	s.mu.Unlock()
@@ -51,7 +51,7 @@ func (s *shelf) tree(ctx context.Context, name records.Name, b modules.Bounds) (
 	return t, nil
 }
 
-func (s *shelf) fetch(ctx context.Context, name records.Name, b modules.Bounds, missing error) (*modules.Tree, error) {
+func (s *shelf) fetch(ctx context.Context, name records.Name, b records.Target, missing error) (*modules.Tree, error) {
 	if s.sources.Fetcher == nil {
 		return nil, &MissingError{Name: name, Module: b.CID, Err: missing}
 	}
@@ -85,7 +85,7 @@ func isRuleError(err error) bool {
 // unsigned describes a module that was asked for by its CID, under the name it
 // is installed by.
 func (s *shelf) unsigned(ctx context.Context, name records.Name, c cid.Cid) (*Package, error) {
-	t, err := s.tree(ctx, name, modules.Unbounded(c))
+	t, err := s.tree(ctx, name, records.Unbounded(c))
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func paths(t *modules.Tree) []string {
 // check brings p's module here and reports whether it is what p says: what was
 // signed when that is known, and in any case what is locked.
 func (s *shelf) check(ctx context.Context, p *Package) (*modules.Tree, error) {
-	t, err := s.tree(ctx, p.Name, modules.Bounds{CID: p.Module, Size: p.Size, Files: p.Files})
+	t, err := s.tree(ctx, p.Name, p.Target())
 	if err != nil {
 		return nil, err
 	}

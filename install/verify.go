@@ -197,7 +197,7 @@ func (v *verifier) compare(ctx context.Context, n *treeNode) ([]Damage, error) {
 	if err != nil || same && len(damage) == 0 {
 		return nil, err
 	}
-	t, err := modules.Inspect(ctx, v.blocks, modules.Bounds{CID: p.Module, Size: p.Size, Files: p.Files})
+	t, err := modules.Inspect(ctx, v.blocks, p.Target())
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

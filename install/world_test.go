@@ -115,7 +115,7 @@ func (w *world) Release(_ context.Context, record cid.Cid) (*Resolution, bool, e
 }
 
 // Fetch implements Fetcher.
-func (w *world) Fetch(ctx context.Context, name records.Name, want modules.Bounds) error {
+func (w *world) Fetch(ctx context.Context, name records.Name, want records.Target) error {
 	w.mu.Lock()
 	w.fetched = append(w.fetched, name)
 	hook := w.onFetch

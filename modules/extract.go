@@ -10,6 +10,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/everythingstays/es/records"
 )
 
 // Sync says what must be on the disk when Swap returns.
@@ -36,7 +38,7 @@ type Options struct {
 // replaces whatever it is, following no link. After a crash at any point, name
 // holds the old or the new module, never a mixture, once Recover has run; name
 // must be a single element. Extract runs Recover first.
-func Extract(ctx context.Context, blocks Blocks, b Bounds, parent *os.Root, name string, o Options) (*Tree, error) {
+func Extract(ctx context.Context, blocks Blocks, b records.Target, parent *os.Root, name string, o Options) (*Tree, error) {
 	if reason := checkElement(name); reason != "" {
 		return nil, fmt.Errorf("extract module %s: the name %q %s", b.CID, clip(name), reason)
 	}

@@ -13,6 +13,8 @@ import (
 	"testing/fstest"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
 )
 
 // twoVersions packs two modules that have nothing but names in common.
@@ -28,7 +30,7 @@ func twoVersions(t testing.TB) (old, new *Module, store *memory) {
 
 func extract(t testing.TB, store Blocks, m *Module, root *os.Root, name string, o Options) error {
 	t.Helper()
-	_, err := Extract(t.Context(), store, Bounds{m.CID, m.Size, m.Files}, root, name, o)
+	_, err := Extract(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files}, root, name, o)
 	return err
 }
 
@@ -102,7 +104,7 @@ func TestSwapReplacesWhateverIsThereAndFollowsNoLink(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := snapshot(t, outside)
-			tree, err := Inspect(t.Context(), store, Unbounded(new.CID))
+			tree, err := Inspect(t.Context(), store, records.Unbounded(new.CID))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -291,7 +293,7 @@ func TestRecoverLeavesWhatOthersAreWriting(t *testing.T) {
 	old, new, store := twoVersions(t)
 	dir := t.TempDir()
 	root := openRoot(t, dir)
-	tree, err := Inspect(t.Context(), store, Unbounded(new.CID))
+	tree, err := Inspect(t.Context(), store, records.Unbounded(new.CID))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -410,7 +412,7 @@ func TestAFailureAtAnyBlockLeavesTheOldModule(t *testing.T) {
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Extract(cancelled, store, Unbounded(old.CID), root, "x", Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := Extract(cancelled, store, records.Unbounded(old.CID), root, "x", Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

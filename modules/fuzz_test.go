@@ -65,7 +65,7 @@ func FuzzUnixFSNode(f *testing.F) {
 		store := newMemory()
 		store.blocks[file.cid] = []byte("x")
 		root := store.block(cid.DagProtobuf, data)
-		tree, err := Inspect(t.Context(), store, Unbounded(root.cid))
+		tree, err := Inspect(t.Context(), store, records.Unbounded(root.cid))
 		if err != nil {
 			return
 		}

@@ -26,11 +26,11 @@ func refused(t *testing.T, name string, blocks Blocks, c cid.Cid, rules ...strin
 	}
 	before := snapshot(t, outside)
 	root := openRoot(t, dir)
-	if tree, err := Inspect(t.Context(), blocks, Unbounded(c)); err == nil {
+	if tree, err := Inspect(t.Context(), blocks, records.Unbounded(c)); err == nil {
 		t.Errorf("%s: has been inspected: %d files, %d bytes", name, len(tree.Files), tree.Size)
 	}
 	start := cpuTime()
-	_, err := Extract(t.Context(), blocks, Unbounded(c), root, "x", Options{})
+	_, err := Extract(t.Context(), blocks, records.Unbounded(c), root, "x", Options{})
 	if took := cpuTime() - start; took > time.Second {
 		t.Errorf("%s: took %v", name, took)
 	}
@@ -181,15 +181,16 @@ func shardLinks(link func(i int) pbLink) []pbLink {
 
 func TestATreeStopsAtTheFirstByteAndFileBeyondItsRelease(t *testing.T) {
 	m, store := packFS(t, everything(1))
-	for _, b := range []Bounds{
-		{m.CID, m.Size - 1, m.Files}, {m.CID, m.Size + 1, m.Files}, {m.CID, m.Size, m.Files - 1}, {m.CID, m.Size, m.Files + 1},
-		{m.CID, 0, m.Files}, {m.CID, m.Size, 0},
+	for _, b := range []records.Target{
+		{CID: m.CID, Size: m.Size - 1, Files: m.Files}, {CID: m.CID, Size: m.Size + 1, Files: m.Files},
+		{CID: m.CID, Size: m.Size, Files: m.Files - 1}, {CID: m.CID, Size: m.Size, Files: m.Files + 1},
+		{CID: m.CID, Size: 0, Files: m.Files}, {CID: m.CID, Size: m.Size, Files: 0},
 	} {
 		if _, err := Inspect(t.Context(), store, b); ruleOf(err) != "M26" {
 			t.Errorf("bounds %d bytes and %d files for %d and %d: %v", b.Size, b.Files, m.Size, m.Files, err)
 		}
 	}
-	if _, err := Inspect(t.Context(), store, Unbounded(m.CID)); err != nil {
+	if _, err := Inspect(t.Context(), store, records.Unbounded(m.CID)); err != nil {
 		t.Errorf("without bounds: %v", err)
 	}
 }
@@ -201,7 +202,7 @@ func TestSizesThatLieAreFoundWhileWriting(t *testing.T) {
 		m := newMemory()
 		root := m.dir(named("x", m.file([]uint64{stated, 3}, m.raw(make([]byte, actual)), m.raw([]byte("end")))))
 		dir := t.TempDir()
-		_, err := Extract(t.Context(), m, Unbounded(root.cid), openRoot(t, dir), "x", Options{})
+		_, err := Extract(t.Context(), m, records.Unbounded(root.cid), openRoot(t, dir), "x", Options{})
 		if ruleOf(err) != "M23" {
 			t.Errorf("%d bytes stated for %d: %v", stated, actual, err)
 		}
@@ -213,7 +214,7 @@ func TestSizesThatLieAreFoundWhileWriting(t *testing.T) {
 	// Sizes that are wrong one by one, and right together.
 	m := newMemory()
 	root := m.dir(named("x", m.file([]uint64{10, 3}, m.raw([]byte("123456789")), m.raw([]byte("1234")))))
-	if _, err := Extract(t.Context(), m, Unbounded(root.cid), openRoot(t, t.TempDir()), "x", Options{}); ruleOf(err) != "M23" {
+	if _, err := Extract(t.Context(), m, records.Unbounded(root.cid), openRoot(t, t.TempDir()), "x", Options{}); ruleOf(err) != "M23" {
 		t.Errorf("10 and 3 bytes stated for 9 and 4: %v", err)
 	}
 	leaf := m.raw([]byte("12345"))
@@ -418,7 +419,7 @@ func TestThreat40Modes(t *testing.T) {
 	}
 	root := m.dir(links...)
 	dir := t.TempDir()
-	if _, err := Extract(t.Context(), m, Unbounded(root.cid), openRoot(t, dir), "x", Options{}); err != nil {
+	if _, err := Extract(t.Context(), m, records.Unbounded(root.cid), openRoot(t, dir), "x", Options{}); err != nil {
 		t.Fatal(err)
 	}
 	for mode := range 4096 {
@@ -439,7 +440,7 @@ func TestThreat40Modes(t *testing.T) {
 // TestAModuleMustBeWhatItsReleaseSays shows SPEC M50.
 func TestAModuleMustBeWhatItsReleaseSays(t *testing.T) {
 	m, store := packFS(t, everything(1))
-	tree, err := Inspect(t.Context(), store, Unbounded(m.CID))
+	tree, err := Inspect(t.Context(), store, records.Unbounded(m.CID))
 	if err != nil {
 		t.Fatal(err)
 	}

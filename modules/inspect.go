@@ -17,7 +17,7 @@ import (
 //
 // What a file's root says of the sizes of raw leaves is believed until the
 // leaves are read, unless blocks is a Sizer: whoever writes the file finds out.
-func Inspect(ctx context.Context, blocks Blocks, b Bounds) (*Tree, error) {
+func Inspect(ctx context.Context, blocks Blocks, b records.Target) (*Tree, error) {
 	t, err := inspect(ctx, blocks, b)
 	if err != nil {
 		return nil, fmt.Errorf("inspect module %s: %w", b.CID, err)
@@ -25,7 +25,7 @@ func Inspect(ctx context.Context, blocks Blocks, b Bounds) (*Tree, error) {
 	return t, nil
 }
 
-func inspect(ctx context.Context, blocks Blocks, b Bounds) (*Tree, error) {
+func inspect(ctx context.Context, blocks Blocks, b records.Target) (*Tree, error) {
 	if err := checkCID(b.CID); err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ type fileInfo struct {
 	depth  int
 }
 
-func newInspector(ctx context.Context, blocks Blocks, b Bounds) *inspector {
+func newInspector(ctx context.Context, blocks Blocks, b records.Target) *inspector {
 	w := &inspector{
 		ctx: ctx, blocks: blocks, maxSize: b.Size, maxFiles: b.Files, tree: &Tree{CID: b.CID},
 		leaves: make(map[cid.Cid]int64), files: make(map[cid.Cid]fileInfo), nodes: make(map[cid.Cid]*pbNode),

@@ -59,24 +59,6 @@ type Module struct {
 	Pins     map[records.Name]cid.Cid
 }
 
-// Bounds says which tree is wanted and how large it may be. A Size or Files of
-// zero or more must be met exactly, as a signed release states them; -1 allows
-// up to records.MaxModuleSize and records.MaxFiles.
-type Bounds struct {
-	CID   cid.Cid
-	Size  int64 // bytes of all files
-	Files int64
-}
-
-// Unbounded asks for a tree that nobody has signed for: only the limits of the
-// format hold.
-func Unbounded(c cid.Cid) Bounds { return Bounds{CID: c, Size: -1, Files: -1} }
-
-// ReleaseBounds asks for exactly what r states.
-func ReleaseBounds(r *records.Release) Bounds {
-	return Bounds{CID: r.Module, Size: r.Size, Files: r.Files}
-}
-
 // A RuleError says that a tree, a file name or a package.json breaks a rule of
 // SPEC.md. It is permanent: the same input breaks it everywhere.
 type RuleError struct {

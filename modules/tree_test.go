@@ -53,7 +53,7 @@ func TestPackedTreesExtractToTheSameBytesAndModes(t *testing.T) {
 	m, store := packFS(t, everything(1))
 	for name, blocks := range map[string]Blocks{"plain": store, "with sizes": sized{store}} {
 		dir := t.TempDir()
-		tree, err := Extract(t.Context(), blocks, Bounds{m.CID, m.Size, m.Files}, openRoot(t, dir), "every", Options{})
+		tree, err := Extract(t.Context(), blocks, records.Target{CID: m.CID, Size: m.Size, Files: m.Files}, openRoot(t, dir), "every", Options{})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -219,7 +219,7 @@ func TestTreesHaveTheCIDThatBoxoGivesThem(t *testing.T) {
 		if want := boxoTree(t, files); m.CID != want {
 			t.Errorf("%s: CID %s, boxo says %s", name, m.CID, want)
 		}
-		tree, err := Inspect(t.Context(), store, Bounds{m.CID, m.Size, m.Files})
+		tree, err := Inspect(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -274,11 +274,11 @@ func TestNoTreeHoldsTheEmptyRawBlock(t *testing.T) {
 	root := foreign.dir(
 		named("a", pbLink{cid: EmptyRaw}),
 		named("b", foreign.file([]uint64{0, 1}, pbLink{cid: EmptyRaw}, foreign.raw([]byte("x")))))
-	tree, err := Extract(t.Context(), foreign, Bounds{root.cid, 1, 2}, openRoot(t, t.TempDir()), "x", Options{})
+	tree, err := Extract(t.Context(), foreign, records.Target{CID: root.cid, Size: 1, Files: 2}, openRoot(t, t.TempDir()), "x", Options{})
 	if err != nil || len(tree.Files) != 2 {
 		t.Errorf("extract: %v, %v", tree, err)
 	}
-	err = Walk(t.Context(), foreign, Unbounded(root.cid), 2, func(c cid.Cid, b []byte) error {
+	err = Walk(t.Context(), foreign, records.Unbounded(root.cid), 2, func(c cid.Cid, b []byte) error {
 		if c == EmptyRaw {
 			t.Error("the empty raw block is asked for")
 		}
@@ -298,7 +298,7 @@ func TestCRLFAfterAShebangIsMadeLFInProgramsOnly(t *testing.T) {
 		"d.js":      text("#!\r\n"),
 		"e.js":      text("#!/" + string(bytes.Repeat([]byte("x"), 3000)) + "\r\n"),
 	})
-	tree, err := Inspect(t.Context(), store, Bounds{m.CID, m.Size, m.Files})
+	tree, err := Inspect(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +321,7 @@ func TestWalkGetsEveryBlockOnceParentsFirst(t *testing.T) {
 		store.gets = 0
 		seen := map[cid.Cid]bool{}
 		expected := map[cid.Cid]bool{m.CID: true}
-		err := Walk(t.Context(), store, Bounds{m.CID, m.Size, m.Files}, workers, func(c cid.Cid, b []byte) error {
+		err := Walk(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files}, workers, func(c cid.Cid, b []byte) error {
 			if !expected[c] || seen[c] {
 				t.Errorf("block %s comes twice or before its parent", c)
 			}
@@ -336,7 +336,7 @@ func TestWalkGetsEveryBlockOnceParentsFirst(t *testing.T) {
 			t.Errorf("%d workers: %d of %d blocks with %d gets: %v", workers, len(seen), len(store.blocks), store.gets, err)
 		}
 	}
-	err := Walk(t.Context(), store, Bounds{m.CID, 1, 1}, 2, func(cid.Cid, []byte) error { return nil })
+	err := Walk(t.Context(), store, records.Target{CID: m.CID, Size: 1, Files: 1}, 2, func(cid.Cid, []byte) error { return nil })
 	if rule := ruleOf(err); rule != "M26" {
 		t.Errorf("a walk far beyond its bounds: %v", err)
 	}
@@ -363,7 +363,7 @@ func TestOneFlippedBitInAnyBlockIsCaught(t *testing.T) {
 		bad[len(bad)/2] ^= 1
 		store.blocks[c] = bad
 		dir := t.TempDir()
-		_, err := Extract(t.Context(), store, Bounds{m.CID, m.Size, m.Files}, openRoot(t, dir), "x", Options{})
+		_, err := Extract(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files}, openRoot(t, dir), "x", Options{})
 		var corrupt *CorruptError
 		if !errors.As(err, &corrupt) || !corrupt.CID.Equals(c) {
 			t.Errorf("block %s: %v", c, err)

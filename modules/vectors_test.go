@@ -185,7 +185,7 @@ func (v *vector) runPack(t *testing.T) error {
 	if v.has("blocks") && blockLines(store) != v.file("blocks") {
 		t.Errorf("packed to the blocks\n%s", blockLines(store))
 	}
-	_, err = Inspect(t.Context(), store, Bounds{m.CID, m.Size, m.Files})
+	_, err = Inspect(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
 	return err
 }
 
@@ -210,7 +210,7 @@ func (v *vector) runTree(t *testing.T) error {
 		}
 		store.blocks[cid.MustParse(name)] = b
 	}
-	bounds := Bounds{Size: -1, Files: -1}
+	bounds := records.Target{Size: -1, Files: -1}
 	for line := range strings.Lines(v.file("want")) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		var err error

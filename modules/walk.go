@@ -38,7 +38,7 @@ func Links(c cid.Cid, b []byte) ([]cid.Cid, error) {
 // visit with each after verifying it, one call at a time, parents before their
 // children. It stops at the limits of the format and of b. It is how a fetcher
 // brings a whole tree here; Inspect then says whether the tree is a module.
-func Walk(ctx context.Context, blocks Blocks, b Bounds, workers int, visit func(c cid.Cid, block []byte) error) error {
+func Walk(ctx context.Context, blocks Blocks, b records.Target, workers int, visit func(c cid.Cid, block []byte) error) error {
 	if err := checkCID(b.CID); err != nil {
 		return fmt.Errorf("walk module: %w", err)
 	}
@@ -121,7 +121,7 @@ func enqueue(waiting []cid.Cid, seen map[cid.Cid]bool, c cid.Cid, block []byte) 
 
 // walkBudget is how many bytes the distinct blocks of a tree may have: its
 // files, and what directories and chunks add.
-func walkBudget(b Bounds) int64 {
+func walkBudget(b records.Target) int64 {
 	size, files := b.Size, b.Files
 	if size < 0 {
 		size = records.MaxModuleSize

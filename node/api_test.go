@@ -22,6 +22,7 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/records"
 )
 
 func dialDaemon(t *testing.T, h *Home) *Client {
@@ -94,12 +95,12 @@ func TestLocalAPI(t *testing.T) {
 		t.Errorf("fetched with %+v", last)
 	}
 	var rule *modules.RuleError
-	if err := c.Fetch(ctx, Want{Root: m.CID, Size: 1, Files: m.Files}, nil); !errors.As(err, &rule) || rule.Rule == "" {
+	if err := c.Fetch(ctx, records.Target{CID: m.CID, Size: 1, Files: m.Files}, nil); !errors.As(err, &rule) || rule.Rule == "" {
 		t.Errorf("fetch of more than was signed: %v", err)
 	}
 	n.live.patience.first = 100 * time.Millisecond
 	var away *UnreachableError
-	if err := c.Fetch(ctx, Want{Root: someModule(2), Size: -1, Files: -1}, nil); !errors.As(err, &away) || away.Root != someModule(2) || away.Missing != someModule(2) || away.Peers != 1 {
+	if err := c.Fetch(ctx, records.Target{CID: someModule(2), Size: -1, Files: -1}, nil); !errors.As(err, &away) || away.Root != someModule(2) || away.Missing != someModule(2) || away.Peers != 1 {
 		t.Errorf("fetch of what nobody has: %v", err)
 	}
 
@@ -125,7 +126,7 @@ func TestClientGoesAway(t *testing.T) {
 	c := dialDaemon(t, n.home)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- c.Fetch(ctx, Want{Root: someModule(1), Size: -1, Files: -1}, nil) }()
+	go func() { done <- c.Fetch(ctx, records.Target{CID: someModule(1), Size: -1, Files: -1}, nil) }()
 	wants := func() int { return len(n.live.exchange.GetWantlist()) }
 	until(t, "asking", func() bool { return wants() == 1 })
 	cancel()

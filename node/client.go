@@ -141,8 +141,8 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 
 // Fetch implements Network. The daemon goes on when ctx ends only for others who
 // want the same.
-func (c *Client) Fetch(ctx context.Context, w Want, progress func(Progress)) error {
-	q := fetchRequest{Root: text(w.Root), Size: w.Size, Files: w.Files, Record: text(w.Record)}
+func (c *Client) Fetch(ctx context.Context, w records.Target, progress func(Progress)) error {
+	q := fetchRequest{Root: text(w.CID), Size: w.Size, Files: w.Files, Record: text(w.Record)}
 	body, err := c.send(ctx, http.MethodPost, "fetch", q)
 	if err != nil {
 		return err
@@ -156,9 +156,9 @@ func (c *Client) Fetch(ctx context.Context, w Want, progress func(Progress)) err
 				return ctx.Err()
 			}
 			if errors.As(err, new(*StuckError)) {
-				return fmt.Errorf("fetch %s: %w", w.Root, err)
+				return fmt.Errorf("fetch %s: %w", w.CID, err)
 			}
-			return fmt.Errorf("fetch %s: the running es node has ended", w.Root)
+			return fmt.Errorf("fetch %s: the running es node has ended", w.CID)
 		}
 		switch {
 		case e.Error != nil:

@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/records"
 )
 
 // How a tree is fetched (SPEC.md [N40]).
@@ -40,8 +41,8 @@ type fetch struct {
 	waiting *time.Timer // runs while something is wanted
 }
 
-func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) (err error) {
-	if !w.Root.Defined() {
+func (l *live) fetch(ctx context.Context, w records.Target, progress func(Progress)) (err error) {
+	if !w.CID.Defined() {
 		return errors.New("fetch: there is no CID")
 	}
 	if progress == nil {
@@ -49,20 +50,20 @@ func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) (err 
 	}
 	var p Progress
 	ctx, give := context.WithCancelCause(ctx)
-	f := &fetch{live: l, root: w.Root, give: give, wanted: map[cid.Cid]struct{}{}, limit: l.patience.first}
-	f.search = newSearch(l, w.Root, f.hope)
+	f := &fetch{live: l, root: w.CID, give: give, wanted: map[cid.Cid]struct{}{}, limit: l.patience.first}
+	f.search = newSearch(l, w.CID, f.hope)
 	defer f.search.wait()
 	defer give(nil)
-	l.seeder.note(w.Root)
+	l.seeder.note(w.CID)
 	defer func() {
 		err = plainFull(err)
 		if err == nil {
-			l.find.offers.have(w.Root)
+			l.find.offers.have(w.CID)
 		}
 	}()
 	sent, err := l.transferTree(ctx, w, f.search.providers(ctx), func(now Progress) { p = now; progress(now) })
 	if err != nil {
-		return fmt.Errorf("fetch %s: %w", w.Root, err)
+		return fmt.Errorf("fetch %s: %w", w.CID, err)
 	}
 	if sent.Complete {
 		return nil
@@ -87,13 +88,13 @@ func (l *live) fetch(ctx context.Context, w Want, progress func(Progress)) (err 
 		}
 		return nil
 	}
-	err = modules.Walk(ctx, f, modules.Bounds{CID: w.Root, Size: w.Size, Files: w.Files}, fetchWorkers, visit)
+	err = modules.Walk(ctx, f, w, fetchWorkers, visit)
 	var away *UnreachableError
 	if errors.As(context.Cause(ctx), &away) {
 		return away
 	}
 	if err != nil {
-		return fmt.Errorf("fetch %s: %w", w.Root, err)
+		return fmt.Errorf("fetch %s: %w", w.CID, err)
 	}
 	f.report(p, progress)
 	return nil

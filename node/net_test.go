@@ -237,7 +237,9 @@ func (n *testNode) trust(key records.Fingerprint) {
 	}
 }
 
-func wantOf(m *modules.Module) Want { return Want{Root: m.CID, Size: m.Size, Files: m.Files} }
+func wantOf(m *modules.Module) records.Target {
+	return records.Target{CID: m.CID, Size: m.Size, Files: m.Files}
+}
 
 func (n *testNode) fetch(m *modules.Module) {
 	n.t.Helper()
@@ -248,7 +250,7 @@ func (n *testNode) fetch(m *modules.Module) {
 
 // complete reports whether a whole module is in the store.
 func complete(ctx context.Context, h *Home, m *modules.Module) bool {
-	_, err := modules.Inspect(ctx, h.Blocks(), modules.Bounds{CID: m.CID, Size: m.Size, Files: m.Files})
+	_, err := modules.Inspect(ctx, h.Blocks(), records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
 	return err == nil
 }
 
@@ -412,7 +414,7 @@ func TestFetchResumes(t *testing.T) {
 	n.join(other)
 	n.fetch(m)
 
-	tree, err := modules.Inspect(ctx, n.home.Blocks(), modules.Bounds{CID: m.CID, Size: m.Size, Files: m.Files})
+	tree, err := modules.Inspect(ctx, n.home.Blocks(), records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -449,13 +451,13 @@ func TestFetchBounds(t *testing.T) {
 	n, other := startNode(t, testHome(t), Config{}), startNode(t, a.home, Config{})
 	n.join(other)
 	var rule *modules.RuleError
-	if err := n.Fetch(ctx, Want{Root: m.CID, Size: 10, Files: m.Files}, nil); !errors.As(err, &rule) {
+	if err := n.Fetch(ctx, records.Target{CID: m.CID, Size: 10, Files: m.Files}, nil); !errors.As(err, &rule) {
 		t.Errorf("fetch of more than was signed: %v", err)
 	}
-	if err := n.Fetch(ctx, Want{Root: m.CID, Size: -1, Files: -1}, nil); err != nil {
+	if err := n.Fetch(ctx, records.Target{CID: m.CID, Size: -1, Files: -1}, nil); err != nil {
 		t.Errorf("fetch without a release: %v", err)
 	}
-	if err := n.Fetch(ctx, Want{}, nil); err == nil {
+	if err := n.Fetch(ctx, records.Target{}, nil); err == nil {
 		t.Error("fetch of no CID")
 	}
 }

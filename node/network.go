@@ -21,12 +21,12 @@ type Network interface {
 	// AnnounceKey sends what the index knows of a key, such as a revocation, to the
 	// peers that are there. Others get it when they pull.
 	AnnounceKey(ctx context.Context, key records.Fingerprint) (Announced, error)
-	// Fetch brings the whole tree w.Root into the block store of the home. It
+	// Fetch brings the whole tree w.CID into the block store of the home. It
 	// calls progress, which may be nil, at most ten times a second and once at
 	// the end; calls do not overlap. The error is an *UnreachableError when
 	// nobody has sent what is missing, and a *modules.RuleError when the tree
 	// breaks the limits of the format or of w.
-	Fetch(ctx context.Context, w Want, progress func(Progress)) error
+	Fetch(ctx context.Context, w records.Target, progress func(Progress)) error
 	// Sync asks the peers that are there for the records that this home lacks and
 	// wants (SPEC.md [N43]). progress may be nil; calls do not overlap. That
 	// nobody is there, or that nobody answers, is no error.
@@ -52,16 +52,6 @@ type Announced struct {
 	// Peers is how many peers were sent the records; with several records, the
 	// smallest number.
 	Peers int `json:"peers"`
-}
-
-// Want says which tree to fetch and how large it may be.
-type Want struct {
-	Root  cid.Cid
-	Size  int64 // bytes of all files, exact when a release states it; -1 unknown
-	Files int64 // likewise
-	// Record, if defined, is the id of the record that names Root: the peers
-	// that sent it are asked first.
-	Record cid.Cid
 }
 
 // Progress is how far a fetch is.

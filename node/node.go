@@ -264,7 +264,7 @@ func (n *Node) AnnounceKey(ctx context.Context, key records.Fingerprint) (Announ
 }
 
 // Fetch implements Network.
-func (n *Node) Fetch(ctx context.Context, w Want, progress func(Progress)) error {
+func (n *Node) Fetch(ctx context.Context, w records.Target, progress func(Progress)) error {
 	l, err := n.running(ctx)
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ type seeder struct {
 }
 
 type seedJob struct {
-	want   Want
+	want   records.Target
 	author records.Fingerprint
 	name   records.Name
 	since  time.Time
@@ -82,7 +82,7 @@ func (s *seeder) offer(ctx context.Context, record cid.Cid, author records.Finge
 		return
 	}
 	s.known[r.Module] = true
-	s.ready = append(s.ready, seedJob{want: Want{Root: r.Module, Size: r.Size, Files: r.Files, Record: record}, author: author, name: r.Name, since: time.Now()})
+	s.ready = append(s.ready, seedJob{want: r.Target(record), author: author, name: r.Name, since: time.Now()})
 	s.mu.Unlock()
 	s.kick()
 }
@@ -240,7 +240,7 @@ func (s *seeder) seed(ctx context.Context, job seedJob) {
 	err := s.live.fetch(ctx, job.want, func(p Progress) { received = p.Received })
 	err = plainFull(errors.Join(err, s.space.settle(job.want, stranger, err == nil)))
 	if err != nil && received > 0 {
-		s.leave(leftover{root: job.want.Root, since: began, ended: time.Now()})
+		s.leave(leftover{root: job.want.CID, since: began, ended: time.Now()})
 	}
 	if ctx.Err() == nil {
 		s.finish(job, err, stranger && received > 0)
@@ -293,7 +293,7 @@ func (s *seeder) next() (seedJob, bool) {
 // finish says what became of a job. One that is given up may be offered again when
 // what is stored is looked through.
 func (s *seeder) finish(job seedJob, err error, giveUp bool) {
-	log := s.live.log.With("module", job.want.Root.String())
+	log := s.live.log.With("module", job.want.CID.String())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var away *UnreachableError
@@ -302,7 +302,7 @@ func (s *seeder) finish(job seedJob, err error, giveUp bool) {
 		s.later = append(s.later, job)
 		return
 	}
-	delete(s.known, job.want.Root)
+	delete(s.known, job.want.CID)
 	if errors.Is(err, errNoRoom) {
 		log.Debug("not seeded", "err", err)
 		return

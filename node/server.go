@@ -199,7 +199,7 @@ func fail(w http.ResponseWriter, status int, e *apiError) {
 
 func (s *server) fetch(w http.ResponseWriter, r *http.Request) {
 	var q fetchRequest
-	want, err := Want{}, readRequest(r, &q)
+	want, err := records.Target{}, readRequest(r, &q)
 	if err == nil {
 		want, err = q.want()
 	}
@@ -242,15 +242,15 @@ func lines[E any](w http.ResponseWriter) func(E) {
 	}
 }
 
-func (q fetchRequest) want() (Want, error) {
+func (q fetchRequest) want() (records.Target, error) {
 	root, err := cid.Decode(q.Root)
 	if err != nil {
-		return Want{}, fmt.Errorf("root %.80q: %v", q.Root, err)
+		return records.Target{}, fmt.Errorf("root %.80q: %v", q.Root, err)
 	}
-	w := Want{Root: root, Size: q.Size, Files: q.Files}
+	w := records.Target{CID: root, Size: q.Size, Files: q.Files}
 	if q.Record != "" {
 		if w.Record, err = cid.Decode(q.Record); err != nil {
-			return Want{}, fmt.Errorf("record %.80q: %v", q.Record, err)
+			return records.Target{}, fmt.Errorf("record %.80q: %v", q.Record, err)
 		}
 	}
 	return w, nil

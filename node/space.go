@@ -17,6 +17,7 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/records"
 )
 
 // What seeding leaves free on the disk, and how much of it strangers may fill
@@ -72,11 +73,11 @@ func newSpace(h *Home) *space {
 
 func (h *Home) strangersPath() string { return filepath.Join(h.dir, "strangers") }
 
-// takes is about how much a wanted module takes up.
-func (w Want) takes() int64 { return w.Size + int64(w.Files)*fileOverhead + 64<<10 }
+// storedSize is about how much a module takes up in the store.
+func storedSize(w records.Target) int64 { return w.Size + int64(w.Files)*fileOverhead + 64<<10 }
 
 // claim reserves room for a module. Whoever has it calls settle.
-func (s *space) claim(ctx context.Context, w Want, stranger bool) error {
+func (s *space) claim(ctx context.Context, w records.Target, stranger bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.load(ctx); err != nil {
@@ -92,31 +93,31 @@ func (s *space) claim(ctx context.Context, w Want, stranger bool) error {
 	}
 	if stranger {
 		reserve = strangerReserve
-		if s.strangers+open+w.takes() > strangersSpace {
+		if s.strangers+open+storedSize(w) > strangersSpace {
 			return fmt.Errorf("%w: strangers' modules take up %d bytes of %d", errNoRoom, s.strangers+open, int64(strangersSpace))
 		}
 	}
-	if free-open-w.takes() < reserve {
+	if free-open-storedSize(w) < reserve {
 		return fmt.Errorf("%w: %d bytes are free, %d are kept free", errNoRoom, free-open, reserve)
 	}
-	s.claimed[w.Root] = w.takes()
+	s.claimed[w.CID] = storedSize(w)
 	return nil
 }
 
 // settle ends a claim. A stranger's module that is here is listed in the home.
-func (s *space) settle(w Want, stranger, here bool) error {
+func (s *space) settle(w records.Target, stranger, here bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.claimed, w.Root)
+	delete(s.claimed, w.CID)
 	if !stranger || !here {
 		return nil
 	}
-	s.strangers += w.takes()
+	s.strangers += storedSize(w)
 	f, err := os.OpenFile(s.home.strangersPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("list a stranger's module: %w", err)
 	}
-	_, err = fmt.Fprintf(f, "%s %d\n", w.Root, w.takes())
+	_, err = fmt.Fprintf(f, "%s %d\n", w.CID, storedSize(w))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("list a stranger's module: %w", err)
 	}

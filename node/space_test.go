@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/records"
 )
 
 // TestThreat60Reserve asks for room on disks of several sizes: what is left for
@@ -26,7 +27,9 @@ func TestThreat60Reserve(t *testing.T) {
 		s.free = func(string) (int64, error) { return free, nil }
 		return s
 	}
-	want := func(i int, size int64) Want { return Want{Root: someModule(i), Size: size, Files: 1} }
+	want := func(i int, size int64) records.Target {
+		return records.Target{CID: someModule(i), Size: size, Files: 1}
+	}
 	for _, c := range []struct {
 		free     int64
 		stranger bool
@@ -59,12 +62,12 @@ func TestThreat60Reserve(t *testing.T) {
 
 	free = 1 << 50
 	s = open()
-	module := func(i int) Want {
+	module := func(i int) records.Target {
 		c, b := block("module %d", i)
 		if err := h.blocks.Put(t.Context(), c, b); err != nil {
 			t.Fatal(err)
 		}
-		return Want{Root: c, Size: 1 << 30, Files: 1}
+		return records.Target{CID: c, Size: 1 << 30, Files: 1}
 	}
 	n := 0
 	for ; n < 20; n++ {
@@ -85,7 +88,7 @@ func TestThreat60Reserve(t *testing.T) {
 	if err := open().claim(t.Context(), module(30), false); err != nil {
 		t.Errorf("a trusted author's: %v", err)
 	}
-	if err := h.blocks.Delete(t.Context(), module(0).Root); err != nil {
+	if err := h.blocks.Delete(t.Context(), module(0).CID); err != nil {
 		t.Fatal(err)
 	}
 	if err := open().claim(t.Context(), module(30), true); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/transfer"
 )
 
@@ -39,7 +39,7 @@ func (s transferStore) Put(ctx context.Context, c cid.Cid, b []byte) error {
 }
 
 // transferTree fetches from peers that speak transfer.
-func (l *live) transferTree(ctx context.Context, w Want, more func() <-chan peer.AddrInfo, progress func(Progress)) (transfer.Result, error) {
+func (l *live) transferTree(ctx context.Context, w records.Target, more func() <-chan peer.AddrInfo, progress func(Progress)) (transfer.Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -52,8 +52,7 @@ func (l *live) transferTree(ctx context.Context, w Want, more func() <-chan peer
 		default:
 		}
 	}}
-	bounds := modules.Bounds{CID: w.Root, Size: w.Size, Files: w.Files}
-	return l.transfer.Fetch(ctx, bounds, providers, func(p transfer.Progress) {
+	return l.transfer.Fetch(ctx, w, providers, func(p transfer.Progress) {
 		progress(Progress{Bytes: p.Bytes, Blocks: p.Blocks, Received: p.Received, From: p.Givers, Peers: len(connected(l.host))})
 	})
 }
@@ -61,7 +60,7 @@ func (l *live) transferTree(ctx context.Context, w Want, more func() <-chan peer
 // findProviders sends the peers that may give what w wants to peers, the best
 // first, and closes it when nobody else is to be expected. It looks for others
 // when those who are there do not suffice.
-func (l *live) findProviders(ctx context.Context, w Want, more func() <-chan peer.AddrInfo, peers chan<- peer.ID, starved <-chan struct{}) {
+func (l *live) findProviders(ctx context.Context, w records.Target, more func() <-chan peer.AddrInfo, peers chan<- peer.ID, starved <-chan struct{}) {
 	defer close(peers)
 	var offered []peer.ID
 	offer := func(p peer.ID) {

@@ -147,7 +147,7 @@ func TestSetAside(t *testing.T) {
 	}
 	spoil := func(m *modules.Module) {
 		t.Helper()
-		tree, err := modules.Inspect(t.Context(), h.Blocks(), modules.Unbounded(m.CID))
+		tree, err := modules.Inspect(t.Context(), h.Blocks(), records.Unbounded(m.CID))
 		if err != nil {
 			t.Fatal(err)
 		}

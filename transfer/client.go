@@ -28,7 +28,7 @@ type Progress struct {
 
 // Budget is how many bytes the distinct blocks of a tree may have (SPEC.md [B12]):
 // its files, and what directories and chunks add.
-func Budget(b modules.Bounds) int64 {
+func Budget(b records.Target) int64 {
 	size, files := b.Size, b.Files
 	if size < 0 {
 		size = records.MaxModuleSize
@@ -60,7 +60,7 @@ type Providers struct {
 // progress is called at most ten times a second, and before Fetch returns. The
 // error is a *modules.RuleError when the tree breaks a rule or b; errors of the
 // Store are wrapped.
-func (x *Exchange) Fetch(ctx context.Context, b modules.Bounds, from Providers, progress func(Progress)) (Result, error) {
+func (x *Exchange) Fetch(ctx context.Context, b records.Target, from Providers, progress func(Progress)) (Result, error) {
 	if _, err := modules.Links(b.CID, nil); errors.As(err, new(*modules.RuleError)) {
 		return Result{}, fmt.Errorf("transfer: %w", err) // no CID that a tree may have
 	}

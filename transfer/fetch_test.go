@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/records"
 )
 
 // SPEC B1, B5, B6 and B7. A tree comes whole from one peer, each block once.
@@ -129,7 +130,7 @@ func TestLateProvider(t *testing.T) {
 func TestManyFetches(t *testing.T) {
 	const count = 60
 	all := newMemory()
-	var bounds []modules.Bounds
+	var bounds []records.Target
 	for i := range count {
 		m, b := tree(t, uint64(10+1000*i), 8)
 		for d, block := range m.blocks {

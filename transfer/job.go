@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/records"
 )
 
 const (
@@ -66,7 +67,7 @@ type request struct {
 	stolen bool // somebody else was asked for the rest
 }
 
-func newJob(x *Exchange, b modules.Bounds) *job {
+func newJob(x *Exchange, b records.Target) *job {
 	return &job{
 		x: x, root: b.CID, budget: Budget(b), items: map[key]*item{}, givers: map[peer.ID]int64{},
 		out: map[*request]struct{}{}, wake: make(chan struct{}, 1),

@@ -22,6 +22,7 @@ import (
 	"github.com/marcopolo/simnet"
 
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/records"
 )
 
 // full says to run the numbers of the threat table instead of a small part.
@@ -132,7 +133,7 @@ func noise(seed uint64, n int) []byte {
 
 // tree packs a module of so many small files in directories, and one of several
 // chunks, an executable and an empty one.
-func tree(t testing.TB, seed uint64, files int) (*memory, modules.Bounds) {
+func tree(t testing.TB, seed uint64, files int) (*memory, records.Target) {
 	t.Helper()
 	dir := t.TempDir()
 	write := func(path string, b []byte, mode os.FileMode) {
@@ -160,7 +161,7 @@ func tree(t testing.TB, seed uint64, files int) (*memory, modules.Bounds) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return blocks, modules.Bounds{CID: m.CID, Size: m.Size, Files: m.Files}
+	return blocks, records.Target{CID: m.CID, Size: m.Size, Files: m.Files}
 }
 
 // node is an Exchange that runs until the test ends.
@@ -188,7 +189,7 @@ func start(t *testing.T, h host.Host, store *memory) *node {
 }
 
 // fetch fetches from peers that are all known from the start.
-func (n *node) fetch(b modules.Bounds, from ...*node) (bool, error) {
+func (n *node) fetch(b records.Target, from ...*node) (bool, error) {
 	n.t.Helper()
 	peers := make(chan peer.ID, len(from))
 	for _, p := range from {
@@ -203,7 +204,7 @@ func (n *node) fetch(b modules.Bounds, from ...*node) (bool, error) {
 }
 
 // whole reports whether a tree is complete, and nothing bad was stored on the way.
-func (n *node) whole(b modules.Bounds) error {
+func (n *node) whole(b records.Target) error {
 	if n.store.bad > 0 {
 		return fmt.Errorf("%d bad blocks are stored", n.store.bad)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/records"
 )
 
 // A vector is requests and their answers, by a store with these blocks.
@@ -129,7 +130,7 @@ func offended(t *testing.T, name string, v vector) {
 			_, _ = s.Write(v.answer)
 		})
 		client := start(t, hosts[1], newMemory())
-		complete, err := client.fetch(modules.Unbounded(asked[0].cid(false)), &node{Exchange: &Exchange{host: hosts[0]}})
+		complete, err := client.fetch(records.Unbounded(asked[0].cid(false)), &node{Exchange: &Exchange{host: hosts[0]}})
 		if complete || err != nil || client.offences.Load() != 1 {
 			t.Errorf("%s: complete %v, %v, %d offences", name, complete, err, client.offences.Load())
 		}

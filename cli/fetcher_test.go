@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"context"
+	"testing"
+
+	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/records"
+	"github.com/ipfs/go-cid"
+)
+
+// fetches is a network that notes what is fetched.
+type fetches struct {
+	node.Network
+	targets []records.Target
+}
+
+func (f *fetches) Fetch(_ context.Context, want records.Target, _ func(node.Progress)) error {
+	f.targets = append(f.targets, want)
+	return nil
+}
+
+// SPEC N40, D1: a node asks first who sent the record that names a module, which it
+// can only when an installation says which record that is.
+func TestAFetchNamesTheRecord(t *testing.T) {
+	network := &fetches{}
+	j := &joined{network: network}
+	j.once.Do(func() {})
+	want := records.Target{
+		CID:    cid.MustParse("bafybeidm4ugcsdxgpjva6t3m6oneu6lqxbueux4b4khbyoxfwyn7k3nyxy"),
+		Record: cid.MustParse("bafyreictto5eovdrbkdabcad7yucyvb7obskczb7lbh5pupq5vi4jtgttq"),
+		Size:   5931, Files: 4,
+	}
+	if err := (&fetcher{joined: j}).Fetch(t.Context(), "left-pad", want); err != nil {
+		t.Fatal(err)
+	}
+	if len(network.targets) != 1 || network.targets[0] != want {
+		t.Errorf("the network was asked for %v, want %v", network.targets, want)
+	}
+}
