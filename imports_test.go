@@ -27,7 +27,9 @@ var mayImport = map[string][]string{
 	// npm's ranges, tags and versions as they are typed: one reading for all.
 	"records/npmrange": {"records"},
 	// OpenPGP keys and the signatures over records: the one way to a verified record.
-	"sign": {"records", "internal/regularfile"},
+	"sign": {"records", "internal/regularfile", "sign/internal/openpgp"},
+	// The grammar and arithmetic of OpenPGP without policy, to be reviewed alone.
+	"sign/internal/openpgp": {"records"},
 	// Trust files, and the decision what a name and a version is.
 	"trust": {"internal/regularfile", "records", "records/npmrange", "sign"},
 	// The store of records and keys, and what it answers: search, versions, the set of reconciliation.

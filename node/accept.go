@@ -148,7 +148,7 @@ func (j *judge) revocation(ctx context.Context, block []byte, author records.Fin
 		return false, nil
 	}
 	have, err := j.index.Key(ctx, author)
-	if err != nil || have == nil || have.Holds(said) {
+	if err != nil || have == nil || have.HasPackets(said) {
 		return false, err
 	}
 	if _, denied := j.standing(author); denied {
@@ -159,7 +159,7 @@ func (j *judge) revocation(ctx context.Context, block []byte, author records.Fin
 		return false, err
 	}
 	merged, err := have.Merge(key)
-	if err != nil || !merged.Withdraws(have) {
+	if err != nil || !merged.AddsRevocation(have) {
 		return false, err
 	}
 	_, changed, err := j.index.AddKey(ctx, key)

@@ -10,6 +10,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/eddsa"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // SPEC T40 counts from here. A subkey ends by itself or with its primary key; a hard
@@ -18,7 +19,7 @@ func TestEnds(t *testing.T) {
 	for _, kind := range []string{"ed25519-v4", "ed25519-v6"} {
 		f, s, other := newForger(t, kind), newForger(t, kind), newForger(t, kind)
 		both := [][]byte{s.subkey(), f.bind(s, keyTime), other.subkey(), f.bind(other, keyTime)}
-		lasts := func(seconds uint32) []byte { return uint32Sub(subKeyExpires, seconds) }
+		lasts := func(seconds uint32) []byte { return uint32Sub(openpgp.SubpacketKeyExpiration, seconds) }
 		for _, c := range []struct {
 			name                 string
 			parts                [][]byte
@@ -80,7 +81,7 @@ func TestSecretKeyFileIsJudged(t *testing.T) {
 	if k, err := ReadSecretKey(file, nil); err != nil || !k.Key().CanSign(time.Unix(recTime, 0)) {
 		t.Fatalf("the key as it is: %v", err)
 	}
-	photo := appendPacket(nil, packetUserAttribute, []byte{1, 2})
+	photo := openpgp.AppendPacket(nil, openpgp.PacketUserAttribute, []byte{1, 2})
 	k, err := ReadSecretKey(subs(file, photo, f.revoke(recTime)), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -89,8 +90,8 @@ func TestSecretKeyFileIsJudged(t *testing.T) {
 		t.Error("a revocation behind a photo is passed over")
 	}
 	for name, more := range map[string][]byte{
-		"a revocation of version 3":        sigPacket(f.signV3(sigKeyRevocation, recTime, f.hashed())),
-		"an end by a newer one with SHA-1": subs(uidPacket("Ada <ada@example.com>"), sigPacket(f.sign(forged{kind: sigPositiveCert, hash: 2, hashed: f.selfSubs(recTime, uint32Sub(subKeyExpires, 60))}, f.hashed(), uidHashed("Ada <ada@example.com>")))),
+		"a revocation of version 3":        sigPacket(f.signV3(openpgp.SignatureKeyRevocation, recTime, f.hashed())),
+		"an end by a newer one with SHA-1": subs(uidPacket("Ada <ada@example.com>"), sigPacket(f.sign(forged{kind: openpgp.SignaturePositiveCert, hash: 2, hashed: f.selfSubs(recTime, uint32Sub(openpgp.SubpacketKeyExpiration, 60))}, f.hashed(), uidHashed("Ada <ada@example.com>")))),
 	} {
 		if _, err := ReadSecretKey(subs(file, more), nil); err == nil {
 			t.Errorf("%s is passed over", name)

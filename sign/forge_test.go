@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // forger makes keys and signatures by hand, so that tests can have exactly one
@@ -68,14 +69,14 @@ func newForger(t testing.TB, kind string) *forger {
 
 func (f *forger) ed25519(name string, pub ed25519.PublicKey, priv ed25519.PrivateKey) {
 	if name == "ed25519" {
-		f.key(algoEd25519, pub)
+		f.key(openpgp.AlgorithmEd25519, pub)
 		f.numbers = func(_ crypto.Hash, d []byte) []byte { return ed25519.Sign(priv, d) }
 		return
 	}
-	f.key(algoEdDSA, appendMPI(bytes.Clone(oidEd25519), append([]byte{0x40}, pub...)))
+	f.key(openpgp.AlgorithmEdDSALegacy, openpgp.AppendMPI(bytes.Clone(openpgp.OIDEd25519), append([]byte{0x40}, pub...)))
 	f.numbers = func(_ crypto.Hash, d []byte) []byte {
 		s := ed25519.Sign(priv, d)
-		return appendMPI(appendMPI(nil, s[:32]), s[32:])
+		return openpgp.AppendMPI(openpgp.AppendMPI(nil, s[:32]), s[32:])
 	}
 }
 
@@ -84,27 +85,27 @@ func (f *forger) p256(t testing.TB, priv *ecdsa.PrivateKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.key(algoECDSA, appendMPI(bytes.Clone(oidP256), point))
+	f.key(openpgp.AlgorithmECDSA, openpgp.AppendMPI(bytes.Clone(openpgp.OIDP256), point))
 	f.numbers = func(_ crypto.Hash, d []byte) []byte {
 		r, s, err := ecdsa.Sign(rand.Reader, priv, d)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if highS(s.Bytes()) {
+		if openpgp.IsHighS(s.Bytes()) {
 			s.Sub(elliptic.P256().Params().N, s)
 		}
-		return appendMPI(appendMPI(nil, r.Bytes()), s.Bytes())
+		return openpgp.AppendMPI(openpgp.AppendMPI(nil, r.Bytes()), s.Bytes())
 	}
 }
 
 func (f *forger) rsa(priv *rsa.PrivateKey) {
-	f.key(algoRSA, appendMPI(appendMPI(nil, priv.N.Bytes()), big.NewInt(int64(priv.E)).Bytes()))
+	f.key(openpgp.AlgorithmRSA, openpgp.AppendMPI(openpgp.AppendMPI(nil, priv.N.Bytes()), big.NewInt(int64(priv.E)).Bytes()))
 	f.numbers = func(h crypto.Hash, d []byte) []byte {
 		s, err := rsa.SignPKCS1v15(rand.Reader, priv, h, d)
 		if err != nil {
 			panic(err)
 		}
-		return appendMPI(nil, s)
+		return openpgp.AppendMPI(nil, s)
 	}
 }
 
@@ -128,7 +129,7 @@ func testRSA(t testing.TB, name string) *rsa.PrivateKey {
 	if _, err := fmt.Sscanf(string(b), "%x\n%x\n", &p, &q); err != nil {
 		t.Fatal(err)
 	}
-	k, err := rsaKey(&p, &q, rsaExponent)
+	k, err := rsaKey(&p, &q, openpgp.RSAExponent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,8 +168,8 @@ func (f *forger) key(algo byte, material []byte) {
 }
 
 func (f *forger) hashed() []byte {
-	k := publicKey{version: f.version, body: f.body}
-	return k.hashed()
+	k := openpgp.PublicKey{Version: f.version, Body: f.body}
+	return k.Hashed()
 }
 
 func (f *forger) fingerprint() records.Fingerprint {
@@ -183,66 +184,70 @@ func (f *forger) fingerprint() records.Fingerprint {
 type forged struct {
 	version, kind, algo, hash byte
 	hashed, unhashed          []byte
-	tamper                    func(*signature) // after signing
+	tamper                    func(*openpgp.Signature) // after signing
 }
 
 // sign makes a signature packet's body; version, algo and hash default to what
 // the key needs.
 func (f *forger) sign(s forged, data ...[]byte) []byte {
-	sig := &signature{version: s.version, kind: s.kind, algo: s.algo, hash: s.hash, hashed: s.hashed}
-	if sig.version == 0 {
-		sig.version = f.version
+	sig := &openpgp.Signature{Version: s.version, Type: s.kind, Algorithm: s.algo, Hash: s.hash, Hashed: s.hashed}
+	if sig.Version == 0 {
+		sig.Version = f.version
 	}
-	if sig.algo == 0 {
-		sig.algo = f.algo
+	if sig.Algorithm == 0 {
+		sig.Algorithm = f.algo
 	}
-	if sig.hash == 0 {
-		sig.hash = 8
+	if sig.Hash == 0 {
+		sig.Hash = 8
 	}
 	hash := map[byte]crypto.Hash{1: crypto.MD5, 2: crypto.SHA1, 3: crypto.SHA1, 8: crypto.SHA256, 9: crypto.SHA384,
-		10: crypto.SHA512, 11: crypto.SHA224, 12: crypto.SHA3_256, 14: crypto.SHA3_512}[sig.hash]
-	if sig.version == 6 {
-		sig.salt = make([]byte, hash.Size()/2)
+		10: crypto.SHA512, 11: crypto.SHA224, 12: crypto.SHA3_256, 14: crypto.SHA3_512}[sig.Hash]
+	if sig.Version == 6 {
+		sig.Salt = make([]byte, hash.Size()/2)
 	}
 	h := hash.New()
-	h.Write(sig.salt)
+	h.Write(sig.Salt)
 	for _, d := range data {
 		h.Write(d)
 	}
-	head := sig.signedHead()
+	head := sig.SignedHead()
 	h.Write(head)
-	h.Write(binary.BigEndian.AppendUint32([]byte{sig.version, 0xff}, uint32(len(head))))
+	h.Write(binary.BigEndian.AppendUint32([]byte{sig.Version, 0xff}, uint32(len(head))))
 	digest := h.Sum(nil)
-	sig.tag = digest[:2]
+	sig.HashTag = digest[:2]
 	numbers := f.numbers(hash, digest)
 	if s.tamper != nil {
 		s.tamper(sig)
 	}
-	return append(sig.appendBody(nil, s.unhashed), numbers...)
+	return append(sig.AppendBody(nil, s.unhashed), numbers...)
 }
 
 func subs(list ...[]byte) []byte { return bytes.Join(list, nil) }
 
-func sub(kind byte, body ...byte) []byte { return appendSubpacket(nil, kind, body) }
+func sub(kind byte, body ...byte) []byte { return openpgp.AppendSubpacket(nil, kind, body) }
 
-func criticalSub(kind byte, body ...byte) []byte { return appendSubpacket(nil, kind|0x80, body) }
+func criticalSub(kind byte, body ...byte) []byte {
+	return openpgp.AppendSubpacket(nil, kind|0x80, body)
+}
 
 func uint32Sub(kind byte, v uint32) []byte {
 	return sub(kind, binary.BigEndian.AppendUint32(nil, v)...)
 }
 
-func made(t uint32) []byte { return uint32Sub(subCreated, t) }
+func made(t uint32) []byte { return uint32Sub(openpgp.SubpacketCreationTime, t) }
 
-func (f *forger) issuer() []byte { return sub(subFingerprint, append([]byte{f.version}, f.fpr...)...) }
+func (f *forger) issuer() []byte {
+	return sub(openpgp.SubpacketIssuerFingerprint, append([]byte{f.version}, f.fpr...)...)
+}
 
 func notationSub(flags byte, critical bool, name, value string) []byte {
 	b := []byte{flags, 0, 0, 0, byte(len(name) >> 8), byte(len(name)), byte(len(value) >> 8), byte(len(value))}
 	b = append(append(b, name...), value...)
-	kind := byte(subNotation)
+	kind := byte(openpgp.SubpacketNotation)
 	if critical {
 		kind |= 0x80
 	}
-	return appendSubpacket(nil, kind, b)
+	return openpgp.AppendSubpacket(nil, kind, b)
 }
 
 func contextSub(value string) []byte { return notationSub(0x80, false, ContextNotation, value) }
@@ -252,13 +257,15 @@ func (f *forger) recordSubs(t uint32) []byte {
 	return subs(made(t), f.issuer(), contextSub("es/1/heartbeat"))
 }
 
-func (f *forger) primary() []byte { return appendPacket(nil, packetPublicKey, f.body) }
+func (f *forger) primary() []byte { return openpgp.AppendPacket(nil, openpgp.PacketPublicKey, f.body) }
 
-func sigPacket(body []byte) []byte { return appendPacket(nil, packetSignature, body) }
+func sigPacket(body []byte) []byte { return openpgp.AppendPacket(nil, openpgp.PacketSignature, body) }
 
 const testUID = "Forged <forged@example.com>"
 
-func uidPacket(uid string) []byte { return appendPacket(nil, packetUserID, []byte(uid)) }
+func uidPacket(uid string) []byte {
+	return openpgp.AppendPacket(nil, openpgp.PacketUserID, []byte(uid))
+}
 
 func uidHashed(uid string) []byte {
 	n := len(uid)
@@ -267,48 +274,50 @@ func uidHashed(uid string) []byte {
 
 // selfSubs are the subpackets of a self-signature that lets the primary key sign.
 func (f *forger) selfSubs(t uint32, more ...[]byte) []byte {
-	return subs(made(t), f.issuer(), sub(subKeyFlags, 0x03), subs(more...))
+	return subs(made(t), f.issuer(), sub(openpgp.SubpacketKeyFlags, 0x03), subs(more...))
 }
 
 func (f *forger) cert(uid string, hashed []byte) []byte {
-	return sigPacket(f.sign(forged{kind: sigPositiveCert, hashed: hashed}, f.hashed(), uidHashed(uid)))
+	return sigPacket(f.sign(forged{kind: openpgp.SignaturePositiveCert, hashed: hashed}, f.hashed(), uidHashed(uid)))
 }
 
 func (f *forger) direct(hashed []byte) []byte {
-	return sigPacket(f.sign(forged{kind: sigDirectKey, hashed: hashed}, f.hashed()))
+	return sigPacket(f.sign(forged{kind: openpgp.SignatureDirectKey, hashed: hashed}, f.hashed()))
 }
 
 func (f *forger) revoke(t uint32, reason ...byte) []byte {
 	h := subs(made(t), f.issuer())
 	if len(reason) > 0 {
-		h = append(h, sub(subReason, reason...)...)
+		h = append(h, sub(openpgp.SubpacketRevocationReason, reason...)...)
 	}
-	return sigPacket(f.sign(forged{kind: sigKeyRevocation, hashed: h}, f.hashed()))
+	return sigPacket(f.sign(forged{kind: openpgp.SignatureKeyRevocation, hashed: h}, f.hashed()))
 }
 
-func (f *forger) subkey() []byte { return appendPacket(nil, packetPublicSubkey, f.body) }
+func (f *forger) subkey() []byte {
+	return openpgp.AppendPacket(nil, openpgp.PacketPublicSubkey, f.body)
+}
 
 // bind makes a binding of a signing subkey with its cross-signature in the
 // hashed area.
 func (f *forger) bind(s *forger, t uint32, more ...[]byte) []byte {
-	cross := s.sign(forged{kind: sigPrimaryBinding, hashed: subs(made(t), s.issuer())}, f.hashed(), s.hashed())
-	h := subs(made(t), f.issuer(), sub(subKeyFlags, 0x02), sub(subEmbedded, cross...), subs(more...))
-	return sigPacket(f.sign(forged{kind: sigSubkeyBinding, hashed: h}, f.hashed(), s.hashed()))
+	cross := s.sign(forged{kind: openpgp.SignaturePrimaryBinding, hashed: subs(made(t), s.issuer())}, f.hashed(), s.hashed())
+	h := subs(made(t), f.issuer(), sub(openpgp.SubpacketKeyFlags, 0x02), sub(openpgp.SubpacketEmbeddedSignature, cross...), subs(more...))
+	return sigPacket(f.sign(forged{kind: openpgp.SignatureSubkeyBinding, hashed: h}, f.hashed(), s.hashed()))
 }
 
 // bindOutside makes a binding as gpg does, with the cross-signature where the primary
 // key does not sign it. The note makes it another one.
 func (f *forger) bindOutside(s *forger, t uint32, note string) []byte {
-	cross := s.sign(forged{kind: sigPrimaryBinding, hashed: subs(made(t), s.issuer(), notationSub(0x80, false, "n@example.com", note))}, f.hashed(), s.hashed())
-	return sigPacket(f.sign(forged{kind: sigSubkeyBinding, hashed: subs(made(t), f.issuer(), subFlagsSign()), unhashed: sub(subEmbedded, cross...)}, f.hashed(), s.hashed()))
+	cross := s.sign(forged{kind: openpgp.SignaturePrimaryBinding, hashed: subs(made(t), s.issuer(), notationSub(0x80, false, "n@example.com", note))}, f.hashed(), s.hashed())
+	return sigPacket(f.sign(forged{kind: openpgp.SignatureSubkeyBinding, hashed: subs(made(t), f.issuer(), subFlagsSign()), unhashed: sub(openpgp.SubpacketEmbeddedSignature, cross...)}, f.hashed(), s.hashed()))
 }
 
 func (f *forger) revokeSubkey(s *forger, t uint32, reason ...byte) []byte {
 	h := subs(made(t), f.issuer())
 	if len(reason) > 0 {
-		h = append(h, sub(subReason, reason...)...)
+		h = append(h, sub(openpgp.SubpacketRevocationReason, reason...)...)
 	}
-	return sigPacket(f.sign(forged{kind: sigSubRevocation, hashed: h}, f.hashed(), s.hashed()))
+	return sigPacket(f.sign(forged{kind: openpgp.SignatureSubkeyRevocation, hashed: h}, f.hashed(), s.hashed()))
 }
 
 // main is the self-signature with the key's properties: over a user id in v4,

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // seed adds a section of every vector of a kind.
@@ -77,7 +78,7 @@ func FuzzReadKey(f *testing.F) {
 		if err != nil || !bytes.Equal(again.Block(), k.Block()) {
 			t.Errorf("%v: %x", err, k.Block())
 		}
-		if err := records.CheckText(k.UserID(), maxUserID); err != nil {
+		if err := records.CheckText(k.UserID(), openpgp.MaxUserID); err != nil {
 			t.Error(err)
 		}
 	})
@@ -91,11 +92,11 @@ func FuzzSignature(f *testing.F) {
 		}
 	})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		once, err := canonicalize(b)
+		once, err := openpgp.CanonicalSignature(b)
 		if err != nil {
 			return
 		}
-		twice, err := canonicalize(once)
+		twice, err := openpgp.CanonicalSignature(once)
 		if err != nil || !bytes.Equal(once, twice) {
 			t.Errorf("%v: %x becomes %x", err, once, twice)
 		}
@@ -139,17 +140,17 @@ func BenchmarkParseKeyEd25519(b *testing.B) {
 // not become negative.
 func TestHugeLengths(t *testing.T) {
 	for _, head := range []string{"\xc2\xff\x80\x00\x00\x00", "\xc2\xff\xff\xff\xff\xff", "\x8a\x80\x00\x00\x00", "\x8a\xff\xff\xff\xff", "\xc2\xff\x7f\xff\xff\xff"} {
-		if p, _, err := nextPacket([]byte(head + "body")); err == nil {
-			t.Errorf("%x is a packet of %d bytes", head, len(p.body))
+		if p, _, err := openpgp.NextPacket([]byte(head + "body")); err == nil {
+			t.Errorf("%x is a packet of %d bytes", head, len(p.Body))
 		}
 	}
 	for _, area := range []string{"\xff\x80\x00\x00\x00\x02", "\xff\xff\xff\xff\xff\x02", "\xff\x7f\xff\xff\xff\x02"} {
-		if subs, err := subpackets([]byte(area + "body")); err == nil {
+		if subs, err := openpgp.ParseSubpackets([]byte(area + "body")); err == nil {
 			t.Errorf("%x is %d subpackets", area, len(subs))
 		}
 	}
 	for _, length := range []string{"\x80\x00\x00\x00", "\xff\xff\xff\xff"} {
-		if _, err := parseSignature([]byte("\x06\x00\x1b\x08" + length + "body")); err == nil {
+		if _, err := openpgp.ParseSignature([]byte("\x06\x00\x1b\x08" + length + "body")); err == nil {
 			t.Errorf("a v6 signature with %x bytes of subpackets", length)
 		}
 	}

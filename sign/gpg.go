@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // GPG says how to run gpg.
@@ -29,7 +30,7 @@ type GPGKey struct {
 	only    records.Fingerprint          // the one to sign with, if the user named it
 }
 
-// OpenGPG finds the one secret key that keyID (a fingerprint, key id or user id)
+// OpenGPG finds the one secret key that KeyID (a fingerprint, key id or user id)
 // names. As with gpg, a trailing "!" asks for exactly that key or subkey.
 func OpenGPG(ctx context.Context, gpg GPG, keyID string) (*GPGKey, error) {
 	id, exact := strings.CutSuffix(keyID, "!")
@@ -57,7 +58,7 @@ func OpenGPG(ctx context.Context, gpg GPG, keyID string) (*GPGKey, error) {
 	return g, nil
 }
 
-// GPGPublicKey exports the public key that keyID names from gpg's keyring,
+// GPGPublicKey exports the public key that KeyID names from gpg's keyring,
 // minimised.
 func GPGPublicKey(ctx context.Context, gpg GPG, keyID string) (*Key, error) {
 	// What is newer than export-clean keeps the history of self-signatures, so
@@ -107,7 +108,7 @@ func (g *GPGKey) Sign(ctx context.Context, record []byte, context string, at tim
 	if err != nil {
 		return nil, fmt.Errorf("sign with gpg key %s: %w", signer, err)
 	}
-	signature, err := canonicalize(out.stdout)
+	signature, err := openpgp.CanonicalSignature(out.stdout)
 	if err != nil {
 		return nil, fmt.Errorf("sign with gpg key %s: %w", signer, err)
 	}
@@ -234,7 +235,7 @@ func (g GPG) run(ctx context.Context, stdin []byte, args ...string) (result, err
 	default:
 		return r, errors.New(cause)
 	}
-	return r, fmt.Errorf("%q", records.CleanText(words, maxUserID))
+	return r, fmt.Errorf("%q", records.CleanText(words, openpgp.MaxUserID))
 }
 
 // gpgCodes are the libgpg-error codes that people meet when signing.

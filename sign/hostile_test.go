@@ -10,8 +10,9 @@ import (
 	"time"
 
 	pgp "github.com/ProtonMail/go-crypto/openpgp/packet"
-	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+	gocrypto "github.com/ProtonMail/go-crypto/openpgp/v2"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // go-crypto puts the cross-signature among the hashed subpackets, and half of
@@ -24,7 +25,7 @@ func TestGoCryptoSubkeys(t *testing.T) {
 	} {
 		config.Time = func() time.Time { return time.Unix(keyTime, 0) }
 		for range 6 {
-			e, err := openpgp.NewEntity("N", "", "n@example.com", &config)
+			e, err := gocrypto.NewEntity("N", "", "n@example.com", &config)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,7 +65,7 @@ func TestGoCryptoAgrees(t *testing.T) {
 			continue // go-crypto asks for a self-signature of the time
 		}
 		t.Run(v.name, func(t *testing.T) {
-			ring, err := openpgp.ReadKeyRing(bytes.NewReader(v.sections["key.hex"]))
+			ring, err := gocrypto.ReadKeyRing(bytes.NewReader(v.sections["key.hex"]))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,10 +77,10 @@ func TestGoCryptoAgrees(t *testing.T) {
 				Time:                        func() time.Time { return time.Unix(recTime+9999, 0) },
 				RejectHashAlgorithms:        map[crypto.Hash]bool{crypto.MD5: true, crypto.SHA1: true, crypto.RIPEMD160: true},
 				RejectPublicKeyAlgorithms:   map[pgp.PublicKeyAlgorithm]bool{pgp.PubKeyAlgoDSA: true, pgp.PubKeyAlgoElGamal: true},
-				MinRSABits:                  minRSA,
+				MinRSABits:                  openpgp.MinRSABits,
 				RejectMessageHashAlgorithms: map[crypto.Hash]bool{crypto.MD5: true, crypto.SHA1: true, crypto.RIPEMD160: true},
 			}
-			if _, _, err := openpgp.VerifyDetachedSignature(ring, bytes.NewReader(e.RecordBytes), bytes.NewReader(e.Signature), config); err != nil {
+			if _, _, err := gocrypto.VerifyDetachedSignature(ring, bytes.NewReader(e.RecordBytes), bytes.NewReader(e.Signature), config); err != nil {
 				t.Error(err)
 			}
 			agreed++
@@ -96,9 +97,9 @@ func TestThreat21SubkeyAdoption(t *testing.T) {
 	victim, sub, attacker := newForger(t, "eddsa-v4"), newForger(t, "eddsa-v4"), newForger(t, "eddsa-v4")
 	vk := mustRead(t, victim.primary(), victim.main(keyTime), sub.subkey(), victim.bind(sub, keyTime))
 	// The attacker signs a binding, with the victim's cross-signature in it.
-	cross := sub.sign(forged{kind: sigPrimaryBinding, hashed: subs(made(keyTime), sub.issuer())}, victim.hashed(), sub.hashed())
-	h := subs(made(keyTime), attacker.issuer(), subFlagsSign(), appendSubpacket(nil, subEmbedded, cross))
-	bind := sigPacket(attacker.sign(forged{kind: sigSubkeyBinding, hashed: h}, attacker.hashed(), sub.hashed()))
+	cross := sub.sign(forged{kind: openpgp.SignaturePrimaryBinding, hashed: subs(made(keyTime), sub.issuer())}, victim.hashed(), sub.hashed())
+	h := subs(made(keyTime), attacker.issuer(), subFlagsSign(), openpgp.AppendSubpacket(nil, openpgp.SubpacketEmbeddedSignature, cross))
+	bind := sigPacket(attacker.sign(forged{kind: openpgp.SignatureSubkeyBinding, hashed: h}, attacker.hashed(), sub.hashed()))
 	adopting := subs(attacker.primary(), attacker.main(keyTime), sub.subkey(), bind)
 	if _, err := ParseKey(adopting); err == nil {
 		t.Error("ParseKey took the adopted subkey")
@@ -121,7 +122,7 @@ func TestThreat21SubkeyAdoption(t *testing.T) {
 	}
 }
 
-func subFlagsSign() []byte { return sub(subKeyFlags, flagSign) }
+func subFlagsSign() []byte { return sub(openpgp.SubpacketKeyFlags, openpgp.FlagSign) }
 
 // One key serves many goroutines, at many times, with one verdict.
 func TestKeyIsShared(t *testing.T) {

@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // A Key is an author's public key: a minimal key block, every signature in it
 // verified. It is immutable and may be shared.
 type Key struct {
-	primary  *publicKey
-	elements []*element // in block order
+	primary  *openpgp.PublicKey
+	elements []*openpgp.Element // in block order
 	block    []byte
 }
 
-// Revocation says that and since when an owner has withdrawn a key.
+// Revocation says that and since when a key is revoked.
 type Revocation struct {
 	Hard   bool      // the key may be in other hands: nothing it ever signed counts
 	At     time.Time // a soft revocation counts from here on
@@ -36,10 +37,10 @@ func ParseKey(block []byte) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if packets[0].kind != packetPublicKey {
-		return nil, badKey("S32", "begins with packet type %d, not with a public key", packets[0].kind)
+	if packets[0].Type != openpgp.PacketPublicKey {
+		return nil, badKey("S32", "begins with packet type %d, not with a public key", packets[0].Type)
 	}
-	primary, err := parsePublicKey(packets[0].body)
+	primary, err := openpgp.ParsePublicKey(packets[0].Body)
 	if err != nil {
 		return nil, badKey("S33", "primary key %w", err)
 	}
@@ -47,10 +48,10 @@ func ParseKey(block []byte) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !hasRole(elements, mainRole(primary)) {
+	if !hasRole(elements, openpgp.MainRole(primary)) {
 		return nil, badKey("S42", "has no self-signature that says what the primary key is for")
 	}
-	unique := union(elements)
+	unique := openpgp.Union(elements)
 	if len(unique) != len(elements) {
 		return nil, badKey("S43", "has a signature twice")
 	}
@@ -65,14 +66,14 @@ func ParseKey(block []byte) (*Key, error) {
 }
 
 // canonicalPackets splits a block whose every packet has a canonical header.
-func canonicalPackets(block []byte) ([]packet, error) {
-	var packets []packet
+func canonicalPackets(block []byte) ([]openpgp.Packet, error) {
+	var packets []openpgp.Packet
 	for rest := block; len(rest) > 0 || packets == nil; {
-		p, after, err := nextPacket(rest)
+		p, after, err := openpgp.NextPacket(rest)
 		if err != nil {
 			return nil, badKey("S31", "%w", err)
 		}
-		if !p.canonical {
+		if !p.Canonical {
 			return nil, badKey("S31", "has a packet header that is not new-format with the shortest length")
 		}
 		packets = append(packets, p)
@@ -81,56 +82,56 @@ func canonicalPackets(block []byte) ([]packet, error) {
 	return packets, nil
 }
 
-func parseElements(primary *publicKey, packets []packet) ([]*element, error) {
-	var elements []*element
+func parseElements(primary *openpgp.PublicKey, packets []openpgp.Packet) ([]*openpgp.Element, error) {
+	var elements []*openpgp.Element
 	var uid *string
-	var subkey *publicKey
+	var subkey *openpgp.PublicKey
 	for i, p := range packets {
-		switch p.kind {
-		case packetSignature:
-			e, rule, err := newElement(primary, uid, subkey, p.body)
+		switch p.Type {
+		case openpgp.PacketSignature:
+			e, rule, err := openpgp.ParseElement(primary, uid, subkey, p.Body)
 			if err != nil {
 				return nil, &KeyBlockError{Rule: rule, Err: err}
 			}
-			if !bytes.Equal(e.packet, appendPacket(nil, packetSignature, p.body)) {
+			if !bytes.Equal(e.Packet, openpgp.AppendPacket(nil, openpgp.PacketSignature, p.Body)) {
 				return nil, badKey("S39", "has a self-signature that is not in its canonical form")
 			}
 			elements = append(elements, e)
-		case packetUserID:
-			if len(p.body) > maxUserID {
-				return nil, badKey("S35", "has a user id of %d bytes, the limit is %d", len(p.body), maxUserID)
+		case openpgp.PacketUserID:
+			if len(p.Body) > openpgp.MaxUserID {
+				return nil, badKey("S35", "has a user id of %d bytes, the limit is %d", len(p.Body), openpgp.MaxUserID)
 			}
-			s := string(p.body)
+			s := string(p.Body)
 			uid, subkey = &s, nil
-		case packetPublicSubkey:
-			k, err := parsePublicKey(p.body)
+		case openpgp.PacketPublicSubkey:
+			k, err := openpgp.ParsePublicKey(p.Body)
 			if err != nil {
 				return nil, badKey("S33", "subkey %w", err)
 			}
-			if k.version != primary.version {
-				return nil, badKey("S33", "subkey has version %d, the primary key %d", k.version, primary.version)
+			if k.Version != primary.Version {
+				return nil, badKey("S33", "subkey has version %d, the primary key %d", k.Version, primary.Version)
 			}
 			uid, subkey = nil, k
-		case packetPublicKey:
+		case openpgp.PacketPublicKey:
 			return nil, badKey("S32", "holds more than one key")
 		default:
-			return nil, badKey("S34", "has a packet of type %d", p.kind)
+			return nil, badKey("S34", "has a packet of type %d", p.Type)
 		}
-		if p.kind != packetSignature && (i+1 == len(packets) || packets[i+1].kind != packetSignature) {
+		if p.Type != openpgp.PacketSignature && (i+1 == len(packets) || packets[i+1].Type != openpgp.PacketSignature) {
 			return nil, badKey("S43", "has a user id or subkey without a signature")
 		}
 	}
 	return elements, nil
 }
 
-func hasRole(elements []*element, r role) bool {
-	return slices.ContainsFunc(elements, func(e *element) bool { return e.role == r })
+func hasRole(elements []*openpgp.Element, r openpgp.Role) bool {
+	return slices.ContainsFunc(elements, func(e *openpgp.Element) bool { return e.Role == r })
 }
 
 // newKey takes verified elements, at least one of them of the main role.
-func newKey(primary *publicKey, elements []*element) *Key {
-	kept := limit(primary, union(elements))
-	return &Key{primary: primary, elements: kept, block: encodeBlock(primary, kept)}
+func newKey(primary *openpgp.PublicKey, elements []*openpgp.Element) *Key {
+	kept := openpgp.Limit(primary, openpgp.Union(elements))
+	return &Key{primary: primary, elements: kept, block: openpgp.EncodeBlock(primary, kept)}
 }
 
 // Merge returns the union of what two blocks of the same key say. It commutes,
@@ -138,28 +139,28 @@ func newKey(primary *publicKey, elements []*element) *Key {
 // something. The effect of a revocation is never lost. The error is a *KeyBlockError
 // when the fingerprints differ, and a *KeyError when they are all that is the same.
 func (k *Key) Merge(other *Key) (*Key, error) {
-	if k.primary.fpr != other.primary.fpr {
+	if k.primary.Fingerprint != other.primary.Fingerprint {
 		return nil, badKey("S46", "cannot be merged with that of another key")
 	}
 	if bytes.Equal(k.block, other.block) {
 		return k, nil
 	}
-	if !bytes.Equal(k.primary.body, other.primary.body) {
+	if !bytes.Equal(k.primary.Body, other.primary.Body) {
 		// Two v4 keys can be made to share a fingerprint, at some cost. Which of them
 		// a node knows is no fault of whoever sent it the other.
-		return nil, &KeyError{Fingerprint: k.primary.fpr, Problem: DifferentOwner, Rule: "S46"}
+		return nil, &KeyError{Fingerprint: k.primary.Fingerprint, Problem: DifferentOwner, Rule: "S46"}
 	}
-	return newKey(k.primary, union(k.elements, other.elements)), nil
+	return newKey(k.primary, openpgp.Union(k.elements, other.elements)), nil
 }
 
 // Fingerprint returns the primary key's fingerprint: the author.
-func (k *Key) Fingerprint() records.Fingerprint { return k.primary.fpr }
+func (k *Key) Fingerprint() records.Fingerprint { return k.primary.Fingerprint }
 
 // Block returns the key block that ParseKey reads back as this key.
 func (k *Key) Block() []byte { return bytes.Clone(k.block) }
 
 // Created returns when the primary key was made, as it says.
-func (k *Key) Created() time.Time { return unixTime(int64(k.primary.created)) }
+func (k *Key) Created() time.Time { return unixTime(int64(k.primary.Created)) }
 
 // Expires returns the first moment at which the primary key is no longer valid,
 // and whether there is one.
@@ -172,21 +173,21 @@ func (k *Key) Expires() (time.Time, bool) {
 // of several the one marked primary, or else the newest. A v6 key may have none.
 // Anybody can make a key with any user id.
 func (k *Key) UserID() string {
-	var best *element
+	var best *openpgp.Element
 	for _, e := range k.elements {
-		if e.role == roleCert && (best == nil || preferUID(e, best) < 0) {
+		if e.Role == openpgp.RoleCertification && (best == nil || compareUserIDs(e, best) < 0) {
 			best = e
 		}
 	}
 	if best == nil {
 		return ""
 	}
-	return records.CleanText(best.uid, maxUserID)
+	return records.CleanText(best.UserID, openpgp.MaxUserID)
 }
 
-// preferUID orders certifications by how well their user id names the owner.
-func preferUID(a, b *element) int {
-	return cmp.Or(compareBool(a.sig.primaryUID, b.sig.primaryUID), byWorth(a, b))
+// compareUserIDs orders certifications by how well their user id names the owner.
+func compareUserIDs(a, b *openpgp.Element) int {
+	return cmp.Or(trueFirst(a.Signature.PrimaryUserID, b.Signature.PrimaryUserID), openpgp.ByPriority(a, b))
 }
 
 // Revocation returns the most severe revocation of the primary key, if any.
@@ -195,30 +196,30 @@ func (k *Key) Revocation() (Revocation, bool) {
 	if e == nil {
 		return Revocation{}, false
 	}
-	r := Revocation{Hard: e.hard(), At: unixTime(int64(e.sig.created)), Text: records.CleanText(e.sig.reasonText, maxUserID)}
-	if e.sig.reason != nil {
-		r.Reason = *e.sig.reason
+	r := Revocation{Hard: e.IsHard(), At: unixTime(int64(e.Signature.Created)), Text: records.CleanText(e.Signature.RevocationText, openpgp.MaxUserID)}
+	if e.Signature.RevocationReason != nil {
+		r.Reason = *e.Signature.RevocationReason
 	}
 	return r, true
 }
 
 // revocation returns the most severe revocation of a subkey, or of the primary
 // key when subkey is nil.
-func (k *Key) revocation(subkey *publicKey) *element {
-	var worst *element
+func (k *Key) revocation(subkey *openpgp.PublicKey) *openpgp.Element {
+	var worst *openpgp.Element
 	for _, e := range k.elements {
-		if e.isRevocation() && sameKey(e.subkey, subkey) && (worst == nil || byWorth(e, worst) < 0) {
+		if e.IsRevocation() && sameKey(e.Subkey, subkey) && (worst == nil || openpgp.ByPriority(e, worst) < 0) {
 			worst = e
 		}
 	}
 	return worst
 }
 
-func sameKey(a, b *publicKey) bool {
+func sameKey(a, b *openpgp.PublicKey) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.fpr == b.fpr
+	return a.Fingerprint == b.Fingerprint
 }
 
 func unixTime(s int64) time.Time { return time.Unix(s, 0).UTC() }

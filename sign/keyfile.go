@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+	gocrypto "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // A FileKey is one of the OpenPGP keys in a file, with what the file says of it.
@@ -33,7 +34,7 @@ func (k FileKey) SecretFile() ([]byte, error) {
 	if !k.Secret {
 		return nil, errors.New("read secret key: the file holds a public key only")
 	}
-	file, err := armored(openpgp.PrivateKeyType, k.packets)
+	file, err := openpgp.Armor(gocrypto.PrivateKeyType, k.packets)
 	if err != nil {
 		return nil, err
 	}
@@ -53,20 +54,20 @@ func SplitKeyFile(file []byte) ([]FileKey, error) {
 	if len(file) > MaxKeyFile {
 		return nil, fmt.Errorf("has %d bytes, the limit is %d", len(file), MaxKeyFile)
 	}
-	b, err := unarmor(file)
+	b, err := openpgp.Dearmor(file, MaxKeyFile)
 	if err != nil {
 		return nil, err
 	}
 	var keys []FileKey
 	for len(b) > 0 {
-		p, rest, err := nextPacket(b)
+		p, rest, err := openpgp.NextPacket(b)
 		if err != nil {
 			return nil, err
 		}
-		if p.kind == packetPublicKey || p.kind == packetSecretKey {
-			k := FileKey{Secret: p.kind == packetSecretKey}
-			if public, _, err := cutPublicKey(p.body); err == nil {
-				k.Fingerprint = public.fpr
+		if p.Type == openpgp.PacketPublicKey || p.Type == openpgp.PacketSecretKey {
+			k := FileKey{Secret: p.Type == openpgp.PacketSecretKey}
+			if public, _, err := openpgp.CutPublicKey(p.Body); err == nil {
+				k.Fingerprint = public.Fingerprint
 			}
 			keys = append(keys, k)
 		}
@@ -89,4 +90,19 @@ func SplitKeyFile(file []byte) ([]FileKey, error) {
 func (k *Key) SigningProblem(at time.Time) error {
 	_, err := k.signerAt(at.Unix(), func(records.Fingerprint) bool { return true })
 	return err
+}
+
+// Armor returns the key block as text that gpg --import and ReadKey read. Its v4
+// signatures name their issuer outside of what they sign, too: a minimal block
+// leaves that out, and gpg 2.2 takes such signatures for those of a third party.
+func (k *Key) Armor() []byte {
+	block, err := openpgp.WithIssuer(k.block, k.Fingerprint().Bytes())
+	if err != nil {
+		panic("sign: a verified key block " + err.Error())
+	}
+	b, err := openpgp.Armor(gocrypto.PublicKeyType, block)
+	if err != nil {
+		panic(err) // a bytes.Buffer takes every write
+	}
+	return b
 }

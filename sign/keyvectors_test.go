@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // keyVectors makes one vector for each rule that a key block can break, and for
@@ -55,52 +56,52 @@ func badBlocks(t *testing.T, f, s *forger) []blockCase {
 	cert := func(t uint32, more ...[]byte) []byte { return f.cert(testUID, f.selfSubs(t, more...)) }
 	uid := uidPacket(testUID)
 	stranger := newForger(t, "eddsa-v4")
-	third := sigPacket(stranger.sign(forged{kind: sigGenericCert, hashed: stranger.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID)))
-	p, _, _ := nextPacket(P)
+	third := sigPacket(stranger.sign(forged{kind: openpgp.SignatureGenericCert, hashed: stranger.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID)))
+	p, _, _ := openpgp.NextPacket(P)
 	var many [][]byte
 	for i := range 100 {
 		many = append(many, cert(keyTime+uint32(i)))
 	}
 	unsorted := [][]byte{cert(keyTime + 1), cert(keyTime)}
 	lower := newForger(t, "p256-v4")
-	cross := s.sign(forged{kind: sigPrimaryBinding, hashed: subs(made(keyTime), s.issuer())}, f.hashed(), s.hashed())
-	wrongCross := stranger.sign(forged{kind: sigPrimaryBinding, hashed: subs(made(keyTime), s.issuer())}, f.hashed(), s.hashed())
+	cross := s.sign(forged{kind: openpgp.SignaturePrimaryBinding, hashed: subs(made(keyTime), s.issuer())}, f.hashed(), s.hashed())
+	wrongCross := stranger.sign(forged{kind: openpgp.SignaturePrimaryBinding, hashed: subs(made(keyTime), s.issuer())}, f.hashed(), s.hashed())
 	bind := func(h []byte, unhashed []byte) []byte {
-		return sigPacket(f.sign(forged{kind: sigSubkeyBinding, hashed: subs(made(keyTime), f.issuer(), h), unhashed: unhashed}, f.hashed(), s.hashed()))
+		return sigPacket(f.sign(forged{kind: openpgp.SignatureSubkeyBinding, hashed: subs(made(keyTime), f.issuer(), h), unhashed: unhashed}, f.hashed(), s.hashed()))
 	}
-	signFlag := sub(subKeyFlags, 0x02)
+	signFlag := sub(openpgp.SubpacketKeyFlags, 0x02)
 	return []blockCase{
 		{"size", "S30", "is larger than 14 KiB", subs(P, M, bytes.Repeat([]byte{0}, records.MaxKeyBlock))},
 		{"empty", "S31", "is empty", nil},
 		{"armored", "S31", "is armored", []byte("-----BEGIN PGP PUBLIC KEY BLOCK-----\n")},
-		{"header-old", "S31", "has an old-format packet header", subs(append([]byte{0x98, byte(len(p.body))}, p.body...), M)},
-		{"header-long", "S31", "has a packet length in five octets", subs(binary.BigEndian.AppendUint32([]byte{0xc6, 255}, uint32(len(p.body))), p.body, M)},
+		{"header-old", "S31", "has an old-format packet header", subs(append([]byte{0x98, byte(len(p.Body))}, p.Body...), M)},
+		{"header-long", "S31", "has a packet length in five octets", subs(binary.BigEndian.AppendUint32([]byte{0xc6, 255}, uint32(len(p.Body))), p.Body, M)},
 		{"cut", "S31", "is cut off", subs(P, M)[:len(P)+len(M)-1]},
 		{"signature-malformed", "S31", "has a signature of version 3", subs(P, uid, sigPacket([]byte{3, 0, 0, 0, 0, 0}))},
 		{"subkey-first", "S32", "begins with a subkey", subs(f.subkey(), M)},
 		{"two-keys", "S32", "holds two keys", subs(P, M, stranger.primary(), stranger.main(keyTime))},
 		{"subkey-version", "S33", "has a v6 subkey under a v4 key", subs(P, M, v6.subkey(), f.bind(v6, keyTime))},
-		{"attribute", "S34", "has a user attribute (a photo)", subs(P, M, appendPacket(nil, packetUserAttribute, []byte{1, 2}))},
-		{"marker", "S34", "has a marker packet", subs(P, M, appendPacket(nil, packetMarker, []byte("PGP")))},
+		{"attribute", "S34", "has a user attribute (a photo)", subs(P, M, openpgp.AppendPacket(nil, openpgp.PacketUserAttribute, []byte{1, 2}))},
+		{"marker", "S34", "has a marker packet", subs(P, M, openpgp.AppendPacket(nil, openpgp.PacketMarker, []byte("PGP")))},
 		{"user-id-long", "S35", "has a user id of 257 bytes", subs(P, uidPacket(strings.Repeat("u", 257)), cert(keyTime))},
 		{"misplaced-cert", "S36", "has a certification before any user id", subs(P, cert(keyTime), M)},
 		{"misplaced-binding", "S36", "has a binding before any subkey", subs(P, M, f.bind(s, keyTime))},
 		{"misplaced-revocation", "S36", "has a key revocation after a user id", subs(P, M, f.revoke(recTime))},
 		{"third-party", "S37", "has a certification by a stranger", subs(P, M, third)},
-		{"weak-hash", "S37", "has a self-signature with SHA-1", subs(P, uid, sigPacket(f.sign(forged{kind: sigPositiveCert, hash: 2, hashed: f.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID))))},
+		{"weak-hash", "S37", "has a self-signature with SHA-1", subs(P, uid, sigPacket(f.sign(forged{kind: openpgp.SignaturePositiveCert, hash: 2, hashed: f.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID))))},
 		{"other-user-id", "S37", "has a certification of another user id", subs(P, uidPacket("Somebody Else"), cert(keyTime))},
-		{"self-expires", "S38", "has a self-signature that expires by itself", subs(P, uid, cert(keyTime, uint32Sub(subSigExpires, 9)))},
-		{"self-local", "S38", "has a self-signature that is not for export", subs(P, uid, cert(keyTime, sub(subExportable, 0)))},
+		{"self-expires", "S38", "has a self-signature that expires by itself", subs(P, uid, cert(keyTime, uint32Sub(openpgp.SubpacketExpirationTime, 9)))},
+		{"self-local", "S38", "has a self-signature that is not for export", subs(P, uid, cert(keyTime, sub(openpgp.SubpacketExportable, 0)))},
 		{"self-critical-notation", "S38", "has a self-signature with a critical notation", subs(P, uid, cert(keyTime, notationSub(0x80, true, "a@example.com", "b")))},
 		{"self-critical-unknown", "S38", "has a self-signature with an unknown critical subpacket", subs(P, uid, cert(keyTime, criticalSub(101)))},
-		{"self-no-time", "S38", "has a self-signature without a creation time", subs(P, uid, f.cert(testUID, subs(f.issuer(), sub(subKeyFlags, 3))))},
-		{"self-two-lifetimes", "S38", "has a self-signature with two key lifetimes", subs(P, uid, cert(keyTime, uint32Sub(subKeyExpires, 1), uint32Sub(subKeyExpires, 2)))},
-		{"self-unhashed", "S39", "has a self-signature with an unhashed subpacket", subs(P, uid, sigPacket(f.sign(forged{kind: sigPositiveCert, hashed: f.selfSubs(keyTime), unhashed: sub(subIssuer, f.fpr[12:]...)}, f.hashed(), uidHashed(testUID))))},
+		{"self-no-time", "S38", "has a self-signature without a creation time", subs(P, uid, f.cert(testUID, subs(f.issuer(), sub(openpgp.SubpacketKeyFlags, 3))))},
+		{"self-two-lifetimes", "S38", "has a self-signature with two key lifetimes", subs(P, uid, cert(keyTime, uint32Sub(openpgp.SubpacketKeyExpiration, 1), uint32Sub(openpgp.SubpacketKeyExpiration, 2)))},
+		{"self-unhashed", "S39", "has a self-signature with an unhashed subpacket", subs(P, uid, sigPacket(f.sign(forged{kind: openpgp.SignaturePositiveCert, hashed: f.selfSubs(keyTime), unhashed: sub(openpgp.SubpacketIssuerKeyID, f.fpr[12:]...)}, f.hashed(), uidHashed(testUID))))},
 		{"self-high-s", "S39", "has a self-signature with the higher s", raiseSelfS(t, lower)},
 		{"self-large", "S40", "has a self-signature of more than 580 bytes", subs(P, uid, cert(keyTime, notationSub(0x80, false, "proof@example.com", strings.Repeat("x", 500))))},
 		{"binding-no-cross", "S41", "has a signing subkey that did not agree to be one", subs(P, M, s.subkey(), bind(signFlag, nil))},
-		{"binding-adopted", "S41", "has a signing subkey with another key's agreement", subs(P, M, s.subkey(), bind(subs(signFlag, sub(subEmbedded, wrongCross...)), nil))},
-		{"binding-not-signing", "S41", "binds a subkey that is not for signing", subs(P, M, s.subkey(), bind(subs(sub(subKeyFlags, 0x0c), sub(subEmbedded, cross...)), nil))},
+		{"binding-adopted", "S41", "has a signing subkey with another key's agreement", subs(P, M, s.subkey(), bind(subs(signFlag, sub(openpgp.SubpacketEmbeddedSignature, wrongCross...)), nil))},
+		{"binding-not-signing", "S41", "binds a subkey that is not for signing", subs(P, M, s.subkey(), bind(subs(sub(openpgp.SubpacketKeyFlags, 0x0c), sub(openpgp.SubpacketEmbeddedSignature, cross...)), nil))},
 		{"no-self-signature", "S42", "has a primary key and no more", P},
 		{"v4-direct-only", "S42", "is a v4 key without a certified user id", subs(P, f.direct(f.selfSubs(keyTime)))},
 		{"v6-no-direct", "S42", "is a v6 key without a direct-key signature", subs(v6.primary(), uid, v6.cert(testUID, v6.selfSubs(keyTime)))},
@@ -121,16 +122,16 @@ func twiceCert(primary, main, uid []byte) []byte {
 func raiseSelfS(t *testing.T, f *forger) []byte {
 	t.Helper()
 	uid := uidPacket(testUID)
-	p, _, err := nextPacket(f.main(keyTime)[len(uid):])
+	p, _, err := openpgp.NextPacket(f.main(keyTime)[len(uid):])
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := parseSignature(p.body)
+	s, err := openpgp.ParseSignature(p.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.numbers = [][]byte{s.numbers[0], negateS(s.numbers[1])}
-	return subs(f.primary(), uid, sigPacket(s.appendBody(nil, nil)))
+	s.Numbers = [][]byte{s.Numbers[0], negateS(s.Numbers[1])}
+	return subs(f.primary(), uid, sigPacket(s.AppendBody(nil, nil)))
 }
 
 // badPrimaries are keys of kinds, sizes and encodings that es does not take.
@@ -144,25 +145,25 @@ func badPrimaries(t *testing.T) []vector {
 	}
 	n3072, n2048 := testRSA(t, "rsa3072").N.Bytes(), testRSA(t, "rsa2048").N.Bytes()
 	e := []byte{1, 0, 1}
-	rsaMaterial := func(n, e []byte) []byte { return appendMPI(appendMPI(nil, n), e) }
-	add("rsa-2048", "RSA with 2048 bits", 4, algoRSA, rsaMaterial(n2048, e))
-	add("rsa-4097", "RSA with 4097 bits", 4, algoRSA, rsaMaterial(append([]byte{1}, append(bytes.Repeat([]byte{0}, 511), 1)...), e))
-	add("rsa-exponent-3", "RSA with the exponent 3", 4, algoRSA, rsaMaterial(n3072, []byte{3}))
-	add("rsa-exponent-large", "RSA with an exponent of 3072 bits", 4, algoRSA, rsaMaterial(n3072, n3072))
+	rsaMaterial := func(n, e []byte) []byte { return openpgp.AppendMPI(openpgp.AppendMPI(nil, n), e) }
+	add("rsa-2048", "RSA with 2048 bits", 4, openpgp.AlgorithmRSA, rsaMaterial(n2048, e))
+	add("rsa-4097", "RSA with 4097 bits", 4, openpgp.AlgorithmRSA, rsaMaterial(append([]byte{1}, append(bytes.Repeat([]byte{0}, 511), 1)...), e))
+	add("rsa-exponent-3", "RSA with the exponent 3", 4, openpgp.AlgorithmRSA, rsaMaterial(n3072, []byte{3}))
+	add("rsa-exponent-large", "RSA with an exponent of 3072 bits", 4, openpgp.AlgorithmRSA, rsaMaterial(n3072, n3072))
 	even := bytes.Clone(n3072)
 	even[len(even)-1] &^= 1
-	add("rsa-even", "RSA with an even modulus", 4, algoRSA, rsaMaterial(even, e))
+	add("rsa-even", "RSA with an even modulus", 4, openpgp.AlgorithmRSA, rsaMaterial(even, e))
 	padded := append([]byte{byte(3080 >> 8), byte(3080 & 0xff), 0}, n3072...)
-	add("rsa-padded", "RSA with a leading zero in the modulus", 4, algoRSA, append(padded, appendMPI(nil, e)...))
+	add("rsa-padded", "RSA with a leading zero in the modulus", 4, openpgp.AlgorithmRSA, append(padded, openpgp.AppendMPI(nil, e)...))
 	add("rsa-sign-only", "RSA sign-only", 4, 3, rsaMaterial(n3072, e))
 	add("dsa", "DSA", 4, 17, rsaMaterial(n3072, e))
-	add("p384", "ECDSA on P-384", 4, algoECDSA, append([]byte{5, 0x2b, 0x81, 0x04, 0x00, 0x22}, appendMPI(nil, n2048[:97])...))
-	add("p256-off-curve", "a point that is not on P-256", 4, algoECDSA, append(bytes.Clone(oidP256), appendMPI(nil, append([]byte{4}, n2048[:64]...))...))
-	add("eddsa-v6", "EdDSALegacy in v6", 6, algoEdDSA, append(bytes.Clone(oidEd25519), appendMPI(nil, append([]byte{0x40}, n2048[:32]...))...))
+	add("p384", "ECDSA on P-384", 4, openpgp.AlgorithmECDSA, append([]byte{5, 0x2b, 0x81, 0x04, 0x00, 0x22}, openpgp.AppendMPI(nil, n2048[:97])...))
+	add("p256-off-curve", "a point that is not on P-256", 4, openpgp.AlgorithmECDSA, append(bytes.Clone(openpgp.OIDP256), openpgp.AppendMPI(nil, append([]byte{4}, n2048[:64]...))...))
+	add("eddsa-v6", "EdDSALegacy in v6", 6, openpgp.AlgorithmEdDSALegacy, append(bytes.Clone(openpgp.OIDEd25519), openpgp.AppendMPI(nil, append([]byte{0x40}, n2048[:32]...))...))
 	add("ed448", "Ed448", 6, 28, n2048[:57])
-	add("version-5", "version 5", 5, algoEd25519, append([]byte{0, 0, 0, 32}, n2048[:32]...))
-	add("version-3", "version 3", 3, algoRSA, rsaMaterial(n3072, e))
-	add("trailing", "a byte after the key", 4, algoEd25519, n2048[:33])
+	add("version-5", "version 5", 5, openpgp.AlgorithmEd25519, append([]byte{0, 0, 0, 32}, n2048[:32]...))
+	add("version-3", "version 3", 3, openpgp.AlgorithmRSA, rsaMaterial(n3072, e))
+	add("trailing", "a byte after the key", 4, openpgp.AlgorithmEd25519, n2048[:33])
 	v6 := newForger(t, "ed25519-v6")
 	v6.body[9]++ // the count of key material
 	list = append(list, vector{"v6-count", "key-block-error", "S33", "a wrong count of key material", map[string][]byte{"key.hex": v6.block()}})
@@ -181,22 +182,22 @@ func readVectors(t *testing.T, f, s *forger) []vector {
 	}
 	main := f.main(keyTime)
 	stranger := newForger(t, "eddsa-v4")
-	third := sigPacket(stranger.sign(forged{kind: sigGenericCert, hashed: stranger.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID)))
-	bogus := sigPacket(stranger.sign(forged{kind: sigPositiveCert, hashed: f.selfSubs(recTime)}, f.hashed(), uidHashed(testUID)))
-	photo := appendPacket(nil, packetUserAttribute, []byte{1, 2})
+	third := sigPacket(stranger.sign(forged{kind: openpgp.SignatureGenericCert, hashed: stranger.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID)))
+	bogus := sigPacket(stranger.sign(forged{kind: openpgp.SignaturePositiveCert, hashed: f.selfSubs(recTime)}, f.hashed(), uidHashed(testUID)))
+	photo := openpgp.AppendPacket(nil, openpgp.PacketUserAttribute, []byte{1, 2})
 	enc := newForger(t, "ed25519-v4")
-	encBind := sigPacket(f.sign(forged{kind: sigSubkeyBinding, hashed: subs(made(keyTime), f.issuer(), sub(subKeyFlags, 0x0c))}, f.hashed(), enc.hashed()))
+	encBind := sigPacket(f.sign(forged{kind: openpgp.SignatureSubkeyBinding, hashed: subs(made(keyTime), f.issuer(), sub(openpgp.SubpacketKeyFlags, 0x0c))}, f.hashed(), enc.hashed()))
 	older := subs(uidPacket("Old Name"), f.cert("Old Name", f.selfSubs(keyTime)))
 	newer := subs(uidPacket("New Name"), f.cert("New Name", f.selfSubs(keyTime+9)))
-	primary := subs(uidPacket("Primary Name"), f.cert("Primary Name", f.selfSubs(keyTime+1, sub(subPrimaryUID, 1))))
+	primary := subs(uidPacket("Primary Name"), f.cert("Primary Name", f.selfSubs(keyTime+1, sub(openpgp.SubpacketPrimaryUserID, 1))))
 	revokeUID := func(uid string, t uint32) []byte {
-		return sigPacket(f.sign(forged{kind: sigCertRevocation, hashed: subs(made(t), f.issuer())}, f.hashed(), uidHashed(uid)))
+		return sigPacket(f.sign(forged{kind: openpgp.SignatureCertRevocation, hashed: subs(made(t), f.issuer())}, f.hashed(), uidHashed(uid)))
 	}
-	sha1Rev := sigPacket(f.sign(forged{kind: sigKeyRevocation, hash: 2, hashed: subs(made(recTime), f.issuer())}, f.hashed()))
-	sha1Self := sigPacket(f.sign(forged{kind: sigPositiveCert, hash: 2, hashed: f.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID)))
-	cross := s.sign(forged{kind: sigPrimaryBinding, hashed: subs(made(keyTime), s.issuer()), unhashed: sub(subIssuer, s.fpr[12:]...)}, f.hashed(), s.hashed())
+	sha1Rev := sigPacket(f.sign(forged{kind: openpgp.SignatureKeyRevocation, hash: 2, hashed: subs(made(recTime), f.issuer())}, f.hashed()))
+	sha1Self := sigPacket(f.sign(forged{kind: openpgp.SignaturePositiveCert, hash: 2, hashed: f.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID)))
+	cross := s.sign(forged{kind: openpgp.SignaturePrimaryBinding, hashed: subs(made(keyTime), s.issuer()), unhashed: sub(openpgp.SubpacketIssuerKeyID, s.fpr[12:]...)}, f.hashed(), s.hashed())
 	gpgBind := func(unhashed ...[]byte) []byte {
-		return sigPacket(f.sign(forged{kind: sigSubkeyBinding, hashed: subs(made(keyTime), f.issuer(), sub(subKeyFlags, 2)), unhashed: subs(unhashed...)}, f.hashed(), s.hashed()))
+		return sigPacket(f.sign(forged{kind: openpgp.SignatureSubkeyBinding, hashed: subs(made(keyTime), f.issuer(), sub(openpgp.SubpacketKeyFlags, 2)), unhashed: subs(unhashed...)}, f.hashed(), s.hashed()))
 	}
 	noReason := f.revoke(recTime)
 	return []vector{
@@ -208,8 +209,8 @@ func readVectors(t *testing.T, f, s *forger) []vector {
 		read("read-user-id-taken-back", "ok", "S47", "a user id that its owner took back does not stay", subs(P, older), P, older, newer, revokeUID("New Name", recTime)),
 		read("read-all-taken-back", "key-block-error", "S42", "every user id was taken back", nil, P, newer, revokeUID("New Name", recTime)),
 		read("read-unhashed-cross", "ok", "S39", "the cross-signature stays where gpg puts it, in the unhashed area, and alone",
-			subs(P, main, s.subkey(), gpgBind(sub(subEmbedded, stripUnhashed(cross)...))),
-			P, main, s.subkey(), gpgBind(sub(subIssuer, f.fpr[12:]...), sub(subEmbedded, cross...))),
+			subs(P, main, s.subkey(), gpgBind(sub(openpgp.SubpacketEmbeddedSignature, stripUnhashed(cross)...))),
+			P, main, s.subkey(), gpgBind(sub(openpgp.SubpacketIssuerKeyID, f.fpr[12:]...), sub(openpgp.SubpacketEmbeddedSignature, cross...))),
 		read("read-sha1", "key-block-error", "S37", "the only self-signature has SHA-1", nil, P, uid, sha1Self),
 		read("read-sha1-revocation", "key-block-error", "S150", "a revocation with SHA-1 is not passed over", nil, P, sha1Rev, main),
 		read("read-revoked", "ok", "S47", "a revocation stays", subs(P, noReason, main), P, noReason, main, third),
@@ -218,11 +219,11 @@ func readVectors(t *testing.T, f, s *forger) []vector {
 }
 
 func stripUnhashed(body []byte) []byte {
-	s, err := parseSignature(body)
+	s, err := openpgp.ParseSignature(body)
 	if err != nil {
 		panic(err)
 	}
-	return s.appendBody(nil, nil)
+	return s.AppendBody(nil, nil)
 }
 
 func mergeVectors(t *testing.T) []vector {

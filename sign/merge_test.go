@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // permutations calls f with every order of 0..n-1.
@@ -89,20 +90,20 @@ func TestMergeOverLimit(t *testing.T) {
 			dropped := 0
 			for range 400 {
 				a, b, c := sample(r, pool), sample(r, pool), sample(r, pool)
-				all := limit(k.primary, union(a, b, c))
-				left := limit(k.primary, union(limit(k.primary, union(limit(k.primary, a), limit(k.primary, b))), limit(k.primary, c)))
-				right := limit(k.primary, union(limit(k.primary, union(limit(k.primary, c), limit(k.primary, b))), limit(k.primary, a)))
-				block := encodeBlock(k.primary, all)
-				if !bytes.Equal(block, encodeBlock(k.primary, left)) || !bytes.Equal(block, encodeBlock(k.primary, right)) {
+				all := openpgp.Limit(k.primary, openpgp.Union(a, b, c))
+				left := openpgp.Limit(k.primary, openpgp.Union(openpgp.Limit(k.primary, openpgp.Union(openpgp.Limit(k.primary, a), openpgp.Limit(k.primary, b))), openpgp.Limit(k.primary, c)))
+				right := openpgp.Limit(k.primary, openpgp.Union(openpgp.Limit(k.primary, openpgp.Union(openpgp.Limit(k.primary, c), openpgp.Limit(k.primary, b))), openpgp.Limit(k.primary, a)))
+				block := openpgp.EncodeBlock(k.primary, all)
+				if !bytes.Equal(block, openpgp.EncodeBlock(k.primary, left)) || !bytes.Equal(block, openpgp.EncodeBlock(k.primary, right)) {
 					t.Fatal("the union depends on the order")
 				}
 				if len(block) > records.MaxKeyBlock {
 					t.Fatalf("block has %d bytes", len(block))
 				}
-				if len(all) < len(union(a, b, c)) {
+				if len(all) < len(openpgp.Union(a, b, c)) {
 					dropped++
 				}
-				checkNotRevived(t, k, union(a, b, c), all)
+				checkNotRevived(t, k, openpgp.Union(a, b, c), all)
 			}
 			if dropped == 0 {
 				t.Error("no union exceeded the limit")
@@ -112,31 +113,31 @@ func TestMergeOverLimit(t *testing.T) {
 }
 
 // checkNotRevived checks that what kept elements say is revoked is what all said.
-func checkNotRevived(t *testing.T, k *Key, all, kept []*element) {
+func checkNotRevived(t *testing.T, k *Key, all, kept []*openpgp.Element) {
 	t.Helper()
 	full, small := &Key{primary: k.primary, elements: all}, &Key{primary: k.primary, elements: kept}
 	if f, s := full.revocation(nil), small.revocation(nil); f != s {
 		t.Fatal("the primary key's worst revocation was dropped")
 	}
 	for _, e := range kept {
-		if e.role == roleBinding && full.revocation(e.subkey) != small.revocation(e.subkey) {
+		if e.Role == openpgp.RoleSubkeyBinding && full.revocation(e.Subkey) != small.revocation(e.Subkey) {
 			t.Fatal("a subkey lost its worst revocation and kept its binding")
 		}
 	}
 }
 
 // elementPool makes elements of all roles and many sizes.
-func elementPool(t *testing.T, f *forger) []*element {
+func elementPool(t *testing.T, f *forger) []*openpgp.Element {
 	t.Helper()
 	primary := mustParse(t, f.block()).primary
-	var pool []*element
-	add := func(uid *string, subkey *publicKey, packets ...[]byte) {
+	var pool []*openpgp.Element
+	add := func(uid *string, subkey *openpgp.PublicKey, packets ...[]byte) {
 		for _, b := range packets {
-			p, _, err := nextPacket(b)
+			p, _, err := openpgp.NextPacket(b)
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, rule, err := newElement(primary, uid, subkey, p.body)
+			e, rule, err := openpgp.ParseElement(primary, uid, subkey, p.Body)
 			if err != nil {
 				t.Fatalf("%s: %v", rule, err)
 			}
@@ -157,7 +158,7 @@ func elementPool(t *testing.T, f *forger) []*element {
 			kind = "rsa4096-v4"
 		}
 		s := newForger(t, kind)
-		sub, err := parsePublicKey(s.body)
+		sub, err := openpgp.ParsePublicKey(s.body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,8 +178,8 @@ func elementPool(t *testing.T, f *forger) []*element {
 	return pool
 }
 
-func sample(r *rand.Rand, pool []*element) []*element {
-	var s []*element
+func sample(r *rand.Rand, pool []*openpgp.Element) []*openpgp.Element {
+	var s []*openpgp.Element
 	for _, e := range pool {
 		if r.IntN(3) == 0 {
 			s = append(s, e)
@@ -283,8 +284,8 @@ func TestCrossSignatureFlood(t *testing.T) {
 	var two []byte
 	for _, note := range []string{"b", "aa"} {
 		for _, e := range outside(note).elements {
-			if e.role == roleBinding && bytes.Equal(e.subkey.body, stolen.body) {
-				two = append(two, e.packet...)
+			if e.Role == openpgp.RoleSubkeyBinding && bytes.Equal(e.Subkey.Body, stolen.body) {
+				two = append(two, e.Packet...)
 			}
 		}
 	}
@@ -306,7 +307,7 @@ func TestMergeSameFingerprint(t *testing.T) {
 	if _, err := a.Merge(b); !hasRule(err, "S46") || isProblem(err, DifferentOwner) {
 		t.Errorf("another key: %v", err)
 	}
-	b.primary.fpr = a.primary.fpr // what a collision of SHA-1 gives
+	b.primary.Fingerprint = a.primary.Fingerprint // what a collision of SHA-1 gives
 	if _, err := a.Merge(b); !isProblem(err, DifferentOwner) {
 		t.Errorf("another key with the same fingerprint: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // full asks for every bit and over a million random mutants of a signature by
@@ -20,7 +21,7 @@ var (
 )
 
 func mutants(f *forger) int {
-	isRSA := f.algo == algoRSA
+	isRSA := f.algo == openpgp.AlgorithmRSA
 	switch {
 	case full && isRSA && !fullRSA:
 		return 20_000
@@ -106,18 +107,18 @@ func (h *hunt) everyBit() {
 
 func (h *hunt) keyIsRSA() bool {
 	for _, k := range h.keys {
-		return k.primary.rsa != nil
+		return k.primary.RSA != nil
 	}
 	return false
 }
 
 // wrappers are the forms that go-crypto or gpg take for the same signature.
 func (h *hunt) wrappers(f *forger) {
-	p, _, err := nextPacket(h.signature)
+	p, _, err := openpgp.NextPacket(h.signature)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	n := len(p.body)
+	n := len(p.Body)
 	marker, private := []byte{0xca, 3, 'P', 'G', 'P'}, []byte{0xfc, 1, 0}
 	stranger := newForger(h.t, "eddsa-v4")
 	strange := sigPacket(stranger.sign(forged{hashed: stranger.recordSubs(recTime)}, h.record))
@@ -129,33 +130,33 @@ func (h *hunt) wrappers(f *forger) {
 		{0x88, byte(n)}, {0x89, byte(n >> 8), byte(n)}, {0x8a, 0, 0, byte(n >> 8), byte(n)}, {0x8b},
 		{0xc2, 0xff, 0, 0, byte(n >> 8), byte(n)}, {0xc2, 0xe9, byte(n)},
 	} {
-		h.try(subs(head, p.body))
+		h.try(subs(head, p.Body))
 	}
-	s, err := parseSignature(p.body)
+	s, err := openpgp.ParseSignature(p.Body)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	for _, u := range [][]byte{sub(subIssuer, f.fpr[:8]...), f.issuer(), contextSub("es/1/heartbeat"), made(recTime), sub(100)} {
-		h.try(sigPacket(s.appendBody(nil, u)))
+	for _, u := range [][]byte{sub(openpgp.SubpacketIssuerKeyID, f.fpr[:8]...), f.issuer(), contextSub("es/1/heartbeat"), made(recTime), sub(100)} {
+		h.try(sigPacket(s.AppendBody(nil, u)))
 	}
-	h.numbers(s, p.body)
+	h.numbers(s, p.Body)
 }
 
-// numbers writes the signature's numbers in other ways.
-func (h *hunt) numbers(s *signature, body []byte) {
-	if s.algo == algoEd25519 {
+// Numbers writes the signature's numbers in other ways.
+func (h *hunt) numbers(s *openpgp.Signature, body []byte) {
+	if s.Algorithm == openpgp.AlgorithmEd25519 {
 		return
 	}
 	size := 0
-	for _, v := range s.numbers {
+	for _, v := range s.Numbers {
 		size += 2 + len(v)
 	}
 	head := body[:len(body)-size]
-	for i := range s.numbers {
+	for i := range s.Numbers {
 		for extra := 1; extra <= 16; extra++ {
 			m := bytes.Clone(head)
-			for j, v := range s.numbers {
-				bits := bitLen(v)
+			for j, v := range s.Numbers {
+				bits := openpgp.BitLen(v)
 				if i == j {
 					bits += extra
 					v = append(make([]byte, (bits+7)/8-len(v)), v...)
@@ -165,12 +166,12 @@ func (h *hunt) numbers(s *signature, body []byte) {
 			h.try(sigPacket(m))
 		}
 	}
-	if s.algo == algoECDSA {
+	if s.Algorithm == openpgp.AlgorithmECDSA {
 		c := *s
-		c.numbers = [][]byte{s.numbers[0], negateS(s.numbers[1])}
-		h.try(sigPacket(c.appendBody(nil, nil)))
-		c.numbers = [][]byte{negateS(s.numbers[0]), s.numbers[1]}
-		h.try(sigPacket(c.appendBody(nil, nil)))
+		c.Numbers = [][]byte{s.Numbers[0], negateS(s.Numbers[1])}
+		h.try(sigPacket(c.AppendBody(nil, nil)))
+		c.Numbers = [][]byte{negateS(s.Numbers[0]), s.Numbers[1]}
+		h.try(sigPacket(c.AppendBody(nil, nil)))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 	"github.com/ipfs/go-cid"
 )
 
@@ -98,7 +99,7 @@ func Open(envelope []byte, keys Keys) (Verified, error) {
 		recordBytes: e.RecordBytes,
 		signature:   e.Signature,
 		envelope:    envelope,
-		signedAt:    int64(s.created),
+		signedAt:    int64(s.Created),
 		signingKey:  signer,
 	}
 	if err := key.check(signer, v.signedAt); err != nil {
@@ -119,7 +120,7 @@ func SignedBy(envelope []byte) (signer records.Fingerprint, at time.Time, err er
 	if err != nil {
 		return signer, at, err
 	}
-	return signer, unixTime(int64(s.created)), nil
+	return signer, unixTime(int64(s.Created)), nil
 }
 
 // ContextNotation names the notation that says what kind of record a signature
@@ -135,36 +136,36 @@ const maxSalt = 32 // bytes
 
 // readRecordSignature checks all that needs no key and returns who claims to
 // have signed.
-func readRecordSignature(e *records.Envelope) (*signature, records.Fingerprint, error) {
+func readRecordSignature(e *records.Envelope) (*openpgp.Signature, records.Fingerprint, error) {
 	var none records.Fingerprint
-	p, rest, err := nextPacket(e.Signature)
+	p, rest, err := openpgp.NextPacket(e.Signature)
 	switch {
 	case err != nil:
 		return nil, none, badSignature("S2", "%w", err)
-	case !p.canonical || len(rest) > 0 || p.kind != packetSignature:
+	case !p.Canonical || len(rest) > 0 || p.Type != openpgp.PacketSignature:
 		return nil, none, badSignature("S2", "is not exactly one signature packet with the shortest new-format header")
 	}
-	if version := e.Record.Author.Version(); len(p.body) == 0 || int(p.body[0]) != version {
+	if version := e.Record.Author.Version(); len(p.Body) == 0 || int(p.Body[0]) != version {
 		return nil, none, badSignature("S3", "is not of version %d, as the author's key is", version)
 	}
-	s, err := parseSignature(p.body)
+	s, err := openpgp.ParseSignature(p.Body)
 	if err != nil {
 		return nil, none, badSignature("S2", "%w", err)
 	}
-	if s.kind != sigBinary {
-		return nil, none, badSignature("S4", "is of type 0x%02x, not over binary data", s.kind)
+	if s.Type != openpgp.SignatureBinary {
+		return nil, none, badSignature("S4", "is of type 0x%02x, not over binary data", s.Type)
 	}
-	if rule, err := s.checkForm(); err != nil {
+	if rule, err := s.CheckForm(); err != nil {
 		return nil, none, &SignatureError{Rule: rule, Err: err}
 	}
-	if len(s.unhashed) > 0 {
+	if len(s.Unhashed) > 0 {
 		return nil, none, badSignature("S10", "has unhashed subpackets, which anybody can change")
 	}
-	signer, err := s.readRecordSubpackets(e.Record)
+	signer, err := readRecordSubpackets(s, e.Record)
 	if err != nil {
 		return nil, none, err
 	}
-	if !bytes.Equal(appendPacket(nil, packetSignature, s.appendBody(nil, nil)), e.Signature) {
+	if !bytes.Equal(openpgp.AppendPacket(nil, openpgp.PacketSignature, s.AppendBody(nil, nil)), e.Signature) {
 		return nil, none, badSignature("S2", "is not in canonical form")
 	}
 	return s, signer, nil
@@ -172,41 +173,41 @@ func readRecordSignature(e *records.Envelope) (*signature, records.Fingerprint, 
 
 // readRecordSubpackets checks that the hashed subpackets are those that a
 // record's signature has, and no others.
-func (s *signature) readRecordSubpackets(r *records.Record) (records.Fingerprint, error) {
+func readRecordSubpackets(s *openpgp.Signature, r *records.Record) (records.Fingerprint, error) {
 	var signer records.Fingerprint
-	if err := s.readProperties(); err != nil {
+	if err := s.ReadProperties(); err != nil {
 		return signer, badSignature("S7", "%w", err)
 	}
 	var keyID []byte
 	var contexts, salts int
-	for _, p := range s.subs {
-		switch p.kind {
-		case subCreated, subSignerUID:
-		case subIssuer:
-			keyID = p.body
-		case subFingerprint:
-			f, err := issuer(p.body, s.version)
+	for _, p := range s.Subpackets {
+		switch p.Type {
+		case openpgp.SubpacketCreationTime, openpgp.SubpacketSignerUserID:
+		case openpgp.SubpacketIssuerKeyID:
+			keyID = p.Body
+		case openpgp.SubpacketIssuerFingerprint:
+			f, err := issuer(p.Body, s.Version)
 			if err != nil {
 				return signer, err
 			}
 			signer = f
-		case subNotation:
+		case openpgp.SubpacketNotation:
 			if err := checkNotation(p, records.Context(r.Body), &contexts, &salts); err != nil {
 				return signer, err
 			}
 		default:
-			return signer, badSignature("S7", "has a subpacket of type %d", p.kind)
+			return signer, badSignature("S7", "has a subpacket of type %d", p.Type)
 		}
 	}
 	switch {
 	case signer.IsZero():
 		return signer, badSignature("S7", "does not name its key by fingerprint")
-	case keyID != nil && (s.version != 4 || !bytes.Equal(keyID, signer.Bytes()[12:])):
+	case keyID != nil && (s.Version != 4 || !bytes.Equal(keyID, signer.Bytes()[12:])):
 		return signer, badSignature("S7", "has a key id that is not its fingerprint's")
 	case contexts != 1:
 		return signer, badSignature("S8", "has %d notations %s, it must have one", contexts, ContextNotation)
-	case int64(s.created) < r.Time || int64(s.created) > r.Time+records.SigningDelay:
-		return signer, badSignature("S12", "was made at %d, the record is of %d and allows %d seconds", s.created, r.Time, records.SigningDelay)
+	case int64(s.Created) < r.Time || int64(s.Created) > r.Time+records.SigningDelay:
+		return signer, badSignature("S12", "was made at %d, the record is of %d and allows %d seconds", s.Created, r.Time, records.SigningDelay)
 	}
 	return signer, nil
 }
@@ -222,62 +223,46 @@ func issuer(body []byte, version byte) (records.Fingerprint, error) {
 	return f, nil
 }
 
-func checkNotation(p subpacket, context string, contexts, salts *int) error {
-	n, err := parseNotation(p.body)
+func checkNotation(p openpgp.Subpacket, context string, contexts, salts *int) error {
+	n, err := openpgp.ParseNotation(p.Body)
 	if err != nil {
 		return badSignature("S7", "%w", err)
 	}
-	switch n.name {
+	switch n.Name {
 	case ContextNotation:
 		*contexts++
-		if p.critical || n.flags != [4]byte{0x80} {
-			return badSignature("S8", "has a notation %s that is critical or not human-readable", n.name)
+		if p.Critical || n.Flags != [4]byte{0x80} {
+			return badSignature("S8", "has a notation %s that is critical or not human-readable", n.Name)
 		}
-		if n.value != context {
-			return badSignature("S8", "was made for %q, the record is %q", records.CleanText(n.value, 64), context)
+		if n.Value != context {
+			return badSignature("S8", "was made for %q, the record is %q", records.CleanText(n.Value, 64), context)
 		}
 	case saltNotation:
 		*salts++
-		if *salts > 1 || p.critical || n.flags != [4]byte{} || len(n.value) > maxSalt {
+		if *salts > 1 || p.Critical || n.Flags != [4]byte{} || len(n.Value) > maxSalt {
 			return badSignature("S9", "has a malformed salt notation")
 		}
 	default:
-		return badSignature("S9", "has the notation %q, which no signature of es has", records.CleanText(n.name, 64))
+		return badSignature("S9", "has the notation %q, which no signature of es has", records.CleanText(n.Name, 64))
 	}
 	return nil
 }
 
-type notation struct {
-	flags       [4]byte
-	name, value string
-}
-
-func parseNotation(b []byte) (notation, error) {
-	if len(b) < 8 {
-		return notation{}, errors.New("has a notation that is cut off")
-	}
-	nameSize, valueSize := int(b[4])<<8|int(b[5]), int(b[6])<<8|int(b[7])
-	if len(b) != 8+nameSize+valueSize {
-		return notation{}, errors.New("has a notation that is cut off")
-	}
-	return notation{[4]byte(b[:4]), string(b[8 : 8+nameSize]), string(b[8+nameSize:])}, nil
-}
-
 // verifyRecordSignature does the arithmetic. That a subkey is the author's is in
 // the key block; one that is missing there may be in a newer block.
-func verifyRecordSignature(s *signature, signer records.Fingerprint, key *Key, record []byte) error {
+func verifyRecordSignature(s *openpgp.Signature, signer records.Fingerprint, key *Key, record []byte) error {
 	k := key.byFingerprint(signer)
 	if k == nil {
 		return &KeyError{Fingerprint: signer, Problem: MissingSubkey, Rule: "S25"}
 	}
-	if s.created < k.created || s.created < key.primary.created {
-		return badSignature("S13", "was made at %d, before its key", s.created)
+	if s.Created < k.Created || s.Created < key.primary.Created {
+		return badSignature("S13", "was made at %d, before its key", s.Created)
 	}
-	if s.algo != k.algo {
-		return badSignature("S14", "has public-key algorithm %d, its key %d", s.algo, k.algo)
+	if s.Algorithm != k.Algorithm {
+		return badSignature("S14", "has public-key algorithm %d, its key %d", s.Algorithm, k.Algorithm)
 	}
-	switch err := s.verify(k, record); {
-	case errors.Is(err, errHashTag):
+	switch err := s.Verify(k, record); {
+	case errors.Is(err, openpgp.ErrHashTag):
 		return badSignature("S15", "%w", err)
 	case err != nil:
 		return badSignature("S16", "%w", err)

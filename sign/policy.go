@@ -5,18 +5,19 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // check says whether the key named by signer could sign for this author at t, in
 // Unix seconds. The error is a *KeyError. It depends on the block alone.
 func (k *Key) check(signer records.Fingerprint, t int64) error {
-	if err := checkRevoked(k.primary.fpr, k.revocation(nil), t, "S21", "S22"); err != nil {
+	if err := checkRevoked(k.primary.Fingerprint, k.revocation(nil), t, "S21", "S22"); err != nil {
 		return err
 	}
 	if at, ok := k.primaryExpiry(); ok && t >= at {
-		return &KeyError{Fingerprint: k.primary.fpr, Problem: Expired, Since: unixTime(at), Rule: "S23"}
+		return &KeyError{Fingerprint: k.primary.Fingerprint, Problem: Expired, Since: unixTime(at), Rule: "S23"}
 	}
-	if signer == k.primary.fpr {
+	if signer == k.primary.Fingerprint {
 		if !k.primarySigns(t) {
 			return &KeyError{Fingerprint: signer, Problem: NotForSigning, Rule: "S24"}
 		}
@@ -33,29 +34,29 @@ func (k *Key) checkSubkey(signer records.Fingerprint, t int64) error {
 	if err := checkRevoked(signer, k.revocation(subkey), t, "S26", "S26"); err != nil {
 		return err
 	}
-	if at, ok := k.expiry(subkey, roleBinding); ok && t >= at {
+	if at, ok := k.expiry(subkey, openpgp.RoleSubkeyBinding); ok && t >= at {
 		return &KeyError{Fingerprint: signer, Problem: Expired, Since: unixTime(at), Rule: "S27"}
 	}
 	return nil
 }
 
-func checkRevoked(f records.Fingerprint, e *element, t int64, hardRule, softRule string) error {
+func checkRevoked(f records.Fingerprint, e *openpgp.Element, t int64, hardRule, softRule string) error {
 	switch {
 	case e == nil:
 		return nil
-	case e.hard():
-		return &KeyError{Fingerprint: f, Problem: Revoked, Since: unixTime(int64(e.sig.created)), Rule: hardRule}
-	case t >= int64(e.sig.created):
-		return &KeyError{Fingerprint: f, Problem: Revoked, Since: unixTime(int64(e.sig.created)), Rule: softRule}
+	case e.IsHard():
+		return &KeyError{Fingerprint: f, Problem: Revoked, Since: unixTime(int64(e.Signature.Created)), Rule: hardRule}
+	case t >= int64(e.Signature.Created):
+		return &KeyError{Fingerprint: f, Problem: Revoked, Since: unixTime(int64(e.Signature.Created)), Rule: softRule}
 	}
 	return nil
 }
 
 // signingSubkey finds a subkey that the owner has bound for signing.
-func (k *Key) signingSubkey(f records.Fingerprint) *publicKey {
+func (k *Key) signingSubkey(f records.Fingerprint) *openpgp.PublicKey {
 	for _, e := range k.elements {
-		if e.role == roleBinding && e.subkey.fpr == f {
-			return e.subkey
+		if e.Role == openpgp.RoleSubkeyBinding && e.Subkey.Fingerprint == f {
+			return e.Subkey
 		}
 	}
 	return nil
@@ -65,8 +66,8 @@ func (k *Key) signingSubkey(f records.Fingerprint) *publicKey {
 // by the newest certification or the newest direct-key signature, whichever is
 // earlier.
 func (k *Key) primaryExpiry() (int64, bool) {
-	at, ok := k.expiry(k.primary, roleDirect)
-	if cert, has := k.expiry(k.primary, roleCert); has && (!ok || cert < at) {
+	at, ok := k.expiry(k.primary, openpgp.RoleDirectKey)
+	if cert, has := k.expiry(k.primary, openpgp.RoleCertification); has && (!ok || cert < at) {
 		return cert, true
 	}
 	return at, ok
@@ -74,21 +75,21 @@ func (k *Key) primaryExpiry() (int64, bool) {
 
 // expiry is what the newest element of a role says about when of expires. Of
 // several equally new ones, the earliest expiry counts.
-func (k *Key) expiry(of *publicKey, r role) (at int64, ok bool) {
+func (k *Key) expiry(of *openpgp.PublicKey, r openpgp.Role) (at int64, ok bool) {
 	newest := int64(-1)
 	for _, e := range k.elements {
-		if e.role != r || e.subkey != nil && e.subkey.fpr != of.fpr {
+		if e.Role != r || e.Subkey != nil && e.Subkey.Fingerprint != of.Fingerprint {
 			continue
 		}
-		t := int64(e.sig.created)
+		t := int64(e.Signature.Created)
 		if t < newest {
 			continue
 		}
 		if t > newest {
 			newest, at, ok = t, 0, false
 		}
-		if l := int64(e.sig.keyLifetime); l != 0 && (!ok || int64(of.created)+l < at) {
-			at, ok = int64(of.created)+l, true
+		if l := int64(e.Signature.KeyLifetime); l != 0 && (!ok || int64(of.Created)+l < at) {
+			at, ok = int64(of.Created)+l, true
 		}
 	}
 	return at, ok
@@ -98,11 +99,11 @@ func (k *Key) expiry(of *publicKey, r role) (at int64, ok bool) {
 // newest self-signature of that time says so, or the oldest there is. A block
 // may have lost those before it, and must not lose the author's records by it.
 func (k *Key) primarySigns(t int64) bool {
-	main := mainRole(k.primary)
+	main := openpgp.MainRole(k.primary)
 	var times []int64
 	for _, e := range k.elements {
-		if e.role == main {
-			times = append(times, int64(e.sig.created))
+		if e.Role == main {
+			times = append(times, int64(e.Signature.Created))
 		}
 	}
 	slices.Sort(times)
@@ -113,7 +114,7 @@ func (k *Key) primarySigns(t int64) bool {
 		}
 	}
 	for _, e := range k.elements {
-		if e.role == main && int64(e.sig.created) == at && e.sig.flags&flagSign == 0 {
+		if e.Role == main && int64(e.Signature.Created) == at && e.Signature.Flags&openpgp.FlagSign == 0 {
 			return false
 		}
 	}
@@ -131,24 +132,24 @@ func (k *Key) Ends() map[records.Fingerprint]time.Time {
 			ends[f] = unixTime(at)
 		}
 	}
-	if e := k.revocation(nil); e != nil && !e.hard() {
-		note(k.primary.fpr, int64(e.sig.created))
+	if e := k.revocation(nil); e != nil && !e.IsHard() {
+		note(k.primary.Fingerprint, int64(e.Signature.Created))
 	}
 	if at, ok := k.primaryExpiry(); ok {
-		note(k.primary.fpr, at)
+		note(k.primary.Fingerprint, at)
 	}
 	for _, b := range k.elements {
-		if b.role != roleBinding {
+		if b.Role != openpgp.RoleSubkeyBinding {
 			continue
 		}
-		f := b.subkey.fpr
-		if end, ok := ends[k.primary.fpr]; ok {
+		f := b.Subkey.Fingerprint
+		if end, ok := ends[k.primary.Fingerprint]; ok {
 			note(f, end.Unix())
 		}
-		if e := k.revocation(b.subkey); e != nil && !e.hard() {
-			note(f, int64(e.sig.created))
+		if e := k.revocation(b.Subkey); e != nil && !e.IsHard() {
+			note(f, int64(e.Signature.Created))
 		}
-		if at, ok := k.expiry(b.subkey, roleBinding); ok {
+		if at, ok := k.expiry(b.Subkey, openpgp.RoleSubkeyBinding); ok {
 			note(f, at)
 		}
 	}
@@ -156,8 +157,8 @@ func (k *Key) Ends() map[records.Fingerprint]time.Time {
 }
 
 // byFingerprint finds the primary key or a signing subkey.
-func (k *Key) byFingerprint(f records.Fingerprint) *publicKey {
-	if f == k.primary.fpr {
+func (k *Key) byFingerprint(f records.Fingerprint) *openpgp.PublicKey {
+	if f == k.primary.Fingerprint {
 		return k.primary
 	}
 	return k.signingSubkey(f)

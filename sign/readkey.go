@@ -1,17 +1,14 @@
 package sign
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
-	"io"
 	"math"
 	"slices"
 	"time"
 
-	"github.com/ProtonMail/go-crypto/openpgp/armor"
-
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // MaxKeyFile is how many bytes of a key file ReadKey looks at. A key that
@@ -39,17 +36,17 @@ func readKey(file []byte, last uint32) (*Key, error) {
 	if len(file) > MaxKeyFile {
 		return nil, badKey("S47", "file has %d bytes, the limit is %d", len(file), MaxKeyFile)
 	}
-	binary, err := unarmor(file)
+	binary, err := openpgp.Dearmor(file, MaxKeyFile)
 	if err != nil {
 		return nil, badKey("S47", "%w", err)
 	}
-	imp := imported{last: last}
+	imp := keyImport{latest: last}
 	for rest := binary; len(rest) > 0; {
-		p, after, err := nextPacket(rest)
+		p, after, err := openpgp.NextPacket(rest)
 		if err != nil {
 			return nil, badKey("S31", "%w", err)
 		}
-		if err := imp.add(p); err != nil {
+		if err := imp.addPacket(p); err != nil {
 			return nil, err
 		}
 		rest = after
@@ -57,102 +54,69 @@ func readKey(file []byte, last uint32) (*Key, error) {
 	return imp.key()
 }
 
-// unarmor returns the binary form of a key, armored or not. Several pieces of armor
-// in one file, as of a key and then of its revocation certificate, are read one
-// after the other.
-func unarmor(file []byte) ([]byte, error) {
-	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf")) // an editor's mark, which begins no packet
-	if len(file) > 0 && file[0]&0x80 != 0 {
-		return file, nil
-	}
-	const begin = "-----BEGIN PGP "
-	var b []byte
-	pieces := bytes.Split(file, []byte(begin))
-	if len(pieces) == 1 {
-		return nil, errors.New("is not an OpenPGP key, binary or armored")
-	}
-	for _, piece := range pieces[1:] {
-		block, err := armor.Decode(io.MultiReader(bytes.NewReader([]byte(begin)), bytes.NewReader(piece)))
-		if err != nil {
-			return nil, errors.New("has damaged armor")
-		}
-		switch block.Type {
-		case "PGP PUBLIC KEY BLOCK", "PGP PRIVATE KEY BLOCK", "PGP SIGNATURE":
-		default:
-			return nil, errors.New("is armored, and not a key")
-		}
-		body, err := io.ReadAll(io.LimitReader(block.Body, MaxKeyFile))
-		if err != nil {
-			return nil, errors.New("has damaged armor")
-		}
-		b = append(b, body...)
-	}
-	return b, nil
-}
+// keyImport gathers the elements of a key from a file, and all statements of its owner
+// there about when keys end.
+type keyImport struct {
+	latest   uint32 // what is dated later is of the future
+	primary  *openpgp.PublicKey
+	elements []*openpgp.Element
 
-// imported gathers what is worth keeping of a key from a file, and all that its
-// owner says there of when keys end.
-type imported struct {
-	last     uint32 // what is dated later is of the future
-	primary  *publicKey
-	elements []*element
-
-	at         place
-	places     []place // so far, what signatures may be about
-	said       []statement
-	astray     [][]byte          // signatures that are not about what they stand behind
-	takenBack  map[string]uint32 // certified packet -> when its owner took it back
-	relieved   map[string]uint32 // the same, by revocations that every program heeds
-	subRevoked []subRevocation
-	revokers   map[string]bool // fingerprints of those who may revoke in the owner's place
-	byOthers   []string        // fingerprints or key ids that key revocations by others name
+	at                 position
+	positions          []position // so far, what signatures may be about
+	statements         []statement
+	misplaced          [][]byte          // signatures that are not about what they stand behind
+	certRevoked        map[string]uint32 // certified packet -> when it was revoked
+	certRevokedPlainly map[string]uint32 // the same, by revocations that every program takes
+	subkeyRevocations  []subkeyRevocation
+	revokers           map[string]bool // fingerprints of those who may revoke in the owner's place
+	thirdPartyRevokers []string        // fingerprints or key ids that key revocations by others name
 
 	reason error // why the last self-signature was dropped
 	rule   string
 }
 
-// A place is what the signatures of a key that come next are about.
-type place struct {
-	certified []byte     // a user id or attribute as signatures hash it; nil if none
-	isUID     bool       // whether that is a user id
-	uid       *string    // a user id that a block can hold
-	subkey    *publicKey // a subkey that a block can hold
-	unknown   bool       // a subkey that it cannot
+// A resolveMisplaced is what the signatures of a key that come next are about.
+type position struct {
+	certified []byte             // a user id or attribute as signatures hash it; nil if none
+	isUID     bool               // whether that is a user id
+	uid       *string            // a user id that a block can hold
+	subkey    *openpgp.PublicKey // a subkey that a block can hold
+	unknown   bool               // a subkey that it cannot
 }
 
-func (imp *imported) add(p packet) error {
+func (imp *keyImport) addPacket(p openpgp.Packet) error {
 	if imp.primary == nil {
-		return imp.begin(p)
+		return imp.addPrimary(p)
 	}
-	switch p.kind {
-	case packetPublicKey, packetSecretKey:
+	switch p.Type {
+	case openpgp.PacketPublicKey, openpgp.PacketSecretKey:
 		return badKey("S32", "holds more than one key")
-	case packetUserID:
-		imp.at = place{certified: certified(0xb4, p.body), isUID: true}
+	case openpgp.PacketUserID:
+		imp.at = position{certified: certified(0xb4, p.Body), isUID: true}
 		// GnuPG does not look behind the first subkey (SPEC.md [S171]).
-		if len(p.body) <= maxUserID && !imp.afterSubkey() {
-			s := string(p.body)
+		if len(p.Body) <= openpgp.MaxUserID && !imp.afterSubkey() {
+			s := string(p.Body)
 			imp.at.uid = &s
 		}
-	case packetUserAttribute:
-		imp.at = place{certified: certified(0xd1, p.body)}
-	case packetPublicSubkey, packetSecretSubkey:
-		k, _, err := cutPublicKey(p.body)
-		if err != nil || k.version != imp.primary.version {
+	case openpgp.PacketUserAttribute:
+		imp.at = position{certified: certified(0xd1, p.Body)}
+	case openpgp.PacketPublicSubkey, openpgp.PacketSecretSubkey:
+		k, _, err := openpgp.CutPublicKey(p.Body)
+		if err != nil || k.Version != imp.primary.Version {
 			k = nil
 		}
-		imp.at = place{subkey: k, unknown: k == nil}
-	case packetSignature:
-		return imp.signature(p.body)
+		imp.at = position{subkey: k, unknown: k == nil}
+	case openpgp.PacketSignature:
+		return imp.addSignature(p.Body)
 	default:
 		return nil // markers, trust, padding, and what this format may bring
 	}
-	imp.places = append(imp.places, imp.at)
+	imp.positions = append(imp.positions, imp.at)
 	return nil
 }
 
-func (imp *imported) afterSubkey() bool {
-	return slices.ContainsFunc(imp.places, func(at place) bool { return at.subkey != nil || at.unknown })
+func (imp *keyImport) afterSubkey() bool {
+	return slices.ContainsFunc(imp.positions, func(at position) bool { return at.subkey != nil || at.unknown })
 }
 
 func certified(prefix byte, body []byte) []byte {
@@ -160,16 +124,16 @@ func certified(prefix byte, body []byte) []byte {
 	return append([]byte{prefix, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, body...)
 }
 
-func (imp *imported) begin(p packet) (err error) {
-	switch p.kind {
-	case packetMarker, packetPadding:
+func (imp *keyImport) addPrimary(p openpgp.Packet) (err error) {
+	switch p.Type {
+	case openpgp.PacketMarker, openpgp.PacketPadding:
 		return nil
-	case packetPublicKey:
-		imp.primary, err = parsePublicKey(p.body)
-	case packetSecretKey:
-		imp.primary, _, err = cutPublicKey(p.body)
+	case openpgp.PacketPublicKey:
+		imp.primary, err = openpgp.ParsePublicKey(p.Body)
+	case openpgp.PacketSecretKey:
+		imp.primary, _, err = openpgp.CutPublicKey(p.Body)
 	default:
-		return badKey("S32", "begins with packet type %d, not with a key", p.kind)
+		return badKey("S32", "begins with packet type %d, not with a key", p.Type)
 	}
 	if err != nil {
 		return badKey("S33", "primary key %w", err)
@@ -177,79 +141,49 @@ func (imp *imported) begin(p packet) (err error) {
 	return nil
 }
 
-func (imp *imported) signature(body []byte) error {
-	switch kind := signatureKind(body); kind {
-	case sigKeyRevocation:
-		return imp.keyRevocation(body)
-	case sigSubRevocation:
-		imp.subRevoked = append(imp.subRevoked, subRevocation{body, imp.at})
+func (imp *keyImport) addSignature(body []byte) error {
+	switch kind := openpgp.SignatureType(body); kind {
+	case openpgp.SignatureKeyRevocation:
+		return imp.addKeyRevocation(body)
+	case openpgp.SignatureSubkeyRevocation:
+		imp.subkeyRevocations = append(imp.subkeyRevocations, subkeyRevocation{body, imp.at})
 		return nil
-	case sigCertRevocation:
-		imp.revokeCertified(body)
+	case openpgp.SignatureCertRevocation:
+		imp.certRevocation(body)
 		return nil
 	}
-	s, err := parseSignature(body)
-	if s != nil && imp.byStranger(s) {
+	s, err := openpgp.ParseSignature(body)
+	if s != nil && imp.isThirdParty(s) {
 		return nil
 	}
 	if err != nil {
-		imp.note(body, nil, false)
+		imp.noteStatement(body, nil, false)
 		return nil
 	}
-	e, rule, err := newElement(imp.primary, imp.at.uid, imp.at.subkey, body)
+	e, rule, err := openpgp.ParseElement(imp.primary, imp.at.uid, imp.at.subkey, body)
 	if err == nil {
 		imp.elements = append(imp.elements, e)
-		imp.note(body, e.sig, true)
+		imp.noteStatement(body, e.Signature, true)
 		return nil
 	}
-	// What does not verify is a stranger's, damaged, or about something else.
-	verifies := !errors.Is(err, errWrong) && !errors.Is(err, errHashTag)
-	if imp.note(body, s, false) && verifies && imp.at.subkey == nil && !imp.at.unknown {
+	// What does not verify is a third party's, damaged, or about something else.
+	verifies := !errors.Is(err, openpgp.ErrNotVerified) && !errors.Is(err, openpgp.ErrHashTag)
+	if imp.noteStatement(body, s, false) && verifies && imp.at.subkey == nil && !imp.at.unknown {
 		imp.reason, imp.rule = err, rule
 	}
 	return nil
 }
 
-// byStranger reports whether s names an issuer other than the primary key.
-func (imp *imported) byStranger(s *signature) bool {
-	return slices.ContainsFunc(issuers(s), func(id []byte) bool { return !imp.isPrimary(id) })
-}
-
-// isPrimary reports whether id is the primary key's fingerprint or key id.
-func (imp *imported) isPrimary(id []byte) bool {
-	return bytes.Equal(id, imp.primary.fpr.Bytes()) || bytes.Equal(id, imp.primary.keyID())
-}
-
-// issuers returns the fingerprints and key ids that a signature names as who made
-// it, as far as its subpackets can be read.
-func issuers(s *signature) (ids [][]byte) {
-	for _, area := range [][]byte{s.hashed, s.unhashed} {
-		subs, err := subpackets(area)
-		if err != nil {
-			continue
-		}
-		for _, p := range subs {
-			switch {
-			case p.kind == subFingerprint && len(p.body) > 0:
-				ids = append(ids, p.body[1:])
-			case p.kind == subIssuer:
-				ids = append(ids, p.body)
-			}
-		}
-	}
-	return ids
-}
-
 // key minimises: it keeps the main user id, and others only where they say that the
 // key ends earlier.
-func (imp *imported) key() (*Key, error) {
+func (imp *keyImport) key() (*Key, error) {
 	if imp.primary == nil {
 		return nil, badKey("S32", "holds no key")
 	}
-	if err := imp.place(); err != nil {
+	if err := imp.resolveMisplaced(); err != nil {
 		return nil, err
 	}
-	if err := imp.addSubRevocations(); err != nil {
+	if err := imp.addSubkeyRevocations(); err != nil {
 		return nil, err
 	}
 	if err := cmp.Or(imp.checkRevokers(), imp.checkClock(), imp.checkSubkeys()); err != nil {
@@ -260,14 +194,14 @@ func (imp *imported) key() (*Key, error) {
 	if uid != nil {
 		keep[*uid] = true
 	}
-	ending := imp.ending(uid)
+	ending := imp.strictestEnd(uid)
 	if ending.uid != nil {
 		keep[*ending.uid] = true
 	}
-	elements := slices.DeleteFunc(slices.Clone(imp.elements), func(e *element) bool {
-		return e.role == roleCert && !keep[e.uid]
+	elements := slices.DeleteFunc(slices.Clone(imp.elements), func(e *openpgp.Element) bool {
+		return e.Role == openpgp.RoleCertification && !keep[e.UserID]
 	})
-	if !hasRole(elements, mainRole(imp.primary)) {
+	if !hasRole(elements, openpgp.MainRole(imp.primary)) {
 		return nil, imp.unusable()
 	}
 	k := newKey(imp.primary, elements)
@@ -275,34 +209,34 @@ func (imp *imported) key() (*Key, error) {
 }
 
 // chooseUID picks the user id that the owner calls primary, or else the one
-// certified last, among those not taken back since.
-func (imp *imported) chooseUID() *string {
-	newest := make(map[string]*element)
+// certified last, among those not revoked since.
+func (imp *keyImport) chooseUID() *string {
+	newest := make(map[string]*openpgp.Element)
 	for _, e := range imp.elements {
-		if e.role == roleCert && (newest[e.uid] == nil || byWorth(e, newest[e.uid]) < 0) {
-			newest[e.uid] = e
+		if e.Role == openpgp.RoleCertification && (newest[e.UserID] == nil || openpgp.ByPriority(e, newest[e.UserID]) < 0) {
+			newest[e.UserID] = e
 		}
 	}
-	var best *element
+	var best *openpgp.Element
 	for uid, e := range newest {
-		if at, taken := imp.takenBack[string(certified(0xb4, []byte(uid)))]; taken && at >= e.sig.created {
+		if at, taken := imp.certRevoked[string(certified(0xb4, []byte(uid)))]; taken && at >= e.Signature.Created {
 			continue
 		}
-		if best == nil || preferUID(e, best) < 0 {
+		if best == nil || compareUserIDs(e, best) < 0 {
 			best = e
 		}
 	}
 	if best == nil {
 		return nil
 	}
-	return &best.uid
+	return &best.UserID
 }
 
-func (imp *imported) unusable() error {
+func (imp *keyImport) unusable() error {
 	if imp.reason != nil {
 		return badKey(imp.rule, "has no self-signature that es can use: %w", imp.reason)
 	}
-	if len(imp.takenBack) > 0 {
+	if len(imp.certRevoked) > 0 {
 		return badKey("S42", "has no user id that its owner has not taken back")
 	}
 	return badKey("S42", "has no self-signature that says what the primary key is for")

@@ -7,9 +7,10 @@ import (
 	"time"
 
 	pgp "github.com/ProtonMail/go-crypto/openpgp/packet"
-	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+	gocrypto "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // Reason says why a key is revoked (RFC 9580 section 5.2.3.31).
@@ -40,12 +41,12 @@ func (s *SecretKey) Revoke(reason Reason, text string, at time.Time) (*Key, erro
 }
 
 // revoke returns a copy of the key that is revoked.
-func (s *SecretKey) revoke(reason Reason, text string, at time.Time) (*openpgp.Entity, error) {
+func (s *SecretKey) revoke(reason Reason, text string, at time.Time) (*gocrypto.Entity, error) {
 	var b bytes.Buffer
 	if err := s.entity.SerializePrivateWithoutSigning(&b, nil); err != nil {
 		return nil, fmt.Errorf("revoke key: %v", err)
 	}
-	e, err := openpgp.ReadEntity(pgp.NewReader(&b)) // s stays as it is
+	e, err := gocrypto.ReadEntity(pgp.NewReader(&b)) // s stays as it is
 	if err != nil {
 		return nil, fmt.Errorf("revoke key: %v", err)
 	}
@@ -68,7 +69,7 @@ func (s *SecretKey) RevocationCertificate(at time.Time) ([]byte, error) {
 	if err := revoked.Revocations[len(revoked.Revocations)-1].Packet.Serialize(&packet); err != nil {
 		return nil, fmt.Errorf("revoke key: %v", err)
 	}
-	b, err := armored(openpgp.PublicKeyType, packet.Bytes())
+	b, err := openpgp.Armor(gocrypto.PublicKeyType, packet.Bytes())
 	if err != nil {
 		return nil, err
 	}
@@ -96,17 +97,17 @@ func (k *Key) WithRevocation(file []byte) (*Key, error) {
 	if len(file) > MaxKeyFile {
 		return nil, fmt.Errorf("read revocation: file has %d bytes, the limit is %d", len(file), MaxKeyFile)
 	}
-	b, err := unarmor(file)
+	b, err := openpgp.Dearmor(file, MaxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("read revocation: the file %w", err)
 	}
-	p, _, err := nextPacket(b)
+	p, _, err := openpgp.NextPacket(b)
 	if err != nil {
 		return nil, fmt.Errorf("read revocation: the file %w", err)
 	}
-	if p.kind == packetSignature {
+	if p.Type == openpgp.PacketSignature {
 		// A certificate alone speaks of the key that it follows.
-		_, rest, err := nextPacket(k.block)
+		_, rest, err := openpgp.NextPacket(k.block)
 		if err != nil {
 			return nil, fmt.Errorf("read revocation: %w", err)
 		}

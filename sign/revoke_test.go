@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // signedBy makes a record and its envelope.
@@ -68,11 +69,11 @@ func TestWithRevocation(t *testing.T) {
 	}
 	var certificate []byte
 	for rest := revoked.Block(); len(rest) > 0; {
-		p, after, err := nextPacket(rest)
+		p, after, err := openpgp.NextPacket(rest)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sig, err := parseSignature(p.body); p.kind == packetSignature && err == nil && sig.kind == sigKeyRevocation {
+		if sig, err := openpgp.ParseSignature(p.Body); p.Type == openpgp.PacketSignature && err == nil && sig.Type == openpgp.SignatureKeyRevocation {
 			certificate = rest[:len(rest)-len(after)]
 		}
 		rest = after

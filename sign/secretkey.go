@@ -11,13 +11,14 @@ import (
 
 	pgp "github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/ProtonMail/go-crypto/openpgp/s2k"
-	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+	gocrypto "github.com/ProtonMail/go-crypto/openpgp/v2"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // A SecretKey is an own key whose secret es holds itself. It may be shared.
 type SecretKey struct {
-	entity *openpgp.Entity // decrypted
+	entity *gocrypto.Entity // decrypted
 	key    *Key
 }
 
@@ -36,7 +37,7 @@ func NewSecretKey(name, email string, now time.Time) (*SecretKey, error) {
 		DefaultHash: crypto.SHA256,
 		Time:        func() time.Time { return now },
 	}
-	e, err := openpgp.NewEntity(name, "", email, config)
+	e, err := gocrypto.NewEntity(name, "", email, config)
 	if err != nil {
 		return nil, fmt.Errorf("make key: %v", err)
 	}
@@ -46,7 +47,7 @@ func NewSecretKey(name, email string, now time.Time) (*SecretKey, error) {
 
 func checkUserID(name, email string) error {
 	for _, s := range []string{name, email} {
-		if err := records.CheckText(s, maxUserID/2); err != nil {
+		if err := records.CheckText(s, openpgp.MaxUserID/2); err != nil {
 			return fmt.Errorf("user id %q: %w", s, err)
 		}
 		if strings.ContainsAny(s, "()<>") {
@@ -59,7 +60,7 @@ func checkUserID(name, email string) error {
 	return nil
 }
 
-func newSecretKey(e *openpgp.Entity) (*SecretKey, error) {
+func newSecretKey(e *gocrypto.Entity) (*SecretKey, error) {
 	var b bytes.Buffer
 	if err := e.Serialize(&b); err != nil {
 		return nil, fmt.Errorf("serialize public key: %v", err)
@@ -81,11 +82,11 @@ func ReadSecretKey(file []byte, passphrase func() ([]byte, error)) (*SecretKey, 
 	if len(file) > MaxKeyFile {
 		return nil, fmt.Errorf("read secret key: file has %d bytes, the limit is %d", len(file), MaxKeyFile)
 	}
-	b, err := unarmor(file)
+	b, err := openpgp.Dearmor(file, MaxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("read secret key: %w", err)
 	}
-	e, err := openpgp.ReadEntity(pgp.NewReader(bytes.NewReader(b)))
+	e, err := gocrypto.ReadEntity(pgp.NewReader(bytes.NewReader(b)))
 	if err != nil {
 		return nil, fmt.Errorf("read secret key: %v", err)
 	}
@@ -103,7 +104,7 @@ func ReadSecretKey(file []byte, passphrase func() ([]byte, error)) (*SecretKey, 
 	return &SecretKey{entity: e, key: k}, nil
 }
 
-func decrypt(e *openpgp.Entity, passphrase func() ([]byte, error)) error {
+func decrypt(e *gocrypto.Entity, passphrase func() ([]byte, error)) error {
 	encrypted := e.PrivateKey.Encrypted
 	for _, sub := range e.Subkeys {
 		encrypted = encrypted || sub.PrivateKey != nil && sub.PrivateKey.Encrypted
@@ -135,7 +136,7 @@ func (s *SecretKey) Marshal(passphrase []byte) ([]byte, error) {
 	}
 	if passphrase != nil {
 		// Encrypting forgets the secret, so it is done to a copy.
-		e, err := openpgp.ReadEntity(pgp.NewReader(bytes.NewReader(b.Bytes())))
+		e, err := gocrypto.ReadEntity(pgp.NewReader(bytes.NewReader(b.Bytes())))
 		if err != nil {
 			return nil, fmt.Errorf("marshal secret key: %v", err)
 		}
@@ -147,7 +148,7 @@ func (s *SecretKey) Marshal(passphrase []byte) ([]byte, error) {
 			return nil, fmt.Errorf("marshal secret key: %v", err)
 		}
 	}
-	return armored(openpgp.PrivateKeyType, b.Bytes())
+	return openpgp.Armor(gocrypto.PrivateKeyType, b.Bytes())
 }
 
 func encryption() *pgp.Config {
@@ -193,22 +194,22 @@ func (s *SecretKey) Sign(ctx context.Context, record []byte, context string, at 
 // and whose secret there is, the newest subkey, or else the primary key. The
 // error says what keeps the primary key or the newest subkey from it.
 func (k *Key) signerAt(t int64, have func(records.Fingerprint) bool) (records.Fingerprint, error) {
-	best, problem := k.primary, k.check(k.primary.fpr, t)
-	if problem == nil && !have(k.primary.fpr) {
-		problem = &KeyError{Fingerprint: k.primary.fpr, Problem: NoSecret}
+	best, problem := k.primary, k.check(k.primary.Fingerprint, t)
+	if problem == nil && !have(k.primary.Fingerprint) {
+		problem = &KeyError{Fingerprint: k.primary.Fingerprint, Problem: NoSecret}
 	}
 	usable := problem == nil
 	for _, e := range k.elements {
-		if e.role != roleBinding || int64(e.subkey.created) > t {
+		if e.Role != openpgp.RoleSubkeyBinding || int64(e.Subkey.Created) > t {
 			continue
 		}
-		err := k.check(e.subkey.fpr, t)
-		if err == nil && !have(e.subkey.fpr) {
-			err = &KeyError{Fingerprint: e.subkey.fpr, Problem: NoSecret}
+		err := k.check(e.Subkey.Fingerprint, t)
+		if err == nil && !have(e.Subkey.Fingerprint) {
+			err = &KeyError{Fingerprint: e.Subkey.Fingerprint, Problem: NoSecret}
 		}
 		switch {
-		case err == nil && (!usable || best == k.primary || e.subkey.created >= best.created):
-			best, usable = e.subkey, true
+		case err == nil && (!usable || best == k.primary || e.Subkey.Created >= best.Created):
+			best, usable = e.Subkey, true
 		case err != nil && !usable:
 			problem = err
 		}
@@ -216,7 +217,7 @@ func (k *Key) signerAt(t int64, have func(records.Fingerprint) bool) (records.Fi
 	if !usable {
 		return records.Fingerprint{}, problem
 	}
-	return best.fpr, nil
+	return best.Fingerprint, nil
 }
 
 func signWith(key *pgp.PrivateKey, record []byte, context string, at time.Time) ([]byte, error) {
@@ -240,24 +241,5 @@ func signWith(key *pgp.PrivateKey, record []byte, context string, at time.Time) 
 	if err := sig.Serialize(&b); err != nil {
 		return nil, fmt.Errorf("sign record: %v", err)
 	}
-	return canonicalize(b.Bytes())
-}
-
-// canonicalize brings the one signature packet that an OpenPGP program made into
-// the form that Open takes: the unhashed area goes, headers and numbers get
-// their shortest encoding, and of ECDSA's two values for s the lower stays.
-func canonicalize(b []byte) ([]byte, error) {
-	p, rest, err := nextPacket(b)
-	if err != nil {
-		return nil, fmt.Errorf("read signature: %w", err)
-	}
-	if p.kind != packetSignature || len(rest) > 0 {
-		return nil, errors.New("read signature: is not exactly one signature packet")
-	}
-	s, err := parseSignature(p.body)
-	if err != nil {
-		return nil, fmt.Errorf("read signature: %w", err)
-	}
-	s.lowerS()
-	return appendPacket(nil, packetSignature, s.appendBody(nil, nil)), nil
+	return openpgp.CanonicalSignature(b.Bytes())
 }

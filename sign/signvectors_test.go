@@ -9,8 +9,9 @@ import (
 	"time"
 
 	pgp "github.com/ProtonMail/go-crypto/openpgp/packet"
-	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+	gocrypto "github.com/ProtonMail/go-crypto/openpgp/v2"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // signVectors makes one vector for each way in which an envelope can be right,
@@ -56,7 +57,7 @@ func goodForged(f *forger) []forgedCase {
 		{"ok-sha384", "S6", "SHA-384", forged{hash: 9}},
 		{"ok-sha512", "S6", "SHA-512", forged{hash: 10}},
 		{"ok-salt", "S9", "with go-crypto's salt notation", forged{hashed: subs(f.recordSubs(recTime), notationSub(0, false, saltNotation, "0123456789abcdef"))}},
-		{"ok-key-id", "S7", "with an issuer key id and a signer's user id, signed", forged{hashed: subs(f.recordSubs(recTime), sub(subIssuer, f.fpr[12:]...), sub(subSignerUID, 'x'))}},
+		{"ok-key-id", "S7", "with an issuer key id and a signer's user id, signed", forged{hashed: subs(f.recordSubs(recTime), sub(openpgp.SubpacketIssuerKeyID, f.fpr[12:]...), sub(openpgp.SubpacketSignerUserID, 'x'))}},
 	}
 }
 
@@ -70,7 +71,7 @@ func badForged(f *forger) []forgedCase {
 		{"hash-sha224", "S6", "SHA-224", forged{hash: 11}},
 		{"algorithm-dsa", "S5", "says DSA", forged{algo: 17}},
 		{"algorithm-rsa-sign-only", "S5", "says RSA sign-only, which is deprecated", forged{algo: 3}},
-		{"subpacket-expiration", "S7", "expires, so that nodes would come to differ", forged{hashed: subs(base, uint32Sub(subSigExpires, 86400))}},
+		{"subpacket-expiration", "S7", "expires, so that nodes would come to differ", forged{hashed: subs(base, uint32Sub(openpgp.SubpacketExpirationTime, 86400))}},
 		{"subpacket-policy", "S7", "has a policy URI", forged{hashed: subs(base, sub(26, []byte("https://example.com")...))}},
 		{"subpacket-critical-unknown", "S7", "has an unknown critical subpacket", forged{hashed: subs(base, criticalSub(100))}},
 		{"subpacket-recipient", "S7", "is meant for one recipient", forged{hashed: subs(base, sub(35, append([]byte{4}, f.fpr...)...))}},
@@ -78,10 +79,10 @@ func badForged(f *forger) []forgedCase {
 		{"created-twice", "S7", "says twice when", forged{hashed: subs(base, stamp)}},
 		{"issuer-missing", "S7", "does not name its key", forged{hashed: subs(stamp, what)}},
 		{"issuer-twice", "S7", "names its key twice", forged{hashed: subs(base, who)}},
-		{"issuer-version", "S7", "names a key of version 5", forged{hashed: subs(stamp, what, sub(subFingerprint, append([]byte{5}, f.fpr...)...))}},
-		{"issuer-short", "S7", "names its key by half a fingerprint", forged{hashed: subs(stamp, what, sub(subFingerprint, append([]byte{4}, f.fpr[:10]...)...))}},
-		{"issuer-key-id-only", "S7", "names its key by key id alone", forged{hashed: subs(stamp, what, sub(subIssuer, f.fpr[12:]...))}},
-		{"issuer-key-id-differs", "S7", "has the key id of another key", forged{hashed: subs(base, sub(subIssuer, 1, 2, 3, 4, 5, 6, 7, 8))}},
+		{"issuer-version", "S7", "names a key of version 5", forged{hashed: subs(stamp, what, sub(openpgp.SubpacketIssuerFingerprint, append([]byte{5}, f.fpr...)...))}},
+		{"issuer-short", "S7", "names its key by half a fingerprint", forged{hashed: subs(stamp, what, sub(openpgp.SubpacketIssuerFingerprint, append([]byte{4}, f.fpr[:10]...)...))}},
+		{"issuer-key-id-only", "S7", "names its key by key id alone", forged{hashed: subs(stamp, what, sub(openpgp.SubpacketIssuerKeyID, f.fpr[12:]...))}},
+		{"issuer-key-id-differs", "S7", "has the key id of another key", forged{hashed: subs(base, sub(openpgp.SubpacketIssuerKeyID, 1, 2, 3, 4, 5, 6, 7, 8))}},
 		{"subpacket-cut", "S7", "has a subpacket that ends early", forged{hashed: append(bytes.Clone(base), 9, 2, 0)}},
 		{"context-missing", "S8", "has no context notation, as a signature over a file has", forged{hashed: subs(stamp, who)}},
 		{"context-twice", "S8", "has the context notation twice", forged{hashed: subs(base, what)}},
@@ -92,11 +93,11 @@ func badForged(f *forger) []forgedCase {
 		{"context-elsewhere", "S9", "has another project's context notation", forged{hashed: subs(base, notationSub(0x80, false, "context@proton.ch", "mail"))}},
 		{"salt-twice", "S9", "has two salts", forged{hashed: subs(base, notationSub(0, false, saltNotation, "a"), notationSub(0, false, saltNotation, "b"))}},
 		{"salt-long", "S9", "has a salt of 33 bytes", forged{hashed: subs(base, notationSub(0, false, saltNotation, "012345678901234567890123456789012"))}},
-		{"unhashed-key-id", "S10", "has an issuer key id that is not signed, as gpg leaves it", forged{unhashed: sub(subIssuer, f.fpr[12:]...)}},
+		{"unhashed-key-id", "S10", "has an issuer key id that is not signed, as gpg leaves it", forged{unhashed: sub(openpgp.SubpacketIssuerKeyID, f.fpr[12:]...)}},
 		{"unhashed-junk", "S10", "has a subpacket that anybody added", forged{unhashed: sub(100, 'x')}},
 		{"time-before", "S12", "was signed a second before the record's time", forged{hashed: f.recordSubs(recTime - 1)}},
 		{"time-after", "S12", "was signed 601 seconds after the record's time", forged{hashed: f.recordSubs(recTime + 601)}},
-		{"hash-tag", "S15", "has a wrong hash tag", forged{tamper: func(s *signature) { s.tag = []byte{s.tag[0] ^ 1, s.tag[1]} }}},
+		{"hash-tag", "S15", "has a wrong hash tag", forged{tamper: func(s *openpgp.Signature) { s.HashTag = []byte{s.HashTag[0] ^ 1, s.HashTag[1]} }}},
 	}
 }
 
@@ -111,7 +112,7 @@ func badPackets(t *testing.T, f *forger, good []byte) []packetCase {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, _, err := nextPacket(e.Signature)
+	p, _, err := openpgp.NextPacket(e.Signature)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,20 +120,20 @@ func badPackets(t *testing.T, f *forger, good []byte) []packetCase {
 	flipped := bytes.Clone(e.Signature)
 	flipped[len(flipped)-1] ^= 1
 	stranger := newForger(t, "eddsa-v4")
-	long := binary.BigEndian.AppendUint32([]byte{0xc2, 255}, uint32(len(p.body)))
+	long := binary.BigEndian.AppendUint32([]byte{0xc2, 255}, uint32(len(p.Body)))
 	list := []packetCase{
-		{"header-old", "S2", "has an old-format packet header, as gpg writes it", with(append([]byte{0x88, byte(len(p.body))}, p.body...))},
-		{"header-indeterminate", "S2", "has a header of indeterminate length", with(append([]byte{0x8b}, p.body...))},
-		{"header-long", "S2", "has its length in five octets", with(append(long, p.body...))},
+		{"header-old", "S2", "has an old-format packet header, as gpg writes it", with(append([]byte{0x88, byte(len(p.Body))}, p.Body...))},
+		{"header-indeterminate", "S2", "has a header of indeterminate length", with(append([]byte{0x8b}, p.Body...))},
+		{"header-long", "S2", "has its length in five octets", with(append(long, p.Body...))},
 		{"packet-after", "S2", "has a marker packet after it", with(append(bytes.Clone(e.Signature), 0xca, 3, 'P', 'G', 'P'))},
 		{"packet-before", "S2", "has a marker packet before it", with(append([]byte{0xca, 3, 'P', 'G', 'P'}, e.Signature...))},
 		{"packet-twice", "S2", "is there twice", with(append(bytes.Clone(e.Signature), e.Signature...))},
 		{"packet-stranger-first", "S2", "has a stranger's signature before it", with(append(sigPacket(stranger.sign(forged{hashed: stranger.recordSubs(recTime)}, e.RecordBytes)), e.Signature...))},
 		{"packet-cut", "S2", "is cut off", with(e.Signature[:len(e.Signature)-1])},
 		{"packet-user-id", "S2", "is a user id packet", with(uidPacket(testUID))},
-		{"version-3", "S3", "is of version 3", with(sigPacket(append([]byte{3}, p.body[1:]...)))},
-		{"version-6", "S3", "is of version 6 and the key of version 4", with(sigPacket(append([]byte{6}, p.body[1:]...)))},
-		{"mpi-padded", "S11", "has a number that counts a leading zero bit", with(sigPacket(padMPI(p.body)))},
+		{"version-3", "S3", "is of version 3", with(sigPacket(append([]byte{3}, p.Body[1:]...)))},
+		{"version-6", "S3", "is of version 6 and the key of version 4", with(sigPacket(append([]byte{6}, p.Body[1:]...)))},
+		{"mpi-padded", "S11", "has a number that counts a leading zero bit", with(sigPacket(padMPI(p.Body)))},
 		{"bit-flip", "S16", "has one bit of its numbers flipped", with(flipped)},
 	}
 	other, err := records.Encode(&records.Record{Author: f.fingerprint(), Time: recTime, Body: &records.Heartbeat{Next: recTime + 86401}})
@@ -146,14 +147,14 @@ func badPackets(t *testing.T, f *forger, good []byte) []packetCase {
 
 // padMPI writes the last number of an EdDSA signature with one bit more.
 func padMPI(body []byte) []byte {
-	s, err := parseSignature(body)
+	s, err := openpgp.ParseSignature(body)
 	if err != nil {
 		panic(err)
 	}
-	n := len(s.numbers[1])
+	n := len(s.Numbers[1])
 	head := body[:len(body)-2-n]
-	bits := bitLen(s.numbers[1]) + 1
-	v := s.numbers[1]
+	bits := openpgp.BitLen(s.Numbers[1]) + 1
+	v := s.Numbers[1]
 	if bits > 8*n {
 		v = append([]byte{0}, v...)
 	}
@@ -170,7 +171,7 @@ func otherKindVectors(t *testing.T) []vector {
 	add("ecdsa-high-s", "signature-error", "S11", "has n-s for s, which verifies too", p.block(), raiseS(t, envelope(t, p, p, forged{})))
 
 	v6 := newForger(t, "ed25519-v6")
-	short := envelope(t, v6, v6, forged{tamper: func(s *signature) { s.salt = s.salt[:8] }})
+	short := envelope(t, v6, v6, forged{tamper: func(s *openpgp.Signature) { s.Salt = s.Salt[:8] }})
 	add("v6-salt-size", "signature-error", "S11", "v6 with a salt of 8 bytes", v6.block(), short)
 	legacy := newForger(t, "eddsa-v4")
 	legacy.version = 6
@@ -194,12 +195,12 @@ func otherKindVectors(t *testing.T) []vector {
 func rekey(t testing.TB, f *forger) {
 	t.Helper()
 	g := newForger(t, "eddsa-v4")
-	k, err := parsePublicKey(g.body)
+	k, err := openpgp.ParsePublicKey(g.body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.numbers = g.numbers
-	f.key(algoEdDSA, appendMPI(bytes.Clone(oidEd25519), append([]byte{0x40}, k.ed...)))
+	f.key(openpgp.AlgorithmEdDSALegacy, openpgp.AppendMPI(bytes.Clone(openpgp.OIDEd25519), append([]byte{0x40}, k.Ed25519...)))
 }
 
 // raiseS puts the other of ECDSA's two values for s into an envelope.
@@ -209,16 +210,16 @@ func raiseS(t testing.TB, env []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, _, err := nextPacket(e.Signature)
+	p, _, err := openpgp.NextPacket(e.Signature)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := parseSignature(p.body)
+	s, err := openpgp.ParseSignature(p.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.numbers = [][]byte{s.numbers[0], negateS(s.numbers[1])}
-	return join(t, e.RecordBytes, sigPacket(s.appendBody(nil, nil)))
+	s.Numbers = [][]byte{s.Numbers[0], negateS(s.Numbers[1])}
+	return join(t, e.RecordBytes, sigPacket(s.AppendBody(nil, nil)))
 }
 
 // policyVectors are good signatures by keys in all states.
@@ -248,7 +249,7 @@ func policyVectors(t *testing.T) []vector {
 	}
 	add("revoked-silently", "key-error", "S21", "the revocation gives no reason at all", block(f.revoke(recTime+1000), f.main(keyTime)), env)
 
-	life := func(until uint32) []byte { return uint32Sub(subKeyExpires, until-keyTime) }
+	life := func(until uint32) []byte { return uint32Sub(openpgp.SubpacketKeyExpiration, until-keyTime) }
 	add("expired", "key-error", "S23", "the key expired at the second of the signature", block(f.main(keyTime, life(recTime))), env)
 	add("ok-expires-later", "ok", "S23", "the key expires a second after the signature", block(f.main(keyTime, life(recTime+1))), env)
 	add("ok-renewed", "ok", "S23", "the key was renewed later, the newest self-signature counts",
@@ -257,10 +258,10 @@ func policyVectors(t *testing.T) []vector {
 		block(f.direct(f.selfSubs(keyTime, life(recTime-9))), f.main(keyTime)), env)
 	add("expired-certification", "key-error", "S23", "the certification ends the key, before the direct-key signature does",
 		block(f.direct(f.selfSubs(keyTime, life(recTime+9999))), f.main(keyTime, life(recTime-9))), env)
-	certify := subs(made(keyTime), f.issuer(), sub(subKeyFlags, 1))
+	certify := subs(made(keyTime), f.issuer(), sub(openpgp.SubpacketKeyFlags, 1))
 	add("certify-only", "key-error", "S24", "the primary key may certify only", block(uidPacket(testUID), f.cert(testUID, certify)), env)
 	add("ok-flags-then", "ok", "S24", "the primary key may not sign any more, and might when it did",
-		block(uidPacket(testUID), f.cert(testUID, f.selfSubs(keyTime)), f.cert(testUID, subs(made(recTime+5), f.issuer(), sub(subKeyFlags, 1)))), env)
+		block(uidPacket(testUID), f.cert(testUID, f.selfSubs(keyTime)), f.cert(testUID, subs(made(recTime+5), f.issuer(), sub(openpgp.SubpacketKeyFlags, 1)))), env)
 	add("ok-history-lost", "ok", "S24", "only a self-signature newer than the record is left", block(f.main(recTime+500)), env)
 	return append(list, append(subkeyVectors(t), newerVectors(t)...)...)
 }
@@ -274,7 +275,7 @@ func subkeyVectors(t *testing.T) []vector {
 		list = append(list, describe(t, vector{name, expect, spec, comment,
 			map[string][]byte{"envelope.cbor.hex": env, "key.hex": mustRead(t, all...).Block()}}))
 	}
-	life := uint32Sub(subKeyExpires, recTime-keyTime)
+	life := uint32Sub(openpgp.SubpacketKeyExpiration, recTime-keyTime)
 	add("ok-subkey", "ok", "S25", "signed by a signing subkey", s.subkey(), f.bind(s, keyTime))
 	add("ok-subkey-bound-later", "ok", "S25", "the subkey's only binding left is newer", s.subkey(), f.bind(s, recTime+100))
 	add("subkey-missing", "key-error", "S25", "the key block does not have the subkey yet")
@@ -325,10 +326,10 @@ func goCryptoVectors(t *testing.T) []vector {
 }
 
 // goCryptoSign makes a key and a canonical signature with go-crypto's own calls.
-func goCryptoSign(t testing.TB, config pgp.Config) (e *openpgp.Entity, signature, record []byte) {
+func goCryptoSign(t testing.TB, config pgp.Config) (e *gocrypto.Entity, signature, record []byte) {
 	t.Helper()
 	config.Time = func() time.Time { return time.Unix(keyTime, 0) }
-	e, err := openpgp.NewEntity("Go Crypto", "", "go@example.com", &config)
+	e, err := gocrypto.NewEntity("Go Crypto", "", "go@example.com", &config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,16 +341,16 @@ func goCryptoSign(t testing.TB, config pgp.Config) (e *openpgp.Entity, signature
 	return e, goCryptoDetach(t, e, record, config), record
 }
 
-func goCryptoDetach(t testing.TB, e *openpgp.Entity, record []byte, config pgp.Config) []byte {
+func goCryptoDetach(t testing.TB, e *gocrypto.Entity, record []byte, config pgp.Config) []byte {
 	t.Helper()
 	config.Time = func() time.Time { return time.Unix(recTime, 0) }
 	config.DefaultHash = crypto.SHA256
 	config.SignatureNotations = []*pgp.Notation{{Name: ContextNotation, Value: []byte("es/1/heartbeat"), IsHumanReadable: true}}
 	var b bytes.Buffer
-	if err := openpgp.DetachSign(&b, []*openpgp.Entity{e}, bytes.NewReader(record), &config); err != nil {
+	if err := gocrypto.DetachSign(&b, []*gocrypto.Entity{e}, bytes.NewReader(record), &config); err != nil {
 		t.Fatal(err)
 	}
-	sig, err := canonicalize(b.Bytes())
+	sig, err := openpgp.CanonicalSignature(b.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,9 @@ import (
 	"time"
 
 	pgp "github.com/ProtonMail/go-crypto/openpgp/packet"
-	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+	gocrypto "github.com/ProtonMail/go-crypto/openpgp/v2"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign/internal/openpgp"
 )
 
 // allocated returns how many bytes f allocates. Nothing else may run meanwhile.
@@ -34,7 +35,7 @@ func allocated(f func()) uint64 {
 func TestThreat20KeyFlooding(t *testing.T) {
 	const certifications = 100_000
 	f, stranger := newForger(t, "eddsa-v4"), newForger(t, "eddsa-v4")
-	bogus := sigPacket(stranger.sign(forged{kind: sigPositiveCert, hashed: subs(made(recTime), stranger.issuer(), notationSub(0x80, false, "n@example.com", "I was here, and so were a hundred thousand"))}, f.hashed(), uidHashed(testUID)))
+	bogus := sigPacket(stranger.sign(forged{kind: openpgp.SignaturePositiveCert, hashed: subs(made(recTime), stranger.issuer(), notationSub(0x80, false, "n@example.com", "I was here, and so were a hundred thousand"))}, f.hashed(), uidHashed(testUID)))
 	at := bytes.Index(bogus, binary.BigEndian.AppendUint32(nil, recTime))
 	flooded := bytes.Clone(f.block())
 	for i := range certifications {
@@ -82,7 +83,7 @@ func TestThreat22HugeNumbers(t *testing.T) {
 		n := bytes.Repeat([]byte{0xff}, (bits+7)/8)
 		n[0] >>= (8 - bits%8) % 8
 		f := newForger(t, "eddsa-v4")
-		f.key(algoRSA, appendMPI(appendMPI(nil, n), []byte{1, 0, 1}))
+		f.key(openpgp.AlgorithmRSA, openpgp.AppendMPI(openpgp.AppendMPI(nil, n), []byte{1, 0, 1}))
 		file := subs(f.primary(), f.main(keyTime)) // the numbers are another algorithm's: nobody gets that far
 		grown := allocated(func() {
 			for range 100 {
@@ -105,14 +106,14 @@ func TestThreat22HugeNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, _, _ := nextPacket(e.Signature)
-	s, err := parseSignature(p.body)
+	p, _, _ := openpgp.NextPacket(e.Signature)
+	s, err := openpgp.ParseSignature(p.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, size := range []int{513, 800} {
-		s.numbers = [][]byte{bytes.Repeat([]byte{0xff}, size)}
-		if _, err := Open(join(t, e.RecordBytes, sigPacket(s.appendBody(nil, nil))), keys); !hasRule(err, "S11") {
+		s.Numbers = [][]byte{bytes.Repeat([]byte{0xff}, size)}
+		if _, err := Open(join(t, e.RecordBytes, sigPacket(s.AppendBody(nil, nil))), keys); !hasRule(err, "S11") {
 			t.Errorf("an RSA signature of %d bits: %v", 8*size, err)
 		}
 	}
@@ -151,7 +152,7 @@ func TestThreat22Allowlist(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.config.Time = func() time.Time { return time.Unix(keyTime, 0) }
-			e, err := openpgp.NewEntity("N", "", "n@example.com", &c.config)
+			e, err := gocrypto.NewEntity("N", "", "n@example.com", &c.config)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -185,7 +186,7 @@ func TestThreat22Allowlist(t *testing.T) {
 		if _, err := Open(envelope(t, f, f, forged{hash: hash}), keys); ok != (err == nil) || err != nil && !hasRule(err, "S6") {
 			t.Errorf("hash %d: %v", hash, err)
 		}
-		self := sigPacket(f.sign(forged{kind: sigPositiveCert, hash: hash, hashed: f.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID)))
+		self := sigPacket(f.sign(forged{kind: openpgp.SignaturePositiveCert, hash: hash, hashed: f.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID)))
 		if _, err := ParseKey(subs(f.primary(), uidPacket(testUID), self)); ok != (err == nil) || err != nil && !hasRule(err, "S37") {
 			t.Errorf("self-signature with hash %d: %v", hash, err)
 		}
@@ -224,7 +225,7 @@ func TestThreat22Numbers(t *testing.T) {
 			for b := range 256 {
 				body := bytes.Clone(f.body)
 				body[at] = byte(b)
-				if _, err := parsePublicKey(body); (byte(b) == good) != (err == nil) {
+				if _, err := openpgp.ParsePublicKey(body); (byte(b) == good) != (err == nil) {
 					t.Errorf("%s: byte %d of the key is %d: %v", kind, at, b, err)
 				}
 			}
@@ -235,8 +236,8 @@ func TestThreat22Numbers(t *testing.T) {
 		n[0], n[len(n)-1] = 1<<((bits+7)%8), 1
 		for e, right := range map[string]bool{"\x01\x00\x01": true, "\x03": false, "\x01\x00\x00\x00\x01": false, "\x01": false} {
 			f := newForger(t, "ed25519-v4")
-			f.key(algoRSA, appendMPI(appendMPI(nil, n), []byte(e)))
-			if _, err := parsePublicKey(f.body); (ok && right) != (err == nil) {
+			f.key(openpgp.AlgorithmRSA, openpgp.AppendMPI(openpgp.AppendMPI(nil, n), []byte(e)))
+			if _, err := openpgp.ParsePublicKey(f.body); (ok && right) != (err == nil) {
 				t.Errorf("RSA of %d bits with the exponent %x: %v", bits, e, err)
 			}
 		}
@@ -252,7 +253,7 @@ func TestEd25519WithoutCofactor(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := &forger{version: 4, created: keyTime}
-	f.key(algoEd25519, order8)
+	f.key(openpgp.AlgorithmEd25519, order8)
 	// R is the identity and s is 0: 8 s B = 8 R + 8 k A, whatever the message is.
 	signature := make([]byte, ed25519.SignatureSize)
 	signature[0] = 1
@@ -298,9 +299,9 @@ func TestPointsAreReduced(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := &forger{version: 4, created: keyTime}
-		for algo, material := range map[byte][]byte{algoEd25519: b, algoEdDSA: appendMPI(bytes.Clone(oidEd25519), append([]byte{0x40}, b...))} {
+		for algo, material := range map[byte][]byte{openpgp.AlgorithmEd25519: b, openpgp.AlgorithmEdDSALegacy: openpgp.AppendMPI(bytes.Clone(openpgp.OIDEd25519), append([]byte{0x40}, b...))} {
 			f.key(algo, material)
-			if _, err := parsePublicKey(f.body); ok != (err == nil) {
+			if _, err := openpgp.ParsePublicKey(f.body); ok != (err == nil) {
 				t.Errorf("algorithm %d, point %s: %v", algo, point, err)
 			}
 		}
@@ -317,14 +318,14 @@ func TestThreat50PassedOver(t *testing.T) {
 			t.Fatalf("%s: revoked without a revocation", kind)
 		}
 		rest := [][]byte{
-			main, bind, appendPacket(nil, packetUserAttribute, []byte{1, 2}), uidPacket(strings.Repeat("x", 300)),
-			appendPacket(nil, 60, []byte{0}), appendPacket(nil, packetMarker, []byte("PGP")), appendPacket(nil, packetTrust, []byte{1}),
+			main, bind, openpgp.AppendPacket(nil, openpgp.PacketUserAttribute, []byte{1, 2}), uidPacket(strings.Repeat("x", 300)),
+			openpgp.AppendPacket(nil, 60, []byte{0}), openpgp.AppendPacket(nil, openpgp.PacketMarker, []byte("PGP")), openpgp.AppendPacket(nil, openpgp.PacketTrust, []byte{1}),
 		}
 		forms := map[string][]byte{}
 		for _, hash := range []byte{1, 2, 3, 8, 9, 10, 11, 12} {
-			for _, kindOf := range []byte{sigKeyRevocation, sigSubRevocation} {
+			for _, kindOf := range []byte{openpgp.SignatureKeyRevocation, openpgp.SignatureSubkeyRevocation} {
 				about := [][]byte{f.hashed()}
-				if kindOf == sigSubRevocation {
+				if kindOf == openpgp.SignatureSubkeyRevocation {
 					about = append(about, s.hashed())
 				}
 				made := forged{kind: kindOf, hash: hash, hashed: subs(made(recTime), f.issuer())}

@@ -37,7 +37,7 @@ func TestRevocationsOfBlocks(t *testing.T) {
 	if n := len(Revocations(hard.Block())); n != 1 {
 		t.Errorf("%d revocations in a block with one", n)
 	}
-	if plain.Holds(Revocations(hard.Block())) || !hard.Holds(Revocations(hard.Block())) || !plain.Holds(nil) {
+	if plain.HasPackets(Revocations(hard.Block())) || !hard.HasPackets(Revocations(hard.Block())) || !plain.HasPackets(nil) {
 		t.Error("what is held is not what is in the block")
 	}
 	for _, c := range []struct {
@@ -53,7 +53,7 @@ func TestRevocationsOfBlocks(t *testing.T) {
 		{"another soft one", softer, soft, false},
 		{"the same", hard, hard, false},
 	} {
-		if got := c.now.Withdraws(c.before); got != c.want {
+		if got := c.now.AddsRevocation(c.before); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
