@@ -25,18 +25,27 @@ import (
 )
 
 var (
+	ruleTag   = regexp.MustCompile(`(?m)^- \[([A-Z][0-9]+)\]`)
 	specTag   = regexp.MustCompile(`\[([A-Z][0-9]+)\]`)
 	wholeTag  = regexp.MustCompile(`^[A-Z][0-9]+$`)
 	testedTag = regexp.MustCompile(`SPEC ([A-Z][0-9]+(?:(?:, | and )[A-Z][0-9]+)*)`)
 	eachTag   = regexp.MustCompile(`[A-Z][0-9]+`)
 )
 
-// TestSpecTags ties the rules of SPEC.md to tests: each tag has a vector or a
-// test that names it, and no vector names a rule that is not there.
+// TestSpecTags ties the rules of SPEC.md and docs/program.md to tests: each is there
+// once, has a vector or a test that names it, and no vector names a rule that is not
+// there.
 func TestSpecTags(t *testing.T) {
 	rules := map[string]bool{}
-	for _, m := range specTag.FindAllStringSubmatch(readSpec(t), -1) {
+	pages := readPage(t, "SPEC.md") + readPage(t, "docs/program.md")
+	for _, m := range ruleTag.FindAllStringSubmatch(pages, -1) {
+		if rules[m[1]] {
+			t.Errorf("the rule [%s] is there twice", m[1])
+		}
 		rules[m[1]] = true
+	}
+	for _, m := range specTag.FindAllStringSubmatch(pages, -1) {
+		rules[m[1]] = true // N31 to N35 stand in a table
 	}
 	vectors := vectorTags(t, "testdata")
 	tests := testTags(t, ".")
@@ -62,7 +71,12 @@ func TestSpecTags(t *testing.T) {
 
 func readSpec(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile("SPEC.md")
+	return readPage(t, "SPEC.md")
+}
+
+func readPage(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,11 +171,7 @@ func testTags(t *testing.T, root string) map[string]string {
 // block returns the content of the first fenced block of a kind in SPEC.md.
 func block(t *testing.T, kind string) string {
 	t.Helper()
-	b, err := os.ReadFile("SPEC.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, found := strings.Cut(string(b), "```"+kind+"\n")
+	_, after, found := strings.Cut(readSpec(t), "```"+kind+"\n")
 	inside, _, closed := strings.Cut(after, "```\n")
 	if !found || !closed {
 		t.Fatalf("SPEC.md has no block of %s", kind)
@@ -291,12 +301,14 @@ func readVectors(t *testing.T, dir string) map[string]vector {
 	return all
 }
 
-// TestSpecLines holds that a line of SPEC.md has at most 120 characters, but for rows
-// of tables.
-func TestSpecLines(t *testing.T) {
-	for i, line := range strings.Split(readSpec(t), "\n") {
-		if n := utf8.RuneCountInString(line); n > 120 && !strings.HasPrefix(line, "|") {
-			t.Errorf("line %d has %d characters", i+1, n)
+// TestLines holds that a line of what people read has at most 120 characters, but for
+// rows of tables.
+func TestLines(t *testing.T) {
+	for _, page := range []string{"SPEC.md", "docs/program.md"} {
+		for i, line := range strings.Split(readPage(t, page), "\n") {
+			if n := utf8.RuneCountInString(line); n > 120 && !strings.HasPrefix(line, "|") {
+				t.Errorf("%s:%d has %d characters", page, i+1, n)
+			}
 		}
 	}
 }
