@@ -52,11 +52,7 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 }
 
 func resolution(r index.Release) *install.Resolution {
-	b := r.Body
-	return &install.Resolution{
-		Name: b.Name, Version: b.Version, Module: b.Module, Record: r.ID, Signer: r.Author,
-		Size: b.Size, Files: b.Files, Manifest: b.Manifest, Pins: b.Pins, Origin: b.Origin, Void: r.Void,
-	}
+	return &install.Resolution{Release: *r.Body, Record: r.ID, Signer: r.Author, Void: r.Void}
 }
 
 // When what a home was told counts as old, and how long a command waits for peers to

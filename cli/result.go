@@ -88,7 +88,7 @@ func (w *work) signatures(ctx context.Context, r *install.Result) (signatures, e
 	}
 	found := signatures{}
 	for _, p := range all {
-		s, err := p.Signature(ctx, w.sources.Records)
+		s, err := install.SignatureOf(ctx, p, w.sources.Records)
 		if err != nil {
 			return nil, err
 		}

@@ -74,7 +74,7 @@ func (p *approval) changed(changes []install.Change) error {
 // signature says who signed a package, as far as that was verified here; what es-lock.json
 // says alone is told as that.
 func (w *work) signature(ctx context.Context, p *install.Package) (string, error) {
-	s, err := p.Signature(ctx, w.sources.Records)
+	s, err := install.SignatureOf(ctx, p, w.sources.Records)
 	if err != nil {
 		return "", err
 	}

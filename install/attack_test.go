@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -74,7 +75,7 @@ func (a *attacker) lock(edit func(packages map[string]map[string]any)) {
 		Version  any                       `json:"lockfileVersion"`
 		Packages map[string]map[string]any `json:"packages"`
 	}
-	at := filepath.Join(a.p.dir, lockJSON)
+	at := filepath.Join(a.p.dir, lockfile.Name)
 	b, err := os.ReadFile(at)
 	if err != nil || json.Unmarshal(b, &file) != nil || file.Packages == nil {
 		return // an earlier change has left no lockfile
@@ -135,7 +136,7 @@ func (a *attacker) crossRecords() {
 		p := packages[pick(a, packages)]
 		switch a.r.IntN(3) {
 		case 0: // another module under a record
-			p["module"], p["size"], p["files"] = packageOf(r).Module.String(), r.Size, r.Files
+			p["module"], p["size"], p["files"] = r.locked().Module.String(), r.Size, r.Files
 		case 1: // another record over a module
 			p["record"], p["signer"] = r.Record.String(), r.Signer.String()
 		case 2: // a record that nobody has heard of
@@ -146,18 +147,14 @@ func (a *attacker) crossRecords() {
 
 func (a *attacker) addPackage() {
 	r := a.releases[a.r.IntN(len(a.releases))]
-	p := packageOf(r)
-	b, err := json.Marshal(p.text())
-	if err != nil {
-		a.Fatal(err)
-	}
-	var text map[string]any
-	if err := json.Unmarshal(b, &text); err != nil {
+	p := r.locked()
+	var text struct{ Packages map[string]map[string]any }
+	if err := json.Unmarshal((&lockfile.File{Packages: map[string]*Package{"": p}}).Bytes(), &text); err != nil {
 		a.Fatal(err)
 	}
 	at := []string{"node_modules/" + string(p.Name), "node_modules/lib/node_modules/" + string(p.Name), "node_modules/evil", "../outside/x", "node_modules/.bin/x",
 		"node_modules/lib/node_modules/lib"}[a.r.IntN(6)]
-	a.lock(func(packages map[string]map[string]any) { packages[at] = text })
+	a.lock(func(packages map[string]map[string]any) { packages[at] = text.Packages[""] })
 }
 
 func (a *attacker) dropPackage() {
@@ -173,7 +170,7 @@ func (a *attacker) note() {
 	m := marker{Version: 1, Modules: map[string]placed{}, Bins: map[string]string{}}
 	for _, r := range a.releases {
 		at := "node_modules/" + string(r.Name)
-		m.Modules[at] = placed{Module: packageOf(r).Module.String()}
+		m.Modules[at] = placed{Module: r.locked().Module.String()}
 		m.Modules["node_modules/lib/"+at] = m.Modules[at]
 		m.Bins["node_modules/.bin/"+string(r.Name)] = at
 	}
@@ -187,7 +184,7 @@ func (a *attacker) note() {
 
 // plant puts packages, or changed files of packages, where they are found.
 func (a *attacker) plant() {
-	at := filepath.Join(a.p.dir, nodeModules, []string{"lib", "dep", "evil", "@x/evil", "lib/node_modules/evil", "lib/node_modules/dep", ".bin/lib", ".bin/evil"}[a.r.IntN(8)])
+	at := filepath.Join(a.p.dir, lockfile.NodeModules, []string{"lib", "dep", "evil", "@x/evil", "lib/node_modules/evil", "lib/node_modules/dep", ".bin/lib", ".bin/evil"}[a.r.IntN(8)])
 	if strings.Contains(at, ".bin") {
 		a.replace(at, []byte("#!/bin/sh\necho evil\n"))
 		return
@@ -207,7 +204,7 @@ func (a *attacker) link() {
 }
 
 func (a *attacker) spoilLock() {
-	at := filepath.Join(a.p.dir, lockJSON)
+	at := filepath.Join(a.p.dir, lockfile.Name)
 	b := slices.Clone(a.honest)
 	switch a.r.IntN(3) {
 	case 0:
@@ -265,13 +262,13 @@ func TestThreat52AttackerWritesTheProject(t *testing.T) {
 	if _, err := author.Install(t.Context(), honestWorld.sources(), Options{}); err != nil {
 		t.Fatal(err)
 	}
-	honest := []byte(read(t, author.dir, lockJSON))
+	honest := []byte(read(t, author.dir, lockfile.Name))
 	succeeded := 0
 	for seed := range variants {
 		a := &attacker{T: t, world: w, r: rand.New(rand.NewPCG(uint64(seed), 10)), honest: honest, outside: t.TempDir()}
 		write(t, filepath.Join(a.outside, "file"), "untouched")
 		a.p = project(t, `"lib": "^1", "tool": "1.0.0"`)
-		write(t, filepath.Join(a.p.dir, lockJSON), string(honest))
+		write(t, filepath.Join(a.p.dir, lockfile.Name), string(honest))
 		if a.r.IntN(2) == 0 {
 			if _, err := a.p.Install(t.Context(), a.sources(), Options{Frozen: true}); err != nil {
 				t.Fatal(err)
@@ -300,7 +297,7 @@ func TestThreat52AttackerWritesTheProject(t *testing.T) {
 // snapshot returns the contents of all regular files in node_modules.
 func (a *attacker) snapshot() map[string]string {
 	all := map[string]string{}
-	root := filepath.Join(a.p.dir, nodeModules)
+	root := filepath.Join(a.p.dir, lockfile.NodeModules)
 	if info, err := os.Lstat(root); err != nil || !info.IsDir() {
 		return all
 	}
@@ -366,7 +363,7 @@ func (a *attacker) onlyOf(planted map[string]string) {
 }
 
 func (a *attacker) isSigned(p *Package) bool {
-	s, err := p.Signature(a.Context(), a.sources().Records)
+	s, err := SignatureOf(a.Context(), p, a.sources().Records)
 	return err == nil && s.Standing == Signed
 }
 
@@ -377,7 +374,7 @@ func (a *attacker) signedAsRecorded(result *Result) {
 		all = append(all, c.After)
 	}
 	for _, p := range all {
-		s, err := p.Signature(a.Context(), a.sources().Records)
+		s, err := SignatureOf(a.Context(), p, a.sources().Records)
 		if err != nil || s.Standing == Contradicted {
 			a.Errorf("%s was installed, and its record %s, %v", p, s.Why, err)
 		}
@@ -385,7 +382,7 @@ func (a *attacker) signedAsRecorded(result *Result) {
 			continue
 		}
 		i := slices.IndexFunc(a.releases, func(r *Resolution) bool { return r.Record == p.Record })
-		if i < 0 || packageOf(a.releases[i]).Module != p.Module || a.releases[i].Signer != p.Signer {
+		if i < 0 || a.releases[i].locked().Module != p.Module || a.releases[i].Signer != p.Signer {
 			a.Errorf("%s counts as signed by %s", p, p.Signer)
 		}
 	}

@@ -10,13 +10,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 )
 
 // hiddenNPMLock is npm's note of what it has put into node_modules.
-const hiddenNPMLock = nodeModules + "/.package-lock.json"
+const hiddenNPMLock = lockfile.NodeModules + "/.package-lock.json"
 
 // npmFields are the fields of package.json whose packages npm and its like install.
 var npmFields = []string{"dependencies", "devDependencies", "optionalDependencies", "peerDependencies"}
@@ -41,7 +42,7 @@ func (d *disk) readOthers() *others {
 		}
 	}
 	for _, l := range []struct{ file, client string }{
-		{"yarn.lock", "yarn"}, {"pnpm-lock.yaml", "pnpm"}, {nodeModules + "/.modules.yaml", "pnpm"}, {"bun.lock", "bun"}, {"bun.lockb", "bun"},
+		{"yarn.lock", "yarn"}, {"pnpm-lock.yaml", "pnpm"}, {lockfile.NodeModules + "/.modules.yaml", "pnpm"}, {"bun.lock", "bun"}, {"bun.lockb", "bun"},
 	} {
 		if b, err := d.readProject(l.file); err == nil {
 			o.client(l.client)
@@ -64,7 +65,7 @@ func (d *disk) readOthers() *others {
 }
 
 func (d *disk) readProject(name string) ([]byte, error) {
-	return regularfile.ReadIn(d.root, filepath.FromSlash(name), MaxLockfile)
+	return regularfile.ReadIn(d.root, filepath.FromSlash(name), lockfile.MaxSize)
 }
 
 func (o *others) client(name string) {
@@ -98,7 +99,7 @@ func (o *others) readNPM(file string, b []byte) {
 
 func (o *others) readNested(file, above string, deps map[string]npmDependency) {
 	for name, d := range deps {
-		at := path.Join(above, nodeModules, name)
+		at := path.Join(above, lockfile.NodeModules, name)
 		o.paths[at] = file
 		o.readNested(file, at, d.Dependencies)
 	}
@@ -110,7 +111,7 @@ func (o *others) names(at string) string {
 	if file := o.locks(at); file != "" {
 		return file
 	}
-	if field := o.named[string(folderName(at))]; field != "" && parentPath(at) == "" {
+	if field := o.named[string(lockfile.NameAt(at))]; field != "" && lockfile.Parent(at) == "" {
 		return field + " of " + packageJSON
 	}
 	return ""
@@ -118,11 +119,11 @@ func (o *others) names(at string) string {
 
 // locks is names for lockfiles alone.
 func (o *others) locks(at string) string {
-	if file := o.paths[at]; file != "" || parentPath(at) != "" {
+	if file := o.paths[at]; file != "" || lockfile.Parent(at) != "" {
 		return file
 	}
 	for _, file := range slices.Sorted(maps.Keys(o.texts)) {
-		if hasName(o.texts[file], string(folderName(at))) {
+		if hasName(o.texts[file], string(lockfile.NameAt(at))) {
 			return file
 		}
 	}
@@ -213,7 +214,7 @@ func (d *disk) hasHook() bool {
 // is one.
 func (j *job) standsThere(name records.Name) (version records.Version, ok bool) {
 	for dir := j.dir; ; dir = filepath.Dir(dir) {
-		at := nodeModules + "/" + string(name)
+		at := lockfile.NodeModules + "/" + string(name)
 		if dir == j.dir && j.marker.ours(j.disk, at) {
 			return "", false // it goes, since es-lock.json has it no more
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -16,7 +17,7 @@ func putNPM(t *testing.T, p *Project, id, fields string, f files) {
 	t.Helper()
 	name, _ := cutSpec(id)
 	for file, text := range packageFiles(id, fields, f) {
-		at := filepath.Join(p.dir, nodeModules, name, file)
+		at := filepath.Join(p.dir, lockfile.NodeModules, name, file)
 		write(t, at, text)
 		if strings.HasPrefix(text, "#!") {
 			if err := os.Chmod(at, 0o755); err != nil {
@@ -54,7 +55,7 @@ func TestBesideNPM(t *testing.T) {
 				t.Errorf("%s: add: %v", name, err)
 			}
 			wantLayout(t, p, "lodash lodash@4.17.21")
-			if _, err := os.Stat(filepath.Join(p.dir, lockJSON)); err == nil {
+			if _, err := os.Stat(filepath.Join(p.dir, lockfile.Name)); err == nil {
 				t.Errorf("%s: es-lock.json was written", name)
 			}
 		}
@@ -194,7 +195,7 @@ func TestPeerOfOthers(t *testing.T) {
 		}
 		if test.id != "" {
 			name, version := cutSpec(test.id)
-			write(t, filepath.Join(inner, test.dir, nodeModules, name, packageJSON), `{"name":"chalk","version":"`+version+`"}`)
+			write(t, filepath.Join(inner, test.dir, lockfile.NodeModules, name, packageJSON), `{"name":"chalk","version":"`+version+`"}`)
 		}
 		var got []string
 		for _, w := range mustAdd(t, p, w, "plugin").Warnings {
@@ -215,7 +216,7 @@ func TestFrozenTouchesNodeModulesAlone(t *testing.T) {
 	mustInstall(t, p, w, Options{})
 	left := filepath.Join(p.dir, newName(packageJSON))
 	write(t, left, "x")
-	if err := os.RemoveAll(filepath.Join(p.dir, nodeModules)); err != nil {
+	if err := os.RemoveAll(filepath.Join(p.dir, lockfile.NodeModules)); err != nil {
 		t.Fatal(err)
 	}
 	r := mustInstall(t, p, w, Options{Frozen: true})

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 )
@@ -26,17 +27,17 @@ func (b bin) file() string { return b.owner.Path + "/" + b.program }
 
 // binDir returns the directory for the commands of the package at p.
 func binDir(p string) string {
-	return p[:strings.LastIndex(p, nodeModules+"/")+len(nodeModules)] + "/.bin"
+	return p[:strings.LastIndex(p, lockfile.NodeModules+"/")+len(lockfile.NodeModules)] + "/.bin"
 }
 
 // checkBinPath takes the paths that bins have.
 func checkBinPath(p string) error {
-	i := strings.LastIndex(p, nodeModules+"/.bin/")
+	i := strings.LastIndex(p, lockfile.NodeModules+"/.bin/")
 	if i < 0 {
 		return fmt.Errorf("is not in a .bin")
 	}
 	if i > 0 {
-		if err := checkPackagePath(strings.TrimSuffix(p[:i], "/")); err != nil {
+		if err := lockfile.CheckPath(strings.TrimSuffix(p[:i], "/")); err != nil {
 			return err
 		}
 	}
@@ -55,7 +56,7 @@ func chooseBins(nodes []*treeNode) ([]bin, []Warning) {
 			}
 			return 1
 		}
-		return comparePaths(a.pkg.Path, b.pkg.Path)
+		return lockfile.ComparePaths(a.pkg.Path, b.pkg.Path)
 	})
 	for _, n := range nodes {
 		if n.target != nil {
@@ -65,7 +66,7 @@ func chooseBins(nodes []*treeNode) ([]bin, []Warning) {
 			b := bin{binDir(n.pkg.Path) + "/" + command, n.pkg, n.pkg.Bin[command]}
 			place := binDir(n.pkg.Path) + "/" + strings.ToLower(command) // some disks fold case
 			switch other, taken := chosen[place]; {
-			case checkBin(command, b.program) != nil:
+			case lockfile.CheckBin(command, b.program) != nil:
 				warnings = append(warnings, Warning{n.pkg.Path, fmt.Sprintf("its command %q is not linked: that is no name or no path for a command", clip(command))})
 			case records.IsReservedCommand(command, n.pkg.Name):
 				warnings = append(warnings, Warning{n.pkg.Path, fmt.Sprintf("its command %q is not linked: that is another program's name", command)})
@@ -82,7 +83,7 @@ func chooseBins(nodes []*treeNode) ([]bin, []Warning) {
 
 // direct reports whether the package that n stands in asks for n.
 func (n *treeNode) direct() bool {
-	return n.parent.found[folderName(n.pkg.Path)] == n
+	return n.parent.found[lockfile.NameAt(n.pkg.Path)] == n
 }
 
 // linkBin links b unless something else than es made what is there.

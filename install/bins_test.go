@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 	"github.com/rogpeppe/go-internal/txtar"
 )
@@ -52,7 +53,7 @@ func TestThreat41Bins(t *testing.T) {
 		t.Fatalf("only %d cases", len(bins))
 	}
 	root := newRoot(nil)
-	a := root.add("a", &Package{Name: "a", Version: "1.0.0", Bin: bins})
+	a := root.add("a", &Package{Name: "a", Version: "1.0.0", Manifest: records.Manifest{Bin: bins}})
 	d := readable(t, p)
 	linked, warnings := chooseBins([]*treeNode{a})
 	j := &job{disk: d, marker: &marker{Bins: map[string]string{}}, result: &Result{}}
@@ -120,7 +121,7 @@ func TestBins(t *testing.T) {
 	// A .bin that is a link is not followed.
 	p = project(t, "")
 	outside := t.TempDir()
-	os.Mkdir(filepath.Join(p.dir, nodeModules), 0o755)
+	os.Mkdir(filepath.Join(p.dir, lockfile.NodeModules), 0o755)
 	os.Symlink(outside, filepath.Join(p.dir, "node_modules/.bin"))
 	if r := mustAdd(t, p, w, "a"); len(r.Warnings) != 1 {
 		t.Errorf("warnings %+v", r.Warnings)
@@ -210,8 +211,8 @@ func TestShims(t *testing.T) {
 // SPEC I21
 func TestCommandsThatDifferInCaseAreOne(t *testing.T) {
 	root := newRoot(nil)
-	a := root.add("a", &Package{Name: "a", Version: "1.0.0", Bin: map[string]string{"tool": "cli.js"}})
-	b := root.add("b", &Package{Name: "b", Version: "1.0.0", Bin: map[string]string{"Tool": "cli.js", "other": "cli.js"}})
+	a := root.add("a", &Package{Name: "a", Version: "1.0.0", Manifest: records.Manifest{Bin: map[string]string{"tool": "cli.js"}}})
+	b := root.add("b", &Package{Name: "b", Version: "1.0.0", Manifest: records.Manifest{Bin: map[string]string{"Tool": "cli.js", "other": "cli.js"}}})
 	linked, warnings := chooseBins([]*treeNode{a, b})
 	var at []string
 	for _, l := range linked {

@@ -4,17 +4,15 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 )
 
-// Limits of a tree (SPEC.md [I9], [I123], [I124]). They are counts, so that the same
+// Limits of a tree (SPEC.md [I123], [I124]). They are counts, so that the same
 // dependencies end alike on every machine.
 const (
-	MaxNesting      = 64       // node_modules directories in a path
-	MaxPath         = 2048     // bytes of a path in the project
 	MaxCopies       = 32       // of one package; further ones are links to the first
-	MaxPackages     = 20_000   // links among them
 	MaxDependencies = 200_000  // of all packages together
 	MaxQuestions    = 40_000   // different names and specs that are resolved
 	MaxTreeSize     = 16 << 30 // bytes of all files
@@ -53,9 +51,9 @@ func (b *bounds) add(n *treeNode, link bool) error {
 		b.files += n.pkg.Files
 	}
 	for _, err := range []error{
-		exceeded(int64(n.level), MaxNesting, "packages nested in each other"),
-		exceeded(int64(len(n.pkg.Path)), MaxPath, "bytes in a path, so deep do conflicting versions nest"),
-		exceeded(int64(b.packages), MaxPackages, "packages"),
+		exceeded(int64(n.level), lockfile.MaxNesting, "packages nested in each other"),
+		exceeded(int64(len(n.pkg.Path)), lockfile.MaxPath, "bytes in a path, so deep do conflicting versions nest"),
+		exceeded(int64(b.packages), lockfile.MaxPackages, "packages"),
 		exceeded(b.files, MaxTreeFiles, "files"),
 		exceeded(b.size, MaxTreeSize, "bytes"),
 	} {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -158,9 +159,9 @@ func neverMixed(t *testing.T, at string, w *world, p *Project, states []*Project
 		}
 		i := slices.IndexFunc(w.releases, func(r *Resolution) bool { return string(r.Name)+"@"+string(r.Version) == id })
 		v := newVerifier(d, Sources{Blocks: w.remote}, nil)
-		n := &treeNode{pkg: withPath(packageOf(w.releases[i]), path), children: map[records.Name]*treeNode{}}
+		n := &treeNode{pkg: withPath(w.releases[i].locked(), path), children: map[records.Name]*treeNode{}}
 		filepath.WalkDir(filepath.Join(p.dir, path), func(name string, e fs.DirEntry, err error) error {
-			if e != nil && e.IsDir() && filepath.Base(name) == nodeModules {
+			if e != nil && e.IsDir() && filepath.Base(name) == lockfile.NodeModules {
 				entries, _ := os.ReadDir(name)
 				for _, e := range entries {
 					n.children[records.Name(e.Name())] = &treeNode{}
@@ -174,11 +175,11 @@ func neverMixed(t *testing.T, at string, w *world, p *Project, states []*Project
 		}
 	}
 	for _, line := range []string{"a", "b", "c"} {
-		if _, err := os.Stat(filepath.Join(p.dir, nodeModules, line, packageJSON)); err != nil {
+		if _, err := os.Stat(filepath.Join(p.dir, lockfile.NodeModules, line, packageJSON)); err != nil {
 			t.Errorf("%s: %v", at, err)
 		}
 	}
-	for _, name := range []string{packageJSON, lockJSON} {
+	for _, name := range []string{packageJSON, lockfile.Name} {
 		now := read(t, p.dir, name)
 		if now != read(t, states[0].dir, name) && now != read(t, states[1].dir, name) {
 			t.Errorf("%s: %s is neither old nor new", at, name)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 )
@@ -64,10 +65,10 @@ func (d *disk) acquire(ctx context.Context, dir string, o *Options) error {
 	pause := time.NewTicker(lockPause)
 	defer pause.Stop()
 	for told := false; ; told = true {
-		if err := d.mkdir(nodeModules); err != nil {
+		if err := d.mkdir(lockfile.NodeModules); err != nil {
 			return err
 		}
-		f, err := lockFile(filepath.Join(dir, nodeModules, lockName))
+		f, err := lockFile(filepath.Join(dir, lockfile.NodeModules, lockName))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("lock project: %w", err)
 		}
@@ -152,7 +153,7 @@ func (d *disk) lstat(name string) (fs.FileInfo, error) {
 // recover cleans up in every directory that packages of these paths stand in, and in the
 // project itself unless that is to stay as it is.
 func (d *disk) recover(paths []string, frozen bool) error {
-	parents := map[string]bool{nodeModules: true}
+	parents := map[string]bool{lockfile.NodeModules: true}
 	for _, p := range paths {
 		parents[path.Dir(p)] = true
 	}
@@ -180,7 +181,7 @@ func (d *disk) recover(paths []string, frozen bool) error {
 
 // removeOld removes what an earlier run took out of the tree.
 func (d *disk) removeOld() error {
-	dir, err := d.root.Open(nodeModules)
+	dir, err := d.root.Open(lockfile.NodeModules)
 	if err != nil {
 		return fmt.Errorf("clean up node_modules: %w", err)
 	}
@@ -192,7 +193,7 @@ func (d *disk) removeOld() error {
 		if !strings.HasPrefix(name, oldPrefix) && name != tempName {
 			continue
 		}
-		if err := d.root.RemoveAll(filepath.Join(nodeModules, name)); err != nil {
+		if err := d.root.RemoveAll(filepath.Join(lockfile.NodeModules, name)); err != nil {
 			return fmt.Errorf("clean up node_modules: %w", err)
 		}
 	}
@@ -201,7 +202,7 @@ func (d *disk) removeOld() error {
 
 // removeUnfinished removes the files of the project that an earlier run did not complete.
 func (d *disk) removeUnfinished() error {
-	for _, name := range []string{packageJSON, lockJSON} {
+	for _, name := range []string{packageJSON, lockfile.Name} {
 		if _, err := d.root.Lstat(newName(name)); errors.Is(err, fs.ErrNotExist) {
 			continue // where nothing can be written, removing nothing fails too
 		}
@@ -219,7 +220,7 @@ func (d *disk) takeOut(name string) error {
 	}
 	old := ""
 	for i := 0; ; i++ {
-		old = filepath.Join(nodeModules, fmt.Sprint(oldPrefix, i))
+		old = filepath.Join(lockfile.NodeModules, fmt.Sprint(oldPrefix, i))
 		if _, err := d.root.Lstat(old); errors.Is(err, fs.ErrNotExist) {
 			break
 		}
@@ -237,9 +238,9 @@ func (d *disk) takeOut(name string) error {
 
 // tidy removes the directories above name, up to node_modules, that are empty.
 func (d *disk) tidy(name string) {
-	for dir := path.Dir(name); dir != nodeModules && dir != "."; dir = path.Dir(dir) {
+	for dir := path.Dir(name); dir != lockfile.NodeModules && dir != "."; dir = path.Dir(dir) {
 		base := path.Base(dir)
-		if base != nodeModules && base[0] != '@' && base != ".bin" {
+		if base != lockfile.NodeModules && base[0] != '@' && base != ".bin" {
 			return
 		}
 		d.step("remove directory " + dir)
@@ -275,7 +276,7 @@ func (d *disk) replace(name string, fill func(temp string) error) error {
 	if err := parent.Close(); err != nil {
 		return err
 	}
-	temp := filepath.Join(nodeModules, tempName)
+	temp := filepath.Join(lockfile.NodeModules, tempName)
 	d.step("make " + name)
 	if err := d.root.RemoveAll(temp); err != nil {
 		return err
@@ -344,5 +345,5 @@ func syncDir(dir string) error {
 
 // sortedByDepth orders paths so that packages come before those in them.
 func sortedByDepth(paths []string) []string {
-	return slices.SortedFunc(slices.Values(paths), comparePaths)
+	return slices.SortedFunc(slices.Values(paths), lockfile.ComparePaths)
 }

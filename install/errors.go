@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/everythingstays/es/internal/jsontext"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 )
@@ -19,16 +20,7 @@ type SpecError struct {
 func (e *SpecError) Error() string { return fmt.Sprintf("%q: %s", clip(e.Spec), e.Reason) }
 
 // A SyntaxError says where package.json or es-lock.json is broken.
-type SyntaxError struct {
-	File   string // its base name
-	Line   int    // from 1
-	Column int    // from 1, in bytes
-	Reason string
-}
-
-func (e *SyntaxError) Error() string {
-	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Reason)
-}
+type SyntaxError = jsontext.SyntaxError
 
 // A DependencyError says which package needed what could not be had. It wraps
 // the resolver's or the fetcher's own error.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 )
@@ -150,7 +151,7 @@ func (p *Project) Install(ctx context.Context, s Sources, o Options) (*Result, e
 			}
 			return j.plan(ctx)
 		}
-		tree, reasons := j.locked.tree(j.edges)
+		tree, reasons := treeOf(j.locked, j.edges)
 		if len(reasons) == 0 {
 			j.tree = tree
 			return nil
@@ -185,7 +186,7 @@ func (p *Project) Update(ctx context.Context, s Sources, names []records.Name, o
 	return p.change(ctx, s, o, func(j *job) error {
 		for _, name := range names {
 			if !j.has(name) {
-				return &NotFoundError{Name: name, File: lockJSON}
+				return &NotFoundError{Name: name, File: lockfile.Name}
 			}
 		}
 		j.renew = func(e *edge) bool {
@@ -203,7 +204,7 @@ func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func
 	if _, _, err := readPackageFile(p.dir); err != nil {
 		return nil, err
 	}
-	if _, err := readLockfile(p.dir); err != nil {
+	if _, err := lockfile.Read(p.dir); err != nil {
 		return nil, err
 	}
 	d, err := p.lockDisk(ctx, &o)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/everythingstays/es/install/lockfile"
 )
 
 func TestAdd(t *testing.T) {
@@ -71,10 +73,10 @@ func TestFrozen(t *testing.T) {
 	w.publish("b@1.0.0", "")
 	p := project(t, "")
 	mustAdd(t, p, w, "a")
-	lock, text := read(t, p.dir, lockJSON), read(t, p.dir, packageJSON)
+	lock, text := read(t, p.dir, lockfile.Name), read(t, p.dir, packageJSON)
 
 	clone := project(t, "")
-	write(t, filepath.Join(clone.dir, lockJSON), lock)
+	write(t, filepath.Join(clone.dir, lockfile.Name), lock)
 	write(t, filepath.Join(clone.dir, packageJSON), text)
 	offline := Sources{Blocks: w.local}
 	if _, err := clone.Install(context.Background(), offline, Options{Frozen: true}); err != nil {
@@ -89,17 +91,17 @@ func TestFrozen(t *testing.T) {
 		{"hole", text, strings.Replace(lock, `"b": "1.0.0"`, `"d": "1.0.0"`, 1), "a@1.0.0 asks for d@1.0.0, which is not locked"},
 	} {
 		write(t, filepath.Join(clone.dir, packageJSON), test.text)
-		write(t, filepath.Join(clone.dir, lockJSON), test.lock)
+		write(t, filepath.Join(clone.dir, lockfile.Name), test.lock)
 		_, err := clone.Install(context.Background(), offline, Options{Frozen: true})
 		var disagree *DisagreeError
 		if !errors.As(err, &disagree) || !strings.Contains(err.Error(), test.reason) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.reason)
 		}
-		if read(t, clone.dir, packageJSON) != test.text || read(t, clone.dir, lockJSON) != test.lock {
+		if read(t, clone.dir, packageJSON) != test.text || read(t, clone.dir, lockfile.Name) != test.lock {
 			t.Errorf("%s: a frozen install wrote", test.name)
 		}
 	}
-	os.Remove(filepath.Join(clone.dir, lockJSON))
+	os.Remove(filepath.Join(clone.dir, lockfile.Name))
 	if _, err := clone.Install(context.Background(), offline, Options{Frozen: true}); err == nil {
 		t.Error("a frozen install without es-lock.json is no error")
 	}
@@ -110,7 +112,7 @@ func TestFrozenNeedsTheBlocks(t *testing.T) {
 	w.publish("a@1.0.0", "")
 	p := project(t, "")
 	mustAdd(t, p, w, "a")
-	if err := os.RemoveAll(filepath.Join(p.dir, nodeModules)); err != nil {
+	if err := os.RemoveAll(filepath.Join(p.dir, lockfile.NodeModules)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := p.Install(context.Background(), Sources{Blocks: newMemory()}, Options{Frozen: true})

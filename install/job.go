@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 )
@@ -25,7 +26,7 @@ type job struct {
 	result   *Result
 
 	file   *packageFile
-	locked *Lockfile // before; may be nil
+	locked *lockfile.File // before; may be nil
 	marker *marker
 	edges  []edge
 	asked  map[records.Name]bool // what this command names
@@ -59,7 +60,7 @@ func (j *job) load() error {
 	for _, d := range deps {
 		j.edges = append(j.edges, edge{name: d.Name, spec: d.Spec})
 	}
-	if j.locked, err = readLockfile(j.dir); err != nil {
+	if j.locked, err = lockfile.Read(j.dir); err != nil {
 		return err
 	}
 	j.others, j.taken = j.disk.readOthers(), map[*treeNode]bool{}
@@ -165,15 +166,15 @@ func (j *job) writePackageJSON() error {
 	return j.disk.writeAtomic(j.dir, packageJSON, f.bytes())
 }
 
-func (j *job) writeLockfile(l *Lockfile) error {
+func (j *job) writeLockfile(l *lockfile.File) error {
 	b := l.Bytes()
-	if old, err := regularfile.Read(filepath.Join(j.dir, lockJSON), MaxLockfile); err == nil && bytes.Equal(old, b) {
+	if old, err := regularfile.Read(filepath.Join(j.dir, lockfile.Name), lockfile.MaxSize); err == nil && bytes.Equal(old, b) {
 		return nil
 	}
 	if j.locked == nil && len(l.Packages) == 0 {
 		return nil
 	}
-	return j.disk.writeAtomic(j.dir, lockJSON, b)
+	return j.disk.writeAtomic(j.dir, lockfile.Name, b)
 }
 
 // has reports whether the lockfile has a package of the name, or one that stands
@@ -183,7 +184,7 @@ func (j *job) has(name records.Name) bool {
 		return false
 	}
 	for _, p := range j.locked.Packages {
-		if p.Name == name || folderName(p.Path) == name {
+		if p.Name == name || lockfile.NameAt(p.Path) == name {
 			return true
 		}
 	}
@@ -270,7 +271,7 @@ func (j *job) wanted() []*treeNode {
 			nodes = append(nodes, n)
 		}
 	}
-	slices.SortFunc(nodes, func(a, b *treeNode) int { return comparePaths(a.pkg.Path, b.pkg.Path) })
+	slices.SortFunc(nodes, func(a, b *treeNode) int { return lockfile.ComparePaths(a.pkg.Path, b.pkg.Path) })
 	return nodes
 }
 

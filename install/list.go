@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -50,13 +51,13 @@ func (p *Project) look() (*treeNode, *disk, error) {
 		return nil, nil, err
 	}
 	if l == nil {
-		l = &Lockfile{}
+		l = &lockfile.File{}
 	}
 	d, err := p.openDisk()
 	if err != nil {
 		return nil, nil, err
 	}
-	tree, _ := l.tree(edges)
+	tree, _ := treeOf(l, edges)
 	return tree, d, nil
 }
 
@@ -80,7 +81,7 @@ func (l *lister) below(ctx context.Context, n *treeNode) ([]*Node, error) {
 		}
 		node.Package = to.pkg
 		var err error
-		if node.Signature, err = to.pkg.Signature(ctx, l.known); err != nil {
+		if node.Signature, err = SignatureOf(ctx, to.pkg, l.known); err != nil {
 			return nil, err
 		}
 		if node.Installed, err = l.installed(ctx, to); err != nil {

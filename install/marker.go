@@ -9,13 +9,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
 // markerJSON says what es put into node_modules. It is a note and no promise: losing it
 // costs that everything is read again. It counts only when this user's es has written it,
 // since a checkout may bring one.
-const markerJSON = nodeModules + "/.es-modules.json"
+const markerJSON = lockfile.NodeModules + "/.es-modules.json"
 
 type marker struct {
 	Version int               `json:"version"`
@@ -49,7 +50,7 @@ func (m *marker) mac(key []byte) string {
 // readMarker returns an empty marker when there is none that can be used.
 func (d *disk) readMarker() *marker {
 	empty := &marker{Version: 1, Modules: map[string]placed{}, Bins: map[string]string{}}
-	b, err := regularfile.ReadIn(d.root, filepath.FromSlash(markerJSON), MaxLockfile)
+	b, err := regularfile.ReadIn(d.root, filepath.FromSlash(markerJSON), lockfile.MaxSize)
 	if err != nil {
 		return empty
 	}
@@ -61,12 +62,12 @@ func (d *disk) readMarker() *marker {
 		return empty
 	}
 	for path := range m.Modules {
-		if checkPackagePath(path) != nil {
+		if lockfile.CheckPath(path) != nil {
 			return empty
 		}
 	}
 	for bin, owner := range m.Bins {
-		if checkBinPath(bin) != nil || checkPackagePath(owner) != nil {
+		if checkBinPath(bin) != nil || lockfile.CheckPath(owner) != nil {
 			return empty
 		}
 	}

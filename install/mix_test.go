@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -19,7 +20,7 @@ import (
 func treeHash(t *testing.T, dir string) string {
 	t.Helper()
 	h := sha256.New()
-	root := filepath.Join(dir, nodeModules)
+	root := filepath.Join(dir, lockfile.NodeModules)
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && path == root {
 			return nil
@@ -70,7 +71,7 @@ func TestThreat9MixAndMatch(t *testing.T) {
 			mustInstall(t, p, w, Options{})
 		}
 	}
-	want, lock, manifest := treeHash(t, p.dir), read(t, p.dir, lockJSON), read(t, p.dir, packageJSON)
+	want, lock, manifest := treeHash(t, p.dir), read(t, p.dir, lockfile.Name), read(t, p.dir, packageJSON)
 	locked, err := p.Lockfile()
 	if err != nil || len(locked.Packages) != names || len(w.releases) != names*versions {
 		t.Fatalf("%d packages of %d releases: %v", len(locked.Packages), len(w.releases), err)
@@ -103,7 +104,7 @@ func TestThreat9MixAndMatch(t *testing.T) {
 		}
 		q := project(t, "")
 		write(t, filepath.Join(q.dir, packageJSON), manifest)
-		write(t, filepath.Join(q.dir, lockJSON), lock)
+		write(t, filepath.Join(q.dir, lockfile.Name), lock)
 		if i%3 == 2 { // package.json asks for more of what is locked
 			write(t, filepath.Join(q.dir, packageJSON), strings.Replace(manifest, `"p0":`, `"p9": "^1", "p0":`, 1))
 		}
@@ -116,7 +117,7 @@ func TestThreat9MixAndMatch(t *testing.T) {
 		default:
 			t.Fatalf("subset %d, without %s: another tree, or none: %v\n%s", i, gone, err, layout(t, q.dir))
 		}
-		if read(t, q.dir, lockJSON) != lock {
+		if read(t, q.dir, lockfile.Name) != lock {
 			t.Fatalf("subset %d: the lockfile has changed", i)
 		}
 	}

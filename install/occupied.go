@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/internal/jsontext"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 )
@@ -18,7 +20,7 @@ func (j *job) adopt(ctx context.Context) error {
 	if j.locked == nil {
 		return nil
 	}
-	tree, _ := j.locked.tree(slices.Clone(j.edges))
+	tree, _ := treeOf(j.locked, slices.Clone(j.edges))
 	var nodes []*treeNode
 	tree.walk(func(n *treeNode) {
 		if n.pkg != nil {
@@ -128,7 +130,7 @@ func (j *job) checkOccupied(stale []*treeNode) error {
 		if !info.IsDir() {
 			return &OccupiedError{Path: at, Reason: "something that es did not put there is no directory"}
 		}
-		if name := j.disk.packageName(at); name != string(folderName(at)) && name != string(n.pkg.Name) {
+		if name := j.disk.packageName(at); name != string(lockfile.NameAt(at)) && name != string(n.pkg.Name) {
 			return &OccupiedError{Path: at, Reason: fmt.Sprintf("the package %q is there, which es did not install", clip(name))}
 		}
 		if !j.claimed(n) {
@@ -144,7 +146,7 @@ func (j *job) claimed(n *treeNode) bool {
 	if j.locked != nil && j.locked.Packages[n.pkg.Path] != nil {
 		return true
 	}
-	return n.parent.pkg == nil && slices.ContainsFunc(j.edges, func(e edge) bool { return e.name == folderName(n.pkg.Path) })
+	return n.parent.pkg == nil && slices.ContainsFunc(j.edges, func(e edge) bool { return e.name == lockfile.NameAt(n.pkg.Path) })
 }
 
 // packageName returns the name in the package.json of the directory at, or "".
@@ -172,13 +174,13 @@ func (d *disk) packageSays(at string) (name, version string) {
 		return "", ""
 	}
 	_, text = regularfile.CutBOM(text)
-	object, err := parseJSONObject(packageJSON, text)
+	object, err := jsontext.Parse(packageJSON, text)
 	if err != nil {
 		return "", ""
 	}
 	for field, to := range map[string]*string{"name": &name, "version": &version} {
-		if i := object.find(field); i >= 0 && object.members[i].text != nil {
-			*to = *object.members[i].text
+		if i := object.Find(field); i >= 0 && object.Members[i].Text != nil {
+			*to = *object.Members[i].Text
 		}
 	}
 	return name, version

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/internal/jsontext"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
@@ -24,7 +25,7 @@ const (
 type packageFile struct {
 	bom  []byte
 	text []byte // without the byte order mark
-	root *jsonObject
+	root *jsontext.Object
 }
 
 // newPackageJSON is what edits of an absent package.json start from.
@@ -32,7 +33,7 @@ const newPackageJSON = "{}\n"
 
 func parsePackageFile(b []byte) (*packageFile, error) {
 	if len(b) > modules.MaxPackageJSON {
-		return nil, &SyntaxError{packageJSON, 1, 1, fmt.Sprintf("has %d bytes, the limit is %d", len(b), modules.MaxPackageJSON)}
+		return nil, &SyntaxError{File: packageJSON, Line: 1, Column: 1, Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(b), modules.MaxPackageJSON)}
 	}
 	f := &packageFile{}
 	f.bom, f.text = regularfile.CutBOM(b)
@@ -40,7 +41,7 @@ func parsePackageFile(b []byte) (*packageFile, error) {
 }
 
 func (f *packageFile) parse() error {
-	root, err := parseJSONObject(packageJSON, f.text)
+	root, err := jsontext.Parse(packageJSON, f.text)
 	if err != nil {
 		return err
 	}
@@ -54,40 +55,39 @@ func (f *packageFile) bytes() []byte { return slices.Concat(f.bom, f.text) }
 
 // errorf points at a place in the text.
 func (f *packageFile) errorf(offset int, format string, args ...any) error {
-	r := &jsonReader{file: packageJSON, src: f.text}
-	return r.errorf(offset, format, args...)
+	return jsontext.Errorf(packageJSON, f.text, offset, format, args...)
 }
 
 // deps returns the object esDependencies, or nil.
-func (f *packageFile) deps() *jsonObject {
-	if i := f.root.find(esField); i >= 0 {
-		return f.root.members[i].object
+func (f *packageFile) deps() *jsontext.Object {
+	if i := f.root.Find(esField); i >= 0 {
+		return f.root.Members[i].Object
 	}
 	return nil
 }
 
 // dependencies returns esDependencies, sorted by name.
 func (f *packageFile) dependencies() ([]Dependency, error) {
-	i := f.root.find(esField)
+	i := f.root.Find(esField)
 	if i < 0 {
 		return nil, nil
 	}
-	field := f.root.members[i]
-	if field.object == nil {
-		return nil, f.errorf(field.valueStart, "esDependencies must be an object")
+	field := f.root.Members[i]
+	if field.Object == nil {
+		return nil, f.errorf(field.ValueStart, "esDependencies must be an object")
 	}
 	var list []Dependency
-	for _, m := range field.object.members {
-		name, err := records.ParseName(m.key)
+	for _, m := range field.Object.Members {
+		name, err := records.ParseName(m.Key)
 		if err != nil {
-			return nil, f.errorf(m.keyStart, "esDependencies: %v", err)
+			return nil, f.errorf(m.KeyStart, "esDependencies: %v", err)
 		}
-		if m.text == nil {
-			return nil, f.errorf(m.valueStart, "esDependencies: what %s asks for must be a string", name)
+		if m.Text == nil {
+			return nil, f.errorf(m.ValueStart, "esDependencies: what %s asks for must be a string", name)
 		}
-		spec, err := ParseSpec(*m.text)
+		spec, err := ParseSpec(*m.Text)
 		if err != nil {
-			return nil, f.errorf(m.valueStart, "esDependencies: %s: %v", name, err)
+			return nil, f.errorf(m.ValueStart, "esDependencies: %s: %v", name, err)
 		}
 		list = append(list, Dependency{name, spec})
 	}
@@ -101,21 +101,21 @@ func (f *packageFile) set(name records.Name, spec string) error {
 	if deps == nil {
 		return f.addField(name, spec)
 	}
-	if i := deps.find(string(name)); i >= 0 {
-		m := deps.members[i]
-		return f.replace(m.valueStart, m.valEnd, string(appendJSON(nil, spec)))
+	if i := deps.Find(string(name)); i >= 0 {
+		m := deps.Members[i]
+		return f.replace(m.ValueStart, m.ValueEnd, jsontext.Quote(spec))
 	}
-	if len(deps.members) == 0 {
-		return f.replace(deps.start, deps.end, f.object(name, spec))
+	if len(deps.Members) == 0 {
+		return f.replace(deps.Start, deps.End, f.object(name, spec))
 	}
-	entry := string(appendJSON(nil, string(name))) + f.colon(deps) + string(appendJSON(nil, spec))
-	for i, m := range deps.members {
-		if m.key > string(name) {
-			return f.replace(m.keyStart, m.keyStart, entry+","+f.gap(deps, i))
+	entry := jsontext.Quote(string(name)) + f.colon(deps) + jsontext.Quote(spec)
+	for i, m := range deps.Members {
+		if m.Key > string(name) {
+			return f.replace(m.KeyStart, m.KeyStart, entry+","+f.gap(deps, i))
 		}
 	}
-	last := len(deps.members) - 1
-	end := deps.members[last].valEnd
+	last := len(deps.Members) - 1
+	end := deps.Members[last].ValueEnd
 	return f.replace(end, end, ","+f.gap(deps, last)+entry)
 }
 
@@ -123,36 +123,36 @@ func (f *packageFile) set(name records.Name, spec string) error {
 // when nothing is left, as npm does.
 func (f *packageFile) remove(name records.Name) error {
 	deps := f.deps()
-	if deps == nil || deps.find(string(name)) < 0 {
+	if deps == nil || deps.Find(string(name)) < 0 {
 		return &NotFoundError{Name: name}
 	}
-	if len(deps.members) == 1 {
-		return f.cut(f.root, f.root.find(esField))
+	if len(deps.Members) == 1 {
+		return f.cut(f.root, f.root.Find(esField))
 	}
-	return f.cut(deps, deps.find(string(name)))
+	return f.cut(deps, deps.Find(string(name)))
 }
 
 // cut removes the member i of o with one of the commas beside it.
-func (f *packageFile) cut(o *jsonObject, i int) error {
-	switch n := len(o.members); {
+func (f *packageFile) cut(o *jsontext.Object, i int) error {
+	switch n := len(o.Members); {
 	case n == 1:
-		return f.replace(o.start+1, o.end-1, "")
+		return f.replace(o.Start+1, o.End-1, "")
 	case i == n-1:
-		return f.replace(o.members[i-1].valEnd, o.members[i].valEnd, "")
+		return f.replace(o.Members[i-1].ValueEnd, o.Members[i].ValueEnd, "")
 	}
-	return f.replace(o.members[i].keyStart, o.members[i+1].keyStart, "")
+	return f.replace(o.Members[i].KeyStart, o.Members[i+1].KeyStart, "")
 }
 
 // addField adds esDependencies behind the last field.
 func (f *packageFile) addField(name records.Name, spec string) error {
 	root := f.root
-	if len(root.members) == 0 {
+	if len(root.Members) == 0 {
 		nl := f.newline()
 		field := nl + "  " + `"` + esField + `": ` + f.object(name, spec) + nl
-		return f.replace(root.start+1, root.end-1, field)
+		return f.replace(root.Start+1, root.End-1, field)
 	}
-	last := len(root.members) - 1
-	end := root.members[last].valEnd
+	last := len(root.Members) - 1
+	end := root.Members[last].ValueEnd
 	field := `"` + esField + `"` + f.colon(root) + f.object(name, spec)
 	return f.replace(end, end, ","+f.gap(root, last)+field)
 }
@@ -160,13 +160,13 @@ func (f *packageFile) addField(name records.Name, spec string) error {
 // object writes an esDependencies with one entry in the style of the file.
 func (f *packageFile) object(name records.Name, spec string) string {
 	colon, indent, multi := ": ", "  ", true
-	if n := len(f.root.members); n > 0 {
+	if n := len(f.root.Members); n > 0 {
 		colon = f.colon(f.root)
 		gap := f.gap(f.root, 0)
 		multi = strings.Contains(gap, "\n")
 		indent = gap[strings.LastIndexByte(gap, '\n')+1:]
 	}
-	entry := string(appendJSON(nil, string(name))) + colon + string(appendJSON(nil, spec))
+	entry := jsontext.Quote(string(name)) + colon + jsontext.Quote(spec)
 	if !multi {
 		return "{" + entry + "}"
 	}
@@ -175,18 +175,18 @@ func (f *packageFile) object(name records.Name, spec string) string {
 }
 
 // colon returns what stands between the key and the value of o's first member.
-func (f *packageFile) colon(o *jsonObject) string {
-	m := o.members[0]
-	return string(f.text[m.keyEnd:m.valueStart])
+func (f *packageFile) colon(o *jsontext.Object) string {
+	m := o.Members[0]
+	return string(f.text[m.KeyEnd:m.ValueStart])
 }
 
 // gap returns the white space before the key of o's member i.
-func (f *packageFile) gap(o *jsonObject, i int) string {
-	start := o.start + 1
+func (f *packageFile) gap(o *jsontext.Object, i int) string {
+	start := o.Start + 1
 	if i > 0 {
-		start = o.members[i-1].valEnd
+		start = o.Members[i-1].ValueEnd
 	}
-	return strings.Replace(string(f.text[start:o.members[i].keyStart]), ",", "", 1)
+	return strings.Replace(string(f.text[start:o.Members[i].KeyStart]), ",", "", 1)
 }
 
 func (f *packageFile) newline() string {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
@@ -301,12 +302,12 @@ func TestIntegrity(t *testing.T) {
 	w.publish("a@1.0.0", `"bin": "index.js"`)
 	p := project(t, "")
 	mustAdd(t, p, w, "a")
-	lock := read(t, p.dir, lockJSON)
+	lock := read(t, p.dir, lockfile.Name)
 	for _, edit := range [][2]string{
 		{`"a": "index.js"`, `"ls": "index.js"`}, {`"version": "1.0.0"`, `"version": "1.0.1"`}, {`"size": `, `"size": 1`},
 	} {
-		write(t, filepath.Join(p.dir, lockJSON), strings.Replace(lock, edit[0], edit[1], 1))
-		os.RemoveAll(filepath.Join(p.dir, nodeModules))
+		write(t, filepath.Join(p.dir, lockfile.Name), strings.Replace(lock, edit[0], edit[1], 1))
+		os.RemoveAll(filepath.Join(p.dir, lockfile.NodeModules))
 		_, err := p.Install(t.Context(), Sources{Blocks: w.local}, Options{Frozen: true})
 		if !errors.As(err, new(*IntegrityError)) {
 			t.Errorf("%s: %v, want an *IntegrityError", edit[1], err)
@@ -321,7 +322,7 @@ func TestOccupied(t *testing.T) {
 	w.publish("a@1.0.0", `"dependencies": {"b": "1"}`)
 	w.publish("b@1.0.0", "")
 	put := func(p *Project, name, said string) {
-		write(t, filepath.Join(p.dir, nodeModules, name, packageJSON), fmt.Sprintf(`{"name": %q, "version": "0.0.1"}`, said))
+		write(t, filepath.Join(p.dir, lockfile.NodeModules, name, packageJSON), fmt.Sprintf(`{"name": %q, "version": "0.0.1"}`, said))
 	}
 	add := func(p *Project, o Options) error {
 		_, err := p.Add(t.Context(), w.sources(), requests(t, "a"), o)
@@ -361,8 +362,8 @@ func TestOccupied(t *testing.T) {
 	for _, link := range []string{"node_modules", "node_modules/a", "node_modules/@s"} {
 		p = project(t, "")
 		w.publish("@s/c@1.0.0", "")
-		if link != nodeModules {
-			os.Mkdir(filepath.Join(p.dir, nodeModules), 0o755)
+		if link != lockfile.NodeModules {
+			os.Mkdir(filepath.Join(p.dir, lockfile.NodeModules), 0o755)
 		}
 		if err := os.Symlink(outside, filepath.Join(p.dir, filepath.FromSlash(link))); err != nil {
 			t.Fatal(err)
@@ -385,7 +386,7 @@ func TestVerifyAndHeal(t *testing.T) {
 	foreign := w.directory(files{"package.json": `{"name":"f","version":"1.0.0"}`, "x": "1"})
 	p := project(t, "")
 	mustAdd(t, p, w, "a", "f@"+foreign)
-	a := filepath.Join(p.dir, nodeModules, "a")
+	a := filepath.Join(p.dir, lockfile.NodeModules, "a")
 	for _, test := range []struct {
 		name   string
 		damage func() error

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
@@ -55,7 +56,7 @@ func isProject(dir string) bool {
 	if info, err := os.Stat(filepath.Join(dir, packageJSON)); err == nil && info.Mode().IsRegular() {
 		return true
 	}
-	info, err := os.Stat(filepath.Join(dir, nodeModules))
+	info, err := os.Stat(filepath.Join(dir, lockfile.NodeModules))
 	return err == nil && info.IsDir()
 }
 
@@ -77,23 +78,26 @@ func (p *Project) Dependencies() ([]Dependency, error) {
 	return f.dependencies()
 }
 
+// A Package is one module at one path of node_modules, as es-lock.json has it.
+type Package = lockfile.Package
+
 // Lockfile returns es-lock.json, or nil when there is none.
-func (p *Project) Lockfile() (*Lockfile, error) { return readLockfile(p.dir) }
+func (p *Project) Lockfile() (*lockfile.File, error) { return lockfile.Read(p.dir) }
 
 // A Resolution is the release that a name and a spec mean to this user.
 type Resolution struct {
-	Name     records.Name
-	Version  records.Version
-	Module   cid.Cid
-	Record   cid.Cid
-	Signer   records.Fingerprint
-	Size     int64
-	Files    int64
-	Manifest records.Manifest
-	Pins     map[records.Name]cid.Cid
-	Origin   *records.Origin
-	Void     string        // why the signature does not count any more, or ""
-	Others   []*Resolution // the same module, as other keys that decide released it
+	records.Release
+	Record cid.Cid
+	Signer records.Fingerprint
+	Void   string        // why the signature does not count any more, or ""
+	Others []*Resolution // the same module, as other keys that decide released it
+}
+
+// locked returns what es-lock.json keeps of r.
+func (r *Resolution) locked() *Package {
+	p := lockfile.New(&r.Release)
+	p.Record, p.Signer = r.Record, r.Signer
+	return p
 }
 
 // A Resolver decides which release a dependency means: the newest that the user

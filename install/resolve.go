@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 	"golang.org/x/sync/errgroup"
 )
@@ -18,7 +19,7 @@ type planner struct {
 	shelf    *shelf
 	resolver Resolver
 	options  *Options
-	locked   *Lockfile        // what to prefer; may be nil
+	locked   *lockfile.File   // what to prefer; may be nil
 	renew    func(*edge) bool // where not to prefer it; may be nil
 	byName   map[records.Name][]*Package
 	answers  map[string]*Resolution
@@ -197,12 +198,12 @@ func (b *planner) resolve(ctx context.Context, n *treeNode, e *edge) (*Package, 
 	}
 	if e.spec.Kind == CID {
 		if p := b.lockedModule(e); p != nil {
-			return p.clone(), nil
+			return p.Clone(), nil
 		}
 		return b.shelf.unsigned(ctx, e.name, e.spec.CID)
 	}
 	if p := b.lockedChoice(n, e); p != nil && !e.fresh && (b.renew == nil || !b.renew(e)) {
-		return p.clone(), nil
+		return p.Clone(), nil
 	}
 	key := string(e.real()) + "@" + fmt.Sprint(e.spec.Kind) + e.spec.Text
 	r := b.answers[key]
@@ -221,7 +222,7 @@ func (b *planner) resolve(ctx context.Context, n *treeNode, e *edge) (*Package, 
 		b.shelf.remember(r)
 		b.answers[key] = r
 	}
-	return packageOf(r), nil
+	return r.locked(), nil
 }
 
 // signedBefore returns r, or what a key that signed the name before says of the
@@ -271,8 +272,8 @@ func (b *planner) lockedChoice(n *treeNode, e *edge) *Package {
 	if b.locked == nil {
 		return nil
 	}
-	for path := n.path(); ; path = parentPath(path) {
-		at := strings.TrimPrefix(path+"/"+nodeModules+"/"+string(e.name), "/")
+	for path := n.path(); ; path = lockfile.Parent(path) {
+		at := strings.TrimPrefix(path+"/"+lockfile.NodeModules+"/"+string(e.name), "/")
 		if p := b.locked.Packages[at]; fits(p) {
 			return p
 		}

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"reflect"
 	"sync"
 
+	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/internal/jsontext"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
@@ -94,25 +95,24 @@ func (s *shelf) unsigned(ctx context.Context, name records.Name, c cid.Cid) (*Pa
 
 // describe derives a package without record from its files.
 func (s *shelf) describe(ctx context.Context, name records.Name, t *modules.Tree) (*Package, error) {
-	p := &Package{Name: name, Module: t.CID, Size: t.Size, Files: int64(len(t.Files))}
+	r := &records.Release{Name: name, Module: t.CID, Size: t.Size, Files: int64(len(t.Files))}
 	text, err := t.Read(ctx, s.sources.Blocks, packageJSON, modules.MaxPackageJSON)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || isRuleError(err):
-		return p, nil
+		return lockfile.New(r), nil
 	case err != nil:
 		return nil, fmt.Errorf("read package.json of %s: %w", name, err)
 	}
 	json, version := lenient(text, name)
 	if json == nil {
-		return p, nil
+		return lockfile.New(r), nil
 	}
 	m, err := json.Manifest(paths(t))
 	if err != nil {
-		return p, nil
+		return lockfile.New(r), nil
 	}
-	p.Version = version
-	p.setManifest(&m, json.Pins)
-	return p, nil
+	r.Version, r.Manifest, r.Pins = version, m, json.Pins
+	return lockfile.New(r), nil
 }
 
 // lenient reads the package.json of a directory that need not be a module: its
@@ -132,7 +132,7 @@ func lenient(text []byte, name records.Name) (*modules.PackageJSON, records.Vers
 		version = ""
 		fields["version"] = json.RawMessage(`"0.0.0"`)
 	}
-	fields["name"] = appendJSON(nil, string(name))
+	fields["name"] = json.RawMessage(jsontext.Quote(string(name)))
 	text, err = json.Marshal(fields)
 	if err != nil {
 		return nil, ""
@@ -190,20 +190,18 @@ func (s *shelf) compare(ctx context.Context, p *Package, t *modules.Tree) error 
 	if err != nil {
 		return err
 	}
-	own := &Package{Name: pj.Name, Version: pj.Version, Module: t.CID, Size: t.Size, Files: int64(len(t.Files))}
-	own.setManifest(&m, pj.Pins)
-	return compareManifests(p, own)
+	return compareManifests(p, lockfile.New(&records.Release{
+		Name: pj.Name, Version: pj.Version, Module: t.CID, Size: t.Size, Files: int64(len(t.Files)), Manifest: m, Pins: pj.Pins,
+	}))
 }
 
 // compareManifests says in which field es-lock.json and package.json differ.
 func compareManifests(locked, own *Package) error {
-	field := differ(locked, own)
+	field, here, there := locked.Differs(own)
 	if field == "" {
 		return nil
 	}
-	a, b := reflect.ValueOf(*locked).FieldByName(field), reflect.ValueOf(*own).FieldByName(field)
-	return fmt.Errorf("its package.json and es-lock.json differ in %s: %q and %q", field,
-		clip(fmt.Sprint(b.Interface())), clip(fmt.Sprint(a.Interface())))
+	return fmt.Errorf("its package.json and es-lock.json differ in %s: %q and %q", field, clip(fmt.Sprint(there)), clip(fmt.Sprint(here)))
 }
 
 // resolved reports whether the user's trust chose the record in this operation.
@@ -217,8 +215,5 @@ func (s *shelf) resolved(record cid.Cid) bool {
 func (s *shelf) remember(r *Resolution) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.releases[r.Record] = &records.Release{
-		Name: r.Name, Version: r.Version, Module: r.Module, Size: r.Size, Files: r.Files,
-		Manifest: r.Manifest, Pins: r.Pins, Origin: r.Origin,
-	}
+	s.releases[r.Record] = &r.Release
 }

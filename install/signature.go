@@ -5,9 +5,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 )
@@ -48,8 +48,8 @@ func (e *SignatureError) Error() string {
 	return fmt.Sprintf("es-lock.json says that it is what record %s signs, and that record %s", e.Record, e.Reason)
 }
 
-// Signature compares p with its record.
-func (p *Package) Signature(ctx context.Context, known Records) (Signature, error) {
+// SignatureOf compares p with its record.
+func SignatureOf(ctx context.Context, p *Package, known Records) (Signature, error) {
 	if !p.Record.Defined() {
 		return Signature{}, nil
 	}
@@ -76,7 +76,7 @@ func (p *Package) Signature(ctx context.Context, known Records) (Signature, erro
 
 // contradicts says what r and p differ in, or "".
 func (r *Resolution) contradicts(p *Package) string {
-	own := packageOf(r)
+	own := r.locked()
 	switch {
 	case own.Name != p.Name || own.Version != p.Version:
 		return fmt.Sprintf("is of %s", own)
@@ -87,34 +87,18 @@ func (r *Resolution) contradicts(p *Package) string {
 	case !bytes.Equal(own.SHA512, p.SHA512):
 		return "has another integrity"
 	}
-	if field := differ(p, own); field != "" {
+	if field, _, _ := p.Differs(own); field != "" {
 		return "has other " + field
-	}
-	return ""
-}
-
-// differ returns the field of what a release says in which two packages differ, or "".
-func differ(p, q *Package) string {
-	a, b := reflect.ValueOf(*p), reflect.ValueOf(*q)
-	for i := range a.NumField() {
-		field := a.Type().Field(i).Name
-		switch field {
-		case "Path", "Link", "Optional", "Record", "Signer", "SHA512":
-			continue
-		}
-		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-			return field
-		}
 	}
 	return ""
 }
 
 // checkRecords refuses packages that are not what their records say, as far as these are
 // here.
-func (j *job) checkRecords(ctx context.Context, next *Lockfile) error {
+func (j *job) checkRecords(ctx context.Context, next *lockfile.File) error {
 	for _, path := range slices.Sorted(maps.Keys(next.Packages)) {
 		p := next.Packages[path]
-		s, err := p.Signature(ctx, j.shelf.sources.Records)
+		s, err := SignatureOf(ctx, p, j.shelf.sources.Records)
 		if err != nil {
 			return err
 		}
@@ -133,18 +117,18 @@ type claim struct {
 	signer         records.Fingerprint
 }
 
-func (p *Package) claim() claim { return claim{p.Name, p.Version, p.Module, p.Record, p.Signer} }
+func claimOf(p *Package) claim { return claim{p.Name, p.Version, p.Module, p.Record, p.Signer} }
 
 // signers asks for approval of those who sign what this operation resolved, or what is new
 // to es-lock.json, and who did not sign the name there before ([I28]), or whom the user never let into this
 // project ([I29]): what came with a repository answers nothing for the user.
-func (j *job) signers(next *Lockfile) error {
+func (j *job) signers(next *lockfile.File) error {
 	names, claims := map[records.Name][]*Package{}, map[claim]bool{}
 	if j.locked != nil {
 		for _, path := range slices.Sorted(maps.Keys(j.locked.Packages)) {
 			if p := j.locked.Packages[path]; p.Record.Defined() {
 				names[p.Name] = append(names[p.Name], p)
-				claims[p.claim()] = true
+				claims[claimOf(p)] = true
 			}
 		}
 	}
@@ -152,7 +136,7 @@ func (j *job) signers(next *Lockfile) error {
 	seen := map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(next.Packages)) {
 		p := next.Packages[path]
-		if !p.Record.Defined() || claims[p.claim()] && !j.shelf.resolved(p.Record) {
+		if !p.Record.Defined() || claims[claimOf(p)] && !j.shelf.resolved(p.Record) {
 			continue // taken by its CIDs: nobody was believed
 		}
 		key := string(p.Name) + " " + p.Signer.String()

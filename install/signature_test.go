@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -17,7 +18,7 @@ func rewriteLock(t testing.TB, p *Project, at string, change func(*Package)) {
 		t.Fatalf("lockfile: %v, %v", l, err)
 	}
 	change(l.Packages[at])
-	write(t, filepath.Join(p.dir, lockJSON), string(l.Bytes()))
+	write(t, filepath.Join(p.dir, lockfile.Name), string(l.Bytes()))
 }
 
 // TestThreat52LockfileWordsAsFacts (SPEC I133): what es-lock.json says of a signature is

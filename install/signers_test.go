@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -138,7 +139,7 @@ func TestThreat53LockfileAnswersForTheUser(t *testing.T) {
 
 		for _, letIn := range [][]records.Fingerprint{nil, {bob}, {alice}} {
 			clone := project(t, `"other": "1"`)
-			write(t, filepath.Join(clone.dir, lockJSON), read(t, author.dir, lockJSON))
+			write(t, filepath.Join(clone.dir, lockfile.Name), read(t, author.dir, lockfile.Name))
 			var asked Signers
 			o := Options{LetIn: letIn, Approve: func(s Signers) error { asked = s; return stop }}
 			if r := mustInstall(t, clone, w, o); len(r.Added) != 1 {

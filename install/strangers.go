@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/everythingstays/es/install/lockfile"
 )
 
 // findStrangers looks at what is in the project's node_modules and not in es-lock.json. It
@@ -39,13 +41,13 @@ func (v *verifier) findStrangers() error {
 // topPackages lists what stands in the project's node_modules under a name that require
 // finds: all but hidden entries.
 func (d *disk) topPackages() ([]string, error) {
-	names, err := d.names(nodeModules)
+	names, err := d.names(lockfile.NodeModules)
 	if err != nil {
 		return nil, err
 	}
 	var paths []string
 	for _, name := range names {
-		at := nodeModules + "/" + name
+		at := lockfile.NodeModules + "/" + name
 		if name[0] != '@' {
 			paths = append(paths, at)
 			continue
@@ -91,13 +93,13 @@ func (d *disk) names(dir string) ([]string, error) {
 func (o *others) linked(d *disk, at string) bool {
 	target, err := d.root.Readlink(filepath.FromSlash(at))
 	return err == nil && slices.Contains(o.clients, "pnpm") &&
-		strings.HasPrefix(path.Join(path.Dir(at), filepath.ToSlash(target)), nodeModules+"/.pnpm/")
+		strings.HasPrefix(path.Join(path.Dir(at), filepath.ToSlash(target)), lockfile.NodeModules+"/.pnpm/")
 }
 
 // findCommands looks at the project's commands that es-lock.json does not have, or that
 // lead elsewhere than it says.
 func (v *verifier) findCommands(o *others) error {
-	const dir = nodeModules + "/.bin"
+	const dir = lockfile.NodeModules + "/.bin"
 	names, err := v.disk.names(dir)
 	if err != nil {
 		return err
@@ -141,12 +143,12 @@ func (v *verifier) byOthers(o *others, at string) bool {
 		return os.PathSeparator != '/'
 	}
 	file := path.Join(path.Dir(at), filepath.ToSlash(target))
-	rest, inside := strings.CutPrefix(file, nodeModules+"/")
+	rest, inside := strings.CutPrefix(file, lockfile.NodeModules+"/")
 	if !inside {
 		return false
 	}
 	parts := strings.SplitN(rest, "/", 3)
-	owner := nodeModules + "/" + parts[0]
+	owner := lockfile.NodeModules + "/" + parts[0]
 	if parts[0][0] == '@' && len(parts) > 1 {
 		owner += "/" + parts[1]
 	}

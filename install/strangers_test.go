@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/everythingstays/es/install/lockfile"
 )
 
 // plant writes a note as the user's own es would, with these packages in it.
@@ -110,7 +112,7 @@ func TestVerifyTellsApart(t *testing.T) {
 		p := project(t, `"q": "1.0.0"`)
 		mustInstall(t, p, w, Options{})
 		for _, at := range []string{"theirs", "@their/s", "s", "the", "planted"} {
-			write(t, filepath.Join(p.dir, nodeModules, at, "x.js"), "")
+			write(t, filepath.Join(p.dir, lockfile.NodeModules, at, "x.js"), "")
 		}
 		if err := os.Symlink("../theirs/x.js", filepath.Join(p.dir, "node_modules/.bin/theirs")); err != nil {
 			os.Mkdir(filepath.Join(p.dir, "node_modules/.bin"), 0o755)

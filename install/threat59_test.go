@@ -11,14 +11,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 )
 
 // releaseOf is a release with exact dependencies.
 func releaseOf(id string, deps map[string]string) *Resolution {
 	name, version := cutSpec(id)
-	return &Resolution{Name: records.Name(name), Version: records.Version(version), Module: fakeModule(id),
-		Record: recordOf(id, alice), Signer: alice, Size: 100, Files: 2, Manifest: records.Manifest{Dependencies: deps}}
+	return &Resolution{Record: recordOf(id, alice), Signer: alice, Release: records.Release{
+		Name: records.Name(name), Version: records.Version(version), Module: fakeModule(id), Size: 100, Files: 2,
+		Manifest: records.Manifest{Dependencies: deps},
+	}}
 }
 
 // bomb makes names with versions that need fan others in exact versions: no two agree,
@@ -92,11 +95,11 @@ func TestThreat59BombsStaySmall(t *testing.T) {
 		if bad := requireAll(l, roots); len(bad) > 0 {
 			t.Fatalf("seed %d: %s", seed, strings.Join(bad, "\n"))
 		}
-		read, err := ParseLockfile(l.Bytes())
+		read, err := lockfile.Parse(l.Bytes())
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		if _, reasons := read.tree(tree.edges); len(reasons) > 0 {
+		if _, reasons := treeOf(read, tree.edges); len(reasons) > 0 {
 			t.Fatalf("seed %d: the tree does not agree with itself: %v", seed, reasons)
 		}
 		if again := plan(t, nil, roots, read).lockfile(); string(again.Bytes()) != string(l.Bytes()) {
@@ -147,12 +150,12 @@ func TestThreat59Bounds(t *testing.T) {
 		releases []*Resolution
 		limit    int64
 	}{
-		"packages":     {wide(MaxPackages, 1, 0), MaxPackages},
+		"packages":     {wide(lockfile.MaxPackages, 1, 0), lockfile.MaxPackages},
 		"bytes":        {wide(20, 1<<30, 0), MaxTreeSize},
 		"files":        {files, MaxTreeFiles},
 		"dependencies": {wide(700, 1, 300), MaxDependencies},
-		"nesting":      {deep, MaxNesting},
-		"path":         {paths, MaxPath},
+		"nesting":      {deep, lockfile.MaxNesting},
+		"path":         {paths, lockfile.MaxPath},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, b, err := planned(t, c.releases)

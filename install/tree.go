@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
-	"github.com/ipfs/go-cid"
 )
 
 // An edge is one dependency of a package, or of the project.
@@ -52,7 +52,7 @@ func newRoot(edges []edge) *treeNode {
 
 // add puts p into n's node_modules.
 func (n *treeNode) add(name records.Name, p *Package) *treeNode {
-	p.Path = nodeModules + "/" + string(name)
+	p.Path = lockfile.NodeModules + "/" + string(name)
 	if n.pkg != nil {
 		p.Path = n.pkg.Path + "/" + p.Path
 	}
@@ -86,9 +86,9 @@ func edgesOf(p *Package) []edge {
 		edges[name] = newEdge(name, text, true)
 	}
 	for name, c := range p.Pins {
-		_, optional := p.OptionalDependencies[name]
+		_, optional := p.OptionalDependencies[string(name)]
 		spec := Spec{Kind: CID, Text: c.String(), CID: c}
-		edges[name] = edge{name: records.Name(name), spec: spec, optional: optional}
+		edges[string(name)] = edge{name: name, spec: spec, optional: optional}
 	}
 	for _, name := range p.Bundled {
 		delete(edges, name)
@@ -237,8 +237,8 @@ func (n *treeNode) markOptional() {
 }
 
 // lockfile returns the tree's packages.
-func (n *treeNode) lockfile() *Lockfile {
-	l := &Lockfile{Packages: map[string]*Package{}}
+func (n *treeNode) lockfile() *lockfile.File {
+	l := &lockfile.File{Packages: map[string]*Package{}}
 	n.walk(func(m *treeNode) {
 		if m.pkg != nil {
 			l.Packages[m.pkg.Path] = m.pkg
@@ -250,12 +250,12 @@ func (n *treeNode) lockfile() *Lockfile {
 // tree arranges the lockfile's packages below a project with the given edges,
 // and returns why they are not what these edges need; then the tree is of no
 // use.
-func (l *Lockfile) tree(edges []edge) (*treeNode, []string) {
+func treeOf(l *lockfile.File, edges []edge) (*treeNode, []string) {
 	root := newRoot(edges)
 	at := map[string]*treeNode{"": root}
-	for _, path := range slices.SortedFunc(maps.Keys(l.Packages), comparePaths) {
+	for _, path := range slices.SortedFunc(maps.Keys(l.Packages), lockfile.ComparePaths) {
 		p := *l.Packages[path]
-		at[path] = at[parentPath(path)].add(folderName(path), &p)
+		at[path] = at[lockfile.Parent(path)].add(lockfile.NameAt(path), &p)
 	}
 	for _, n := range at {
 		if n.pkg != nil && n.pkg.Link != "" {
@@ -306,47 +306,4 @@ func (n *treeNode) connect(e *edge) string {
 		return fmt.Sprintf("%s asks for %s@%s, which is not locked", by, e.name, clip(e.spec.Text))
 	}
 	return fmt.Sprintf("%s asks for %s@%s, and %s is locked", by, e.name, clip(e.spec.Text), to.label())
-}
-
-// comparePaths puts a package before those in it.
-func comparePaths(a, b string) int {
-	return cmp.Or(cmp.Compare(strings.Count(a, "/"+nodeModules+"/"), strings.Count(b, "/"+nodeModules+"/")), strings.Compare(a, b))
-}
-
-// clone returns a copy of p for another place.
-func (p *Package) clone() *Package {
-	c := *p
-	c.Path, c.Link, c.Optional = "", "", false
-	return &c
-}
-
-// packageOf returns what the lockfile keeps of a resolution.
-func packageOf(r *Resolution) *Package {
-	m := &r.Manifest
-	p := &Package{
-		Name: r.Name, Version: r.Version, Module: cid.NewCidV1(cid.DagProtobuf, r.Module.Hash()),
-		Record: r.Record, Signer: r.Signer, Size: r.Size, Files: r.Files, Scripts: m.Scripts,
-	}
-	if r.Origin != nil {
-		p.SHA512 = r.Origin.SHA512
-	}
-	p.setManifest(m, r.Pins)
-	return p
-}
-
-// setManifest takes over what an installation needs of m.
-func (p *Package) setManifest(m *records.Manifest, pins map[records.Name]cid.Cid) {
-	p.Scripts = m.Scripts
-	p.Bin, p.Engines = m.Bin, m.Engines
-	p.Dependencies, p.OptionalDependencies, p.PeerDependencies = m.Dependencies, m.OptionalDependencies, m.PeerDependencies
-	p.OptionalPeers, p.Bundled = m.OptionalPeers, m.Bundled
-	p.OS, p.CPU, p.Libc = m.OS, m.CPU, m.Libc
-	p.Pins = nil
-	for name, c := range pins {
-		if p.Pins == nil {
-			p.Pins = map[string]cid.Cid{}
-		}
-		p.Pins[string(name)] = cid.NewCidV1(cid.DagProtobuf, c.Hash())
-	}
-	p.normalize()
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
@@ -43,8 +44,8 @@ func randomReleases(rng *rand.Rand) []*Resolution {
 				exists[id] = true
 				name, v := cutSpec(id)
 				list = append(list, &Resolution{
-					Name: records.Name(name), Version: records.Version(v), Module: fakeModule(id),
-					Record: recordOf(id, alice), Signer: alice,
+					Release: records.Release{Name: records.Name(name), Version: records.Version(v), Module: fakeModule(id)},
+					Record:  recordOf(id, alice), Signer: alice,
 				})
 			}
 		}
@@ -82,7 +83,7 @@ func randomRange(rng *rand.Rand, v records.Version) string {
 	return []string{string(v), "^" + string(v), "~" + string(v), ">=" + string(v), major, "*", "x"}[rng.IntN(7)]
 }
 
-func plan(t *testing.T, releases []*Resolution, roots map[string]string, locked *Lockfile) *treeNode {
+func plan(t *testing.T, releases []*Resolution, roots map[string]string, locked *lockfile.File) *treeNode {
 	t.Helper()
 	w := newWorld(t)
 	w.releases = releases
@@ -119,14 +120,14 @@ func TestEveryRequireIsSatisfied(t *testing.T) {
 			if p.Link != "" {
 				links++
 			}
-			if parentPath(p.Path) != "" {
+			if lockfile.Parent(p.Path) != "" {
 				nested++
 			}
 		}
 		if bad := requireAll(l, roots); len(bad) > 0 {
 			t.Fatalf("seed %d: %s\n%s", seed, strings.Join(bad, "\n"), l.Bytes())
 		}
-		if _, reasons := l.tree(tree.edges); len(reasons) > 0 {
+		if _, reasons := treeOf(l, tree.edges); len(reasons) > 0 {
 			t.Fatalf("seed %d: the tree does not agree with itself: %v\n%s", seed, reasons, l.Bytes())
 		}
 
@@ -135,7 +136,7 @@ func TestEveryRequireIsSatisfied(t *testing.T) {
 		if again := plan(t, shuffled, roots, nil).lockfile(); !bytes.Equal(again.Bytes(), l.Bytes()) {
 			t.Fatalf("seed %d: another order gives another tree:\n%s\n%s", seed, l.Bytes(), again.Bytes())
 		}
-		read, err := ParseLockfile(l.Bytes())
+		read, err := lockfile.Parse(l.Bytes())
 		if err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, l.Bytes())
 		}
@@ -153,9 +154,9 @@ func TestEveryRequireIsSatisfied(t *testing.T) {
 
 // requireAll looks for every dependency as node does, by paths alone, and
 // returns those that are missing or not what was asked for.
-func requireAll(l *Lockfile, roots map[string]string) (bad []string) {
+func requireAll(l *lockfile.File, roots map[string]string) (bad []string) {
 	find := func(from, name string) *Package {
-		for at := from; ; at = parentPath(at) {
+		for at := from; ; at = lockfile.Parent(at) {
 			if p := l.Packages[strings.TrimPrefix(at+"/node_modules/"+name, "/")]; p != nil {
 				return p
 			}
@@ -228,7 +229,7 @@ func TestLinkBecomesPackage(t *testing.T) {
 	w.publish("b@2.0.0", `"dependencies": {"a": "1"}`)
 	p := project(t, "")
 	mustAdd(t, p, w, "a@1.0.0")
-	linked, lock := layout(t, p.dir), read(t, p.dir, lockJSON)
+	linked, lock := layout(t, p.dir), read(t, p.dir, lockfile.Name)
 	path := "node_modules/b/node_modules/b/node_modules/b"
 	if !slices.Contains(linked, path+" -> "+filepath.FromSlash("../../..")) {
 		t.Fatalf("there is no link: %v", linked)
@@ -238,7 +239,7 @@ func TestLinkBecomesPackage(t *testing.T) {
 	w.publish("a@1.1.0", `"dependencies": {"b": "3"}`)
 	w.publish("b@3.0.0", `"dependencies": {"b": "4"}`)
 	w.publish("b@4.0.0", "")
-	os.Remove(filepath.Join(p.dir, lockJSON))
+	os.Remove(filepath.Join(p.dir, lockfile.Name))
 	if r := mustInstall(t, p, w, Options{}); len(r.Warnings) > 0 {
 		t.Errorf("warnings %+v", r.Warnings)
 	}
@@ -247,7 +248,7 @@ func TestLinkBecomesPackage(t *testing.T) {
 	}
 	mustVerify(t, p, w)
 
-	write(t, filepath.Join(p.dir, lockJSON), lock)
+	write(t, filepath.Join(p.dir, lockfile.Name), lock)
 	if r := mustInstall(t, p, w, Options{}); len(r.Warnings) > 0 {
 		t.Errorf("warnings %+v", r.Warnings)
 	}
@@ -288,16 +289,16 @@ func TestRandomTreesOnDisk(t *testing.T) {
 			var want []string
 			for path, q := range l.Packages {
 				if q.Link != "" {
-					want = append(want, strings.TrimPrefix(path, nodeModules+"/")+" -> "+linkTarget(path, q.Link))
+					want = append(want, strings.TrimPrefix(path, lockfile.NodeModules+"/")+" -> "+linkTarget(path, q.Link))
 				} else {
-					want = append(want, strings.TrimPrefix(path, nodeModules+"/")+" "+q.String())
+					want = append(want, strings.TrimPrefix(path, lockfile.NodeModules+"/")+" "+q.String())
 				}
 			}
 			wantLayout(t, p, want...)
 		}
-		lock := read(t, p.dir, lockJSON)
+		lock := read(t, p.dir, lockfile.Name)
 		clone := project(t, "")
-		write(t, filepath.Join(clone.dir, lockJSON), lock)
+		write(t, filepath.Join(clone.dir, lockfile.Name), lock)
 		write(t, filepath.Join(clone.dir, packageJSON), read(t, p.dir, packageJSON))
 		if _, err := clone.Install(context.Background(), Sources{Blocks: w.local}, Options{Frozen: true}); err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 	"github.com/rogpeppe/go-internal/txtar"
 )
@@ -130,8 +131,9 @@ func releasesOf(text string) []*Resolution {
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
 		name, version := cutSpec(words[0])
-		r := &Resolution{Name: records.Name(name), Version: records.Version(version),
-			Module: fakeModule(words[0]), Record: recordOf(words[0], alice), Signer: alice}
+		r := &Resolution{Record: recordOf(words[0], alice), Signer: alice, Release: records.Release{
+			Name: records.Name(name), Version: records.Version(version), Module: fakeModule(words[0]),
+		}}
 		for _, word := range words[1:] {
 			dep, spec := cutSpec(strings.TrimLeft(word, "?+"))
 			switch word[0] {
@@ -180,35 +182,11 @@ func TestPlanVectors(t *testing.T) {
 	}
 }
 
-func TestLockfileVectors(t *testing.T) {
-	for _, v := range vectors(t, "lockfile") {
-		l, err := ParseLockfile([]byte(v.section(lockJSON)))
-		v.verdict(t, err)
-		var syntax *SyntaxError
-		if err != nil && !errors.As(err, &syntax) {
-			t.Errorf("%s: %T is no *SyntaxError", v.file, err)
-		}
-		if err != nil {
-			continue
-		}
-		if v.section("other.json") != "" {
-			// Another spelling of the same packages.
-			if l, err = ParseLockfile([]byte(v.section("other.json"))); err != nil {
-				t.Errorf("%s: %v", v.file, err)
-				continue
-			}
-		}
-		if string(l.Bytes()) != v.section(lockJSON) {
-			t.Errorf("%s: the lockfile is\n%s", v.file, l.Bytes())
-		}
-	}
-}
-
 func TestAgreeVectors(t *testing.T) {
 	for _, v := range vectors(t, "agree") {
 		p := project(t, "")
 		write(t, filepath.Join(p.dir, packageJSON), v.section(packageJSON))
-		write(t, filepath.Join(p.dir, lockJSON), v.section(lockJSON))
+		write(t, filepath.Join(p.dir, lockfile.Name), v.section(lockfile.Name))
 		w := newWorld(t)
 		_, err := p.Install(context.Background(), Sources{Blocks: w.local}, Options{Frozen: true})
 		if v.header["expect"] == "ok" && errors.As(err, new(*MissingError)) {

@@ -12,10 +12,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ipfs/go-cid"
-
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
+	"github.com/ipfs/go-cid"
 )
 
 // Damage is a difference between an installed package and its module.
@@ -137,7 +137,7 @@ func (v *verifier) checkSignature(ctx context.Context, n *treeNode) error {
 	if n.target != nil {
 		return nil
 	}
-	s, err := n.pkg.Signature(ctx, v.known)
+	s, err := SignatureOf(ctx, n.pkg, v.known)
 	switch s.Standing {
 	case Signed:
 		v.result.Signed++
@@ -286,9 +286,9 @@ func sameContent(ctx context.Context, blocks modules.Blocks, t *modules.Tree, ro
 func (v *verifier) hidden(n *treeNode) map[string]bool {
 	hidden := map[string]bool{}
 	for name := range n.children {
-		hidden[nodeModules+"/"+string(name)] = true
+		hidden[lockfile.NodeModules+"/"+string(name)] = true
 	}
-	bins := nodeModules + "/.bin"
+	bins := lockfile.NodeModules + "/.bin"
 	for _, command := range v.nested[n.pkg.Path+"/"+bins] {
 		for _, name := range shimNames(path.Join(bins, command)) {
 			hidden[name] = true

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
@@ -176,10 +177,9 @@ func key(name string) records.Fingerprint {
 func (w *world) publish(id, fields string, more ...files) *Resolution {
 	w.t.Helper()
 	m := w.pack(packageFiles(id, fields, more...))
-	r := &Resolution{
-		Name: m.Name, Version: m.Version, Module: m.CID, Record: recordOf(id, alice), Signer: alice,
-		Size: m.Size, Files: m.Files, Manifest: m.Manifest, Pins: m.Pins,
-	}
+	r := &Resolution{Record: recordOf(id, alice), Signer: alice, Release: records.Release{
+		Name: m.Name, Version: m.Version, Module: m.CID, Size: m.Size, Files: m.Files, Manifest: m.Manifest, Pins: m.Pins,
+	}}
 	w.releases = append(w.releases, r)
 	return r
 }
@@ -321,8 +321,8 @@ func layout(t testing.TB, dir string) []string {
 			t.Fatal(err)
 		}
 		lines = append(lines, at+" "+said.Name+"@"+said.Version)
-		if _, err := os.Stat(filepath.Join(full, nodeModules)); err == nil {
-			visit(at + "/" + nodeModules)
+		if _, err := os.Stat(filepath.Join(full, lockfile.NodeModules)); err == nil {
+			visit(at + "/" + lockfile.NodeModules)
 		}
 	}
 	visit = func(modules string) {
@@ -352,7 +352,7 @@ func layout(t testing.TB, dir string) []string {
 			}
 		}
 	}
-	visit(nodeModules)
+	visit(lockfile.NodeModules)
 	slices.Sort(lines)
 	return lines
 }
@@ -361,7 +361,7 @@ func wantLayout(t testing.TB, p *Project, want ...string) {
 	t.Helper()
 	got := layout(t, p.dir)
 	for i := range want {
-		want[i] = nodeModules + "/" + want[i]
+		want[i] = lockfile.NodeModules + "/" + want[i]
 	}
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
@@ -373,7 +373,7 @@ func wantLayout(t testing.TB, p *Project, want ...string) {
 func packagePaths(list []*Package) string {
 	var s []string
 	for _, p := range list {
-		s = append(s, strings.TrimPrefix(p.Path, nodeModules+"/")+" "+p.String())
+		s = append(s, strings.TrimPrefix(p.Path, lockfile.NodeModules+"/")+" "+p.String())
 	}
 	return cmp.Or(strings.Join(s, ", "), "nothing")
 }

@@ -31,9 +31,7 @@ func (r homeResolver) Resolve(ctx context.Context, name records.Name, spec insta
 	if err != nil {
 		return nil, err
 	}
-	b := res.Release.Body
-	return &install.Resolution{Name: b.Name, Version: b.Version, Module: b.Module, Record: res.Release.ID, Signer: res.Release.Author,
-		Size: b.Size, Files: b.Files, Manifest: b.Manifest, Pins: b.Pins}, nil
+	return &install.Resolution{Release: *res.Release.Body, Record: res.Release.ID, Signer: res.Release.Author}, nil
 }
 
 // TestThreat1ForeignKeys is that 200 records in order (ES_FULL: 1,000), each by

@@ -1,4 +1,4 @@
-package install
+package lockfile
 
 import (
 	"encoding/base64"
@@ -13,6 +13,65 @@ import (
 	"github.com/multiformats/go-multihash"
 )
 
+// fileText is the lockfile as JSON; its fields stand in this order.
+type fileText struct {
+	LockfileVersion int                     `json:"lockfileVersion"`
+	Packages        map[string]*packageText `json:"packages"`
+}
+
+type packageText struct {
+	Link                 string            `json:"link,omitempty"`
+	Name                 string            `json:"name,omitempty"`
+	Version              string            `json:"version,omitempty"`
+	Module               string            `json:"module,omitempty"`
+	Record               string            `json:"record,omitempty"`
+	Signer               string            `json:"signer,omitempty"`
+	Size                 *int64            `json:"size,omitempty"`
+	Files                *int64            `json:"files,omitempty"`
+	Integrity            string            `json:"integrity,omitempty"`
+	Optional             bool              `json:"optional,omitempty"`
+	Scripts              bool              `json:"scripts,omitempty"`
+	Bin                  map[string]string `json:"bin,omitempty"`
+	Dependencies         map[string]string `json:"dependencies,omitempty"`
+	OptionalDependencies map[string]string `json:"optionalDependencies,omitempty"`
+	PeerDependencies     map[string]string `json:"peerDependencies,omitempty"`
+	OptionalPeers        []string          `json:"optionalPeers,omitempty"`
+	Pins                 map[string]string `json:"pins,omitempty"`
+	Bundled              []string          `json:"bundled,omitempty"`
+	Engines              map[string]string `json:"engines,omitempty"`
+	OS                   []string          `json:"os,omitempty"`
+	CPU                  []string          `json:"cpu,omitempty"`
+	Libc                 []string          `json:"libc,omitempty"`
+}
+
+const integrityPrefix = "sha512-"
+
+func (p *Package) text() *packageText {
+	if p.Link != "" {
+		return &packageText{Link: p.Link}
+	}
+	t := &packageText{
+		Name: string(p.Name), Version: string(p.Version), Module: p.Module.String(),
+		Size: &p.Size, Files: &p.Files, Optional: p.Optional, Scripts: p.Scripts,
+		Bin: p.Bin, Dependencies: p.Dependencies, OptionalDependencies: p.OptionalDependencies,
+		PeerDependencies: p.PeerDependencies, OptionalPeers: p.OptionalPeers, Bundled: p.Bundled,
+		Engines: p.Engines, OS: p.OS, CPU: p.CPU, Libc: p.Libc,
+	}
+	if p.Record.Defined() {
+		t.Record, t.Signer = p.Record.String(), p.Signer.String()
+	}
+	if p.SHA512 != nil {
+		t.Integrity = integrityPrefix + base64.StdEncoding.EncodeToString(p.SHA512)
+	}
+	for name, c := range p.Pins {
+		if t.Pins == nil {
+			t.Pins = map[string]string{}
+		}
+		t.Pins[string(name)] = c.String()
+	}
+	return t
+}
+
 // fieldsOf returns the JSON names of v's fields.
 func fieldsOf(v any) map[string]bool {
 	fields := map[string]bool{}
@@ -24,13 +83,13 @@ func fieldsOf(v any) map[string]bool {
 	return fields
 }
 
-// pkg checks everything about an entry that does not depend on other entries.
-func (t *packageText) pkg(path string) (*Package, error) {
-	if err := checkPackagePath(path); err != nil {
+// parse checks everything about an entry that does not depend on other entries.
+func (t *packageText) parse(path string) (*Package, error) {
+	if err := CheckPath(path); err != nil {
 		return nil, err
 	}
 	if t.Link != "" {
-		if err := checkPackagePath(t.Link); err != nil {
+		if err := CheckPath(t.Link); err != nil {
 			return nil, fmt.Errorf("link: %w", err)
 		}
 		if !reflect.DeepEqual(*t, packageText{Link: t.Link}) {
@@ -38,12 +97,11 @@ func (t *packageText) pkg(path string) (*Package, error) {
 		}
 		return &Package{Path: path, Link: t.Link}, nil
 	}
-	p := &Package{
-		Path: path, Optional: t.Optional, Scripts: t.Scripts,
-		Bin: t.Bin, Dependencies: t.Dependencies, OptionalDependencies: t.OptionalDependencies,
+	p := &Package{Path: path, Optional: t.Optional, Manifest: records.Manifest{
+		Scripts: t.Scripts, Bin: t.Bin, Dependencies: t.Dependencies, OptionalDependencies: t.OptionalDependencies,
 		PeerDependencies: t.PeerDependencies, OptionalPeers: t.OptionalPeers, Bundled: t.Bundled,
 		Engines: t.Engines, OS: t.OS, CPU: t.CPU, Libc: t.Libc,
-	}
+	}}
 	for _, check := range []func(*Package) error{t.identity, t.size, t.origin, t.pins, t.texts} {
 		if err := check(p); err != nil {
 			return nil, err
@@ -66,7 +124,7 @@ func (t *packageText) identity(p *Package) (err error) {
 		return fmt.Errorf("module: %w", err)
 	}
 	if t.Record == "" && t.Signer == "" {
-		if p.Name != folderName(p.Path) {
+		if p.Name != NameAt(p.Path) {
 			return fmt.Errorf("has another name and no record")
 		}
 		return nil
@@ -112,13 +170,14 @@ func (t *packageText) origin(p *Package) (err error) {
 	return nil
 }
 
-func (t *packageText) pins(p *Package) (err error) {
-	for name, text := range t.Pins {
-		if _, err := records.ParseName(name); err != nil {
+func (t *packageText) pins(p *Package) error {
+	for key, text := range t.Pins {
+		name, err := records.ParseName(key)
+		if err != nil {
 			return fmt.Errorf("pins: %w", err)
 		}
 		if p.Pins == nil {
-			p.Pins = map[string]cid.Cid{}
+			p.Pins = map[records.Name]cid.Cid{}
 		}
 		if p.Pins[name], err = strictCID(text, cid.DagProtobuf); err != nil {
 			return fmt.Errorf("pins: %s: %w", name, err)
@@ -130,7 +189,7 @@ func (t *packageText) pins(p *Package) (err error) {
 // texts checks what a manifest says, by the rules of records.
 func (t *packageText) texts(p *Package) error {
 	for command, program := range t.Bin {
-		if err := checkBin(command, program); err != nil {
+		if err := CheckBin(command, program); err != nil {
 			return fmt.Errorf("bin: %w", err)
 		}
 	}
@@ -178,23 +237,6 @@ func checkMap(m map[string]string, key func(string) bool) error {
 	return nil
 }
 
-// normalize makes what is empty absent, so that a package has one encoding.
-func (p *Package) normalize() {
-	for _, m := range []*map[string]string{&p.Bin, &p.Dependencies, &p.OptionalDependencies, &p.PeerDependencies, &p.Engines} {
-		if len(*m) == 0 {
-			*m = nil
-		}
-	}
-	for _, l := range []*[]string{&p.OptionalPeers, &p.Bundled, &p.OS, &p.CPU, &p.Libc} {
-		if len(*l) == 0 {
-			*l = nil
-		}
-	}
-	if len(p.Pins) == 0 {
-		p.Pins = nil
-	}
-}
-
 // strictCID reads a CIDv1 with sha2-256 in the only spelling es writes.
 func strictCID(s string, codec uint64) (cid.Cid, error) {
 	c, err := cid.Decode(s)
@@ -208,51 +250,19 @@ func strictCID(s string, codec uint64) (cid.Cid, error) {
 	return c, nil
 }
 
-// checkBin checks a command and its program ([I21]).
-func checkBin(command, program string) error {
+// CheckBin checks the name of a command and the path of its program (SPEC.md [I21]).
+func CheckBin(command, program string) error {
 	if err := records.CheckCommand(command); err != nil {
 		return err
 	}
 	return records.CheckPath(program)
 }
 
-const nodeModules = "node_modules"
-
-// checkPackagePath takes node_modules/NAME, any number of times, and nothing
-// else.
-func checkPackagePath(path string) error {
-	if len(path) > MaxPath {
-		return fmt.Errorf("has %d bytes, the limit is %d", len(path), MaxPath)
+// clip shortens s for an error message.
+func clip(s string) string {
+	const most = 200
+	if len(s) > most {
+		return s[:most] + "..."
 	}
-	rest := path
-	for depth := 0; ; depth++ {
-		if depth == MaxNesting {
-			return fmt.Errorf("has more than %d node_modules", MaxNesting)
-		}
-		after, ok := strings.CutPrefix(rest, nodeModules+"/")
-		if !ok {
-			return fmt.Errorf("is not a path in node_modules")
-		}
-		name, below, nested := strings.Cut(after, "/"+nodeModules+"/")
-		if _, err := records.ParseName(name); err != nil {
-			return err
-		}
-		if !nested {
-			return nil
-		}
-		rest = nodeModules + "/" + below
-	}
-}
-
-// parentPath returns the path of the package that path stands in, or "".
-func parentPath(path string) string {
-	if i := strings.LastIndex(path, "/"+nodeModules+"/"); i >= 0 {
-		return path[:i]
-	}
-	return ""
-}
-
-// folderName returns the name that require finds the package at path by.
-func folderName(path string) records.Name {
-	return records.Name(path[strings.LastIndex(path, nodeModules+"/")+len(nodeModules)+1:])
+	return s
 }

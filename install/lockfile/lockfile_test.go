@@ -1,0 +1,117 @@
+package lockfile
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/everythingstays/es/internal/jsontext"
+	"github.com/everythingstays/es/records"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// section returns a file of a vector.
+func section(a *txtar.Archive, name string) string {
+	for _, f := range a.Files {
+		if f.Name == name {
+			return string(f.Data)
+		}
+	}
+	return ""
+}
+
+// TestVectors reads testdata/install/lockfile: each file is refused for what its header
+// expects, or is written as it stands.
+func TestVectors(t *testing.T) {
+	files, err := filepath.Glob("../../testdata/install/lockfile/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there are no vectors: %v", err)
+	}
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := map[string]string{}
+		for line := range strings.Lines(string(a.Comment)) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			header[key] = value
+		}
+		if header["expect"] == "" || header["spec"] == "" || header["comment"] == "" {
+			t.Errorf("%s: the header lacks expect, spec or comment", file)
+		}
+		l, err := Parse([]byte(section(a, Name)))
+		switch want := header["expect"]; {
+		case want == "ok" && err != nil:
+			t.Errorf("%s: %v", file, err)
+		case want != "ok" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %q", file, err, want)
+		}
+		var syntax *jsontext.SyntaxError
+		if err != nil && !errors.As(err, &syntax) {
+			t.Errorf("%s: %T is no *SyntaxError", file, err)
+		}
+		if err != nil {
+			continue
+		}
+		if other := section(a, "other.json"); other != "" {
+			// Another spelling of the same packages.
+			if l, err = Parse([]byte(other)); err != nil {
+				t.Errorf("%s: %v", file, err)
+				continue
+			}
+		}
+		if string(l.Bytes()) != section(a, Name) {
+			t.Errorf("%s: the lockfile is\n%s", file, l.Bytes())
+		}
+	}
+}
+
+// FuzzLockfile holds what reading promises to the rest of the package: nothing
+// outside of node_modules is named, and the encoding is stable.
+func FuzzLockfile(f *testing.F) {
+	files, err := filepath.Glob("../../testdata/install/*/*.txtar")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no seeds: %v", err)
+	}
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, section := range a.Files {
+			if section.Name == Name {
+				f.Add(section.Data)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l, err := Parse(b)
+		if err != nil {
+			return
+		}
+		for path, p := range l.Packages {
+			if path != p.Path || !filepath.IsLocal(filepath.FromSlash(path)) || !strings.HasPrefix(path, NodeModules+"/") {
+				t.Errorf("the path %q for %q", path, p.Path)
+			}
+			for command, program := range p.Bin {
+				if strings.ContainsAny(command, "/\\") || !filepath.IsLocal(filepath.FromSlash(program)) {
+					t.Errorf("the command %q with %q", command, program)
+				}
+			}
+			for _, m := range []map[string]string{p.Dependencies, p.OptionalDependencies, p.PeerDependencies, p.Engines} {
+				for name, text := range m {
+					if records.CheckText(name+text, 1000) != nil {
+						t.Errorf("the text %q", name+text)
+					}
+				}
+			}
+		}
+		again, err := Parse(l.Bytes())
+		if err != nil || !bytes.Equal(again.Bytes(), l.Bytes()) {
+			t.Errorf("what is written reads differently: %v\n%s\n%s", err, l.Bytes(), again.Bytes())
+		}
+	})
+}
