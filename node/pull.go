@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -136,11 +135,8 @@ func (s *syncer) scope(ctx context.Context, o SyncOptions) (scope reconcile.Scop
 	return reconcile.Authors(authors...), false, err
 }
 
-// maxAuthors bounds the authors that one pull asks for.
-const maxAuthors = 10_000
-
 // Authors returns whose records a node of this home pulls, sorted: the own keys, those
-// that the trust file lists, and whom these lead to.
+// that the trust file lists, and whom these lead to (SPEC.md [N43]).
 func (h *Home) Authors(ctx context.Context, now time.Time) ([]records.Fingerprint, error) {
 	f, err := h.Trust()
 	if err != nil {
@@ -149,52 +145,12 @@ func (h *Home) Authors(ctx context.Context, now time.Time) ([]records.Fingerprin
 	return h.authors(ctx, f, now)
 }
 
-// authors returns whose records a node of this home pulls, sorted: of the own
-// keys, of those that the trust file lists, and of those to whom these delegate
-// or who are to follow them.
 func (h *Home) authors(ctx context.Context, f *trust.File, now time.Time) ([]records.Fingerprint, error) {
-	own, err := h.ownFingerprints()
+	view, err := h.viewOf(f, now)
 	if err != nil {
 		return nil, err
 	}
-	depth := map[records.Fingerprint]int{}
-	var queue []records.Fingerprint
-	add := func(key records.Fingerprint, d int) {
-		known, ok := depth[key]
-		if f.Denied(key) || ok && known >= d || !ok && len(depth) >= maxAuthors {
-			return
-		}
-		depth[key] = d
-		queue = append(queue, key)
-	}
-	for _, key := range own {
-		add(key, 0)
-	}
-	for _, e := range f.Entries() {
-		if !e.Expired(now) {
-			add(e.Fingerprint, e.Depth)
-		}
-	}
-	for ; len(queue) > 0; queue = queue[1:] {
-		key := queue[0]
-		links, err := h.index.Statements(ctx, key, "delegate", "successor")
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range links {
-			switch body := s.Record.Body.(type) {
-			case *records.Delegate:
-				if depth[key] > 0 && s.Void == "" && len(body.Scopes) > 0 {
-					add(body.To, min(depth[key]-1, int(body.Depth)))
-				}
-			case *records.Successor:
-				if !body.To.IsZero() && s.Void == "" {
-					add(body.To, 0)
-				}
-			}
-		}
-	}
-	return slices.SortedFunc(maps.Keys(depth), func(a, b records.Fingerprint) int { return strings.Compare(a.String(), b.String()) }), nil
+	return view.Followed(ctx)
 }
 
 func add(sum *reconcile.Result, r reconcile.Result) {

@@ -183,6 +183,69 @@ func TestAuthorsToPull(t *testing.T) {
 	}
 }
 
+// SPEC N43 and X8. Delegations lead nowhere that are over, were taken back by the next
+// one, or withdrawn; and a successor whom the line follows delegates as its predecessor
+// does.
+func TestAuthorsToPullInForce(t *testing.T) {
+	ctx := t.Context()
+	h := testHome(t)
+	var keys []*author
+	for range 7 {
+		keys = append(keys, newAuthor(t, testHome(t)))
+	}
+	lister, follower := keys[0], keys[5]
+	said := func(a *author, age time.Duration, seq int64, prev []cid.Cid, body records.Body) sign.Verified {
+		v, err := sign.Sign(ctx, a.key, &records.Record{Author: a.fingerprint(), Seq: seq, Prev: prev, Time: time.Now().Add(-age).Unix(), Body: body})
+		if err == nil {
+			_, err = h.Index().Add(ctx, v, a.key.Key(), index.Source{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	until := func(to int, d time.Duration, scopes ...records.Scope) *records.Delegate {
+		return &records.Delegate{To: keys[to].fingerprint(), Scopes: scopes, Until: time.Now().Add(d).Unix()}
+	}
+	// In force; over; taken back by the next; withdrawn.
+	first := said(lister, 9*time.Hour, 0, nil, until(1, time.Hour, "*"))
+	said(lister, 8*time.Hour, 0, nil, until(2, -time.Hour, "*"))
+	taken := said(lister, 7*time.Hour, 1, []cid.Cid{first.ID()}, until(3, time.Hour, "*"))
+	again := said(lister, 6*time.Hour, 2, []cid.Cid{taken.ID()}, &records.Delegate{To: keys[3].fingerprint()})
+	withdrawn := said(lister, 5*time.Hour, 3, []cid.Cid{again.ID()}, until(4, time.Hour, "*"))
+	said(lister, 4*time.Hour, 4, []cid.Cid{withdrawn.ID()}, &records.Notice{Name: "left-pad", Record: withdrawn.ID(), NoticeOf: records.Yanked, Text: "no"})
+	// The line follows keys[5] to its successor, which delegates.
+	heir := newAuthor(t, testHome(t))
+	said(follower, 3*time.Hour, 0, nil, &records.Successor{To: heir.fingerprint()})
+	said(heir, 2*time.Hour, 0, nil, until(6, time.Hour, "*"))
+
+	f := new(trust.File)
+	for _, e := range []trust.Entry{
+		{Fingerprint: lister.fingerprint(), Scopes: []records.Scope{"*"}, Depth: 1},
+		{Fingerprint: follower.fingerprint(), Scopes: []records.Scope{"*"}, Depth: 1, Follow: true},
+	} {
+		if _, err := f.AddKey(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := h.authors(ctx, f, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{"heir": true}
+	for i := range keys {
+		want[fmt.Sprint(i)] = i == 0 || i == 1 || i == 5 || i == 6
+	}
+	if have := slices.Contains(got, heir.fingerprint()); have != want["heir"] {
+		t.Errorf("the successor is asked for: %v", have)
+	}
+	for i, k := range keys {
+		if have := slices.Contains(got, k.fingerprint()); have != want[fmt.Sprint(i)] {
+			t.Errorf("key %d is asked for: %v", i, have)
+		}
+	}
+}
+
 // SPEC N42. A peer makes no work by many key blocks of one author: in a session the
 // first few count.
 func TestTakeFewKeyBlocks(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// Verified is a record whose signature was verified. Only Open makes one; the
-// zero value is of no use.
+// Verified is a record whose signature was verified. Only Unverified.Verify makes
+// one; the zero value is of no use.
 type Verified struct {
 	record      *records.Record
 	recordBytes []byte
@@ -70,16 +70,44 @@ func (r KeyRing) Key(f records.Fingerprint) (*Key, bool) {
 	return k, ok
 }
 
-// Open decodes an envelope and verifies it by the author's key. The error is a
-// *SignatureError, a *KeyError or an *UnknownKeyError. It reads no clock.
+// Unverified is a decoded envelope whose signature nobody has verified. Only Decode
+// makes one; the zero value is of no use.
+type Unverified struct {
+	envelope *records.Envelope
+	bytes    []byte
+}
+
+// Decode reads an envelope and verifies nothing. The error is a *SignatureError.
+func Decode(envelope []byte) (Unverified, error) {
+	e, err := records.DecodeEnvelope(envelope)
+	if err != nil {
+		return Unverified{}, &SignatureError{Rule: "S1", Err: err}
+	}
+	return Unverified{e, envelope}, nil
+}
+
+// Record returns the record, which anybody may have made. It must not be modified.
+func (u Unverified) Record() *records.Record { return u.envelope.Record }
+
+// ID returns the record's CID.
+func (u Unverified) ID() cid.Cid { return records.ID(u.envelope.RecordBytes) }
+
+// Open decodes an envelope and verifies it as Unverified.Verify does.
+func Open(envelope []byte, keys Keys) (Verified, error) {
+	u, err := Decode(envelope)
+	if err != nil {
+		return Verified{}, err
+	}
+	return u.Verify(keys)
+}
+
+// Verify verifies the signature by the author's key. The error is a *SignatureError,
+// a *KeyError or an *UnknownKeyError. It reads no clock.
 //
 // What the bytes alone decide comes first, then the signature itself, and last
 // what revocations and expiry say: a KeyError means that the named key did sign.
-func Open(envelope []byte, keys Keys) (Verified, error) {
-	e, err := records.DecodeEnvelope(envelope)
-	if err != nil {
-		return Verified{}, &SignatureError{Rule: "S1", Err: err}
-	}
+func (u Unverified) Verify(keys Keys) (Verified, error) {
+	e := u.envelope
 	s, signer, err := readRecordSignature(e)
 	if err != nil {
 		return Verified{}, err
@@ -98,7 +126,7 @@ func Open(envelope []byte, keys Keys) (Verified, error) {
 		record:      e.Record,
 		recordBytes: e.RecordBytes,
 		signature:   e.Signature,
-		envelope:    envelope,
+		envelope:    u.bytes,
 		signedAt:    int64(s.Created),
 		signingKey:  signer,
 	}
