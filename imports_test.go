@@ -36,6 +36,8 @@ var mayImport = map[string][]string{
 	"index": {"records", "records/npmrange", "sign", "trust"},
 	// Modules: package.json, the files of a package, their trees, and extraction.
 	"modules": {"internal/regularfile", "records"},
+	// What an author does: releases, their tags and statements. It knows no network.
+	"author": {"records", "records/npmrange", "sign", "index", "modules"},
 	// Records and keys over gossipsub.
 	"gossip": {"records"},
 	// The comparison of two sets of records over a stream.
@@ -51,7 +53,7 @@ var mayImport = map[string][]string{
 	// One participant: home, network, what it takes from others and tells them.
 	"node": {"internal/regularfile", "records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
 	// The commands: flags, output, exit codes.
-	"cli": {"records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
+	"cli": {"author", "records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
 	// The program es.
 	"cli/es": {"cli"},
 

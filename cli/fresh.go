@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -28,7 +29,7 @@ somebody keeps your news from them.`,
 			if err != nil || d == 0 {
 				return usagef(cmd, "--within %q is not a duration such as 72h, 30d or 12w", within)
 			}
-			return a.say(cmd, key, func(context.Context, *statements) (records.Body, error) {
+			return a.signAndAnnounce(cmd, key, func(context.Context, *node.Home, *author.Author) (records.Body, error) {
 				next := time.Now().Add(d)
 				a.note("your next release, statement or heartbeat is due by %s", next.UTC().Format(time.DateOnly))
 				return &records.Heartbeat{Next: next.Unix()}, nil

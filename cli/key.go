@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -46,12 +47,10 @@ func describeKey(k node.OwnKey, now time.Time) keyJSON {
 	if t, ok := k.Key.Expires(); ok {
 		t = t.UTC()
 		j.Expires = &t
-		if !now.Before(t) {
-			j.Problem = "expired on " + t.Format(time.DateOnly)
-		}
 	}
-	if r, ok := k.Key.Revocation(); ok {
-		j.Problem = "revoked on " + r.At.UTC().Format(time.DateOnly)
+	var ended *author.KeyEndedError
+	if errors.As(author.CheckKey(k.Key, now), &ended) {
+		j.Problem = ended.Problem()
 	}
 	return j
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,12 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
-	"github.com/everythingstays/es/records"
-	"github.com/everythingstays/es/records/npmrange"
-	"github.com/everythingstays/es/sign"
 )
 
 // npmConfig is what npm is configured with by the environment: npm sets it for the
@@ -35,45 +31,46 @@ func (a *app) npmFlag(key string) bool {
 	return v != "" && v != "false" && v != "0" && v != "null"
 }
 
-// A lack is something about a package that its author should know before it is signed.
-type lack struct {
-	label, text, todo string
-	stops             bool // what is published so can never be used, or was not to be
-}
-
 // tellLacks says what the package lacks. With somebody at the terminal it asks whether
-// to go on; without, it refuses what stops, unless --yes was given.
-func (p *publication) tellLacks(ctx context.Context, o publishOptions) error {
-	a, about := p.app, fmt.Sprintf("%s@%s", p.name, p.module.Version)
-	for _, w := range p.set.Warnings {
+// to go on; without, it refuses what stops, unless --yes was given. h is nil where there is
+// no home.
+func (a *app) tellLacks(ctx context.Context, h *node.Home, set *modules.FileSet, o publishOptions) error {
+	about := set.Package.String()
+	for _, w := range set.Warnings {
 		a.warn("%s: %s", safe(w.Path), safe(w.Reason))
 	}
-	lacks, err := p.lacks(ctx)
+	var known author.Releases
+	if h != nil {
+		known = h.Index()
+	}
+	lacks, err := author.Lacks(ctx, set, known, author.LackOptions{Access: a.npmConfig("access"), Built: a.getenv("npm_command") == "publish"})
 	if err != nil {
 		return err
 	}
 	r := &refusal{kind: notReady, code: exitFailed, about: about, meaning: meanings[notReady], err: errors.New(about + " is not ready to be published")}
 	for _, l := range lacks {
-		if l.stops {
-			r.add(l.label, "%s", l.text)
-			if !slices.Contains(r.next, l.todo) {
-				r.next = append(r.next, l.todo)
+		if l.Stops {
+			text, todo := lackText(l, set.Package)
+			r.add(l.Field, "%s", text)
+			if !slices.Contains(r.next, todo) {
+				r.next = append(r.next, todo)
 			}
 		}
 	}
 	asks := a.asks && !o.yes && !o.dryRun
 	for _, l := range lacks {
-		if l.stops && !asks && !o.yes {
+		if l.Stops && !asks && !o.yes {
 			continue // the refusal has it
 		}
-		a.warn("%s: %s", l.label, safe(l.text))
-		a.hint("%s", l.todo)
+		text, todo := lackText(l, set.Package)
+		a.warn("%s: %s", l.Field, safe(text))
+		a.hint("%s", todo)
 	}
 	if len(r.facts) > 0 && !asks && !o.yes {
 		r.next = append(r.next, "es publish --yes publishes it all the same")
 		return r
 	}
-	if !asks || len(lacks) == 0 && len(p.set.Warnings) == 0 {
+	if !asks || len(lacks) == 0 && len(set.Warnings) == 0 {
 		return nil
 	}
 	ok, err := a.ask(ctx, "Sign and publish "+about+" all the same, for ever?", o.yes, "--yes")
@@ -83,62 +80,45 @@ func (p *publication) tellLacks(ctx context.Context, o publishOptions) error {
 	return err
 }
 
-func (p *publication) lacks(ctx context.Context) ([]lack, error) {
-	pkg := p.set.Package
-	var all []lack
-	for _, l := range p.set.Lacks() {
-		all = append(all, lack{l.Field, fmt.Sprintf("%q is not in the module", l.Value), p.buildHint(), true})
-	}
-	if unlisted := p.set.Unlisted(); len(unlisted) > 0 {
-		all = append(all, lack{"files", "nothing in the module is named by " + quotedList(unlisted), p.buildHint(), false})
-	}
-	if scripts := pkg.BuildScripts(); len(scripts) > 0 && len(p.set.Lacks()) == 0 && p.app.getenv("npm_command") != "publish" {
-		all = append(all, lack{"scripts", "es runs none of them, so these did not run: " + strings.Join(scripts, ", "), "npm run " + scripts[0] + ", unless what it makes is up to date", false})
-	}
-	for _, f := range p.set.Foreign() {
-		todo := "release " + f.Name + " with es and depend on a version of it, or name it in bundleDependencies"
+// lackText says what a package lacks, and what to do about it.
+func lackText(l author.Lack, pkg *modules.PackageJSON) (text, todo string) {
+	const everybody = "take that out of package.json, if everybody may have the package"
+	switch l.Kind {
+	case author.MissingFile:
+		return fmt.Sprintf("%q is not in the module", l.Value), buildHint(pkg)
+	case author.UnlistedFiles:
+		return "nothing in the module is named by " + quotedList(l.Values), buildHint(pkg)
+	case author.UnrunScripts:
+		return "es runs none of them, so these did not run: " + strings.Join(l.Values, ", "), "npm run " + l.Values[0] + ", unless what it makes is up to date"
+	case author.ForeignDependency:
+		f := l.Foreign
+		text = fmt.Sprintf("%s is %q, which es can never install: it is %s", f.Name, f.Spec, f.What)
 		if strings.HasPrefix(f.What, "replaced") {
-			todo = "write the version of " + f.Name + " into package.json before es publish"
+			return text, "write the version of " + f.Name + " into package.json before es publish"
 		}
-		all = append(all, lack{f.Field, fmt.Sprintf("%s is %q, which es can never install: it is %s", f.Name, f.Spec, f.What), todo, f.Field != "optionalDependencies" && f.Field != "peerDependencies"})
-	}
-	all = append(all, p.elsewhere(pkg.PublishConfig())...)
-	unreleased, err := p.unreleased(ctx)
-	if err == nil && len(unreleased) > 0 {
-		all = append(all, lack{"dependencies", "nobody has released, as far as is known here: " + quotedList(unreleased),
-			"es sync, if they are released; otherwise es installs your module only where its user has them from npm", false})
-	}
-	return all, err
-}
-
-// elsewhere says where the author wants the package to be, if not with everybody.
-func (p *publication) elsewhere(c modules.PublishConfig) []lack {
-	var all []lack
-	const todo = "take that out of package.json, if everybody may have the package"
-	switch {
-	case c.Access == "restricted":
-		all = append(all, lack{"publishConfig", "access is restricted, and es publishes to everybody", todo, true})
-	case c.Access == "" && p.app.npmConfig("access") == "restricted":
-		all = append(all, lack{"npm_config_access", "access is restricted, and es publishes to everybody", "unset npm_config_access, if everybody may have the package", true})
-	}
-	for _, r := range c.Registry {
-		// es knows of no registry which is for everybody: the author says so by access.
-		if c.Access != "public" {
-			all = append(all, lack{"publishConfig", fmt.Sprintf("registry is %q, and es publishes to everybody", r), todo + `; or say "access": "public" there`, true})
+		return text, "release " + f.Name + " with es and depend on a version of it, or name it in bundleDependencies"
+	case author.RestrictedAccess:
+		text = "access is restricted, and es publishes to everybody"
+		if l.Field == "npm_config_access" {
+			return text, "unset npm_config_access, if everybody may have the package"
 		}
+		return text, everybody
+	case author.OtherRegistry:
+		return fmt.Sprintf("registry is %q, and es publishes to everybody", l.Value), everybody + `; or say "access": "public" there`
+	case author.UnreadConfig:
+		return l.Value + ", so that es cannot do what it asks for", "write it as npm reads it, or take it out of package.json"
+	case author.OtherDirectory:
+		return fmt.Sprintf("directory is %q, which pnpm publishes; npm and es publish this one", l.Value), "es publish DIR publishes the other"
+	case author.Unreleased:
+		return "nobody has released, as far as is known here: " + quotedList(l.Values),
+			"es sync, if they are released; otherwise es installs your module only where its user has them from npm"
 	}
-	for _, what := range c.Unread {
-		all = append(all, lack{"publishConfig", what + ", so that es cannot do what it asks for", "write it as npm reads it, or take it out of package.json", true})
-	}
-	if c.Directory != "" {
-		all = append(all, lack{"publishConfig", fmt.Sprintf("directory is %q, which pnpm publishes; npm and es publish this one", c.Directory), "es publish DIR publishes the other", true})
-	}
-	return all
+	return l.Value, buildHint(pkg)
 }
 
 // buildHint says how what is missing would come about.
-func (p *publication) buildHint() string {
-	if scripts := p.set.Package.BuildScripts(); len(scripts) > 0 {
+func buildHint(pkg *modules.PackageJSON) string {
+	if scripts := pkg.BuildScripts(); len(scripts) > 0 {
 		return "build it: npm run " + scripts[0]
 	}
 	return "build it, or mend package.json; es publish --dry-run lists the files"
@@ -157,56 +137,6 @@ func quotedList(list []string) string {
 		list = append(list, fmt.Sprintf("%d more", rest))
 	}
 	return strings.Join(list, ", ")
-}
-
-// unreleased returns the dependencies of the module that nobody has released, as
-// "name" or, when the range has no version, "name@range".
-func (p *publication) unreleased(ctx context.Context) ([]string, error) {
-	if p.home == nil {
-		return nil, nil
-	}
-	var missing []string
-	deps := p.set.Dependencies()
-	foreign := p.set.Foreign()
-	for _, name := range sortedNames(deps) {
-		spec, real := strings.TrimSpace(deps[name]), name
-		if slices.ContainsFunc(foreign, func(f modules.Foreign) bool { return f.Name == name }) {
-			continue
-		}
-		if alias, ok := strings.CutPrefix(spec, "npm:"); ok {
-			real, spec, _ = strings.Cut(alias, "@")
-			if real == "" { // a scope
-				real, spec, _ = strings.Cut(strings.TrimPrefix(alias, "@"), "@")
-				real = "@" + real
-			}
-		}
-		n, err := records.ParseName(real)
-		if err != nil {
-			missing = append(missing, real)
-			continue
-		}
-		all, err := p.home.Index().Releases(ctx, n)
-		if err != nil {
-			return nil, err
-		}
-		all = slices.DeleteFunc(all, func(r index.Release) bool { return r.Void != "" })
-		want, bad := npmrange.ParseConstraint(spec)
-		switch {
-		case len(all) == 0:
-			missing = append(missing, real)
-		case bad == nil && !slices.ContainsFunc(all, func(r index.Release) bool { return want.Match(r.Body.Version) }):
-			missing = append(missing, real+"@"+spec)
-		}
-	}
-	return missing, nil
-}
-
-// isPrivate refuses a package that its author does not want published.
-func isPrivate(pkg *modules.PackageJSON) error {
-	r := &refusal{kind: private, code: exitFailed, about: pkg.String(), meaning: meanings[private]}
-	r.err = errors.New(`package.json says "private" of ` + r.about)
-	r.next = []string{`take "private" out of package.json, if everybody may have the package for ever`}
-	return r
 }
 
 // unpackable explains why a package is not packed: the user's own files break a rule,
@@ -270,17 +200,18 @@ func (a *app) allowSecrets(ctx context.Context, h *node.Home, dir string, set *m
 	if err != nil {
 		return err
 	}
+	var own []author.OwnSecret
+	for _, k := range keys {
+		file, _ := h.SecretFile(k.Fingerprint()) // gpg's are not here
+		own = append(own, author.OwnSecret{Key: k.Fingerprint(), File: file})
+	}
 	for _, p := range paths {
 		b, err := a.readFile(ctx, filepath.Join(dir, p))
 		if err != nil {
 			return err
 		}
-		k, err := sign.ReadKey(b)
-		for _, own := range keys {
-			stored, _ := h.SecretFile(own.Fingerprint()) // gpg's are not here
-			if err == nil && k.Fingerprint() == own.Fingerprint() || len(stored) > 0 && bytes.Contains(b, bytes.TrimSpace(stored)) {
-				return unpackable(dir, &modules.SecretError{Secrets: []modules.Secret{{Path: p, What: "the secret of your own key " + own.Fingerprint().String(), Own: true}}})
-			}
+		if key, ok := author.HoldsSecret(b, own); ok {
+			return unpackable(dir, &modules.SecretError{Secrets: []modules.Secret{{Path: p, What: "the secret of your own key " + key.String(), Own: true}}})
 		}
 	}
 	return nil

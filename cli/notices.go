@@ -2,13 +2,12 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/records/npmrange"
@@ -114,110 +113,52 @@ func (a *app) runNotice(cmd *cobra.Command, kind string, o noticeOptions, args [
 		}
 	}
 	n := &records.Notice{Name: name, Range: rng, NoticeOf: kind, Text: text, Severity: o.severity, Fixed: o.fixed, Refs: o.refs}
-	return a.say(cmd, o.key, func(ctx context.Context, s *statements) (records.Body, error) {
-		if o.undo {
-			if err := s.stands(ctx, n); err != nil {
-				return nil, err
-			}
+	return a.signAndAnnounce(cmd, o.key, func(ctx context.Context, h *node.Home, by *author.Author) (records.Body, error) {
+		if err := by.Check(ctx, n); err != nil {
+			return nil, err
 		}
-		if err := a.showReach(ctx, s.home, name, rng); err != nil || o.undo || kind != records.Yanked {
+		if err := a.showReach(ctx, h, name, rng); err != nil || o.undo || kind != records.Yanked {
 			return n, err
 		}
-		return n, s.warnLatest(ctx, name, rng)
+		return n, a.warnLatest(ctx, by, name, rng)
 	})
-}
-
-// stands fails where the key has no notice that n would take back: signing it would
-// say nothing.
-func (p *statements) stands(ctx context.Context, n *records.Notice) error {
-	all, err := p.home.Index().Notices(ctx, n.Name)
-	if err != nil {
-		return err
-	}
-	var ranges []string
-	for _, o := range all {
-		if o.Author != p.own.Fingerprint() || o.Body.NoticeOf != n.NoticeOf || o.Body.Record.Defined() || o.Body.Text == "" {
-			continue
-		}
-		if o.Body.Range == n.Range {
-			return nil
-		}
-		ranges = append(ranges, string(n.Name)+"@"+shellWord(o.Body.Range))
-	}
-	hint := "es info " + string(n.Name) + " shows what was said"
-	if len(ranges) > 0 {
-		hint = "it stands for " + strings.Join(ranges[:min(len(ranges), 5)], ", ")
-	}
-	return coded(exitNotFound, fmt.Errorf("key %s has not said %q of exactly %s@%s: nothing to take back, and nothing was signed", p.own.Fingerprint(), n.NoticeOf, n.Name, n.Range), hint)
 }
 
 // warnLatest says when the versions that are yanked are what "latest" stands for, by
 // what the key says.
-func (p *statements) warnLatest(ctx context.Context, name records.Name, rng string) error {
-	about, err := npmrange.Parse(rng)
-	if err != nil {
+func (a *app) warnLatest(ctx context.Context, by *author.Author, name records.Name, rng string) error {
+	latest, left, err := by.LatestAmong(ctx, name, rng)
+	if err != nil || latest == "" {
 		return err
 	}
-	claims, err := p.home.Index().Releases(ctx, name)
-	if err != nil {
-		return err
-	}
-	q := &publication{statements: *p, name: name, claims: claims}
-	tags, err := q.ownTags(ctx)
-	if err != nil {
-		return err
-	}
-	latest, tagged := tags["latest"]
-	if !tagged {
-		latest = q.highest(func(records.Version) bool { return true })
-	}
-	if latest == "" || !about.Match(latest) {
-		return nil
-	}
-	dropped, err := q.dropped(ctx)
-	if err != nil {
-		return err
-	}
-	left := q.highest(func(v records.Version) bool { return !about.Match(v) && !dropped(v) && v.Compare(latest) < 0 })
-	p.app.warn("latest of %s is %s, which this yanks", name, latest)
+	a.warn("latest of %s is %s, which this yanks", name, latest)
 	if left != "" {
-		p.app.hint("es add %s gets %s until a version after %s is published; es tag %s@VERSION latest chooses another", name, left, latest, name)
+		a.hint("es add %s gets %s until a version after %s is published; es tag %s@VERSION latest chooses another", name, left, latest, name)
 	} else {
-		p.app.hint("es add %s finds no version of yours then: publish one that mends it", name)
+		a.hint("es add %s finds no version of yours then: publish one that mends it", name)
 	}
 	return nil
 }
 
 // showReach says which known versions a notice is about.
 func (a *app) showReach(ctx context.Context, h *node.Home, name records.Name, rng string) error {
-	about, err := npmrange.Parse(rng)
+	known, about, err := author.Reach(ctx, h.Index(), name, rng)
 	if err != nil {
 		return err
 	}
-	all, err := h.Index().Releases(ctx, name)
-	if err != nil {
-		return err
-	}
-	var hit []records.Version
-	for _, r := range all {
-		if about.Match(r.Body.Version) && !slices.Contains(hit, r.Body.Version) {
-			hit = append(hit, r.Body.Version)
-		}
-	}
-	slices.SortFunc(hit, records.Version.Compare)
 	switch {
-	case len(all) == 0:
+	case known == 0:
 		a.warn("nothing is known here of %s", name)
-	case len(hit) == 0:
+	case len(about) == 0:
 		a.warn("no known version of %s is in %q", name, rng)
-	case len(hit) > 5:
-		a.note("about %s of %s, %s to %s", plural(int64(len(hit)), "version"), name, hit[0], hit[len(hit)-1])
+	case len(about) > 5:
+		a.note("about %s of %s, %s to %s", plural(int64(len(about)), "version"), name, about[0], about[len(about)-1])
 	default:
-		texts := make([]string, len(hit))
-		for i, v := range hit {
+		texts := make([]string, len(about))
+		for i, v := range about {
 			texts[i] = string(v)
 		}
-		a.note("about %s of %s: %s", plural(int64(len(hit)), "version"), name, strings.Join(texts, ", "))
+		a.note("about %s of %s: %s", plural(int64(len(about)), "version"), name, strings.Join(texts, ", "))
 	}
 	return nil
 }
@@ -260,43 +201,20 @@ With --remove, es tag NAME TAG takes the tag away.`,
 				if err != nil {
 					return usagef(cmd, "%v; --remove takes the name alone", err)
 				}
-				return a.say(cmd, key, func(ctx context.Context, s *statements) (records.Body, error) {
-					return &records.Tag{Name: name, Tag: args[1]}, s.hasTag(ctx, name, args[1])
+				return a.signAndAnnounce(cmd, key, func(context.Context, *node.Home, *author.Author) (records.Body, error) {
+					return &records.Tag{Name: name, Tag: args[1]}, nil
 				})
 			}
 			name, v, err := parseExact(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			return a.say(cmd, key, func(ctx context.Context, s *statements) (records.Body, error) {
-				return &records.Tag{Name: name, Tag: args[1], Version: v}, knownVersion(ctx, s.home, name, v)
+			return a.signAndAnnounce(cmd, key, func(context.Context, *node.Home, *author.Author) (records.Body, error) {
+				return &records.Tag{Name: name, Tag: args[1], Version: v}, nil
 			})
 		},
 	}
 	a.keyFlag(cmd, &key)
 	cmd.Flags().BoolVar(&remove, "remove", false, "take the tag away")
 	return cmd
-}
-
-// hasTag fails where the key gives no version the tag.
-func (p *statements) hasTag(ctx context.Context, name records.Name, tag string) error {
-	q := &publication{statements: *p, name: name}
-	tags, err := q.ownTags(ctx)
-	if err != nil || tags[tag] != "" {
-		return err
-	}
-	return coded(exitNotFound, fmt.Errorf("key %s gives no version of %s the tag %s: nothing to remove, and nothing was signed", p.own.Fingerprint(), name, tag),
-		"es info "+string(name)+" shows the tags")
-}
-
-// knownVersion fails for a version that nobody has released.
-func knownVersion(ctx context.Context, h *node.Home, name records.Name, v records.Version) error {
-	all, err := h.Index().ReleasesOf(ctx, name, v)
-	if err != nil {
-		return err
-	}
-	if slices.ContainsFunc(all, func(r index.Release) bool { return r.Void == "" }) {
-		return nil
-	}
-	return coded(exitNotFound, fmt.Errorf("%s@%s is not known here", name, v), "es info "+string(name)+" shows what is", "es sync")
 }

@@ -2,10 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
+	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 )
@@ -13,70 +12,22 @@ import (
 // askOwnLog is how long peers have to give what the own key signed elsewhere.
 const askOwnLog = 30 * time.Second
 
-// catchUp asks the peers that can be reached for what the key has signed elsewhere
-// (SPEC.md [X90]): a home that was lost, or another machine, may have signed more than
-// is here. It refuses to go on where the log may be behind and nobody could be asked.
-func (p *statements) catchUp(ctx context.Context) error {
-	a, author := p.app, p.own.Fingerprint()
-	known, err := p.home.Index().LogKnown(ctx, author)
-	if err != nil {
-		return err
-	}
-	asked, why := 0, "--offline was given"
-	if !a.offline {
-		if asked, why, err = a.askPeers(ctx, p.home, node.SyncOptions{Authors: []records.Fingerprint{author}, Search: !known}); err != nil {
-			return err
-		}
-	}
-	gaps, err := p.home.Index().Gaps(ctx, author, 1)
-	if err != nil {
-		return err
-	}
-	switch {
-	case a.first:
-	case len(gaps) > 0:
-		return logUnknown(author, why, fmt.Sprintf("its record %s, which a later one names, is not here", gaps[0]))
-	case !known && asked == 0 && !(p.own.GPG && a.offline):
-		return logUnknown(author, why, "it was not made in this home, and has signed nothing here yet")
-	case !known && asked == 0:
-		a.warn("nobody was asked what key %s has signed elsewhere: a version that it released before would be frozen for ever", author)
-	case !known:
-		if err := p.tellFound(ctx, asked); err != nil {
-			return err
-		}
-	case asked == 0 && !a.offline:
-		a.note("nobody could be asked whether your key has signed more elsewhere (%s)", why)
-	}
-	if !known && (a.first || asked > 0) {
-		return p.home.Index().SetLogKnown(ctx, author)
-	}
-	return nil
+// logPeers are the peers that a home can reach, as package author asks them.
+type logPeers struct {
+	app  *app
+	home *node.Home
 }
 
-// tellFound says what came of asking for the log of a key that is new here.
-func (p *statements) tellFound(ctx context.Context, asked int) error {
-	all, err := p.home.Index().Statements(ctx, p.own.Fingerprint())
-	if err != nil {
-		return err
-	}
-	if len(all) > 0 {
-		p.app.note("your key is new here: %s of it came from %s", plural(int64(len(all)), "record"), plural(int64(asked), "peer"))
-		return nil
-	}
-	p.app.warn("your key is new here, and %s asked had no record of it: if it has signed elsewhere, stop, and es connect to a peer that knows", plural(int64(asked), "peer"))
-	return nil
-}
-
-// askPeers returns how many peers answered, and why none did.
-func (a *app) askPeers(ctx context.Context, h *node.Home, o node.SyncOptions) (asked int, why string, err error) {
-	network, err := a.join(ctx, h)
+// AskLog implements author.Peers.
+func (p logPeers) AskLog(ctx context.Context, author records.Fingerprint, search bool) (answered int, why string, err error) {
+	network, err := p.app.join(ctx, p.home)
 	if err != nil {
 		return 0, safe(err.Error()), ctx.Err()
 	}
 	defer network.Close()
 	asking, cancel := context.WithTimeout(ctx, askOwnLog)
 	defer cancel()
-	s, err := network.Sync(asking, o, nil)
+	s, err := network.Sync(asking, node.SyncOptions{Authors: []records.Fingerprint{author}, Search: search}, nil)
 	switch {
 	case ctx.Err() != nil:
 		return 0, "", ctx.Err()
@@ -88,19 +39,28 @@ func (a *app) askPeers(ctx context.Context, h *node.Home, o node.SyncOptions) (a
 	return s.Peers, "", nil
 }
 
-// logUnknown refuses to sign with a key whose own log may be longer than what is here.
-func logUnknown(author records.Fingerprint, why, because string) error {
-	r := &refusal{kind: unknownLog, code: exitUnreachable, about: author.String(), meaning: meanings[unknownLog]}
-	r.err = errors.New("what key " + r.about + " has signed elsewhere is not known here, and nobody could be asked")
-	if why == "" {
-		r.err = errors.New("what key " + r.about + " has signed elsewhere is not all here")
-		why = "the peers that were asked do not have it"
+// catchUp asks the peers that can be reached for what the key has signed elsewhere, and says
+// what came of it.
+func (a *app) catchUp(ctx context.Context, h *node.Home, own node.OwnKey, by *author.Author) error {
+	o := author.LogOptions{Peers: logPeers{a, h}, First: a.first, Unasked: own.GPG && a.offline}
+	if a.offline {
+		o.Peers, o.Why = nil, "--offline was given"
 	}
-	r.add("because", "%s", because)
-	r.add("asked", "nobody: %s", why)
-	r.next = []string{
-		"es connect ADDR, of a peer that has what you published, and then the same again",
-		"the same with --first, if the key has never signed anything that is not here",
+	l, err := by.CatchUp(ctx, o)
+	if err != nil {
+		return authorRefusal(err)
 	}
-	return r
+	peers := plural(int64(l.Answered), "peer")
+	switch {
+	case a.first:
+	case !l.Known && l.Answered == 0:
+		a.warn("nobody was asked what key %s has signed elsewhere: a version that it released before would be frozen for ever", own.Fingerprint())
+	case !l.Known && l.Records > 0:
+		a.note("your key is new here: %s of it came from %s", plural(int64(l.Records), "record"), peers)
+	case !l.Known:
+		a.warn("your key is new here, and %s asked had no record of it: if it has signed elsewhere, stop, and es connect to a peer that knows", peers)
+	case l.Answered == 0 && !a.offline:
+		a.note("nobody could be asked whether your key has signed more elsewhere (%s)", l.Why)
+	}
+	return nil
 }

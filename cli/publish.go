@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -115,12 +116,12 @@ func (a *app) scan(ctx context.Context, h *node.Home, dir string, o publishOptio
 	if err != nil {
 		return nil, err
 	}
-	set, err := modules.Scan(dir, home)
+	set, err := author.Scan(dir, home)
+	if errors.As(err, new(*author.PrivateError)) {
+		return nil, authorRefusal(err)
+	}
 	if err != nil {
 		return nil, unpackable(dir, err)
-	}
-	if set.Package.Private {
-		return nil, isPrivate(set.Package)
 	}
 	if len(o.allow) > 0 {
 		if err := a.allowSecrets(ctx, h, dir, set, o.allow); err != nil {
@@ -130,69 +131,67 @@ func (a *app) scan(ctx context.Context, h *node.Home, dir string, o publishOptio
 	return set, nil
 }
 
+// tags says which tag moves to what is published from the package.
+func (a *app) tags(o publishOptions, pkg *modules.PackageJSON) author.PublishOptions {
+	return author.PublishOptions{Tag: o.tag, Usual: []author.Asked{
+		{Tag: a.npmConfig("tag"), By: "npm_config_tag"},
+		{Tag: pkg.PublishConfig().Tag, By: "publishConfig of package.json"},
+	}}
+}
+
 func (a *app) runDryRun(ctx context.Context, dir string, o publishOptions) error {
 	home, err := a.homeDir()
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(home); errors.Is(err, os.ErrNotExist) {
-		_, err := a.rehearse(ctx, nil, dir, o) // and makes no home by that
-		if err != nil {
+		if err := a.rehearse(ctx, nil, nil, dir, o); err != nil { // and makes no home by that
 			return err
 		}
 		return keyHint(node.ErrNoKey)
 	}
 	return a.withHome(ctx, func(h *node.Home) error {
-		p, err := a.rehearse(ctx, h, dir, o)
+		_, err := h.Default(ctx)
+		if o.key == "" && errors.Is(err, node.ErrNoKey) {
+			if err := a.rehearse(ctx, h, nil, dir, o); err != nil {
+				return err
+			}
+			return keyHint(node.ErrNoKey)
+		}
+		own, err := a.signingKey(ctx, h, o.key)
 		if err != nil {
 			return err
 		}
-		if p.own.Key == nil {
-			return keyHint(node.ErrNoKey)
-		}
-		return nil
+		return a.rehearse(ctx, h, a.author(ctx, h, own), dir, o)
 	})
 }
 
-// rehearse does all that publishing does but sign and store, and shows the files. The
-// key is missing in what it returns where the home has none.
-func (a *app) rehearse(ctx context.Context, h *node.Home, dir string, o publishOptions) (*publication, error) {
-	p := &publication{statements: statements{app: a, home: h}}
-	if h != nil {
-		_, err := h.Default(ctx)
-		if o.key != "" || !errors.Is(err, node.ErrNoKey) {
-			if p.own, err = a.signingKey(ctx, h, o.key); err != nil {
-				return nil, err
-			}
+// rehearse does all that publishing does but sign and store, and shows the files. h is nil
+// where there is no home, and by where it has no key.
+func (a *app) rehearse(ctx context.Context, h *node.Home, by *author.Author, dir string, o publishOptions) error {
+	set, err := a.scan(ctx, h, dir, o)
+	if err != nil {
+		return err
+	}
+	m, err := set.Pack(ctx, modules.Discard)
+	if err != nil {
+		return unpackable(dir, err)
+	}
+	if by != nil {
+		if _, err := by.Prepare(ctx, m, a.tags(o, set.Package)); err != nil {
+			return authorRefusal(err)
 		}
 	}
-	var err error
-	if p.set, err = a.scan(ctx, h, dir, o); err != nil {
-		return nil, err
+	if err := a.showUnpublished(set, m); err != nil {
+		return err
 	}
-	if p.module, err = p.set.Pack(ctx, modules.Discard); err != nil {
-		return nil, unpackable(dir, err)
-	}
-	p.name = p.module.Name
-	if p.own.Key != nil {
-		if err := p.read(ctx); err != nil {
-			return nil, err
-		}
-		if err := p.check(ctx, o); err != nil {
-			return nil, err
-		}
-	}
-	if err := p.show(a); err != nil {
-		return nil, err
-	}
-	return p, p.tellLacks(ctx, o)
+	return a.tellLacks(ctx, h, set, o)
 }
 
-// show prints the files of a module that was not published.
-func (p *publication) show(a *app) error {
-	m := p.module
+// showUnpublished prints the files of a module that was not published.
+func (a *app) showUnpublished(set *modules.FileSet, m *modules.Module) error {
 	j := publishJSON{Name: m.Name, Version: m.Version, Module: m.CID.String(), Files: m.Files, Size: m.Size}
-	for _, f := range p.set.Files {
+	for _, f := range set.Files {
 		mode := "0644"
 		if f.Exec {
 			mode = "0755"
@@ -218,56 +217,63 @@ func (a *app) runPublish(ctx context.Context, h *node.Home, dir string, o publis
 	if err != nil {
 		return err
 	}
-	p := &publication{statements: statements{app: a, home: h, own: own}}
-	if p.set, err = a.scan(ctx, h, dir, o); err != nil {
+	by := a.author(ctx, h, own)
+	set, err := a.scan(ctx, h, dir, o)
+	if err != nil {
 		return err
 	}
 	blocks := h.Blocks().Batch()
-	if p.module, err = p.set.Pack(ctx, blocks); err != nil {
+	m, err := set.Pack(ctx, blocks)
+	if err != nil {
 		return unpackable(dir, err)
 	}
-	m := p.module
-	p.name = m.Name
-	if err := p.catchUp(ctx); err != nil {
+	if err := a.catchUp(ctx, h, own, by); err != nil {
 		return err
 	}
-	if err := p.read(ctx); err != nil {
-		return err
+	p, err := by.Prepare(ctx, m, a.tags(o, set.Package))
+	if err != nil {
+		return authorRefusal(err)
 	}
-	if err := p.check(ctx, o); err != nil {
-		return err
-	}
-	if !p.done.ID.Defined() {
-		if err := p.tellLacks(ctx, o); err != nil {
+	if !p.ReleasedBefore() {
+		if err := a.tellLacks(ctx, h, set, o); err != nil {
 			return err
 		}
 	}
 	if err := blocks.Commit(ctx); err != nil {
 		return fmt.Errorf("store module: %w", err)
 	}
-	release, tag, err := p.signAll(ctx, o)
+	released, err := p.Sign(ctx)
+	if err != nil {
+		return authorRefusal(err)
+	}
+	if released.Before {
+		a.note("%s@%s was published before with these contents; announcing it again", m.Name, m.Version)
+	}
+	spread, err := a.spread(ctx, h, by.Made(), m.CID, o.wait)
 	if err != nil {
 		return err
 	}
-	spread, err := a.spread(ctx, h, p.made, m.CID, o.wait)
-	if err != nil {
-		return err
-	}
+	return a.printPublished(m, released, spread, o.wait)
+}
+
+// printPublished prints what was published. It is an error that nobody has fetched it in the
+// time that the user waits.
+func (a *app) printPublished(m *modules.Module, r author.Released, s spreading, wait time.Duration) error {
 	var late error
-	if spread.waited {
-		late = unspread(fmt.Sprintf("%s@%s", m.Name, m.Version), o.wait)
+	if s.waited {
+		late = unspread(fmt.Sprintf("%s@%s", m.Name, m.Version), wait)
 	}
 	if a.json {
 		return errors.Join(late, a.emit(publishJSON{
-			Name: m.Name, Version: m.Version, Module: m.CID.String(), Record: release.ID.String(), Envelope: release.envelope.String(),
-			Files: m.Files, Size: m.Size, Tag: tag, spreading: spread,
+			Name: m.Name, Version: m.Version, Module: m.CID.String(), Record: r.Record.String(), Envelope: r.Envelope.String(),
+			Files: m.Files, Size: m.Size, Tag: r.Tag, spreading: s,
 		}))
 	}
 	a.printf("%s@%s", m.Name, m.Version)
 	a.printf("  module  %s  (%s, %s)", m.CID, plural(m.Files, "file"), bytesText(m.Size))
-	a.printf("  record  %s", release.ID)
-	if tag != "" {
-		a.printf("  tag     %s", tag)
+	a.printf("  record  %s", r.Record)
+	if r.Tag != "" {
+		a.printf("  tag     %s", r.Tag)
 	}
 	return late
 }
@@ -284,7 +290,7 @@ func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.
 	if own == nil {
 		return node.OwnKey{}, fmt.Errorf("key %s is not yours, so it cannot sign here", which)
 	}
-	if own.GPG && describeKey(*own, time.Now()).Problem != "" {
+	if own.GPG && author.CheckKey(own.Key, time.Now()) != nil {
 		// It may have been renewed in gpg since es read it. What es knows of its
 		// end is kept.
 		if _, err := a.usedKey(ctx, h, "gpg:"+own.Fingerprint().String()); err == nil {
@@ -295,27 +301,15 @@ func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.
 			own = &renewed
 		}
 	}
-	if p := describeKey(*own, time.Now()).Problem; p != "" {
-		return node.OwnKey{}, endedKey(*own, p)
+	if err := author.CheckKey(own.Key, time.Now()); err != nil {
+		err := authorRefusal(err)
+		var r *refusal
+		if own.GPG && errors.As(err, &r) && r.kind == keyExpired {
+			r.next = append(r.next, "gpg --quick-set-expire "+r.about+" 1y renews it, and es key use gpg:"+r.about+" tells es")
+		}
+		return node.OwnKey{}, err
 	}
 	return *own, nil
-}
-
-// endedKey refuses to sign with a key that has come to its end.
-func endedKey(own node.OwnKey, problem string) error {
-	kind := keyExpired
-	if _, revoked := own.Key.Revocation(); revoked {
-		kind = keyRevoked
-	}
-	r := &refusal{kind: kind, code: exitFailed, about: own.Fingerprint().String(), meaning: meanings[kind]}
-	r.err = fmt.Errorf("key %s is %s and cannot sign", r.about, problem)
-	r.add("because", "it is %s", problem)
-	r.add("says", "%s", uidText(own.Key.UserID()))
-	r.next = []string{"es key list shows your other keys, and es key use KEY takes one", "es key new makes one"}
-	if own.GPG && kind == keyExpired {
-		r.next = append(r.next, "gpg --quick-set-expire "+r.about+" 1y renews it, and es key use gpg:"+r.about+" tells es")
-	}
-	return r
 }
 
 // announce tells whoever is there and returns how many heard it. Records that

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -159,18 +160,7 @@ func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *
 	if err != nil {
 		return nil, err
 	}
-	// What the key has signed within this second, such as who succeeds it, would not
-	// count any more.
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-time.After(time.Until(time.Now().Truncate(time.Second).Add(time.Second))):
-	}
-	made, err := secret.Revoke(revocationReasons[o.reason], o.text, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	return key.Merge(made)
+	return author.Revoke(ctx, key, secret, revocationReasons[o.reason], o.text, time.Now)
 }
 
 // announceKey tells whoever is there, and returns how many heard it.

@@ -3,104 +3,56 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
-	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
 
-// statements makes and stores the records of one command, by one own key.
-type statements struct {
-	app    *app
-	home   *node.Home
-	own    node.OwnKey
-	signer sign.Signer // opened when first needed
-	held   bool        // nobody else signs in this home now
-	made   []cid.Cid   // to be announced
+// homeKey is an own key of a home, as package author signs with it.
+type homeKey struct {
+	node.OwnKey
+	home       *node.Home
+	gpg        sign.GPG
+	passphrase func() ([]byte, error)
 }
 
-type published struct {
-	ID, envelope cid.Cid
+// Signer implements author.Keyring.
+func (k homeKey) Signer(ctx context.Context) (sign.Signer, error) {
+	return k.home.Signer(ctx, k.OwnKey, k.gpg, k.passphrase)
 }
 
-// hold opens the key, and keeps every other process from signing in this home until
-// release is called.
-func (p *statements) hold(ctx context.Context) (release func(), err error) {
-	if p.signer == nil {
-		s, err := p.home.Signer(ctx, p.own, p.app.gpg(), p.app.passphrase(ctx))
-		if err != nil {
-			return nil, err
-		}
-		p.signer = s
-	}
-	if p.held {
-		return func() {}, nil
-	}
-	unlock, err := p.home.LockSigning(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p.held = true
-	return func() { p.held = false; unlock() }, nil
+// LockSigning implements author.Keyring.
+func (k homeKey) LockSigning(ctx context.Context) (unlock func(), err error) {
+	return k.home.LockSigning(ctx)
 }
 
-// next is the author's next record, not signed.
-func (p *statements) next(ctx context.Context, body records.Body) (*records.Record, error) {
-	author := p.own.Fingerprint()
-	seq, prev, err := p.home.Index().Head(ctx, author)
-	if errors.As(err, new(*index.ExhaustedError)) {
-		if _, ok := body.(*records.Successor); !ok {
-			return nil, hinted(err, "es key new makes a key, and es rotate moves to it")
-		}
-		seq, prev, err = p.home.Index().HeadBefore(ctx, author)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &records.Record{Author: author, Seq: seq, Prev: prev, Time: time.Now().Unix(), Body: body}, nil
+// author returns who signs with the own key.
+func (a *app) author(ctx context.Context, h *node.Home, own node.OwnKey) *author.Author {
+	return author.New(own.Key, homeKey{own, h, a.gpg(), a.passphrase(ctx)}, h.Index(), time.Now)
 }
 
-// sign makes the author's next record and stores it.
-func (p *statements) sign(ctx context.Context, body records.Body) (published, error) {
-	release, err := p.hold(ctx)
-	if err != nil {
-		return published{}, err
-	}
-	defer release()
-	r, err := p.next(ctx, body)
-	if err != nil {
-		return published{}, err
-	}
-	v, err := sign.Sign(ctx, p.signer, r)
-	if errors.As(err, new(*records.FormatError)) {
-		return published{}, coded(exitFailed, err) // by what the user asked for; nobody sent anything wrong
-	}
-	if err != nil {
-		return published{}, err
-	}
-	if _, err := p.home.Index().Add(ctx, v, p.signer.Key(), index.Source{Own: true}); err != nil {
-		return published{}, err
-	}
-	p.made = append(p.made, v.ID())
-	return published{v.ID(), v.EnvelopeID()}, nil
-}
-
-// saidJSON is what a command that signs one statement prints.
-type saidJSON struct {
+// statementJSON is what a command that signs one statement prints.
+type statementJSON struct {
 	Record string `json:"record"`
 	Kind   string `json:"kind"`
 	Author string `json:"author"`
 	Peers  int    `json:"peers"`
 }
 
-// say signs one statement and announces it. What body needs to know of the home and of
-// the key is up to date.
-func (a *app) say(cmd *cobra.Command, key string, body func(context.Context, *statements) (records.Body, error)) error {
+// A statement makes the body of a record when what it needs to know of the home and of the
+// author is up to date, and says what it is about.
+type statement func(context.Context, *node.Home, *author.Author) (records.Body, error)
+
+// signAndAnnounce signs one statement and announces it.
+func (a *app) signAndAnnounce(cmd *cobra.Command, key string, make statement) error {
 	ctx := cmd.Context()
 	if err := checkKeyFlag(cmd, key); err != nil {
 		return err
@@ -110,25 +62,38 @@ func (a *app) say(cmd *cobra.Command, key string, body func(context.Context, *st
 		if err != nil {
 			return err
 		}
-		s := &statements{app: a, home: h, own: own}
-		if err := s.catchUp(ctx); err != nil {
+		by := a.author(ctx, h, own)
+		if err := a.catchUp(ctx, h, own, by); err != nil {
 			return err
 		}
-		b, err := body(ctx, s)
+		body, err := make(ctx, h, by)
 		if err != nil {
-			return err
+			return authorRefusal(err)
 		}
-		made, err := s.sign(ctx, b)
+		made, err := by.Say(ctx, body)
 		if err != nil {
-			return err
+			return authorRefusal(err)
 		}
-		told := a.announce(ctx, h, s.made)
+		if made.Before {
+			a.note("%s", saidBefore(body))
+		}
+		peers := a.announce(ctx, h, by.Made())
 		if a.json {
-			return a.emit(saidJSON{made.ID.String(), b.Kind(), own.Fingerprint().String(), told})
+			return a.emit(statementJSON{made.Record.String(), body.Kind(), own.Fingerprint().String(), peers})
 		}
-		a.printf("%s", made.ID)
+		a.printf("%s", made.Record)
 		return nil
 	})
+}
+
+// saidBefore says that a statement stands already.
+func saidBefore(body records.Body) string {
+	done := map[string]string{records.Yanked: "is yanked", records.Deprecated: "is deprecated", records.Advisory: "has that advisory"}
+	n, ok := body.(*records.Notice)
+	if !ok {
+		return "the key says that already; announcing it again"
+	}
+	return fmt.Sprintf("%s@%s %s already, in these words; announcing it again", n.Name, n.Range, done[n.NoticeOf])
 }
 
 // keyFlag adds the flags of every command that signs.
@@ -144,4 +109,139 @@ func checkKeyFlag(cmd *cobra.Command, key string) error {
 		return usagef(cmd, "--key is an empty text, and names no key")
 	}
 	return nil
+}
+
+// authorRefusal makes what is shown of an error of package author; others come back as
+// they are.
+func authorRefusal(err error) error {
+	var (
+		frozenBefore *author.FrozenError
+		published    *author.PublishedError
+		latest       *author.LatestError
+		noLog        *author.UnknownLogError
+		ended        *author.KeyEndedError
+		private      *author.PrivateError
+		notSaid      *author.NotSaidError
+		unknown      *author.UnknownVersionError
+		ambiguous    *author.AmbiguousError
+		record       *author.RecordError
+		tag          *author.TagError
+	)
+	switch {
+	case errors.As(err, &frozenBefore):
+		return refuseFrozen(frozenBefore)
+	case errors.As(err, &published):
+		return refusePublished(published)
+	case errors.As(err, &latest):
+		return refuseLatest(latest)
+	case errors.As(err, &noLog):
+		return refuseUnknownLog(noLog)
+	case errors.As(err, &ended):
+		return refuseEndedKey(ended)
+	case errors.As(err, &private):
+		return refusePrivate(private)
+	case errors.As(err, &notSaid):
+		return coded(exitNotFound, err, notSaidHints(notSaid)...)
+	case errors.As(err, &unknown) && unknown.Module.Defined():
+		return coded(exitNotFound, err, "es info "+string(unknown.Name)+" shows who says what")
+	case errors.As(err, &unknown):
+		return coded(exitNotFound, err, "es info "+string(unknown.Name)+" shows what is", "es sync")
+	case errors.As(err, &ambiguous):
+		return hinted(err, "name the one that you looked at with --module CID")
+	case errors.As(err, &record) && record.About != "":
+		return coded(exitFailed, err, "a record holds what package.json says of dependencies, programs and keywords: bundle some, or split the package")
+	case errors.As(err, &record), errors.As(err, &tag): // by what the user asked for; nobody sent anything wrong
+		return coded(exitFailed, err)
+	case errors.As(err, new(*index.ExhaustedError)):
+		return hinted(err, "es key new makes a key, and es rotate moves to it")
+	}
+	return err
+}
+
+func notSaidHints(e *author.NotSaidError) []string {
+	switch b := e.Body.(type) {
+	case *records.Tag:
+		return []string{"es info " + string(b.Name) + " shows the tags"}
+	case *records.Notice:
+		if len(e.Ranges) == 0 {
+			return []string{"es info " + string(b.Name) + " shows what was said"}
+		}
+		var ranges []string
+		for _, r := range e.Ranges[:min(len(e.Ranges), 5)] {
+			ranges = append(ranges, string(b.Name)+"@"+shellWord(r))
+		}
+		return []string{"it stands for " + strings.Join(ranges, ", ")}
+	}
+	return nil
+}
+
+func refuseFrozen(e *author.FrozenError) error {
+	r := &refusal{kind: frozen, code: exitIntegrity, about: fmt.Sprintf("%s@%s", e.Name, e.Version), err: e}
+	for _, m := range e.Modules {
+		r.add("module", "%s", m)
+	}
+	r.add("key", "%s", e.Author)
+	r.meaning = meanings[frozen] + "\nNothing was signed or published."
+	r.next = []string{"raise the version in package.json and publish that", "es why " + r.about + " --proof proof writes both records"}
+	return r
+}
+
+func refusePublished(e *author.PublishedError) error {
+	r := &refusal{kind: alreadyPublished, code: exitFailed, about: fmt.Sprintf("%s@%s", e.Name, e.Version), err: e}
+	r.add("before", "%s", e.Before)
+	r.add("now", "%s", e.Now)
+	r.add("key", "%s", e.Author)
+	r.meaning = meanings[alreadyPublished] + "\nNothing was signed or published."
+	r.next = []string{"raise the version in package.json and publish that"}
+	return r
+}
+
+// refuseLatest leads to a tag: the usual one of pre-releases, or that of an older line.
+func refuseLatest(e *author.LatestError) error {
+	r := &refusal{kind: needsTag, code: exitFailed, about: fmt.Sprintf("%s@%s", e.Name, e.Version), meaning: meanings[needsTag], err: e}
+	example := "next"
+	if e.Highest != "" {
+		example = "v" + strings.SplitN(string(e.Version), ".", 2)[0] + "-lts"
+		r.add("highest", "%s", e.Highest)
+	} else {
+		r.add("because", "it is a pre-release, and no tag was given")
+	}
+	r.next = []string{"es publish --tag " + example + " leaves latest where it is", "es publish --tag latest moves latest to " + string(e.Version)}
+	return r
+}
+
+func refuseUnknownLog(e *author.UnknownLogError) error {
+	r := &refusal{kind: unknownLog, code: exitUnreachable, about: e.Author.String(), meaning: meanings[unknownLog], err: e}
+	because, why := "it was not made in this home, and has signed nothing here yet", e.Why
+	if e.Missing.Defined() {
+		because = fmt.Sprintf("its record %s, which a later one names, is not here", e.Missing)
+	}
+	if why == "" {
+		why = "the peers that were asked do not have it"
+	}
+	r.add("because", "%s", because)
+	r.add("asked", "nobody: %s", why)
+	r.next = []string{
+		"es connect ADDR, of a peer that has what you published, and then the same again",
+		"the same with --first, if the key has never signed anything that is not here",
+	}
+	return r
+}
+
+func refuseEndedKey(e *author.KeyEndedError) error {
+	r := &refusal{kind: keyExpired, code: exitFailed, about: e.Key.Fingerprint().String(), err: e}
+	if e.Revoked {
+		r.kind = keyRevoked
+	}
+	r.meaning = meanings[r.kind]
+	r.add("because", "it is %s", e.Problem())
+	r.add("says", "%s", uidText(e.Key.UserID()))
+	r.next = []string{"es key list shows your other keys, and es key use KEY takes one", "es key new makes one"}
+	return r
+}
+
+func refusePrivate(e *author.PrivateError) error {
+	r := &refusal{kind: private, code: exitFailed, about: e.Package, meaning: meanings[private], err: e}
+	r.next = []string{`take "private" out of package.json, if everybody may have the package for ever`}
+	return r
 }

@@ -2,16 +2,14 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
-	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 )
@@ -37,13 +35,23 @@ keys, yours counts as one.`,
 			if err := records.CheckText(text, records.MaxLongText); err != nil {
 				return usagef(cmd, "--text: %v", err)
 			}
-			return a.say(cmd, key, func(ctx context.Context, s *statements) (records.Body, error) {
-				c, err := moduleToEndorse(ctx, s.home, name, v, module)
-				if err != nil {
+			e := &records.Endorse{Name: name, Version: v, Claim: claim, Text: text}
+			if module != "" {
+				if e.Module, err = cid.Decode(module); err != nil {
+					return coded(exitUsage, fmt.Errorf("--module %.100q is not a CID", module))
+				}
+			}
+			return a.signAndAnnounce(cmd, key, func(ctx context.Context, h *node.Home, by *author.Author) (records.Body, error) {
+				if !e.Module.Defined() {
+					if e.Module, err = author.TheModule(ctx, h.Index(), name, v); err != nil {
+						return nil, err
+					}
+				}
+				if err := by.Check(ctx, e); err != nil {
 					return nil, err
 				}
-				a.note("%s@%s is %s", name, v, c)
-				return &records.Endorse{Name: name, Version: v, Module: c, Claim: claim, Text: text}, nil
+				a.note("%s@%s is %s", name, v, e.Module)
+				return e, nil
 			})
 		},
 	}
@@ -52,40 +60,6 @@ keys, yours counts as one.`,
 	cmd.Flags().StringVar(&text, "text", "", "what you want to say about it")
 	cmd.Flags().StringVar(&module, "module", "", "CID of the module, where several are claimed")
 	return cmd
-}
-
-// moduleToEndorse finds the one module that is claimed for a version, or checks
-// that the one that the user names is.
-func moduleToEndorse(ctx context.Context, h *node.Home, name records.Name, v records.Version, named string) (cid.Cid, error) {
-	if err := knownVersion(ctx, h, name, v); err != nil {
-		return cid.Undef, err
-	}
-	all, err := h.Index().Releases(ctx, name)
-	if err != nil {
-		return cid.Undef, err
-	}
-	var modules []string
-	for _, r := range all {
-		if c := r.Body.Module.String(); r.Body.Version == v && r.Void == "" && !slices.Contains(modules, c) {
-			modules = append(modules, c)
-		}
-	}
-	slices.Sort(modules)
-	if named == "" && len(modules) == 1 {
-		named = modules[0]
-	}
-	if named == "" {
-		return cid.Undef, hinted(fmt.Errorf("%s@%s is claimed to be several modules: %s", name, v, strings.Join(modules, ", ")),
-			"name the one that you looked at with --module CID")
-	}
-	c, err := cid.Decode(named)
-	if err != nil {
-		return cid.Undef, coded(exitUsage, fmt.Errorf("--module %.100q is not a CID", named))
-	}
-	if !slices.Contains(modules, c.String()) {
-		return cid.Undef, coded(exitNotFound, fmt.Errorf("nobody released %s@%s as %s", name, v, c), "es info "+string(name)+" shows who says what")
-	}
-	return c, nil
 }
 
 func (a *app) delegateCommand() *cobra.Command {
@@ -110,7 +84,7 @@ may pass that on. It ends with --until, a date, or with --undo.`,
 					return usagef(cmd, "--undo takes back all that was delegated to the key, and needs no scope")
 				}
 				d.Depth = 0
-				return a.say(cmd, key, func(ctx context.Context, s *statements) (records.Body, error) { return d, s.delegates(ctx, to) })
+				return a.signAndAnnounce(cmd, key, func(context.Context, *node.Home, *author.Author) (records.Body, error) { return d, nil })
 			}
 			if d.Scopes, d.Until, err = delegated(cmd, args[1:], until); err != nil {
 				return err
@@ -118,8 +92,8 @@ may pass that on. It ends with --until, a date, or with --undo.`,
 			if depth < 0 || depth > records.MaxDepthGrant {
 				return usagef(cmd, "--depth %d is not 0 to %d", depth, records.MaxDepthGrant)
 			}
-			return a.say(cmd, key, func(ctx context.Context, s *statements) (records.Body, error) {
-				if known, err := s.home.Index().Key(ctx, to); err != nil || known != nil {
+			return a.signAndAnnounce(cmd, key, func(ctx context.Context, h *node.Home, _ *author.Author) (records.Body, error) {
+				if known, err := h.Index().Key(ctx, to); err != nil || known != nil {
 					return d, err
 				}
 				a.warn("key %s has not been seen here yet: is it the right one?", to)
@@ -132,25 +106,6 @@ may pass that on. It ends with --until, a date, or with --undo.`,
 	cmd.Flags().IntVar(&depth, "depth", 0, "how many further delegations the key may chain, 0 to 3")
 	cmd.Flags().BoolVar(&undo, "undo", false, "take back what was delegated to the key")
 	return cmd
-}
-
-// delegates fails where nothing is delegated to the key.
-func (p *statements) delegates(ctx context.Context, to records.Fingerprint) error {
-	all, err := p.home.Index().Statements(ctx, p.own.Fingerprint(), "delegate")
-	if err != nil {
-		return err
-	}
-	var newest *index.Statement
-	for i := range all {
-		s := &all[i]
-		if d, ok := s.Record.Body.(*records.Delegate); ok && d.To == to && s.Void == "" && (newest == nil || s.Newer(newest.Meta)) {
-			newest = s
-		}
-	}
-	if newest != nil && len(newest.Record.Body.(*records.Delegate).Scopes) > 0 {
-		return nil
-	}
-	return coded(exitNotFound, fmt.Errorf("key %s has delegated nothing to %s: nothing to take back, and nothing was signed", p.own.Fingerprint(), to))
 }
 
 func delegated(cmd *cobra.Command, args []string, until string) ([]records.Scope, int64, error) {
@@ -184,8 +139,6 @@ func delegated(cmd *cobra.Command, args []string, until string) ([]records.Scope
 	}
 	return scopes, end.Unix(), nil
 }
-
-var errSameKey = errors.New("the new key is the old one")
 
 func (a *app) rotateCommand() *cobra.Command {
 	var key string
@@ -228,117 +181,28 @@ func (a *app) runRotate(ctx context.Context, h *node.Home, from, to string) erro
 		return err
 	}
 	if before.Fingerprint() == after.Fingerprint() {
-		return hinted(errSameKey, "es key new makes one; es key list shows yours")
+		return hinted(author.ErrSameKey, "es key new makes one; es key list shows yours")
 	}
-	old := &statements{app: a, home: h, own: before}
-	next := &statements{app: a, home: h, own: after}
-	for _, s := range []*statements{old, next} {
-		if err := s.catchUp(ctx); err != nil {
-			return err
-		}
-	}
-	if _, err := old.sign(ctx, &records.Successor{To: after.Fingerprint()}); err != nil {
+	old, next := a.author(ctx, h, before), a.author(ctx, h, after)
+	if err := a.catchUp(ctx, h, before, old); err != nil {
 		return err
 	}
-	if _, err := next.sign(ctx, &records.Successor{From: before.Fingerprint()}); err != nil {
+	if err := a.catchUp(ctx, h, after, next); err != nil {
 		return err
 	}
-	n, err := next.releaseAgain(ctx, before.Fingerprint())
+	n, err := author.Rotate(ctx, old, next)
 	if err != nil {
-		return err
-	}
-	if err := next.tagAgain(ctx, before.Fingerprint()); err != nil {
-		return err
+		return authorRefusal(err)
 	}
 	if err := h.SetDefault(ctx, after.Fingerprint()); err != nil {
 		return err
 	}
-	told := a.announce(ctx, h, append(old.made, next.made...))
+	peers := a.announce(ctx, h, append(old.Made(), next.Made()...))
 	if a.json {
-		return a.emit(rotateJSON{before.Fingerprint().String(), after.Fingerprint().String(), n, told})
+		return a.emit(rotateJSON{before.Fingerprint().String(), after.Fingerprint().String(), n, peers})
 	}
 	a.printf("%s", after.Fingerprint())
 	a.note("the new key signs from now on, and has released %s again", plural(int64(n), "version"))
 	a.hint("es key revoke %s --reason superseded   (once the news has spread)", before.Fingerprint())
 	return nil
-}
-
-// tagAgain says once more what a key says of tags, where this key says nothing: tags of
-// the old key stay where they are, and would hold back what this key releases.
-func (p *statements) tagAgain(ctx context.Context, by records.Fingerprint) error {
-	all, err := p.home.Index().Statements(ctx, by, "tag")
-	if err != nil {
-		return err
-	}
-	done := map[records.Name]bool{}
-	for _, s := range all {
-		name := s.Record.Body.(*records.Tag).Name
-		if done[name] {
-			continue
-		}
-		done[name] = true
-		tags, err := p.home.Index().Tags(ctx, name)
-		if err != nil {
-			return err
-		}
-		for _, t := range tags {
-			mine := func(o index.Tag) bool { return o.Author == p.own.Fingerprint() && o.Body.Tag == t.Body.Tag }
-			if t.Author != by || t.Body.Version == "" || slices.ContainsFunc(tags, mine) {
-				continue
-			}
-			if _, err := p.sign(ctx, t.Body); err != nil {
-				return fmt.Errorf("tag %s@%s as %s again: %w", name, t.Body.Version, t.Body.Tag, err)
-			}
-		}
-	}
-	return nil
-}
-
-// releaseAgain signs every release of a key once more that still stands and that
-// this key has not released itself.
-func (p *statements) releaseAgain(ctx context.Context, by records.Fingerprint) (int, error) {
-	type version struct {
-		name    records.Name
-		version records.Version
-	}
-	mine, err := p.home.Index().Statements(ctx, p.own.Fingerprint(), "release")
-	if err != nil {
-		return 0, err
-	}
-	done := map[version]bool{}
-	for _, s := range mine {
-		if r, ok := s.Record.Body.(*records.Release); ok {
-			done[version{r.Name, r.Version}] = true
-		}
-	}
-	proofs, err := p.home.Index().Equivocations(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for _, e := range proofs {
-		if e.Author == by {
-			done[version{e.Name, e.Version}] = true // which of the modules was meant, nobody knows
-		}
-	}
-	withdrawn, err := p.home.Index().Withdrawn(ctx, by)
-	if err != nil {
-		return 0, err
-	}
-	all, err := p.home.Index().Statements(ctx, by, "release")
-	if err != nil {
-		return 0, err
-	}
-	released := 0
-	for _, s := range all {
-		r, ok := s.Record.Body.(*records.Release)
-		if !ok || s.Void != "" || withdrawn[s.ID] || done[version{r.Name, r.Version}] {
-			continue
-		}
-		done[version{r.Name, r.Version}] = true
-		if _, err := p.sign(ctx, r); err != nil {
-			return released, fmt.Errorf("release %s@%s again: %w", r.Name, r.Version, err)
-		}
-		released++
-	}
-	return released, nil
 }
