@@ -44,6 +44,8 @@ var mayImport = map[string][]string{
 	"reconcile": {"records"},
 	// Blocks of modules over streams.
 	"transfer": {"records", "modules"},
+	// The store of blocks on the disk, which knows of trees what their links say, and no peers.
+	"blocks": {"internal/atomicfile", "modules"},
 	// es-lock.json: which module stands where, and who signed it.
 	"install/lockfile": {"internal/jsontext", "internal/regularfile", "records"},
 	// A project: its package.json, es-lock.json and node_modules.
@@ -51,12 +53,16 @@ var mayImport = map[string][]string{
 	// The bridge to npm's registry (still to come).
 	"npm": {"records", "sign", "trust", "index", "modules"},
 	// One participant: home, network, what it takes from others and tells them.
-	"node": {"internal/regularfile", "records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
+	"node": {"internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
 	// The commands: flags, output, exit codes.
-	"cli": {"author", "records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
+	"cli": {"blocks", "author", "records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
 	// The program es.
 	"cli/es": {"cli"},
 
+	// Files that are replaced at once, and survive a power cut.
+	"internal/atomicfile": {},
+	// Exclusive locks on files, which end with their process.
+	"internal/filelock": {},
 	// Files of others, read with a limit, and regular files alone.
 	"internal/regularfile": {},
 	// JSON files that people edit: where each member stands, and what is wrong with which line.

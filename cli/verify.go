@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
@@ -430,7 +431,7 @@ func moduleStored(ctx context.Context, h *node.Home, r *records.Release) (bool, 
 
 // verifiedBlocks reads every block in full, where the store alone would only
 // look at sizes.
-type verifiedBlocks struct{ store *node.BlockStore }
+type verifiedBlocks struct{ store *blocks.Store }
 
 // Get implements modules.Blocks.
 func (b verifiedBlocks) Get(ctx context.Context, c cid.Cid) ([]byte, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -97,7 +98,7 @@ func TestOutcomes(t *testing.T) {
 	}
 	denyAlice := func(j *judge) {
 		text := fmt.Sprintf("deny %s\n", alice.key.Key().Fingerprint())
-		if err := replaceFile(j.home.TrustPath(), []byte(text)); err != nil {
+		if err := atomicfile.Replace(j.home.TrustPath(), []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -236,7 +237,7 @@ func TestKeyOutcomes(t *testing.T) {
 	if got := offer(j, append(bytes.Clone(block), block...)); got != gossip.Reject {
 		t.Errorf("two key blocks: outcome %d", got)
 	}
-	if err := replaceFile(j.home.TrustPath(), fmt.Appendf(nil, "key %s left-pad\n", alice.key.Key().Fingerprint())); err != nil {
+	if err := atomicfile.Replace(j.home.TrustPath(), fmt.Appendf(nil, "key %s left-pad\n", alice.key.Key().Fingerprint())); err != nil {
 		t.Fatal(err)
 	}
 	if got := offer(j, block); got != gossip.Accept || !known(j) {

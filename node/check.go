@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -73,7 +74,7 @@ func (c *HomeCheck) measure(h *Home) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.Free, err = freeSpace(place); err != nil {
+	if c.Free, err = blocks.FreeSpace(place); err != nil {
 		return fmt.Errorf("ask for free space: %w", err)
 	}
 	for _, name := range []string{"index.db", "index.db-wal"} {

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/internal/filelock"
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
@@ -23,11 +25,11 @@ func (h *Home) lockPath() string { return filepath.Join(h.dir, "node.lock") }
 // process; the file stays, empty, since removing it would let two processes lock
 // two files.
 func (h *Home) lockDaemon() (unlock func(), err error) {
-	f, err := openLock(h.lockPath())
+	f, err := filelock.Open(h.lockPath())
 	if err != nil {
 		return nil, fmt.Errorf("lock home: %w", err)
 	}
-	ok, err := tryLock(f)
+	ok, err := filelock.Try(f)
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock home: %w", err)
@@ -77,7 +79,7 @@ func (h *Home) listenAPI() (l net.Listener, remove func(), err error) {
 			return nil, nil, fmt.Errorf("make API socket: %w", err)
 		}
 		path = filepath.Join(dir, "node.sock")
-		if err := replaceFile(h.elsewherePath(), []byte(path+"\n")); err != nil {
+		if err := atomicfile.Replace(h.elsewherePath(), []byte(path+"\n")); err != nil {
 			os.Remove(dir)
 			return nil, nil, fmt.Errorf("make API socket: %w", err)
 		}

@@ -12,14 +12,12 @@ import (
 	"github.com/ipfs/go-cid"
 	ds "github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
+	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
-
 	"google.golang.org/protobuf/encoding/protodelim"
-
-	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/modules"

@@ -9,9 +9,10 @@ import (
 	"time"
 
 	"github.com/ipfs/boxo/exchange"
-	blocks "github.com/ipfs/go-block-format"
+	blockformat "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 )
@@ -143,7 +144,7 @@ func (f *fetch) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 		block, err = f.server.GetBlock(ctx, c)
 	}
 	// Not synced: a block that a power cut damages is fetched again.
-	if err := store.put(ctx, c, block.RawData(), false); err != nil {
+	if err := store.PutUnsynced(ctx, c, block.RawData()); err != nil {
 		return nil, err
 	}
 	f.got(c, len(block.RawData()))
@@ -198,20 +199,20 @@ func (f *fetch) giveUp() {
 // exchangeStore is the block store as bitswap wants it, and beside it the
 // envelopes and records of the index (SPEC.md [N14]). Bitswap only reads.
 type exchangeStore struct {
-	*BlockStore
+	*blocks.Store
 	record func(context.Context, cid.Cid) ([]byte, error) // nil for what is none
 	served func()
 }
 
-func (s exchangeStore) Get(ctx context.Context, c cid.Cid) (blocks.Block, error) {
-	b, err := s.BlockStore.Get(ctx, c)
+func (s exchangeStore) Get(ctx context.Context, c cid.Cid) (blockformat.Block, error) {
+	b, err := s.Store.Get(ctx, c)
 	if err != nil {
 		if b, err = s.recordOr(ctx, c, err); err != nil {
 			return nil, notFound(err)
 		}
 	}
 	s.served()
-	return blocks.NewBlockWithCid(b, c)
+	return blockformat.NewBlockWithCid(b, c)
 }
 
 func (s exchangeStore) GetSize(ctx context.Context, c cid.Cid) (int, error) {
@@ -224,10 +225,10 @@ func (s exchangeStore) GetSize(ctx context.Context, c cid.Cid) (int, error) {
 }
 
 func (s exchangeStore) Has(ctx context.Context, c cid.Cid) (bool, error) {
-	if _, err := digest(c); err != nil {
+	if err := blocks.Check(c); err != nil {
 		return false, nil // whoever asks may use any hash
 	}
-	if ok, err := s.BlockStore.Has(ctx, c); ok || err != nil {
+	if ok, err := s.Store.Has(ctx, c); ok || err != nil {
 		return ok, err
 	}
 	_, err := s.recordOr(ctx, c, fs.ErrNotExist)
@@ -246,11 +247,11 @@ func (s exchangeStore) recordOr(ctx context.Context, c cid.Cid, missing error) (
 	return b, err
 }
 
-func (s exchangeStore) Put(ctx context.Context, b blocks.Block) error {
-	return s.put(ctx, b.Cid(), b.RawData(), false)
+func (s exchangeStore) Put(ctx context.Context, b blockformat.Block) error {
+	return s.PutUnsynced(ctx, b.Cid(), b.RawData())
 }
 
-func (s exchangeStore) PutMany(ctx context.Context, all []blocks.Block) error {
+func (s exchangeStore) PutMany(ctx context.Context, all []blockformat.Block) error {
 	for _, b := range all {
 		if err := s.Put(ctx, b); err != nil {
 			return err

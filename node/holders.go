@@ -161,7 +161,7 @@ func (h *hasServer) has(ctx context.Context, root cid.Cid) (bool, error) {
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	whole, err := h.live.holds(ctx, root)
+	whole, err := h.live.home.blocks.Complete(ctx, root)
 	if err != nil || !whole {
 		return false, err
 	}

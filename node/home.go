@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -19,7 +20,7 @@ import (
 type Home struct {
 	dir      string
 	index    *index.Index
-	blocks   *BlockStore
+	blocks   *blocks.Store
 	readOnly bool
 	scratch  string // of a home whose index is not there: a directory for an empty one
 
@@ -30,6 +31,9 @@ type Home struct {
 
 // maxSmall is more than the bytes of any file of the home that holds one value.
 const maxSmall = 64 << 10
+
+// lockTimeout is how long another process may hold the lock on a file of the home.
+const lockTimeout = 5 * time.Second
 
 // Close closes the index.
 func (h *Home) Close() error {
@@ -68,7 +72,7 @@ func (h *Home) Dir() string { return h.dir }
 func (h *Home) Index() *index.Index { return h.index }
 
 // Blocks returns the home's block store.
-func (h *Home) Blocks() *BlockStore { return h.blocks }
+func (h *Home) Blocks() *blocks.Store { return h.blocks }
 
 // TrustPath returns where the trust file is or would be.
 func (h *Home) TrustPath() string { return filepath.Join(h.dir, "trust") }
@@ -170,33 +174,4 @@ func (h *Home) ownFingerprints() ([]records.Fingerprint, error) {
 		}
 	}
 	return own, nil
-}
-
-// replaceFile writes b beside path, onto the disk, and renames it there. Only the
-// user can read it.
-func replaceFile(path string, b []byte) (err error) {
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
-		}
-	}()
-	if _, err := tmp.Write(b); err != nil {
-		return err
-	}
-	if err := tmp.Sync(); err != nil {
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
 }

@@ -11,23 +11,38 @@ import (
 	"testing"
 	"time"
 
-	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multihash"
 
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
 )
 
-func blockOfBytes(t *testing.T, c cid.Cid, b []byte) blocks.Block {
+func countFiles(t *testing.T, dir string) (n int) {
 	t.Helper()
-	blk, err := blocks.NewBlockWithCid(b, c)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && d.Name() != "SHARDING" {
+			n++
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return blk
+	return n
+}
+
+// block returns a raw block.
+func block(format string, args ...any) (cid.Cid, []byte) {
+	b := fmt.Appendf(nil, format, args...)
+	mh, err := multihash.Sum(b, multihash.SHA2_256, -1)
+	if err != nil {
+		panic(err)
+	}
+	return cid.NewCidV1(cid.Raw, mh), b
 }
 
 func testHome(t *testing.T) *Home {

@@ -30,6 +30,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
@@ -209,7 +210,7 @@ func (h *Home) identity() (crypto.PrivKey, error) {
 		if b, err = crypto.MarshalPrivateKey(key); err != nil {
 			return nil, fmt.Errorf("make peer identity: %w", err)
 		}
-		if err := replaceFile(path, b); err != nil {
+		if err := atomicfile.Replace(path, b); err != nil {
 			return nil, fmt.Errorf("write peer identity: %w", err)
 		}
 		return key, nil

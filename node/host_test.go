@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -108,30 +106,6 @@ func TestHostLimits(t *testing.T) {
 	}
 	if streams != maxPerPeer {
 		t.Errorf("%d streams are let in, want %d", streams, maxPerPeer)
-	}
-}
-
-// SPEC N4. A file is the old or the new one.
-func TestReplaceFile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "default")
-	for _, text := range []string{"one", "two"} {
-		if err := replaceFile(path, []byte(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Mkdir(filepath.Join(dir, "taken"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := replaceFile(filepath.Join(dir, "taken"), nil); err == nil {
-		t.Error("a directory was replaced")
-	}
-	b, err := os.ReadFile(path)
-	if err != nil || string(b) != "two" {
-		t.Errorf("it holds %q: %v", b, err)
-	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
-		t.Errorf("%v are left: %v", entries, err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/everythingstays/es/gossip"
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -141,7 +142,7 @@ func TestThreat57KeyBlocks(t *testing.T) {
 		j, _ := newJudge(t)
 		j.origin = func(peer.ID) string { return "here" }
 		if trusted {
-			if err := replaceFile(j.home.TrustPath(), fmt.Appendf(nil, "key %s left-pad\n", author)); err != nil {
+			if err := atomicfile.Replace(j.home.TrustPath(), fmt.Appendf(nil, "key %s left-pad\n", author)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -205,7 +206,7 @@ func TestThreat57OldRecords(t *testing.T) {
 	whole := r.whole().Block()
 	j, _ := newJudge(t)
 	j.origin = func(peer.ID) string { return "here" }
-	if err := replaceFile(j.home.TrustPath(), fmt.Appendf(nil, "key %s left-pad\n", r.secret.Key().Fingerprint())); err != nil {
+	if err := atomicfile.Replace(j.home.TrustPath(), fmt.Appendf(nil, "key %s left-pad\n", r.secret.Key().Fingerprint())); err != nil {
 		t.Fatal(err)
 	}
 	const many = staleBurst + 100

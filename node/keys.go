@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -143,7 +144,7 @@ func (h *Home) addOwn(ctx context.Context, own OwnKey, path string, file []byte)
 	if _, _, err := h.index.AddKey(ctx, own.Key); err != nil {
 		return OwnKey{}, fmt.Errorf("add key: %w", err)
 	}
-	if err := replaceFile(path, file); err != nil {
+	if err := atomicfile.Replace(path, file); err != nil {
 		return OwnKey{}, fmt.Errorf("add key: %w", err)
 	}
 	chosen, _, err := h.defaultName()
@@ -174,7 +175,7 @@ func (h *Home) writeDefault(own OwnKey) error {
 	if own.GPG {
 		name = "gpg:" + name
 	}
-	if err := replaceFile(h.defaultPath(), []byte(name+"\n")); err != nil {
+	if err := atomicfile.Replace(h.defaultPath(), []byte(name+"\n")); err != nil {
 		return fmt.Errorf("set default key: %w", err)
 	}
 	return nil
@@ -241,7 +242,7 @@ func (h *Home) RevocationPath(f records.Fingerprint) string { return h.keyPath(f
 
 // AddRevocation stores the revocation certificate of an own key.
 func (h *Home) AddRevocation(f records.Fingerprint, certificate []byte) error {
-	if err := replaceFile(h.RevocationPath(f), certificate); err != nil {
+	if err := atomicfile.Replace(h.RevocationPath(f), certificate); err != nil {
 		return fmt.Errorf("store revocation certificate: %w", err)
 	}
 	return nil

@@ -337,14 +337,14 @@ func TestSeedCatchesUp(t *testing.T) {
 	reader.join(writer)
 	until(t, "visible", func() bool { return reader.has(id) })
 	reader.stop()
-	if ok, err := h.Blocks().complete(t.Context(), m.CID); ok || err != nil {
+	if ok, err := h.Blocks().Complete(t.Context(), m.CID); ok || err != nil {
 		t.Fatalf("the module is here too early: %v", err)
 	}
 	seeder := startNode(t, h, Config{Seed: SeedTrusted})
 	seeder.join(writer)
 	seeder.trust(a.fingerprint())
 	until(t, "seeded", func() bool { return complete(t.Context(), h, m) })
-	if ok, err := h.Blocks().complete(t.Context(), m.CID); !ok || err != nil {
+	if ok, err := h.Blocks().Complete(t.Context(), m.CID); !ok || err != nil {
 		t.Errorf("the module counts as incomplete: %v", err)
 	}
 }

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
@@ -58,7 +60,7 @@ func openHomeAt(ctx context.Context, dir string) (*Home, error) {
 		return nil, err
 	}
 	h := &Home{dir: dir}
-	if h.blocks, err = OpenBlocks(filepath.Join(dir, "blocks")); err != nil {
+	if h.blocks, err = blocks.Open(filepath.Join(dir, "blocks")); err != nil {
 		return nil, err
 	}
 	if h.index, err = index.Open(ctx, filepath.Join(dir, "index.db")); err != nil {
@@ -96,7 +98,7 @@ func ReadHome(ctx context.Context, dir string) (*Home, error) {
 func (h *Home) readParts(ctx context.Context) (err error) {
 	path := filepath.Join(h.dir, "index.db")
 	if _, err := os.Lstat(path); err == nil {
-		if h.blocks, err = readBlocks(filepath.Join(h.dir, "blocks")); err != nil {
+		if h.blocks, err = blocks.OpenReadOnly(filepath.Join(h.dir, "blocks")); err != nil {
 			return err
 		}
 		h.index, err = index.OpenReadOnly(ctx, path)
@@ -105,7 +107,7 @@ func (h *Home) readParts(ctx context.Context) (err error) {
 	if h.scratch, err = os.MkdirTemp("", "es-"); err != nil { // mode 0700
 		return err
 	}
-	if h.blocks, err = OpenBlocks(filepath.Join(h.scratch, "blocks")); err != nil {
+	if h.blocks, err = blocks.Open(filepath.Join(h.scratch, "blocks")); err != nil {
 		return err
 	}
 	h.index, err = index.Open(ctx, filepath.Join(h.scratch, "index.db"))
@@ -230,7 +232,7 @@ func (f foundHome) prepare(dir string) error {
 			return err
 		}
 	}
-	if err := replaceFile(filepath.Join(dir, "version"), fmt.Appendf(nil, "%d\n", homeVersion)); err != nil {
+	if err := atomicfile.Replace(filepath.Join(dir, "version"), fmt.Appendf(nil, "%d\n", homeVersion)); err != nil {
 		return err
 	}
 	if err := os.Mkdir(filepath.Join(dir, "keys"), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {

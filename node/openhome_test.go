@@ -187,7 +187,7 @@ func TestThreat66PlantedPlaces(t *testing.T) {
 	dir, old := filepath.Join(above, "home"), filepath.Join(above, "documents", "old.txt")
 	put(t, above, map[string]string{"documents/old.txt": "x", "home/version": "2\n", "home/keys/x": ""})
 	if err := errors.Join(os.Chtimes(old, time.Unix(1, 0), time.Unix(1, 0)), os.MkdirAll(filepath.Join(dir, "blocks"), 0o700),
-		os.Symlink(filepath.Dir(old), filepath.Join(dir, "blocks", blockTemp))); err != nil {
+		os.Symlink(filepath.Dir(old), filepath.Join(dir, "blocks", ".es-temp"))); err != nil {
 		t.Fatal(err)
 	}
 	if h, err := OpenHome(t.Context(), dir); err == nil {
@@ -198,7 +198,7 @@ func TestThreat66PlantedPlaces(t *testing.T) {
 		t.Errorf("an old file of somebody's was swept: %v", err)
 	}
 	elsewhere := filepath.Join(above, "elsewhere.db")
-	if err := errors.Join(os.Remove(filepath.Join(dir, "blocks", blockTemp)), os.Symlink(elsewhere, filepath.Join(dir, "index.db"))); err != nil {
+	if err := errors.Join(os.Remove(filepath.Join(dir, "blocks", ".es-temp")), os.Symlink(elsewhere, filepath.Join(dir, "index.db"))); err != nil {
 		t.Fatal(err)
 	}
 	if h, err := OpenHome(t.Context(), dir); err == nil {

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/internal/filelock"
 )
 
 // Bounds of peers.json.
@@ -130,7 +132,7 @@ func (h *Home) editPeers(ctx context.Context, edit func([]knownPeer) []knownPeer
 	}
 	h.peers.Lock()
 	defer h.peers.Unlock()
-	unlock, err := waitLock(ctx, h.peersPath()+".lock")
+	unlock, err := filelock.Wait(ctx, h.peersPath()+".lock", lockTimeout)
 	if err != nil {
 		return fmt.Errorf("remember peers: %w", err)
 	}
@@ -147,7 +149,7 @@ func (h *Home) editPeers(ctx context.Context, edit func([]knownPeer) []knownPeer
 	if err != nil {
 		return fmt.Errorf("remember peers: %w", err)
 	}
-	if err := replaceFile(h.peersPath(), append(b, '\n')); err != nil {
+	if err := atomicfile.Replace(h.peersPath(), append(b, '\n')); err != nil {
 		return fmt.Errorf("remember peers: %w", err)
 	}
 	return nil
@@ -169,32 +171,4 @@ func spread(known []knownPeer) []knownPeer {
 		at[ip.String()]++
 		return at[ip.String()] > maxPeersAtIP
 	})
-}
-
-// waitLock takes the lock file at path, for which others may hold up to 5 s.
-func waitLock(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := openLock(path)
-	if err != nil {
-		return nil, err
-	}
-	deadline := time.After(5 * time.Second)
-	for {
-		ok, err := tryLock(f)
-		if err != nil {
-			f.Close()
-			return nil, err
-		}
-		if ok {
-			return func() { f.Close() }, nil
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, ctx.Err()
-		case <-deadline:
-			f.Close()
-			return nil, fmt.Errorf("%s: another process has held it for 5s", path)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
 }

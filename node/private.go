@@ -13,6 +13,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/pnet"
 
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
@@ -84,7 +85,7 @@ func (h *Home) SetSwarmKey(key SwarmKey) error {
 		}
 		return nil
 	}
-	if err := replaceFile(h.swarmKeyPath(), []byte(swarmKeyHeader+hex.EncodeToString(key)+"\n")); err != nil {
+	if err := atomicfile.Replace(h.swarmKeyPath(), []byte(swarmKeyHeader+hex.EncodeToString(key)+"\n")); err != nil {
 		return fmt.Errorf("write swarm key: %w", err)
 	}
 	return nil

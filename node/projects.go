@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/internal/filelock"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 )
@@ -61,7 +63,7 @@ func (h *Home) RememberLetIn(ctx context.Context, dir string, keys []records.Fin
 	if err != nil {
 		return err
 	}
-	unlock, err := waitLock(ctx, h.projectsPath()+".lock")
+	unlock, err := filelock.Wait(ctx, h.projectsPath()+".lock", lockTimeout)
 	if err != nil {
 		return fmt.Errorf("remember keys of a project: %w", err)
 	}
@@ -84,7 +86,7 @@ func (h *Home) RememberLetIn(ctx context.Context, dir string, keys []records.Fin
 	all = slices.Insert(all, 0, now)
 	b, err := json.MarshalIndent(all[:min(len(all), maxProjects)], "", "  ")
 	if err == nil {
-		err = replaceFile(h.projectsPath(), append(b, '\n'))
+		err = atomicfile.Replace(h.projectsPath(), append(b, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("remember keys of a project: %w", err)
@@ -150,7 +152,7 @@ func (h *Home) MakeNoteKey() ([]byte, error) {
 	}
 	key := make([]byte, noteKeySize)
 	_, _ = rand.Read(key) // never fails
-	if err := replaceFile(h.noteKeyPath(), key); err != nil {
+	if err := atomicfile.Replace(h.noteKeyPath(), key); err != nil {
 		return nil, fmt.Errorf("write the key of notes: %w", err)
 	}
 	return key, nil

@@ -2,16 +2,12 @@ package node
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
-
-	"github.com/everythingstays/es/modules"
 )
 
 // Bounds of providing (SPEC.md [D34]).
@@ -20,7 +16,6 @@ const (
 	offerFresh   = 1024 // new modules that wait; the next round has the others
 	offerPage    = 256  // modules read from the index at once
 	offerRetry   = 5 * time.Minute
-	offerBlocks  = 200_000 // of one module
 )
 
 // offers tells the DHT which modules are here, and again before that is forgotten.
@@ -145,7 +140,7 @@ func (o *offers) isDue(root cid.Cid) bool {
 }
 
 func (o *offers) provide(ctx context.Context, root cid.Cid) error {
-	whole, err := o.find.live.holds(ctx, root)
+	whole, err := o.find.live.home.blocks.Complete(ctx, root)
 	if err != nil || !whole {
 		return err
 	}
@@ -160,39 +155,4 @@ func (o *offers) provide(ctx context.Context, root cid.Cid) error {
 	defer o.mu.Unlock()
 	o.done[root] = time.Now()
 	return nil
-}
-
-// holds reports whether all blocks of a tree are here. It reads directories and
-// the nodes of large files, and no contents.
-func (l *live) holds(ctx context.Context, root cid.Cid) (bool, error) {
-	waiting, seen := []cid.Cid{root}, map[cid.Cid]bool{root: true}
-	for len(waiting) > 0 && len(seen) <= offerBlocks {
-		c := waiting[len(waiting)-1]
-		waiting = waiting[:len(waiting)-1]
-		if c.Type() == cid.Raw {
-			if ok, err := l.home.blocks.Has(ctx, c); err != nil || !ok {
-				return false, err
-			}
-			continue
-		}
-		b, err := l.home.blocks.Get(ctx, c)
-		var corrupt *modules.CorruptError
-		if errors.Is(err, fs.ErrNotExist) || errors.As(err, &corrupt) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		links, err := modules.Links(c, b)
-		if err != nil {
-			return false, err
-		}
-		for _, link := range links {
-			if !seen[link] {
-				seen[link] = true
-				waiting = append(waiting, link)
-			}
-		}
-	}
-	return len(waiting) == 0, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
@@ -361,7 +362,7 @@ func (h *Home) setSynced(at time.Time) error {
 	if h.readOnly {
 		return nil
 	}
-	if err := replaceFile(h.syncedPath(), fmt.Appendf(nil, "%d\n", at.Unix())); err != nil {
+	if err := atomicfile.Replace(h.syncedPath(), fmt.Appendf(nil, "%d\n", at.Unix())); err != nil {
 		return fmt.Errorf("note when records were asked for: %w", err)
 	}
 	return nil

@@ -3,14 +3,13 @@ package node
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -143,7 +142,10 @@ func (s *seeder) offerStored(ctx context.Context) error {
 		}
 		for _, r := range page {
 			after = r.Order
-			here, err := s.live.home.blocks.complete(ctx, r.Body.Module)
+			here, err := s.live.home.blocks.Complete(ctx, r.Body.Module)
+			if errors.As(err, new(*blocks.TreeError)) {
+				continue // no fetch would make it better
+			}
 			if err != nil {
 				return err
 			}
@@ -152,39 +154,6 @@ func (s *seeder) offerStored(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// complete reports whether the whole tree is here. It trusts what the files of
-// leaves are named; a fetch does not.
-func (s *BlockStore) complete(ctx context.Context, root cid.Cid) (bool, error) {
-	seen := map[cid.Cid]bool{root: true}
-	for queue := []cid.Cid{root}; len(queue) > 0; queue = queue[1:] {
-		c := queue[0]
-		if c.Type() == cid.Raw {
-			if ok, err := s.Has(ctx, c); !ok || err != nil {
-				return false, err
-			}
-			continue
-		}
-		b, err := s.Get(ctx, c)
-		if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*modules.CorruptError)) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		links, err := modules.Links(c, b)
-		if err != nil {
-			return true, nil // no fetch would make it better
-		}
-		for _, l := range links {
-			if !seen[l] {
-				seen[l] = true
-				queue = append(queue, l)
-			}
-		}
-	}
-	return true, nil
 }
 
 // revive tries again what nobody had, whenever a peer comes or time has passed.
@@ -268,7 +237,7 @@ func (s *seeder) clear(ctx context.Context, now time.Time) error {
 	fetched := slices.Clone(s.fetched)
 	s.mu.Unlock()
 	for _, l := range due {
-		if ok, err := s.live.home.blocks.complete(ctx, l.root); err != nil || ok {
+		if ok, err := s.live.home.blocks.Complete(ctx, l.root); err != nil || ok {
 			continue
 		}
 		keep := slices.DeleteFunc(slices.Clone(fetched), func(c cid.Cid) bool { return c == l.root })

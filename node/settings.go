@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
@@ -142,7 +143,7 @@ func (h *Home) SaveSettings(s Settings) error {
 	if _, err := parseSettings(b.Bytes()); err != nil {
 		return fmt.Errorf("save network settings: %w", err)
 	}
-	if err := replaceFile(h.settingsPath(), b.Bytes()); err != nil {
+	if err := atomicfile.Replace(h.settingsPath(), b.Bytes()); err != nil {
 		return fmt.Errorf("save network settings: %w", err)
 	}
 	return nil

@@ -15,8 +15,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 )
 
@@ -68,7 +68,7 @@ type space struct {
 }
 
 func newSpace(h *Home) *space {
-	return &space{home: h, free: freeSpace, claimed: map[cid.Cid]int64{}}
+	return &space{home: h, free: blocks.FreeSpace, claimed: map[cid.Cid]int64{}}
 }
 
 func (h *Home) strangersPath() string { return filepath.Join(h.dir, "strangers") }
@@ -181,14 +181,14 @@ func (h *Home) discard(ctx context.Context, l leftover, keep []cid.Cid) error {
 		}
 	}
 	for _, root := range keep {
-		if err := h.blocks.present(ctx, root, need); err != nil {
+		if err := h.blocks.WalkPresent(ctx, root, need); err != nil {
 			return err
 		}
 	}
 	var gone []cid.Cid
-	err := h.blocks.present(ctx, l.root, func(c cid.Cid) error {
-		info, err := os.Stat(h.blocks.file(c))
-		if err == nil && !needed[string(c.Hash())] && !info.ModTime().Before(l.since.Add(-time.Second)) {
+	err := h.blocks.WalkPresent(ctx, l.root, func(c cid.Cid) error {
+		at, err := h.blocks.ModTime(c)
+		if err == nil && !needed[string(c.Hash())] && !at.Before(l.since.Add(-time.Second)) {
 			gone = append(gone, c)
 		}
 		return nil
@@ -199,43 +199,6 @@ func (h *Home) discard(ctx context.Context, l leftover, keep []cid.Cid) error {
 	for _, c := range gone {
 		if err := h.blocks.Delete(ctx, c); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// present calls visit for the blocks of a tree that are here, as far as they can be
-// found.
-func (s *BlockStore) present(ctx context.Context, root cid.Cid, visit func(cid.Cid) error) error {
-	seen := map[cid.Cid]bool{root: true}
-	for queue := []cid.Cid{root}; len(queue) > 0; queue = queue[1:] {
-		c := queue[0]
-		ok, err := s.Has(ctx, c)
-		if err != nil || !ok {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			continue
-		}
-		if err := visit(c); err != nil {
-			return err
-		}
-		if c.Type() == cid.Raw {
-			continue
-		}
-		b, err := s.Get(ctx, c)
-		if err != nil {
-			continue
-		}
-		links, err := modules.Links(c, b)
-		if err != nil {
-			continue
-		}
-		for _, l := range links {
-			if !seen[l] {
-				seen[l] = true
-				queue = append(queue, l)
-			}
 		}
 	}
 	return nil

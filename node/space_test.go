@@ -105,7 +105,8 @@ func TestThreat60HalfFetched(t *testing.T) {
 	mine := a.pack("mine", "1.0.0", map[string]string{"LICENSE": "MIT", "a.js": "a"}).CID
 	past := time.Now().Add(-time.Hour)
 	old := leafOf("a")
-	if err := os.Chtimes(h.blocks.file(old), past, past); err != nil {
+	path, _ := h.blocks.Path(old)
+	if err := os.Chtimes(path, past, past); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now().Add(-time.Minute)
@@ -127,7 +128,7 @@ func TestThreat60HalfFetched(t *testing.T) {
 			t.Errorf("%s: here %v, %v", what, ok, err)
 		}
 	}
-	if ok, err := h.blocks.complete(ctx, mine); !ok || err != nil {
+	if ok, err := h.blocks.Complete(ctx, mine); !ok || err != nil {
 		t.Errorf("the other module is not whole: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -69,7 +70,7 @@ func TestSteady(t *testing.T) {
 		}
 	}
 	for i, a := range authors {
-		if err := replaceFile(a.home.TrustPath(), everybody.Bytes()); err != nil {
+		if err := atomicfile.Replace(a.home.TrustPath(), everybody.Bytes()); err != nil {
 			t.Fatal(err)
 		}
 		n := startNode(t, a.home, Config{})

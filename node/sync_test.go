@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -251,7 +252,7 @@ func TestAuthorsToPullInForce(t *testing.T) {
 func TestTakeFewKeyBlocks(t *testing.T) {
 	ctx := t.Context()
 	a, h := newAuthor(t, testHome(t)), testHome(t)
-	if err := replaceFile(h.TrustPath(), fmt.Appendf(nil, "key %s *\n", a.fingerprint())); err != nil {
+	if err := atomicfile.Replace(h.TrustPath(), fmt.Appendf(nil, "key %s *\n", a.fingerprint())); err != nil {
 		t.Fatal(err)
 	}
 	var items []records.Item
@@ -304,7 +305,7 @@ func TestTake(t *testing.T) {
 	forged.Bytes[len(forged.Bytes)-1] ^= 1
 	lineFor := func(format string) func(*Home) {
 		return func(h *Home) {
-			if err := replaceFile(h.TrustPath(), []byte(format+" "+a.fingerprint().String()+" *\n")); err != nil {
+			if err := atomicfile.Replace(h.TrustPath(), []byte(format+" "+a.fingerprint().String()+" *\n")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -352,7 +353,7 @@ func TestTake(t *testing.T) {
 
 func denied(a *author) func(*Home) {
 	return func(h *Home) {
-		if err := replaceFile(h.TrustPath(), []byte("deny "+a.fingerprint().String()+"\n")); err != nil {
+		if err := atomicfile.Replace(h.TrustPath(), []byte("deny "+a.fingerprint().String()+"\n")); err != nil {
 			a.t.Fatal(err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -46,7 +47,7 @@ func TestThreat1ForeignKeys(t *testing.T) {
 	ctx := t.Context()
 	j, now := newJudge(t)
 	alice := newAuthor(t, testHome(t))
-	if err := replaceFile(j.home.TrustPath(), fmt.Appendf(nil, "key %s left-pad @acme/*\n", alice.fingerprint())); err != nil {
+	if err := atomicfile.Replace(j.home.TrustPath(), fmt.Appendf(nil, "key %s left-pad @acme/*\n", alice.fingerprint())); err != nil {
 		t.Fatal(err)
 	}
 	local := &author{t, j.home, alice.key} // packs into the home's blocks
@@ -260,7 +261,7 @@ func TestThreat18Home(t *testing.T) {
 		*now = now.Add(time.Duration(i) * time.Minute)
 		switch {
 		case i == 0:
-			if err := replaceFile(h.TrustPath(), fmt.Appendf(nil, "key %s *\n", alice.fingerprint())); err != nil {
+			if err := atomicfile.Replace(h.TrustPath(), fmt.Appendf(nil, "key %s *\n", alice.fingerprint())); err != nil {
 				t.Fatal(err)
 			}
 			if got := j.accept(ctx, gossip.Message{Topic: gossip.TopicKeys, Data: revoked.Block()}); got != gossip.Accept {

@@ -9,6 +9,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/transfer"
 )
@@ -32,10 +33,10 @@ func newTransfer(l *live) *transfer.Exchange {
 
 // transferStore is the block store as package transfer wants it, which verifies
 // what it puts.
-type transferStore struct{ *BlockStore }
+type transferStore struct{ *blocks.Store }
 
 func (s transferStore) Put(ctx context.Context, c cid.Cid, b []byte) error {
-	return s.putVerified(ctx, c, b)
+	return s.PutVerified(ctx, c, b)
 }
 
 // transferTree fetches from peers that speak transfer.

@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/modules"
 )
 
@@ -103,6 +104,8 @@ func packNoise(b *testing.B, h *Home, seed, files int) *modules.Module {
 }
 
 // unsynced stores blocks that need not survive a power cut.
-type unsynced struct{ *BlockStore }
+type unsynced struct{ *blocks.Store }
 
-func (s unsynced) Put(ctx context.Context, c cid.Cid, b []byte) error { return s.put(ctx, c, b, false) }
+func (s unsynced) Put(ctx context.Context, c cid.Cid, b []byte) error {
+	return s.PutUnsynced(ctx, c, b)
+}

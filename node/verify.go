@@ -7,15 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
-	"sync"
 
 	"github.com/ipfs/go-cid"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -71,8 +68,9 @@ func VerifyStored(ctx context.Context, h *Home, step func(kind DamageKind, done,
 	if err != nil {
 		return s, err
 	}
-	blocks, bytes, err := h.blocks.Verify(ctx, func(done int64) { step(DamagedBlock, done, 0) }, found)
-	s.Blocks, s.Bytes = blocks, bytes
+	s.Blocks, s.Bytes, err = h.blocks.Verify(ctx, func(done int64) { step(DamagedBlock, done, 0) }, func(d blocks.Damage) {
+		found(Damage{Kind: DamagedBlock, ID: d.ID, Reason: d.Reason, file: d.File})
+	})
 	if err != nil || unreadable {
 		return s, err
 	}
@@ -95,13 +93,17 @@ func indexDamage(d index.Damage) Damage {
 
 // module counts a module that is here, whole or in part. What was released here must
 // be whole: nobody else may have it.
-func (s *Stored) module(ctx context.Context, blocks *BlockStore, module cid.Cid, own bool, found func(Damage)) error {
-	here, err := blocks.Has(ctx, module)
+func (s *Stored) module(ctx context.Context, store *blocks.Store, module cid.Cid, own bool, found func(Damage)) error {
+	here, err := store.Has(ctx, module)
 	if err != nil || !here && !own {
 		return nil // such a CID can be no module; it is the releasing author's matter
 	}
-	whole, err := blocks.complete(ctx, module)
+	whole, err := store.Complete(ctx, module)
+	malformed := errors.As(err, new(*blocks.TreeError))
 	switch {
+	case malformed && own:
+		found(Damage{Kind: DamagedModule, ID: module.String(), Reason: "released here, and " + err.Error()})
+	case malformed: // nothing of it is missing or damaged: it is the releasing author's matter
 	case err != nil:
 		return fmt.Errorf("verify module %s: %w", module, err)
 	case whole:
@@ -112,77 +114,6 @@ func (s *Stored) module(ctx context.Context, blocks *BlockStore, module cid.Cid,
 		s.Incomplete++
 	}
 	return nil
-}
-
-// Verify reads every block and calls found with the files that do not hold what they
-// are named after. It works on all processors, and calls step and found from one
-// goroutine at a time.
-func (s *BlockStore) Verify(ctx context.Context, step func(done int64), found func(Damage)) (blocks, bytes int64, err error) {
-	shards, err := os.ReadDir(s.dir)
-	if ignoreGone(err) != nil { // a home that is not made yet has none
-		return 0, 0, fmt.Errorf("verify blocks: %w", err)
-	}
-	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for _, shard := range shards {
-		if !shard.IsDir() || strings.HasPrefix(shard.Name(), ".") {
-			continue
-		}
-		group.Go(func() error {
-			files, err := os.ReadDir(filepath.Join(s.dir, shard.Name()))
-			if err != nil {
-				return ignoreGone(err)
-			}
-			for _, f := range files {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				if strings.HasPrefix(f.Name(), ".") {
-					continue
-				}
-				d, size := s.verifyFile(ctx, filepath.Join(s.dir, shard.Name(), f.Name()))
-				mu.Lock()
-				if size >= 0 {
-					blocks++
-					bytes += size
-				}
-				if d != nil {
-					found(*d)
-				}
-				step(blocks)
-				mu.Unlock()
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return blocks, bytes, fmt.Errorf("verify blocks: %w", err)
-	}
-	return blocks, bytes, nil
-}
-
-// verifyFile returns what is wrong with a block's file, and its size: -1 when the
-// block was removed meanwhile, or is none.
-func (s *BlockStore) verifyFile(ctx context.Context, path string) (*Damage, int64) {
-	c, ok := blockOf(filepath.Base(path))
-	if ok {
-		_, err := digest(c)
-		ok = err == nil && s.file(c) == path
-	}
-	if !ok {
-		return &Damage{Kind: DamagedBlock, ID: path, Reason: "is not where a block belongs, or is none", file: path}, -1
-	}
-	b, err := s.Get(ctx, c)
-	switch {
-	case err == nil:
-		return nil, int64(len(b))
-	case errors.As(err, new(*modules.CorruptError)):
-		return &Damage{Kind: DamagedBlock, ID: c.String(), Reason: "its file holds other bytes", file: path}, 0
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, -1
-	}
-	return &Damage{Kind: DamagedBlock, ID: c.String(), Reason: err.Error(), file: path}, 0
 }
 
 // AsideDir returns where SetAside puts what it takes out.
@@ -221,14 +152,14 @@ func (h *Home) SetAside(ctx context.Context, damage []Damage) (moved int, err er
 		if err != nil {
 			return err
 		}
-		return replaceFile(path, b)
+		return atomicfile.Replace(path, b)
 	})
 	return moved, err
 }
 
 // setBlockAside moves a block's file, unless a fetch has put the right one there.
 func (h *Home) setBlockAside(ctx context.Context, file string) (moved int, err error) {
-	if d, _ := h.blocks.verifyFile(ctx, file); d == nil {
+	if d, _ := h.blocks.CheckFile(ctx, file); d == nil {
 		return 0, nil
 	}
 	path, err := h.unusedAside(filepath.Base(file))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/simulation"
@@ -47,7 +48,7 @@ func TestThreat7Withholding(t *testing.T) {
 				defer v.leave()
 				author, reader := v.nodes[0], v.nodes[6]
 				withhold(t, v, author.said(), honest)
-				if err := replaceFile(reader.author.home.TrustPath(), []byte("key "+author.author.fingerprint().String()+" *\n")); err != nil {
+				if err := atomicfile.Replace(reader.author.home.TrustPath(), []byte("key "+author.author.fingerprint().String()+" *\n")); err != nil {
 					t.Fatal(err)
 				}
 				if err := heldBack(t, v, reader, author.author.fingerprint(), honest > 0); err != nil {

@@ -1,9 +1,9 @@
-package node
+package blocks
 
 import "golang.org/x/sys/windows"
 
-// freeSpace returns how many bytes this user may still write beside path.
-func freeSpace(path string) (int64, error) {
+// FreeSpace returns how many bytes this user may still write beside path.
+func FreeSpace(path string) (int64, error) {
 	p, err := windows.UTF16PtrFromString(path)
 	if err != nil {
 		return 0, err

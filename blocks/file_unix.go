@@ -1,6 +1,6 @@
 //go:build unix
 
-package node
+package blocks
 
 import (
 	"errors"
@@ -11,8 +11,8 @@ import (
 // Package os asks the kernel three times more often than small files need: it
 // offers each file to the poller, and looks at the target of each rename.
 
-// readBlockFile reads a file of at most most bytes, or the first of a longer one.
-func readBlockFile(path string, most int) ([]byte, error) {
+// readFile reads a file of at most most bytes, or the first of a longer one.
+func readFile(path string, most int) ([]byte, error) {
 	fd, err := retry(func() (int, error) { return syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0) })
 	if err != nil {
 		return nil, err
@@ -36,8 +36,8 @@ func readBlockFile(path string, most int) ([]byte, error) {
 	return b, nil
 }
 
-// createBlockFile writes a file that is not there yet.
-func createBlockFile(path string, b []byte) error {
+// createFile writes a file that is not there yet.
+func createFile(path string, b []byte) error {
 	fd, err := retry(func() (int, error) {
 		return syscall.Open(path, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC, 0o600)
 	})
@@ -54,7 +54,7 @@ func createBlockFile(path string, b []byte) error {
 	return errors.Join(err, syscall.Close(fd))
 }
 
-func renameBlockFile(from, to string) error { return syscall.Rename(from, to) }
+func renameFile(from, to string) error { return syscall.Rename(from, to) }
 
 // retry calls f until no signal comes between.
 func retry(f func() (int, error)) (int, error) {

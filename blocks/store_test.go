@@ -1,4 +1,4 @@
-package node
+package blocks
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ipfs/boxo/blockstore"
+	blockformat "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	flatfs "github.com/ipfs/go-ds-flatfs"
 	"github.com/multiformats/go-multihash"
@@ -34,16 +35,25 @@ func rawBlock(b []byte) (cid.Cid, []byte) {
 	return cid.NewCidV1(cid.Raw, mh), b
 }
 
-func openBlocks(t *testing.T, dir string) *BlockStore {
+func blockOfBytes(t *testing.T, c cid.Cid, b []byte) blockformat.Block {
 	t.Helper()
-	s, err := OpenBlocks(dir)
+	blk, err := blockformat.NewBlockWithCid(b, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blk
+}
+
+func openBlocks(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func TestBlockStore(t *testing.T) {
+func TestStore(t *testing.T) {
 	ctx := t.Context()
 	s := openBlocks(t, t.TempDir())
 	c, b := block("hello")
@@ -96,7 +106,7 @@ func TestBlockStore(t *testing.T) {
 }
 
 // SPEC N11
-func TestBlockStoreRefuses(t *testing.T) {
+func TestStoreRefuses(t *testing.T) {
 	ctx := t.Context()
 	dir := t.TempDir()
 	s := openBlocks(t, dir)
@@ -220,7 +230,7 @@ func TestDamagedBlock(t *testing.T) {
 }
 
 // SPEC N10. Two handles stand for two processes; opening happens while others write.
-func TestBlockStoreShared(t *testing.T) {
+func TestStoreShared(t *testing.T) {
 	const writers, blocks = 8, 60
 	ctx := t.Context()
 	dir := t.TempDir()
@@ -229,7 +239,7 @@ func TestBlockStoreShared(t *testing.T) {
 	for w := range writers {
 		wg.Go(func() {
 			for i := range blocks {
-				s, err := OpenBlocks(dir)
+				s, err := Open(dir)
 				if err != nil {
 					t.Error(err)
 					return
@@ -309,10 +319,10 @@ func TestFlatfsReadsBlocks(t *testing.T) {
 	}
 }
 
-func TestBlockStoreSweeps(t *testing.T) {
+func TestStoreSweeps(t *testing.T) {
 	dir := t.TempDir()
 	openBlocks(t, dir)
-	old, young := filepath.Join(dir, blockTemp, "put-1"), filepath.Join(dir, blockTemp, "put-2")
+	old, young := filepath.Join(dir, tempDir, "put-1"), filepath.Join(dir, tempDir, "put-2")
 	for _, path := range []string{old, young} {
 		if err := os.WriteFile(path, []byte("half a bl"), 0o600); err != nil {
 			t.Fatal(err)
@@ -336,7 +346,7 @@ func TestForeignBlockDirectory(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, shardFile), []byte("/repo/flatfs/shard/v1/prefix/2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenBlocks(dir); err == nil {
+	if _, err := Open(dir); err == nil {
 		t.Error("another sharding is taken")
 	}
 }
@@ -344,7 +354,7 @@ func TestForeignBlockDirectory(t *testing.T) {
 func BenchmarkPut(b *testing.B) {
 	for name, durable := range map[string]bool{"durable": true, "plain": false} {
 		b.Run(name, func(b *testing.B) {
-			s, err := OpenBlocks(b.TempDir())
+			s, err := Open(b.TempDir())
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -357,7 +367,7 @@ func BenchmarkPut(b *testing.B) {
 		})
 	}
 	b.Run("batch of 1000", func(b *testing.B) {
-		s, err := OpenBlocks(b.TempDir())
+		s, err := Open(b.TempDir())
 		if err != nil {
 			b.Fatal(err)
 		}

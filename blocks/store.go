@@ -1,4 +1,4 @@
-package node
+package blocks
 
 import (
 	"bytes"
@@ -14,14 +14,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/modules"
 )
 
@@ -31,32 +30,31 @@ import (
 const (
 	shardFile  = "SHARDING"
 	shardText  = "/repo/flatfs/shard/v1/next-to-last/2\n"
-	blockExt   = ".data"
-	blockTemp  = ".es-temp" // flatfs passes over names that begin with a dot
+	extension  = ".data"
+	tempDir    = ".es-temp" // flatfs passes over names that begin with a dot
 	tempMaxAge = time.Hour
-	syncers    = 16 // blocks that Commit writes out at once
 )
 
-// BlockStore keeps blocks of up to 2 MiB by their SHA2-256, one file each.
+// Store keeps blocks of up to 2 MiB by their SHA2-256, one file each.
 // Processes may share one directory; a block is there whole or not at all. It
 // implements modules.Blocks, modules.Sizer and modules.Store.
 //
 // The empty raw block is always there, and needs no file.
-type BlockStore struct {
+type Store struct {
 	dir  string
 	run  string // in the names of this process's unfinished files
 	puts atomic.Int64
 }
 
-// OpenBlocks opens the block store in dir, and makes it if there is none.
-func OpenBlocks(dir string) (*BlockStore, error) {
-	if err := os.MkdirAll(filepath.Join(dir, blockTemp), 0o700); err != nil {
+// Open opens the block store in dir, and makes it if there is none.
+func Open(dir string) (*Store, error) {
+	if err := os.MkdirAll(filepath.Join(dir, tempDir), 0o700); err != nil {
 		return nil, fmt.Errorf("open block store: %w", err)
 	}
 	shard := filepath.Join(dir, shardFile)
 	b, err := os.ReadFile(shard)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = replaceFile(shard, []byte(shardText)); err == nil {
+		if err = atomicfile.Replace(shard, []byte(shardText)); err == nil {
 			b = []byte(shardText)
 		}
 	}
@@ -67,20 +65,20 @@ func OpenBlocks(dir string) (*BlockStore, error) {
 		return nil, shardError(dir, b)
 	}
 	// A link there would have the sweep remove somebody else's old files.
-	if info, err := os.Lstat(filepath.Join(dir, blockTemp)); err != nil || !info.IsDir() {
-		return nil, cmp.Or(err, fmt.Errorf("open block store: %s is no directory", filepath.Join(dir, blockTemp)))
+	if info, err := os.Lstat(filepath.Join(dir, tempDir)); err != nil || !info.IsDir() {
+		return nil, cmp.Or(err, fmt.Errorf("open block store: %s is no directory", filepath.Join(dir, tempDir)))
 	}
-	s := &BlockStore{dir: dir, run: rand.Text()}
+	s := &Store{dir: dir, run: rand.Text()}
 	s.sweep(time.Now().Add(-tempMaxAge))
 	return s, nil
 }
 
-// readBlocks opens the block store in dir as it is, for reading alone.
-func readBlocks(dir string) (*BlockStore, error) {
+// OpenReadOnly opens the block store in dir as it is, and writes nothing.
+func OpenReadOnly(dir string) (*Store, error) {
 	if b, err := os.ReadFile(filepath.Join(dir, shardFile)); err == nil && string(b) != shardText {
 		return nil, shardError(dir, b)
 	}
-	return &BlockStore{dir: dir, run: rand.Text()}, nil
+	return &Store{dir: dir, run: rand.Text()}, nil
 }
 
 func shardError(dir string, b []byte) error {
@@ -88,16 +86,32 @@ func shardError(dir string, b []byte) error {
 }
 
 // sweep removes unfinished files that are older than a Put can take.
-func (s *BlockStore) sweep(before time.Time) {
-	entries, err := os.ReadDir(filepath.Join(s.dir, blockTemp))
+func (s *Store) sweep(before time.Time) {
+	entries, err := os.ReadDir(filepath.Join(s.dir, tempDir))
 	if err != nil {
 		return // it only costs space
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && info.ModTime().Before(before) {
-			os.Remove(filepath.Join(s.dir, blockTemp, e.Name()))
+			os.Remove(filepath.Join(s.dir, tempDir, e.Name()))
 		}
 	}
+}
+
+// Check says why no block of this CID can be stored: its hash is not SHA2-256.
+func Check(c cid.Cid) error {
+	_, err := digest(c)
+	return err
+}
+
+// ModTime returns when the block's file was written. The error is fs.ErrNotExist when
+// there is none.
+func (s *Store) ModTime(c cid.Cid) (time.Time, error) {
+	info, err := os.Stat(s.file(c))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look for block %s: %w", c, err)
+	}
+	return info.ModTime(), nil
 }
 
 // digest returns the SHA2-256 that c names.
@@ -124,15 +138,15 @@ var emptyHash = sha256.Sum256(nil)
 
 var base32Name = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-func (s *BlockStore) file(c cid.Cid) string {
+func (s *Store) file(c cid.Cid) string {
 	name := base32Name.EncodeToString(c.Hash())
-	return filepath.Join(s.dir, name[len(name)-3:len(name)-1], name+blockExt)
+	return filepath.Join(s.dir, name[len(name)-3:len(name)-1], name+extension)
 }
 
 // Path returns the file that holds exactly the bytes of the raw block c, for
 // linking or copying, and whether there is one. Its contents were verified when
 // it was written, not now.
-func (s *BlockStore) Path(c cid.Cid) (string, bool) {
+func (s *Store) Path(c cid.Cid) (string, bool) {
 	if _, err := digest(c); err != nil || c.Prefix().Codec != cid.Raw {
 		return "", false
 	}
@@ -142,7 +156,7 @@ func (s *BlockStore) Path(c cid.Cid) (string, bool) {
 }
 
 // Has reports whether the block is here. It does not read it.
-func (s *BlockStore) Has(ctx context.Context, c cid.Cid) (bool, error) {
+func (s *Store) Has(ctx context.Context, c cid.Cid) (bool, error) {
 	_, err := s.Size(ctx, c)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -152,7 +166,7 @@ func (s *BlockStore) Has(ctx context.Context, c cid.Cid) (bool, error) {
 
 // Size returns the block's length in bytes without reading it. The error is
 // fs.ErrNotExist when the block is not here.
-func (s *BlockStore) Size(ctx context.Context, c cid.Cid) (int, error) {
+func (s *Store) Size(ctx context.Context, c cid.Cid) (int, error) {
 	if _, err := digest(c); err != nil {
 		return 0, err
 	}
@@ -170,7 +184,7 @@ func (s *BlockStore) Size(ctx context.Context, c cid.Cid) (int, error) {
 // not here, and a *modules.CorruptError when its file holds
 // something else: the disk failed, or somebody edited a file that shares its
 // contents. Delete the block then, and Fetch it again.
-func (s *BlockStore) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
+func (s *Store) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	want, err := digest(c)
 	if err != nil {
 		return nil, err
@@ -179,7 +193,7 @@ func (s *BlockStore) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 		return []byte{}, nil
 	}
 	path := s.file(c)
-	b, err := readBlockFile(path, modules.MaxBlock+1)
+	b, err := readFile(path, modules.MaxBlock+1)
 	if err != nil {
 		return nil, fmt.Errorf("read block %s: %w", c, err)
 	}
@@ -191,11 +205,11 @@ func (s *BlockStore) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 
 // Put verifies a block and stores it; when it returns, the block survives a power
 // cut. To put many, use a Batch.
-func (s *BlockStore) Put(ctx context.Context, c cid.Cid, b []byte) error {
+func (s *Store) Put(ctx context.Context, c cid.Cid, b []byte) error {
 	return s.put(ctx, c, b, true)
 }
 
-func (s *BlockStore) put(ctx context.Context, c cid.Cid, b []byte, durable bool) error {
+func (s *Store) put(ctx context.Context, c cid.Cid, b []byte, durable bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -226,9 +240,15 @@ func (s *BlockStore) put(ctx context.Context, c cid.Cid, b []byte, durable bool)
 	return nil
 }
 
-// putVerified stores a block whose hash the caller has verified, in place of
-// whatever the file held.
-func (s *BlockStore) putVerified(ctx context.Context, c cid.Cid, b []byte) error {
+// PutUnsynced is Put for a block that a power cut may take: whoever needs it then
+// fetches it again.
+func (s *Store) PutUnsynced(ctx context.Context, c cid.Cid, b []byte) error {
+	return s.put(ctx, c, b, false)
+}
+
+// PutVerified is PutUnsynced for a block whose hash the caller has verified; it
+// replaces whatever the file held.
+func (s *Store) PutVerified(ctx context.Context, c cid.Cid, b []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -242,18 +262,18 @@ func (s *BlockStore) putVerified(ctx context.Context, c cid.Cid, b []byte) error
 }
 
 // temp returns a name for an unfinished file that nobody else uses.
-func (s *BlockStore) temp() string {
-	return filepath.Join(s.dir, blockTemp, "put-"+s.run+"-"+strconv.FormatInt(s.puts.Add(1), 36))
+func (s *Store) temp() string {
+	return filepath.Join(s.dir, tempDir, "put-"+s.run+"-"+strconv.FormatInt(s.puts.Add(1), 36))
 }
 
-func (s *BlockStore) write(path string, b []byte, durable bool) (err error) {
+func (s *Store) write(path string, b []byte, durable bool) (err error) {
 	tmp := s.temp()
 	defer func() {
 		if err != nil {
 			os.Remove(tmp)
 		}
 	}()
-	if err := createBlockFile(tmp, b); err != nil {
+	if err := createFile(tmp, b); err != nil {
 		return err
 	}
 	if durable {
@@ -262,23 +282,23 @@ func (s *BlockStore) write(path string, b []byte, durable bool) (err error) {
 		}
 	}
 	dir := filepath.Dir(path)
-	err = renameBlockFile(tmp, path)
+	err = renameFile(tmp, path)
 	if errors.Is(err, fs.ErrNotExist) { // the first block of this shard
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 		if durable {
-			if err := syncDir(s.dir); err != nil {
+			if err := atomicfile.SyncDir(s.dir); err != nil {
 				return err
 			}
 		}
-		err = renameBlockFile(tmp, path)
+		err = renameFile(tmp, path)
 	}
 	if err != nil {
 		return err
 	}
 	if durable {
-		return syncDir(dir)
+		return atomicfile.SyncDir(dir)
 	}
 	return nil
 }
@@ -293,7 +313,7 @@ func syncFile(path string) error {
 }
 
 // Delete removes a block that is here.
-func (s *BlockStore) Delete(ctx context.Context, c cid.Cid) error {
+func (s *Store) Delete(ctx context.Context, c cid.Cid) error {
 	if _, err := digest(c); err != nil {
 		return err
 	}
@@ -305,9 +325,9 @@ func (s *BlockStore) Delete(ctx context.Context, c cid.Cid) error {
 
 // All calls visit with the raw CID of every block here, in no order, until it
 // fails. What kind of block each is, the store does not know.
-func (s *BlockStore) All(ctx context.Context, visit func(cid.Cid) error) error {
+func (s *Store) All(ctx context.Context, visit func(cid.Cid) error) error {
 	shards, err := os.ReadDir(s.dir)
-	if ignoreGone(err) != nil { // a home that is not made yet has none
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a home that is not made yet has none
 		return fmt.Errorf("list blocks: %w", err)
 	}
 	for _, shard := range shards {
@@ -335,7 +355,7 @@ func (s *BlockStore) All(ctx context.Context, visit func(cid.Cid) error) error {
 }
 
 func blockOf(file string) (cid.Cid, bool) {
-	name, ok := strings.CutSuffix(file, blockExt)
+	name, ok := strings.CutSuffix(file, extension)
 	if !ok {
 		return cid.Undef, false
 	}
@@ -348,58 +368,4 @@ func blockOf(file string) (cid.Cid, bool) {
 		return cid.Undef, false
 	}
 	return cid.NewCidV1(cid.Raw, mh), true
-}
-
-// Batch returns a Store whose blocks survive a power cut from Commit on, and are
-// here for everybody at once.
-func (s *BlockStore) Batch() *Batch { return &Batch{store: s, put: map[string]bool{}} }
-
-// A Batch is several blocks that become durable together. It implements
-// modules.Store.
-type Batch struct {
-	store *BlockStore
-
-	mu  sync.Mutex
-	put map[string]bool // by path
-}
-
-// Put stores a block.
-func (b *Batch) Put(ctx context.Context, c cid.Cid, block []byte) error {
-	if err := b.store.put(ctx, c, block, false); err != nil {
-		return err
-	}
-	if !isEmptyRaw(c) {
-		b.mu.Lock()
-		b.put[b.store.file(c)] = true
-		b.mu.Unlock()
-	}
-	return nil
-}
-
-// Commit makes what was put durable. The Batch may be used again.
-func (b *Batch) Commit(ctx context.Context) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	dirs := map[string]bool{b.store.dir: true}
-	files, fctx := errgroup.WithContext(ctx)
-	files.SetLimit(syncers)
-	for path := range b.put {
-		dirs[filepath.Dir(path)] = true
-		files.Go(func() error {
-			if err := fctx.Err(); err != nil {
-				return err
-			}
-			return syncFile(path)
-		})
-	}
-	if err := files.Wait(); err != nil {
-		return fmt.Errorf("write blocks to disk: %w", err)
-	}
-	for dir := range dirs {
-		if err := syncDir(dir); err != nil {
-			return fmt.Errorf("write blocks to disk: %w", err)
-		}
-	}
-	clear(b.put)
-	return nil
 }
