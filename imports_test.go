@@ -31,7 +31,9 @@ var mayImport = map[string][]string{
 	// The grammar and arithmetic of OpenPGP without policy, to be reviewed alone.
 	"sign/internal/openpgp": {"records"},
 	// Trust files, and the decision what a name and a version is.
-	"trust": {"internal/regularfile", "records", "records/npmrange", "sign"},
+	"trust": {"internal/regularfile", "records", "records/npmrange", "trust/internal/delegation"},
+	// The graph of delegations and successions: which keys decide about a name.
+	"trust/internal/delegation": {"records"},
 	// The store of records and keys, and what it answers: search, versions, the set of reconciliation.
 	"index": {"records", "records/npmrange", "sign", "trust"},
 	// Modules: package.json, the files of a package, their trees, and extraction.

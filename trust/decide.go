@@ -127,7 +127,7 @@ func (r *Ruling) Decide(version records.Version, claims []Claim) Decision {
 		d.Claims = make([]Verdict, 0, len(claims))
 	}
 	for _, c := range claims {
-		d.Claims = append(d.Claims, r.judge(c))
+		d.Claims = append(d.Claims, r.verdict(c))
 	}
 	if p, ok := r.view.pins[pinned{r.name, version}]; ok {
 		d.decidePinned(p)
@@ -163,9 +163,8 @@ func compareClaims(a, b Claim) int {
 	)
 }
 
-// judge says what a claim counts for by itself.
-func (r *Ruling) judge(c Claim) Verdict {
-	id := r.id(c.Author)
+// verdict says what a claim counts for by itself.
+func (r *Ruling) verdict(c Claim) Verdict {
 	line := r.view.denials[c.Author]
 	switch {
 	case c.Void != "":
@@ -174,9 +173,9 @@ func (r *Ruling) judge(c Claim) Verdict {
 		return Verdict{Claim: c, Effect: TakenBack}
 	case line != 0:
 		return Verdict{Claim: c, Effect: ByDenied, Line: line}
-	case r.decides(id):
-		way := r.way(id)
-		return Verdict{Claim: c, Effect: Counts, Line: way[0].Line, Project: way[0].Project, Via: way}
+	}
+	if path := r.path(c.Author); path != nil {
+		return Verdict{Claim: c, Effect: Counts, Line: path[0].Line, Project: path[0].Project, Via: path}
 	}
 	for i := range r.roots {
 		if root := &r.roots[i]; root.key == c.Author { // and it is over
@@ -253,7 +252,7 @@ func (d *Decision) settle(module cid.Cid, effect Effect) bool {
 // A candidate is a module and the keys that decide and name it.
 type candidate struct {
 	module   cid.Cid
-	keys     []int32
+	keys     []records.Fingerprint
 	released bool // by one of keys
 	voices   int
 }
@@ -267,7 +266,7 @@ func (r *Ruling) decideByKeys(d *Decision) {
 	var enough []candidate
 	most := 0
 	for _, c := range candidates {
-		c.voices = r.voices(c.keys)
+		c.voices = r.graph.Voices(c.keys)
 		most = max(most, c.voices)
 		if c.voices >= d.Rule.Threshold {
 			enough = append(enough, c)
@@ -304,8 +303,8 @@ func (r *Ruling) candidates(d *Decision) []candidate {
 		}
 		l := &list[i]
 		l.released = l.released || c.Endorse == ""
-		if id := r.id(c.Author); len(l.keys) == 0 || l.keys[len(l.keys)-1] != id {
-			l.keys = append(l.keys, id)
+		if len(l.keys) == 0 || l.keys[len(l.keys)-1] != c.Author {
+			l.keys = append(l.keys, c.Author)
 		}
 	}
 	return list

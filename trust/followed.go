@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust/internal/delegation"
 )
 
 // MaxFollowed bounds how many keys Followed returns.
@@ -20,91 +21,30 @@ const MaxFollowed = 10_000
 func (v *View) Followed(ctx context.Context) ([]records.Fingerprint, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	w := followWalk{view: v, grants: map[records.Fingerprint]followGrant{}}
-	for _, r := range v.own {
-		w.reach(r.key, followGrant{r.depth, r.follow})
-	}
-	lines := map[records.Fingerprint]followGrant{}
+	roots := v.delegationRoots(v.own)
 	for _, in := range []map[records.Scope][]root{v.scopes, v.project} {
-		for _, roots := range in {
-			for _, r := range roots {
-				if !r.expired {
-					lines[r.key] = lines[r.key].or(followGrant{r.depth, r.follow})
-				}
-			}
+		for _, scope := range slices.Sorted(maps.Keys(in)) {
+			roots = append(roots, v.delegationRoots(in[scope])...)
 		}
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(lines), records.Fingerprint.Compare) {
-		w.reach(key, lines[key])
-	}
-	for len(w.next) > 0 {
-		if err := w.step(ctx); err != nil {
+	for {
+		keys, missing := delegation.Reach(roots, MaxFollowed, v.knownFacts)
+		if len(missing) == 0 {
+			keys = slices.DeleteFunc(keys, v.Denied)
+			slices.SortFunc(keys, records.Fingerprint.Compare)
+			return keys, nil
+		}
+		if err := v.find(ctx, missing); err != nil {
 			return nil, err
 		}
 	}
-	return slices.SortedFunc(maps.Keys(w.grants), records.Fingerprint.Compare), nil
 }
 
-// A followGrant says how far a key leads: by so many delegations, and whether its
-// successors have what it has.
-type followGrant struct {
-	depth  int
-	follow bool
-}
-
-func (g followGrant) or(h followGrant) followGrant {
-	return followGrant{max(g.depth, h.depth), g.follow || h.follow}
-}
-
-// followWalk is the search for the keys that Followed returns, level by level.
-type followWalk struct {
-	view   *View
-	grants map[records.Fingerprint]followGrant
-	next   []records.Fingerprint // that are new, or lead further than was known
-}
-
-func (w *followWalk) reach(key records.Fingerprint, g followGrant) {
-	known, ok := w.grants[key]
-	if w.view.Denied(key) || ok && known == known.or(g) || !ok && len(w.grants) >= MaxFollowed {
-		return
+// delegationRoots returns what package delegation has to know of roots.
+func (v *View) delegationRoots(roots []root) []delegation.Root {
+	list := make([]delegation.Root, len(roots))
+	for i, r := range roots {
+		list[i] = delegation.Root{Key: r.key, Depth: r.depth, Follow: r.follow, Denied: v.Denied(r.key), Expired: r.expired, Shared: r.project}
 	}
-	w.grants[key] = known.or(g)
-	w.next = append(w.next, key)
-}
-
-// step takes what the keys of one level say.
-func (w *followWalk) step(ctx context.Context) error {
-	level := w.next
-	w.next = nil
-	var missing []records.Fingerprint
-	for _, key := range level {
-		if w.view.known[key] == nil && w.view.load != nil {
-			missing = append(missing, key)
-		}
-	}
-	if len(missing) > 0 {
-		if err := w.view.find(ctx, missing); err != nil {
-			return err
-		}
-	}
-	for _, key := range level {
-		p, g := w.view.known[key], w.grants[key]
-		if p == nil {
-			continue
-		}
-		if g.depth > 0 {
-			for i := range p.delegations {
-				d := &p.delegations[i]
-				w.reach(d.to, followGrant{depth: min(g.depth-1, int(d.depth))})
-			}
-		}
-		var heir followGrant
-		if g.follow {
-			heir = g
-		}
-		for i := range p.nominated {
-			w.reach(p.nominated[i].other, heir)
-		}
-	}
-	return nil
+	return list
 }

@@ -83,7 +83,7 @@ func (r *Ruling) warn(d *Decision) {
 		if i > 0 && d.Claims[i-1].Author == c.Author {
 			continue
 		}
-		if c.Via != nil && r.list[r.id(c.Author)].person.equivocated {
+		if c.Via != nil && r.factsOf(c.Author).equivocated {
 			d.Warnings = append(d.Warnings, Warning{Kind: WarnEquivocated, Key: c.Author, Line: c.Line, Project: c.Project})
 		}
 	}
@@ -99,13 +99,9 @@ func (r *Ruling) warn(d *Decision) {
 // lateGrants are warnings of what deciding keys said of others, sorted by key.
 func (r *Ruling) lateGrants() []Warning {
 	var all []Warning
-	for id := range r.last {
-		m := &r.list[id]
-		if r.last[id] == 0 || m.person == nil {
-			continue
-		}
-		for _, l := range m.person.lateGrants {
-			all = append(all, Warning{Kind: WarnLateGrant, Key: m.key, Record: l.record, Others: []records.Fingerprint{l.to}, Since: l.time})
+	for _, key := range r.graph.Deciders() {
+		for _, l := range r.factsOf(key).lateGrants {
+			all = append(all, Warning{Kind: WarnLateGrant, Key: key, Record: l.record, Others: []records.Fingerprint{l.to}, Since: l.time})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Warning) int { return a.Key.Compare(b.Key) })
@@ -143,17 +139,17 @@ func (r *Ruling) hold(d *Decision) {
 // since returns when so many of the claims had come that they suffice.
 func (r *Ruling) since(claims []*Claim) (time.Time, bool) {
 	slices.SortStableFunc(claims, func(a, b *Claim) int { return a.FirstSeen.Compare(b.FirstSeen) })
-	var keys []int32
+	var keys []records.Fingerprint
 	released := false
 	for i, c := range claims {
 		released = released || c.Endorse == ""
-		if id := r.id(c.Author); !slices.Contains(keys, id) {
-			keys = append(keys, id)
+		if !slices.Contains(keys, c.Author) {
+			keys = append(keys, c.Author)
 		}
 		if i+1 < len(claims) && claims[i+1].FirstSeen.Equal(c.FirstSeen) {
 			continue
 		}
-		if released && len(keys) >= r.Threshold && r.voices(keys) >= r.Threshold {
+		if released && len(keys) >= r.Threshold && r.graph.Voices(keys) >= r.Threshold {
 			return c.FirstSeen, true
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust/internal/delegation"
 )
 
 // A Basis is what a user believes and knows: all that decisions depend on
@@ -44,7 +45,7 @@ type View struct {
 	load       func(context.Context, []records.Fingerprint) (Facts, error)
 
 	mu    sync.Mutex // held while a ruling is made
-	known map[records.Fingerprint]*person
+	known map[records.Fingerprint]*keyFacts
 	keys  map[written][]Grant // Rule.Keys
 	last  *Ruling             // decisions come in runs about one name
 }
@@ -94,7 +95,7 @@ func (b Basis) View() *View {
 		thresholds: map[records.Scope]Threshold{},
 		pins:       map[pinned]Pin{},
 		load:       b.Load,
-		known:      map[records.Fingerprint]*person{},
+		known:      map[records.Fingerprint]*keyFacts{},
 		keys:       map[written][]Grant{},
 	}
 	for i := range entries {
@@ -127,8 +128,8 @@ func (b Basis) View() *View {
 		v.minAge = a.Age
 	}
 	if b.Load == nil {
-		for key, facts := range b.Facts.byAuthor() { // everybody who is denied is known by now
-			v.known[key] = v.learn(key, facts)
+		for key, facts := range b.Facts.byAuthor() { // all denials are read by now
+			v.known[key] = v.keyFacts(key, facts)
 		}
 	}
 	return v
@@ -157,8 +158,8 @@ func (v *View) find(ctx context.Context, authors []records.Fingerprint) error {
 	}
 	by := facts.byAuthor()
 	for _, key := range authors {
-		if v.known[key] = nobody; by[key] != nil {
-			v.known[key] = v.learn(key, by[key])
+		if v.known[key] = noFacts; by[key] != nil {
+			v.known[key] = v.keyFacts(key, by[key])
 		}
 	}
 	return nil
@@ -204,7 +205,7 @@ type Grant struct {
 	Label   string
 	Line    int  // where Via begins; 0 for the user's own key
 	Project bool // Line is of the project's file
-	Expired bool // past its last day: ends the search and lets nobody in
+	Expired bool // past its last day: ends the search and grants nothing
 	// Via is how the key comes to decide: a line first, then successions and
 	// delegations. Of several ways it is the shortest, by the first line.
 	Via []Step
@@ -236,18 +237,10 @@ type Succeeded struct {
 // several goroutines.
 type Ruling struct {
 	Rule
-	people
+	view  *View
 	name  records.Name
-	roots []seat
-	nodes []node
-	last  []int32 // by key: 1 + the last node by which it decides, or 0
-}
-
-// A seat is a root that a ruling begins with.
-type seat struct {
-	root
-	id    int32
-	voice int32 // -1 for all keys of a project's file
+	roots []root
+	graph *delegation.Graph
 }
 
 // Ruling returns who decides about the name. Only the most specific scope of the
@@ -264,12 +257,13 @@ func (v *View) Ruling(ctx context.Context, name records.Name) (*Ruling, error) {
 	// for is missing, it is the one that all facts would give.
 	for {
 		r := v.rule(name)
-		if len(r.missing) == 0 {
+		missing := r.graph.Missing()
+		if len(missing) == 0 {
 			r.Keys = v.keysOf(r)
 			v.last = r
 			return r, nil
 		}
-		if err := v.find(ctx, r.missing); err != nil {
+		if err := v.find(ctx, missing); err != nil {
 			return nil, err
 		}
 	}
@@ -288,10 +282,9 @@ func (v *View) keysOf(r *Ruling) []Grant {
 
 // rule makes a ruling of what is known.
 func (v *View) rule(name records.Name) *Ruling {
-	r := &Ruling{Rule: Rule{Threshold: 1}, name: name}
-	r.people = people{view: v}
+	r := &Ruling{Rule: Rule{Threshold: 1}, view: v, name: name}
 	r.findRoots()
-	r.grow()
+	r.graph = delegation.Walk(name, v.delegationRoots(r.roots), v.knownFacts)
 	r.Succeeded = r.succeeded()
 	eachScope(name, func(s records.Scope) bool {
 		t, ok := v.thresholds[s]
@@ -303,35 +296,50 @@ func (v *View) rule(name records.Name) *Ruling {
 	return r
 }
 
+// knownFacts returns the facts by a key, or nil when they have to be loaded first.
+func (v *View) knownFacts(key records.Fingerprint) *delegation.KeyFacts {
+	k := v.known[key]
+	if k == nil {
+		if v.load != nil {
+			return nil
+		}
+		k = noFacts
+	}
+	return &k.KeyFacts
+}
+
+// factsOf returns what is known of a key that decides.
+func (r *Ruling) factsOf(key records.Fingerprint) *keyFacts {
+	r.view.mu.Lock()
+	defer r.view.mu.Unlock()
+	if k := r.view.known[key]; k != nil {
+		return k
+	}
+	return noFacts
+}
+
 // findRoots finds the lines that decide. Of what is in force the first line comes
 // first, but own keys need none.
 func (r *Ruling) findRoots() {
-	var roots []root
 	find := func(in map[records.Scope][]root) {
 		eachScope(r.name, func(s records.Scope) bool {
-			if roots = in[s]; len(roots) > 0 {
+			if r.roots = in[s]; len(r.roots) > 0 {
 				r.Scope = s
 			}
-			return len(roots) == 0
+			return len(r.roots) == 0
 		})
 	}
 	v := r.view
 	find(v.scopes)
-	if len(roots) == 0 {
+	if len(r.roots) == 0 {
 		find(v.project)
-		r.Project = len(roots) > 0
+		r.Project = len(r.roots) > 0
 		if !r.Project && len(v.own) > 0 {
 			r.Scope = "*"
 		}
 	}
 	if r.Project || r.Scope == "*" {
-		roots = slices.Concat(v.own, roots)
-	}
-	r.ids = make(map[records.Fingerprint]int32, 2*len(roots))
-	r.list = make([]member, 0, 2*len(roots))
-	r.roots = make([]seat, len(roots))
-	for i := range roots {
-		r.roots[i] = seat{root: roots[i], id: r.meet(roots[i].key)}
+		r.roots = slices.Concat(v.own, r.roots)
 	}
 }
 
@@ -350,7 +358,7 @@ func eachScope(name records.Name, yield func(records.Scope) bool) {
 
 // Decides reports whether the key is among those that decide about the name, and
 // neither expired nor denied. Such a key's tags and notices count too.
-func (r *Ruling) Decides(key records.Fingerprint) bool { return r.decides(r.id(key)) }
+func (r *Ruling) Decides(key records.Fingerprint) bool { return r.graph.Decides(key) }
 
 // Pinned returns what the user's trust file pins of the name, by line: of these versions
 // keys that do not decide matter too.
@@ -389,12 +397,9 @@ func (v *View) Believed() []records.Fingerprint {
 // Deciders returns all keys that decide about the name and are not denied, sorted.
 func (r *Ruling) Deciders() []Grant {
 	var all []Grant
-	for id := range int32(len(r.list)) {
-		if r.decides(id) {
-			way := r.way(id)
-			key := r.list[id].key
-			all = append(all, Grant{Key: key, Label: r.view.Label(key), Line: way[0].Line, Project: way[0].Project, Via: way})
-		}
+	for _, key := range r.graph.Deciders() {
+		path := r.path(key)
+		all = append(all, Grant{Key: key, Label: r.view.Label(key), Line: path[0].Line, Project: path[0].Project, Via: path})
 	}
 	slices.SortFunc(all, func(a, b Grant) int { return a.Key.Compare(b.Key) })
 	return all
@@ -417,11 +422,7 @@ func (r *Ruling) rootGrants() []Grant {
 		if n > 0 && r.roots[order[n-1]].key == a.key {
 			continue
 		}
-		step := Step{Kind: ByLine, Key: a.key, Line: a.line, Project: a.project}
-		if a.line == 0 {
-			step.Kind = ByOwn
-		}
-		grants = append(grants, Grant{Key: a.key, Label: r.view.Label(a.key), Line: a.line, Project: a.project, Expired: a.expired, Via: []Step{step}})
+		grants = append(grants, Grant{Key: a.key, Label: r.view.Label(a.key), Line: a.line, Project: a.project, Expired: a.expired, Via: []Step{a.step()}})
 	}
 	return grants
 }
@@ -436,22 +437,42 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
+// path returns the steps by which a key decides, or nil.
+func (r *Ruling) path(key records.Fingerprint) []Step {
+	at, path := r.graph.Path(key)
+	if path == nil {
+		return nil
+	}
+	steps := make([]Step, len(path))
+	for i, p := range path {
+		steps[i] = Step{Key: p.Key, Records: p.Records}
+		switch p.Kind {
+		case delegation.BySuccession:
+			steps[i].Kind = BySuccession
+		case delegation.ByDelegation:
+			steps[i].Kind = ByDelegation
+		default:
+			steps[i] = r.roots[at].step()
+		}
+	}
+	return steps
+}
+
+// step is how a path from the root begins.
+func (r *root) step() Step {
+	if r.line == 0 {
+		return Step{Kind: ByOwn, Key: r.key}
+	}
+	return Step{Kind: ByLine, Key: r.key, Line: r.line, Project: r.project}
+}
+
 func (r *Ruling) succeeded() []Succeeded {
 	var all []Succeeded
 	for i := range r.roots {
 		root := &r.roots[i]
-		if r.view.Denied(root.key) {
-			continue
+		if by := r.graph.Successors(i); len(by) > 0 {
+			all = append(all, Succeeded{Key: root.key, Line: root.line, Project: root.project, By: by, Followed: root.follow && len(by) == 1})
 		}
-		successors := r.successors(root.id)
-		if len(successors) == 0 {
-			continue
-		}
-		s := Succeeded{Key: root.key, Line: root.line, Project: root.project, Followed: root.follow && len(successors) == 1}
-		for _, next := range successors {
-			s.By = append(s.By, r.list[next.to].key)
-		}
-		all = append(all, s)
 	}
 	return all
 }
