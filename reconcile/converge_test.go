@@ -21,7 +21,7 @@ import (
 	"github.com/everythingstays/es/simulation"
 )
 
-// How package node uses gossip and reconciliation (SPEC.md section 12.7).
+// How package node uses gossip and reconciliation (docs/program.md section 12).
 const (
 	period = 3 * time.Minute // between pulls from random peers
 	soon   = 5 * time.Second // after drops, after news, and once more after a connection

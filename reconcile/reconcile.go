@@ -91,7 +91,7 @@ type Config struct {
 }
 
 // Limits bound a session and what is served. A zero field stands for the number
-// in SPEC.md section 13.5, which other nodes count on; smaller ones are for
+// in SPEC.md section 13.4, which other nodes count on; smaller ones are for
 // tests.
 type Limits struct {
 	Serve    int           // sessions served at once, of strangers, and as many of chosen peers: 128

@@ -8,7 +8,7 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// Limits of the messages (SPEC.md section 13.5).
+// Limits of the messages (SPEC.md section 13.4).
 const (
 	maxFrame    = 1 << 20
 	maxRanges   = 2048  // in a request
