@@ -31,13 +31,13 @@ var mayImport = map[string][]string{
 	// The grammar and arithmetic of OpenPGP without policy, to be reviewed alone.
 	"sign/internal/openpgp": {"records"},
 	// Trust files, and the decision what a name and a version is.
-	"trust": {"internal/regularfile", "records", "records/npmrange", "trust/internal/delegation"},
+	"trust": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "records", "records/npmrange", "trust/internal/delegation"},
 	// The graph of delegations and successions: which keys decide about a name.
 	"trust/internal/delegation": {"records"},
 	// The store of records and keys, and what it answers: search, versions, the set of reconciliation.
 	"index": {"records", "records/npmrange", "sign", "trust"},
 	// Modules: package.json, the files of a package, their trees, and extraction.
-	"modules": {"internal/regularfile", "records"},
+	"modules": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "records"},
 	// What an author does: releases, their tags and statements. It knows no network.
 	"author": {"records", "records/npmrange", "sign", "index", "modules"},
 	// Records and keys over gossipsub.
@@ -51,13 +51,13 @@ var mayImport = map[string][]string{
 	// es-lock.json: which module stands where, and who signed it.
 	"install/lockfile": {"internal/jsontext", "internal/regularfile", "records"},
 	// A project: its package.json, es-lock.json and node_modules.
-	"install": {"internal/jsontext", "internal/regularfile", "records", "records/npmrange", "modules", "install/lockfile"},
+	"install": {"internal/atomicfile", "internal/filelock", "internal/jsontext", "internal/regularfile", "records", "records/npmrange", "modules", "install/lockfile"},
 	// The bridge to npm's registry (still to come).
 	"npm": {"records", "sign", "trust", "index", "modules"},
 	// One participant: home, network, what it takes from others and tells them.
 	"node": {"internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
 	// The commands: flags, output, exit codes.
-	"cli": {"blocks", "author", "records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
+	"cli": {"internal/atomicfile", "blocks", "author", "records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
 	// The program es.
 	"cli/es": {"cli"},
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/author"
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -137,12 +138,10 @@ func storeRevocation(h *node.Home, secret *sign.SecretKey, file string) (where s
 		f := secret.Key().Fingerprint()
 		return h.RevocationPath(f), h.AddRevocation(f, certificate)
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if err := atomicfile.Create(file, certificate, 0o600); err != nil {
 		return "", fmt.Errorf("write revocation certificate: %w", err)
 	}
-	_, err = f.Write(certificate)
-	return file, errors.Join(err, f.Sync(), f.Close())
+	return file, nil
 }
 
 func defaultNote(own node.OwnKey) string {

@@ -14,8 +14,10 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/everythingstays/es/modules"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/modules"
 )
 
 // fetch brings the modules that node_modules lacks here and checks them. It
@@ -343,12 +345,7 @@ func (j *job) sync(parent *os.Root) error {
 	if j.options.Extract.Sync != modules.SyncDirectory {
 		return nil
 	}
-	f, err := parent.Open(".")
-	if err != nil {
-		return err
-	}
-	_ = f.Sync() // not every system can
-	return f.Close()
+	return atomicfile.SyncRoot(parent)
 }
 
 // write puts a package in its place.

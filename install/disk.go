@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/internal/filelock"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 )
@@ -68,11 +70,11 @@ func (d *disk) acquire(ctx context.Context, dir string, o *Options) error {
 		if err := d.mkdir(lockfile.NodeModules); err != nil {
 			return err
 		}
-		f, err := lockFile(filepath.Join(dir, lockfile.NodeModules, lockName))
+		f, locked, err := filelock.TryNamed(filepath.Join(dir, lockfile.NodeModules, lockName))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("lock project: %w", err)
 		}
-		if f != nil {
+		if locked {
 			d.lock = f
 			return nil
 		}
@@ -315,33 +317,18 @@ func (d *disk) writeAtomic(dir, name string, b []byte) error {
 	if err := os.RemoveAll(temp); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
+	if err := atomicfile.Create(temp, b, mode); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", name, errors.Join(err, os.Remove(temp)))
 	}
 	d.step("rename " + name)
-	if err := os.Rename(temp, file); err != nil {
+	if err := atomicfile.Rename(temp, file); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return syncDir(filepath.Dir(file))
+	return nil
 }
 
 // newName is what a file is called until it is complete.
 func newName(name string) string { return ".es-new-" + name }
-
-// syncDir is best effort: not every system can.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil
-	}
-	_ = f.Sync()
-	return f.Close()
-}
 
 // sortedByDepth orders paths so that packages come before those in them.
 func sortedByDepth(paths []string) []string {

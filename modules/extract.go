@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -141,7 +142,7 @@ func (x *extraction) directory(dir *os.Root, files []Entry, skip int) error {
 		}
 	}
 	if x.options.Sync == SyncFiles {
-		return syncDir(handle)
+		return atomicfile.SyncRoot(dir)
 	}
 	return nil
 }

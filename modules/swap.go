@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/internal/filelock"
 )
 
 // Names of what an extraction leaves beside its target while it runs. For a
@@ -62,7 +65,7 @@ func newTempDir(parent *os.Root) (*tempDir, error) {
 // acquire locks the lock file. Between its creation and its lock another process
 // may have taken it for abandoned and removed it: then it is not ours.
 func (t *tempDir) acquire(parent *os.Root) (bool, error) {
-	locked, err := tryLock(t.lock)
+	locked, err := filelock.Try(t.lock)
 	if err != nil || !locked {
 		return false, err
 	}
@@ -120,7 +123,7 @@ func (s *Staged) Swap(name string) error {
 		return errors.Join(fmt.Errorf("swap module into %q: %w", name, err), s.Discard())
 	}
 	if s.sync != SyncNone {
-		if err := syncParent(s.parent); err != nil {
+		if err := atomicfile.SyncRoot(s.parent); err != nil {
 			return errors.Join(fmt.Errorf("swap module into %q: %w", name, err), s.Discard())
 		}
 	}
@@ -254,13 +257,4 @@ func (t *tempDir) rollBack(parent *os.Root) error {
 		return parent.Rename(t.name+oldSuffix, name)
 	}
 	return err
-}
-
-func syncParent(parent *os.Root) error {
-	dir, err := parent.Open(".")
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return syncDir(dir)
 }

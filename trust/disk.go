@@ -2,15 +2,17 @@ package trust
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/internal/filelock"
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
@@ -100,7 +102,7 @@ func update(path string, parse func([]byte) (*File, error), edit func(*File) err
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	unlock, err := lock(path+".lock", lockWait)
+	unlock, err := filelock.Wait(context.Background(), path+".lock", lockWait)
 	if err != nil {
 		return fmt.Errorf("lock trust file: %w", err)
 	}
@@ -121,36 +123,8 @@ func update(path string, parse func([]byte) (*File, error), edit func(*File) err
 	if _, err := parse(after); err != nil {
 		return fmt.Errorf("edit trust file: %w", err)
 	}
-	if err := replaceFile(path, after); err != nil {
+	if err := atomicfile.Replace(path, after); err != nil {
 		return fmt.Errorf("write trust file: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes b beside path, onto the disk, and renames it.
-func replaceFile(path string, b []byte) (err error) {
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, ".trust-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
-		}
-	}()
-	if _, err := tmp.Write(b); err != nil {
-		return err
-	}
-	if err := tmp.Sync(); err != nil {
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
 }

@@ -84,7 +84,7 @@ func TestUpdate(t *testing.T) {
 	if err != nil || !again.ModTime().Equal(info.ModTime()) || !os.SameFile(info, again) {
 		t.Error("an edit that adds nothing wrote the file")
 	}
-	left, err := filepath.Glob(filepath.Join(dir, ".trust-*"))
+	left, err := filepath.Glob(filepath.Join(dir, ".new-*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}

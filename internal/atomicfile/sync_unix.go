@@ -2,14 +2,24 @@
 
 package atomicfile
 
-import "os"
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+)
 
-// SyncDir makes a rename in dir survive a power cut.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
+func syncDir(open func() (*os.File, error)) error {
+	d, err := open()
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // a directory may be written to by who may not read it
+	}
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return d.Sync()
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		err = nil // CIFS and some FUSE file systems
+	}
+	return errors.Join(err, d.Close())
 }

@@ -1,4 +1,5 @@
 package atomicfile
 
-// SyncDir does nothing: Windows has no such call.
-func SyncDir(string) error { return nil }
+import "os"
+
+func syncDir(func() (*os.File, error)) error { return nil }

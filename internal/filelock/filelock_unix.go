@@ -9,9 +9,8 @@ import (
 	"syscall"
 )
 
-// Open opens the lock file at path, and makes it if there is none. What it holds
-// is overwritten, so a link is refused, and so is a file with a second name.
-func Open(path string) (*os.File, error) {
+func open(path string, single bool) (*os.File, error) {
+	// O_NONBLOCK, for opening a pipe would wait.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if errors.Is(err, syscall.ELOOP) {
 		return nil, fmt.Errorf("%s is a link, and must be a file: remove it", path)
@@ -21,7 +20,7 @@ func Open(path string) (*os.File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil {
-		if st, ok := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || !ok || st.Nlink > 1 {
+		if st, ok := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || !ok || single && st.Nlink > 1 {
 			err = fmt.Errorf("%s is not a file of its own: remove it", path)
 		}
 	}
