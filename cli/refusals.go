@@ -230,10 +230,10 @@ func (w witness) held(r *refusal, e *index.HeldError) {
 	d := e.Decision
 	r.add("module", "%s", d.Module)
 	switch {
-	case d.Hold == trust.Late:
+	case d.Hold == trust.Backdated:
 		r.kind = backdated
 		for _, x := range d.Warnings {
-			if x.Kind == trust.WarnLate {
+			if x.Kind == trust.WarnBackdated {
 				r.add("dated", "%s, by %s", x.Since.UTC().Format(time.DateTime), w.who(x.Key))
 				r.add("key ended", "%s", x.Until.UTC().Format(time.DateTime))
 				r.add("came here", "%s", firstSeen(d, x.Record).Format(time.DateTime))
@@ -315,7 +315,7 @@ func effectText(c trust.Verdict) string {
 		return line + " pins this module"
 	case trust.NotPinned:
 		return line + " pins another module"
-	case trust.TakenBack:
+	case trust.Retracted:
 		return "took that back"
 	case trust.Contradicting:
 		return "contradicts itself"

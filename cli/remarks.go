@@ -77,7 +77,7 @@ func warningText(w trust.Warning) string {
 	switch w.Kind {
 	case trust.WarnCooldown:
 		return fmt.Sprintf("known here only since %s; min-age holds it until %s", w.Since.Format("2006-01-02 15:04"), w.Until.Format("2006-01-02 15:04"))
-	case trust.WarnLate:
+	case trust.WarnBackdated:
 		return fmt.Sprintf("key %s ended on %s, and this record of it came here long after, dated %s", w.Key, w.Until.Format(time.DateOnly), w.Since.Format(time.DateOnly))
 	case trust.WarnSucceeded:
 		if w.Followed {
@@ -86,7 +86,7 @@ func warningText(w trust.Warning) string {
 		return fmt.Sprintf("key %s names a successor, which you do not follow: es trust add %s ...", w.Key, joinKeys(w.Others))
 	case trust.WarnEquivocated:
 		return fmt.Sprintf("key %s has signed two modules as one version of something else", w.Key)
-	case trust.WarnLateGrant:
+	case trust.WarnBackdatedGrant:
 		return fmt.Sprintf("key %s ended, and a record of it that lets %s speak came here long after, dated %s: it does not count (if you know that it is genuine: es trust add %s ...)",
 			w.Key, joinKeys(w.Others), w.Since.Format(time.DateOnly), joinKeys(w.Others))
 	case trust.WarnContradicts:
@@ -154,7 +154,7 @@ func (w witness) audit(remarks []remark) error {
 // heldHints say how to take a version that is not chosen unasked.
 func heldHints(d trust.Decision) []string {
 	exact := fmt.Sprintf("%s@%s", d.Name, d.Version)
-	if d.Hold == trust.Late {
+	if d.Hold == trust.Backdated {
 		return []string{
 			"es info " + string(d.Name) + " shows when it came and when its key ended",
 			fmt.Sprintf("es trust pin %s %s   (if you are sure that it is not dated back)", exact, d.Module),

@@ -159,7 +159,7 @@ func inFront(d trust.Decision, all bool) []trust.Verdict {
 	var first, others []trust.Verdict
 	for _, c := range d.Claims {
 		switch c.Effect {
-		case trust.NotListed, trust.NotPinned, trust.VoidKey, trust.TakenBack:
+		case trust.NotListed, trust.NotPinned, trust.VoidKey, trust.Retracted:
 			others = append(others, c)
 		default:
 			first = append(first, c)

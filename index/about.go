@@ -28,7 +28,7 @@ func (x *Index) Claims(ctx context.Context, name records.Name, version records.V
 				return nil, nil, err
 			}
 		}
-		claims[i].Withdrawn = withdrawn[claim.Author][claim.Record]
+		claims[i].Retracted = withdrawn[claim.Author][claim.Record]
 	}
 	return claims, c.notices, nil
 }

@@ -90,7 +90,7 @@ type HeldError struct {
 
 func (e *HeldError) Error() string {
 	switch {
-	case e.Decision.Hold == trust.Late:
+	case e.Decision.Hold == trust.Backdated:
 		return fmt.Sprintf("%s@%s is held: its record is dated before its key ended, and came here long after that", e.Name, e.Version)
 	case e.Decision.Hold == trust.Cooldown:
 		return fmt.Sprintf("%s@%s is held: it has been known here for less than min-age", e.Name, e.Version)

@@ -55,7 +55,7 @@ func (x *Index) facts(ctx context.Context, authors []records.Fingerprint, f *tru
 	}
 	for _, s := range said {
 		by := s.trustStatement(withdrawn[s.Author][s.ID])
-		if by.Late, err = late.is(ctx, s.Meta); err != nil {
+		if by.Backdated, err = late.is(ctx, s.Meta); err != nil {
 			return err
 		}
 		switch body := s.Record.Body.(type) {
@@ -90,7 +90,7 @@ func (x *Index) authorsOf(ctx context.Context, query string, args []any) ([]reco
 }
 
 func (m Meta) trustStatement(withdrawn bool) trust.Statement {
-	return trust.Statement{Author: m.Author, Record: m.ID, Seq: m.Seq, Time: m.Time, Void: m.Void, Withdrawn: withdrawn}
+	return trust.Statement{Author: m.Author, Record: m.ID, Seq: m.Seq, Time: m.Time, Void: m.Void, Retracted: withdrawn}
 }
 
 // Withdrawn returns the records that an author took back (SPEC.md section 4.3).
@@ -182,7 +182,7 @@ func (x *Index) endorsing(ctx context.Context, c *claimed, all []Statement) (_ m
 		}
 		claims[body.Version] = append(claims[body.Version], trust.Claim{
 			Author: s.Author, Module: body.Module, Record: s.ID, Void: s.Void,
-			Endorse: body.Claim, Withdrawn: withdrawn[s.Author][s.ID], Time: s.Time, FirstSeen: s.FirstSeen,
+			Endorse: body.Claim, Retracted: withdrawn[s.Author][s.ID], Time: s.Time, FirstSeen: s.FirstSeen,
 		})
 	}
 	return claims, nil
@@ -213,7 +213,7 @@ func (x *Index) notices(ctx context.Context, c *claimed) ([]trust.Notice, error)
 		if n, ok := s.Record.Body.(*records.Notice); ok {
 			said := s.trustStatement(false)
 			if n.Text == "" && c.Decides(s.Author) {
-				if said.Late, err = c.late.is(ctx, s.Meta); err != nil {
+				if said.Backdated, err = c.late.is(ctx, s.Meta); err != nil {
 					return nil, err
 				}
 			}

@@ -99,7 +99,7 @@ func TestEndorsementsCount(t *testing.T) {
 		t.Errorf("one voice taken back: %v", s)
 	}
 	claims, _, err := x.Claims(ctx, "hello", "1.0.0", believe(t, x, "key "+ada.fpr().String()+" hello\n", start))
-	if err != nil || len(claims) != 2 || !slices.ContainsFunc(claims, func(c trust.Claim) bool { return c.Author == bob.fpr() && c.Withdrawn }) {
+	if err != nil || len(claims) != 2 || !slices.ContainsFunc(claims, func(c trust.Claim) bool { return c.Author == bob.fpr() && c.Retracted }) {
 		t.Errorf("for who does not believe bob yet: %+v, %v", claims, err)
 	}
 }
@@ -167,7 +167,7 @@ func TestResolveHoldsLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var held *index.HeldError
-	if _, err := x.Resolve(ctx, "hello", "1.1.0", believe(t, x, line, now)); !errors.As(err, &held) || held.Decision.Hold != trust.Late {
+	if _, err := x.Resolve(ctx, "hello", "1.1.0", believe(t, x, line, now)); !errors.As(err, &held) || held.Decision.Hold != trust.Backdated {
 		t.Errorf("late: %v", err)
 	}
 	if r := must[index.Resolution](t)(x.Resolve(ctx, "hello", "", believe(t, x, line, now))); r.Version != "1.0.0" {
@@ -237,10 +237,10 @@ func TestResolveHoldsLateBySubkey(t *testing.T) {
 	slices.SortFunc(both, func(a, b cid.Cid) int { return bytes.Compare(a.Bytes(), b.Bytes()) })
 	heads("with late records alone", both...)
 	add(t, x, early)
-	check("before the log goes on", map[string]trust.Hold{"1.0.0": trust.NotHeld, "1.1.0": trust.Late, "1.5.0": trust.Late})
+	check("before the log goes on", map[string]trust.Hold{"1.0.0": trust.NotHeld, "1.1.0": trust.Backdated, "1.5.0": trust.Backdated})
 	// The new key has seen 1.1.0 and goes on from there; 1.5.0 it has not seen.
 	add(t, x, next)
-	check("after that", map[string]trust.Hold{"1.0.0": trust.NotHeld, "1.1.0": trust.NotHeld, "1.2.0": trust.NotHeld, "1.5.0": trust.Late})
+	check("after that", map[string]trust.Hold{"1.0.0": trust.NotHeld, "1.1.0": trust.NotHeld, "1.2.0": trust.NotHeld, "1.5.0": trust.Backdated})
 	heads("with a live record", next.Verified.ID())
 	if n := ada.at(4, []cid.Cid{forged.Verified.ID()}, release("hello", "1.6.0", "6")); true {
 		n.Source.At = start.AddDate(0, 2, 0)

@@ -87,13 +87,13 @@ func (x *Index) stamped(ctx context.Context, author records.Fingerprint, end str
 func (x *Index) late(ctx context.Context, e ends, s stamped) (bool, error) {
 	possible := false // when no key ended in between, it does not matter which it was
 	for _, at := range e.at {
-		possible = possible || at.Unix() > s.signed && trust.IsLate(at, time.UnixMilli(s.seen))
+		possible = possible || at.Unix() > s.signed && trust.IsBackdated(at, time.UnixMilli(s.seen))
 	}
 	if !possible {
 		return false, nil
 	}
 	end, err := x.ended(ctx, e, s.id.Cid)
-	return trust.IsLate(end, time.UnixMilli(s.seen)), err
+	return trust.IsBackdated(end, time.UnixMilli(s.seen)), err
 }
 
 // followed returns the records, by CID, that one of the author's which is not late
@@ -194,7 +194,7 @@ func (l *lateness) of(ctx context.Context, author records.Fingerprint, record ci
 		}
 		l.ends[author] = e
 	}
-	if ended, err = l.index.ended(ctx, e, record); err != nil || !trust.IsLate(ended, seen) {
+	if ended, err = l.index.ended(ctx, e, record); err != nil || !trust.IsBackdated(ended, seen) {
 		return ended, false, err
 	}
 	if l.followed[author] == nil {
@@ -208,5 +208,5 @@ func (l *lateness) of(ctx context.Context, author records.Fingerprint, record ci
 // is reports whether a statement is late.
 func (l *lateness) is(ctx context.Context, m Meta) (bool, error) {
 	ended, followed, err := l.of(ctx, m.Author, m.ID, m.FirstSeen)
-	return !followed && trust.IsLate(ended, m.FirstSeen), err
+	return !followed && trust.IsBackdated(ended, m.FirstSeen), err
 }

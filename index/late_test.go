@@ -126,7 +126,7 @@ func TestThreat54BackdatedStatements(t *testing.T) {
 					continue
 				}
 				d, err := x.Decide(t.Context(), "lib", "1.1.0", view)
-				if err != nil || len(d.Warnings) == 0 || d.Warnings[len(d.Warnings)-1].Kind != trust.WarnLateGrant {
+				if err != nil || len(d.Warnings) == 0 || d.Warnings[len(d.Warnings)-1].Kind != trust.WarnBackdatedGrant {
 					t.Errorf("the user is not told: %+v, %v", d.Warnings, err)
 				}
 			}

@@ -325,7 +325,7 @@ func (c *claimed) choose(candidates []records.Version, exact bool) choice {
 		switch d.State {
 		case trust.Trusted:
 			notices := c.Notices(d, c.notices)
-			if d.Hold == trust.Late || !exact && (d.Hold != trust.NotHeld || len(notices.Yanked) > 0) {
+			if d.Hold == trust.Backdated || !exact && (d.Hold != trust.NotHeld || len(notices.Yanked) > 0) {
 				ch.skipped = append(ch.skipped, Skipped{v, d, notices.Yanked})
 				continue
 			}

@@ -159,7 +159,7 @@ func claimEdits(d Decision, c Verdict) []attempt {
 	pin := attempt{Change{Kind: ChangePin, Module: c.Module}, func(f *File) error { return f.SetPin(d.Name, d.Version, c.Module) }}
 	deny := attempt{Change{Kind: ChangeDeny, Key: c.Author}, func(f *File) error { _, err := f.Deny(c.Author, ""); return err }}
 	switch c.Effect {
-	case VoidKey, TakenBack:
+	case VoidKey, Retracted:
 		return nil
 	case ByDenied:
 		return []attempt{{Change{Kind: ChangeAllow, Key: c.Author, Line: c.Line}, func(f *File) error { f.Allow(c.Author); return nil }}}

@@ -22,9 +22,9 @@ type Claim struct {
 	// Endorse is the claim of an endorsement, such as "reviewed", and "" for a
 	// release.
 	Endorse string
-	// Withdrawn is whether the author took an endorsement back. A release that
-	// was taken back still counts; Notices says what follows.
-	Withdrawn bool
+	// Retracted is whether the author retracted an endorsement. A release that was
+	// retracted still counts; Notices says what follows.
+	Retracted bool
 
 	// What follows decides nothing: it makes warnings and holds.
 
@@ -33,7 +33,7 @@ type Claim struct {
 	// Ended is when the key that signed was revoked softly or expired, by what
 	// is known now; zero when it was not.
 	Ended time.Time
-	// Followed is whether a record of the author that is not late itself follows
+	// Followed is whether a record of the author that is not backdated itself follows
 	// the claim's in the author's log.
 	Followed bool
 }
@@ -96,7 +96,7 @@ const (
 	Equivocating                // by a key that decides and released two modules
 	Pinned                      // names the pinned module
 	NotPinned                   // names another module than the pinned one
-	TakenBack                   // an endorsement that its author withdrew
+	Retracted                   // an endorsement that its author retracted
 	Contradicting               // by a key that decides and endorses one module and names another
 )
 
@@ -156,7 +156,7 @@ func compareClaims(a, b Claim) int {
 		cmp.Compare(a.Module.KeyString(), b.Module.KeyString()),
 		cmp.Compare(a.Void, b.Void),
 		cmp.Compare(a.Endorse, b.Endorse),
-		compareBool(a.Withdrawn, b.Withdrawn),
+		compareBool(a.Retracted, b.Retracted),
 		a.Time.Compare(b.Time),
 		a.Ended.Compare(b.Ended),
 		compareBool(a.Followed, b.Followed),
@@ -169,8 +169,8 @@ func (r *Ruling) verdict(c Claim) Verdict {
 	switch {
 	case c.Void != "":
 		return Verdict{Claim: c, Effect: VoidKey}
-	case c.Endorse != "" && c.Withdrawn:
-		return Verdict{Claim: c, Effect: TakenBack}
+	case c.Endorse != "" && c.Retracted:
+		return Verdict{Claim: c, Effect: Retracted}
 	case line != 0:
 		return Verdict{Claim: c, Effect: ByDenied, Line: line}
 	}
@@ -211,7 +211,7 @@ func (d *Decision) decidePinned(p Pin) {
 	for i := range d.Claims {
 		c := &d.Claims[i]
 		switch {
-		case c.Effect == ByDenied || c.Effect == VoidKey || c.Effect == TakenBack:
+		case c.Effect == ByDenied || c.Effect == VoidKey || c.Effect == Retracted:
 		case c.Module == p.Module:
 			c.Effect, c.Line, c.Project = Pinned, p.Line, false
 		default:
@@ -368,7 +368,7 @@ func (d *Decision) refuse(reason string) {
 	denied, other := false, false
 	for _, c := range d.Claims {
 		switch c.Effect {
-		case VoidKey, TakenBack: // another node may never have stored it
+		case VoidKey, Retracted: // another node may never have stored it
 		case ByDenied:
 			denied = true
 		default:
@@ -396,7 +396,7 @@ func (d *Decision) count() {
 	for _, c := range d.Claims {
 		_, by := slices.BinarySearchFunc(d.By, c.Author, records.Fingerprint.Compare)
 		switch {
-		case by || c.Effect == ByDenied || c.Effect == VoidKey || c.Effect == TakenBack:
+		case by || c.Effect == ByDenied || c.Effect == VoidKey || c.Effect == Retracted:
 		case c.Module == d.Module:
 			agree[c.Author] = true
 		default:

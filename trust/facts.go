@@ -19,17 +19,17 @@ type Statement struct {
 	// Void says why the signature does not count under what is known of the
 	// author's key; "" when it counts.
 	Void string
-	// Withdrawn is whether the author took the record back by a notice.
-	Withdrawn bool
-	// Late is whether it may have been dated back (SPEC.md [T110]): its key had ended
+	// Retracted is whether the author retracted the record by a notice.
+	Retracted bool
+	// Backdated is whether it may have been backdated (SPEC.md [T110]): its key had ended
 	// long before it came here, and nothing in the author's log follows it.
-	Late bool
+	Backdated bool
 }
 
-func (s *Statement) takesPart() bool { return s.Void == "" && !s.Withdrawn }
+func (s *Statement) takesPart() bool { return s.Void == "" && !s.Retracted }
 
 // inTime reports whether the statement may make somebody decide.
-func (s *Statement) inTime() bool { return s.takesPart() && !s.Late }
+func (s *Statement) inTime() bool { return s.takesPart() && !s.Backdated }
 
 // compareNewest orders an author's statements about one thing: the newest is the greatest.
 func (s *Statement) compareNewest(t *Statement) int {

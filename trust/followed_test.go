@@ -38,9 +38,9 @@ func TestFollowed(t *testing.T) {
 		{"no depth", "", one(nil), []int{1}},
 		{"a delegation", " depth=1", one(nil), []int{1, 2}},
 		{"over", " depth=1", one(func(d *trust.Delegation) { d.Until = noon }), []int{1}},
-		{"withdrawn", " depth=1", one(func(d *trust.Delegation) { d.Withdrawn = true }), []int{1}},
+		{"withdrawn", " depth=1", one(func(d *trust.Delegation) { d.Retracted = true }), []int{1}},
 		{"void", " depth=1", one(func(d *trust.Delegation) { d.Void = "revoked" }), []int{1}},
-		{"late", " depth=1", one(func(d *trust.Delegation) { d.Late = true }), []int{1}},
+		{"late", " depth=1", one(func(d *trust.Delegation) { d.Backdated = true }), []int{1}},
 		{"to a denied key", " depth=1\ndeny " + testKey(2).String(), one(nil), []int{1}},
 		{"of a denied key", " depth=1\ndeny " + testKey(1).String(), one(nil), nil},
 		{"replaced", " depth=1", trust.Facts{Delegations: []trust.Delegation{

@@ -9,17 +9,17 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// LateAfter is how long after the end of a key what it signed before may come.
-const LateAfter = 7 * 24 * time.Hour
+// BackdatedAfter is how long after the end of a key what it signed before may come.
+const BackdatedAfter = 7 * 24 * time.Hour
 
 // Hold says why a trusted version is not to be used unasked. Ranges and tags pass
 // over a version that is held.
 type Hold int
 
 const (
-	NotHeld  Hold = iota
-	Cooldown      // known for a shorter time than min-age: use it when asked for by its number
-	Late          // signed by keys that had ended long before it came: the user must confirm this version
+	NotHeld   Hold = iota
+	Cooldown       // known for a shorter time than min-age: use it when asked for by its number
+	Backdated      // signed by keys that had ended long before it came: the user must confirm this version
 )
 
 var holds = [...]string{"", "cooldown", "late"}
@@ -33,12 +33,12 @@ func (h Hold) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 type WarningKind int
 
 const (
-	WarnCooldown    WarningKind = iota // the version is known since Since, and held until Until
-	WarnLate                           // Record by Key, dated Since, was first seen long after the key's end, Until
-	WarnSucceeded                      // Others succeed Key, which Line names: not followed unless Followed
-	WarnEquivocated                    // Key is known to have released two modules as one version elsewhere
-	WarnContradicts                    // Key decides here and endorses one module and names another
-	WarnLateGrant                      // Record by Key, dated Since, would let Others decide, and came long after Key's end
+	WarnCooldown       WarningKind = iota // the version is known since Since, and held until Until
+	WarnBackdated                         // Record by Key, dated Since, was first seen long after the key's end, Until
+	WarnSucceeded                         // Others succeed Key, which Line names: not followed unless Followed
+	WarnEquivocated                       // Key is known to have released two modules as one version elsewhere
+	WarnContradicts                       // Key decides here and endorses one module and names another
+	WarnBackdatedGrant                    // Record by Key, dated Since, would let Others decide, and came long after Key's end
 )
 
 var warningKinds = [...]string{"cooldown", "late", "succeeded", "equivocated", "contradicts", "late-grant"}
@@ -60,14 +60,14 @@ type Warning struct {
 	Since, Until time.Time
 }
 
-// Late reports whether the claim may have been dated back by a key that had
+// Backdated reports whether the claim may have been dated back by a key that had
 // ended (SPEC.md [T40]). What that key dated later does not count at all.
-func (c *Claim) Late() bool { return !c.Followed && IsLate(c.Ended, c.FirstSeen) }
+func (c *Claim) Backdated() bool { return !c.Followed && IsBackdated(c.Ended, c.FirstSeen) }
 
-// IsLate reports whether what was first seen then came long after its key ended, if
+// IsBackdated reports whether what was first seen then came long after its key ended, if
 // the key did.
-func IsLate(ended, firstSeen time.Time) bool {
-	return !ended.IsZero() && firstSeen.After(ended.Add(LateAfter))
+func IsBackdated(ended, firstSeen time.Time) bool {
+	return !ended.IsZero() && firstSeen.After(ended.Add(BackdatedAfter))
 }
 
 // warn finds what a decision is to be shown with, and whether it is to be held.
@@ -78,7 +78,7 @@ func (r *Ruling) warn(d *Decision) {
 	for _, s := range d.Rule.Succeeded {
 		d.Warnings = append(d.Warnings, Warning{Kind: WarnSucceeded, Key: s.Key, Others: s.By, Followed: s.Followed, Line: s.Line, Project: s.Project})
 	}
-	d.Warnings = append(d.Warnings, r.lateGrants()...)
+	d.Warnings = append(d.Warnings, r.backdatedGrants()...)
 	for i, c := range d.Claims {
 		if i > 0 && d.Claims[i-1].Author == c.Author {
 			continue
@@ -96,12 +96,12 @@ func (r *Ruling) warn(d *Decision) {
 	}
 }
 
-// lateGrants are warnings of what deciding keys said of others, sorted by key.
-func (r *Ruling) lateGrants() []Warning {
+// backdatedGrants are warnings of what deciding keys said of others, sorted by key.
+func (r *Ruling) backdatedGrants() []Warning {
 	var all []Warning
 	for _, key := range r.graph.Deciders() {
-		for _, l := range r.factsOf(key).lateGrants {
-			all = append(all, Warning{Kind: WarnLateGrant, Key: key, Record: l.record, Others: []records.Fingerprint{l.to}, Since: l.time})
+		for _, l := range r.factsOf(key).backdatedGrants {
+			all = append(all, Warning{Kind: WarnBackdatedGrant, Key: key, Record: l.record, Others: []records.Fingerprint{l.to}, Since: l.time})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Warning) int { return a.Key.Compare(b.Key) })
@@ -110,24 +110,24 @@ func (r *Ruling) lateGrants() []Warning {
 
 func (r *Ruling) hold(d *Decision) {
 	v := r.view
-	timely := make([]*Claim, 0, len(d.By))
+	inTime := make([]*Claim, 0, len(d.By))
 	for i := range d.Claims {
 		c := &d.Claims[i]
 		switch {
 		case c.Effect != Counts || c.Module != d.Module:
-		case c.Late():
-			d.Warnings = append(d.Warnings, Warning{Kind: WarnLate, Key: c.Author, Record: c.Record, Line: c.Line, Project: c.Project, Since: c.Time, Until: c.Ended})
+		case c.Backdated():
+			d.Warnings = append(d.Warnings, Warning{Kind: WarnBackdated, Key: c.Author, Record: c.Record, Line: c.Line, Project: c.Project, Since: c.Time, Until: c.Ended})
 		default:
-			timely = append(timely, &c.Claim)
+			inTime = append(inTime, &c.Claim)
 		}
 	}
-	since, ok := r.since(timely)
+	since, ok := r.since(inTime)
 	if !ok {
-		d.Hold = Late
+		d.Hold = Backdated
 		return
 	}
 	d.Since = since
-	own := slices.ContainsFunc(timely, func(c *Claim) bool {
+	own := slices.ContainsFunc(inTime, func(c *Claim) bool {
 		return c.Endorse == "" && slices.ContainsFunc(v.own, func(own root) bool { return own.key == c.Author })
 	})
 	if until := since.Add(v.minAge); v.minAge > 0 && !since.IsZero() && v.now.Before(until) && !own {

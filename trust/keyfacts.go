@@ -14,13 +14,13 @@ import (
 // keyFacts are the statements by one key that take part, and what is known of it.
 type keyFacts struct {
 	delegation.KeyFacts
-	lateGrants  []lateGrant // what does not take part since it is late, sorted by record
-	equivocated bool
+	backdatedGrants []backdatedGrant // what does not take part since it is backdated, sorted by record
+	equivocated     bool
 }
 
-// A lateGrant is a statement that would let another key decide, and may have been
+// A backdatedGrant is a statement that would let another key decide, and may have been
 // backdated.
-type lateGrant struct {
+type backdatedGrant struct {
 	record cid.Cid
 	time   time.Time // as it says
 	to     records.Fingerprint
@@ -38,8 +38,8 @@ func (v *View) keyFacts(key records.Fingerprint, facts *Facts) *keyFacts {
 	newest := map[records.Fingerprint]*Delegation{}
 	for i := range facts.Delegations {
 		d := &facts.Delegations[i]
-		if d.takesPart() && d.Late && len(d.Scopes) > 0 {
-			k.lateGrants = append(k.lateGrants, lateGrant{d.Record, d.Time, d.To})
+		if d.takesPart() && d.Backdated && len(d.Scopes) > 0 {
+			k.backdatedGrants = append(k.backdatedGrants, backdatedGrant{d.Record, d.Time, d.To})
 			continue
 		}
 		if old := newest[d.To]; d.takesPart() && (old == nil || d.compareNewest(&old.Statement) > 0) {
@@ -60,12 +60,12 @@ func (v *View) keyFacts(key records.Fingerprint, facts *Facts) *keyFacts {
 		return s.From
 	})
 	for i := range facts.Successions {
-		if s := &facts.Successions[i]; s.takesPart() && s.Late && !s.To.IsZero() {
-			k.lateGrants = append(k.lateGrants, lateGrant{s.Record, s.Time, s.To})
+		if s := &facts.Successions[i]; s.takesPart() && s.Backdated && !s.To.IsZero() {
+			k.backdatedGrants = append(k.backdatedGrants, backdatedGrant{s.Record, s.Time, s.To})
 		}
 	}
-	slices.SortFunc(k.lateGrants, func(a, b lateGrant) int { return cmp.Compare(a.record.KeyString(), b.record.KeyString()) })
-	k.lateGrants = slices.Compact(k.lateGrants)
+	slices.SortFunc(k.backdatedGrants, func(a, b backdatedGrant) int { return cmp.Compare(a.record.KeyString(), b.record.KeyString()) })
+	k.backdatedGrants = slices.Compact(k.backdatedGrants)
 	return k
 }
 

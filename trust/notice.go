@@ -92,8 +92,8 @@ func newestNotices(name records.Name, notices []Notice) []Notice {
 	}
 	newest := map[topic]Notice{}
 	for _, n := range notices {
-		// Late words that warn or hold back do no harm; taking them back does.
-		if n.Name != name || !n.takesPart() || n.Late && n.Text == "" {
+		// A backdated notice that warns or holds back does no harm; one that retracts does.
+		if n.Name != name || !n.takesPart() || n.Backdated && n.Text == "" {
 			continue
 		}
 		t := topic{n.Author, n.Kind, n.Range, n.About}

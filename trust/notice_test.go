@@ -45,7 +45,7 @@ func TestNotices(t *testing.T) {
 	void := notice(1, records.Yanked, "*", "y", 1)
 	void.Void = "revoked"
 	back := notice(1, records.Yanked, "*", "y", 1)
-	back.Withdrawn = true
+	back.Retracted = true
 	other := notice(1, records.Yanked, "*", "y", 1)
 	other.Name = "left-pads"
 	x1, x2 := says(1, "X"), says(2, "X")

@@ -58,7 +58,7 @@ func (m *model) file(r *rand.Rand, name string) string {
 func (m *model) facts() trust.Facts {
 	var f trust.Facts
 	state := func(author int, record string, seq, time int, void, withdrawn, late bool) trust.Statement {
-		s := trust.Statement{Author: testKey(author), Record: recordCID(record), Seq: int64(seq), Time: noon.AddDate(0, 0, time-30), Withdrawn: withdrawn, Late: late}
+		s := trust.Statement{Author: testKey(author), Record: recordCID(record), Seq: int64(seq), Time: noon.AddDate(0, 0, time-30), Retracted: withdrawn, Backdated: late}
 		if void {
 			s.Void = "revoked"
 		}
@@ -87,7 +87,7 @@ func (m *model) facts() trust.Facts {
 func (m *model) trustClaims() []trust.Claim {
 	var cs []trust.Claim
 	for _, c := range m.claims {
-		claim := trust.Claim{Author: testKey(c.author), Module: moduleCID(c.module), Record: recordCID(c.record), Withdrawn: c.withdrawn}
+		claim := trust.Claim{Author: testKey(c.author), Module: moduleCID(c.module), Record: recordCID(c.record), Retracted: c.withdrawn}
 		if c.void {
 			claim.Void = "revoked"
 		}

@@ -182,7 +182,7 @@ func TestThreat17Backdating(t *testing.T) {
 		c := says(1, fmt.Sprint("forged ", i))
 		c.Ended, c.Time = end, end.Add(-time.Duration(1+r.IntN(100_000))*time.Minute)
 		c.FirstSeen = end.Add(7*day + time.Duration(1+r.IntN(10_000))*time.Minute)
-		if d := about("left-pad", c).decide(t, f); d.State != trust.Trusted || d.Hold != trust.Late {
+		if d := about("left-pad", c).decide(t, f); d.State != trust.Trusted || d.Hold != trust.Backdated {
 			t.Fatalf("%d: %v, hold %q", i, d.State, d.Hold)
 		}
 		c.FirstSeen = end.Add(7*day - time.Duration(r.IntN(10_000))*time.Minute)

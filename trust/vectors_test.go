@@ -76,7 +76,7 @@ type succession struct {
 }
 
 func (s statement) trust(t *testing.T) trust.Statement {
-	return trust.Statement{Author: s.Author, Record: decodeCID(t, s.Record), Seq: s.Seq, Time: s.Time, Void: s.Void, Withdrawn: s.Withdrawn, Late: s.Late}
+	return trust.Statement{Author: s.Author, Record: decodeCID(t, s.Record), Seq: s.Seq, Time: s.Time, Void: s.Void, Retracted: s.Withdrawn, Backdated: s.Late}
 }
 
 // decide asks the question of the world.
@@ -116,7 +116,7 @@ func (w world) claims(t *testing.T) []trust.Claim {
 	for _, c := range w.Claims {
 		cs = append(cs, trust.Claim{
 			Author: c.Author, Module: decodeCID(t, c.Module), Record: decodeCID(t, c.Record), Void: c.Void,
-			Endorse: c.Endorse, Withdrawn: c.Withdrawn, Time: c.Time, FirstSeen: c.FirstSeen, Ended: c.Ended, Followed: c.Followed,
+			Endorse: c.Endorse, Retracted: c.Withdrawn, Time: c.Time, FirstSeen: c.FirstSeen, Ended: c.Ended, Followed: c.Followed,
 		})
 	}
 	return cs
