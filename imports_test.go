@@ -50,14 +50,20 @@ var mayImport = map[string][]string{
 	"blocks": {"internal/atomicfile", "modules"},
 	// es-lock.json: which module stands where, and who signed it.
 	"install/lockfile": {"internal/jsontext", "internal/regularfile", "records"},
-	// A project: its package.json, es-lock.json and node_modules.
-	"install": {"internal/atomicfile", "internal/filelock", "internal/jsontext", "internal/regularfile", "records", "records/npmrange", "modules", "install/lockfile"},
+	// esDependencies in package.json: specs, and edits that change nothing else.
+	"install/packagejson": {"internal/jsontext", "internal/regularfile", "records", "records/npmrange"},
+	// From dependencies to a tree: which release, and which node_modules it stands in.
+	"install/tree": {"records", "install/lockfile", "install/packagejson"},
+	// A project: what es add, install, update, remove, list and verify do with it.
+	"install": {"internal/atomicfile", "internal/filelock", "internal/jsontext", "internal/regularfile", "records", "records/npmrange", "modules", "install/lockfile", "install/packagejson", "install/tree"},
+	// For tests: releases that need each other in every way.
+	"install/internal/fakes": {"records"},
 	// The bridge to npm's registry (still to come).
 	"npm": {"records", "sign", "trust", "index", "modules"},
 	// One participant: home, network, what it takes from others and tells them.
 	"node": {"internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
 	// The commands: flags, output, exit codes.
-	"cli": {"internal/atomicfile", "blocks", "author", "records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "npm", "node", "testdata/samples"},
+	"cli": {"internal/atomicfile", "blocks", "author", "records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "install/packagejson", "npm", "node", "testdata/samples"},
 	// The program es.
 	"cli/es": {"cli"},
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -81,7 +82,7 @@ type news struct {
 // name.
 func (n *news) wanted(spec install.Spec, err error) bool {
 	if err == nil {
-		return spec.Kind != install.Version
+		return spec.Kind != packagejson.Version
 	}
 	var untrusted *index.UntrustedError
 	if errors.As(err, &untrusted) {

@@ -14,15 +14,15 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/modules"
+	"golang.org/x/sync/errgroup"
 )
 
 // fetch brings the modules that node_modules lacks here and checks them. It
 // returns the wanted packages and those among them that must be written.
-func (j *job) fetch(ctx context.Context) (nodes, stale []*treeNode, err error) {
+func (j *job) fetch(ctx context.Context) (nodes, stale []*tree.Node, err error) {
 	for {
 		nodes = j.wanted()
 		if stale, err = j.stale(ctx, nodes); err != nil {
@@ -45,34 +45,34 @@ func (j *job) fetch(ctx context.Context) (nodes, stale []*treeNode, err error) {
 // fetchAll brings what is stale, each package when one that needs it is there and is
 // what was signed: what a record alone claims to need is not fetched. It reports whether
 // an optional package could not be had, so that others may not be needed either.
-func (j *job) fetchAll(ctx context.Context, nodes, stale []*treeNode) (failed bool, err error) {
-	todo, waits := map[*treeNode]bool{}, map[*treeNode]bool{}
+func (j *job) fetchAll(ctx context.Context, nodes, stale []*tree.Node) (failed bool, err error) {
+	todo, waits := map[*tree.Node]bool{}, map[*tree.Node]bool{}
 	for _, n := range stale {
-		todo[n], waits[n] = n.target == nil, true
+		todo[n], waits[n] = n.Target == nil, true
 	}
 	var mu sync.Mutex
 	done := 0
 	g, gctx := errgroup.WithContext(ctx)
 	places := make(chan struct{}, j.options.workers())
-	var begin func(needed *treeNode)
-	fetch := func(n *treeNode) error {
+	var begin func(needed *tree.Node)
+	fetch := func(n *tree.Node) error {
 		select {
 		case places <- struct{}{}:
 		case <-gctx.Done():
 			return gctx.Err()
 		}
-		_, err := j.shelf.check(gctx, n.pkg)
+		_, err := j.modules.check(gctx, n.Package)
 		<-places
 		mu.Lock()
 		defer mu.Unlock()
 		done++
-		j.options.event(Event{Fetching, n.pkg.Name, done, len(stale)})
+		j.options.event(Event{Fetching, n.Package.Name, done, len(stale)})
 		var broken *IntegrityError
 		if err == nil {
 			begin(n)
 			return nil
 		}
-		if !n.pkg.Optional || errors.As(err, &broken) || gctx.Err() != nil {
+		if !n.Package.Optional || errors.As(err, &broken) || gctx.Err() != nil {
 			return err
 		}
 		j.failed[n] = err
@@ -80,10 +80,10 @@ func (j *job) fetchAll(ctx context.Context, nodes, stale []*treeNode) (failed bo
 		return nil
 	}
 	// begin starts what a package needs; mu is held.
-	begin = func(n *treeNode) {
-		for _, to := range n.found {
-			if to.target != nil {
-				to = to.target
+	begin = func(n *tree.Node) {
+		for _, to := range n.Found {
+			if to.Target != nil {
+				to = to.Target
 			}
 			if todo[to] {
 				delete(todo, to)
@@ -92,7 +92,7 @@ func (j *job) fetchAll(ctx context.Context, nodes, stale []*treeNode) (failed bo
 		}
 	}
 	mu.Lock()
-	for _, n := range append([]*treeNode{j.tree}, nodes...) {
+	for _, n := range append([]*tree.Node{j.tree}, nodes...) {
 		if !waits[n] {
 			begin(n)
 		}
@@ -105,7 +105,7 @@ func (j *job) fetchAll(ctx context.Context, nodes, stale []*treeNode) (failed bo
 // place makes node_modules hold nodes and nothing else of es's. After a crash
 // anywhere in it, every package is the old one or the new one, and the marker
 // says which must be written again.
-func (j *job) place(ctx context.Context, nodes, stale []*treeNode) error {
+func (j *job) place(ctx context.Context, nodes, stale []*tree.Node) error {
 	bins, warnings := chooseBins(nodes)
 	j.result.Warnings = append(j.result.Warnings, warnings...)
 	extra := j.extra(nodes)
@@ -129,10 +129,10 @@ func (j *job) place(ctx context.Context, nodes, stale []*treeNode) error {
 	}
 	j.marker.Modules = map[string]placed{}
 	for _, n := range nodes {
-		if j.taken[n] && j.others.names(n.pkg.Path) != "" {
+		if j.taken[n] && j.others.names(n.Package.Path) != "" {
 			continue // it stays theirs
 		}
-		j.marker.Modules[n.pkg.Path] = j.placed(n)
+		j.marker.Modules[n.Package.Path] = j.placed(n)
 	}
 	return j.marker.write(j.disk)
 }
@@ -141,7 +141,7 @@ func (j *job) place(ctx context.Context, nodes, stale []*treeNode) error {
 // package manager names it.
 func (j *job) takesNew() bool {
 	for n, same := range j.taken {
-		if same && j.others.names(n.pkg.Path) == "" {
+		if same && j.others.names(n.Package.Path) == "" {
 			return true
 		}
 	}
@@ -150,10 +150,10 @@ func (j *job) takesNew() bool {
 
 // extra returns the paths that es filled and that are no longer wanted, but not
 // those inside of others.
-func (j *job) extra(nodes []*treeNode) []string {
+func (j *job) extra(nodes []*tree.Node) []string {
 	wanted := map[string]bool{}
 	for _, n := range nodes {
-		wanted[n.pkg.Path] = true
+		wanted[n.Package.Path] = true
 	}
 	var extra []string
 	for _, path := range j.marker.paths() {
@@ -166,33 +166,33 @@ func (j *job) extra(nodes []*treeNode) []string {
 }
 
 // report says in the result what will have changed.
-func (j *job) report(nodes, stale []*treeNode, extra []string) {
-	written := map[*treeNode]bool{}
+func (j *job) report(nodes, stale []*tree.Node, extra []string) {
+	written := map[*tree.Node]bool{}
 	for _, n := range stale {
 		written[n] = true
 	}
 	for _, n := range nodes {
-		before, known := j.marker.Modules[n.pkg.Path]
+		before, known := j.marker.Modules[n.Package.Path]
 		switch {
 		case j.taken[n]:
-			j.result.Taken = append(j.result.Taken, n.pkg)
+			j.result.Taken = append(j.result.Taken, n.Package)
 			continue
 		case !written[n]:
 			j.result.Unchanged++
 			continue
-		case known && before.Module == n.pkg.Module.String() && before.Link == n.pkg.Link && written[n.parent] && !j.options.Force:
+		case known && before.Module == n.Package.Module.String() && before.Link == n.Package.Link && written[n.Parent] && !j.options.Force:
 			j.result.Unchanged++ // it went with what it stands in
 			continue
-		case known && before.Module == n.pkg.Module.String() && before.Link == n.pkg.Link:
-			j.result.Restored = append(j.result.Restored, n.pkg)
+		case known && before.Module == n.Package.Module.String() && before.Link == n.Package.Link:
+			j.result.Restored = append(j.result.Restored, n.Package)
 			continue
 		case known:
-			j.result.Changed = append(j.result.Changed, Change{j.before(n.pkg.Path), n.pkg})
+			j.result.Changed = append(j.result.Changed, Change{j.before(n.Package.Path), n.Package})
 		default:
-			j.result.Added = append(j.result.Added, n.pkg)
+			j.result.Added = append(j.result.Added, n.Package)
 		}
-		if n.pkg.Scripts && n.target == nil {
-			j.result.Scripts = append(j.result.Scripts, n.pkg)
+		if n.Package.Scripts && n.Target == nil {
+			j.result.Scripts = append(j.result.Scripts, n.Package)
 		}
 	}
 	for _, path := range extra {
@@ -225,7 +225,7 @@ func (j *job) before(path string) *Package {
 // announce notes in the marker what is about to change, so that it counts as
 // es's and as unfinished until the end. What somebody else put there is left
 // out: after a crash it may still stand there.
-func (j *job) announce(stale []*treeNode, extra []string, bins []bin) error {
+func (j *job) announce(stale []*tree.Node, extra []string, bins []bin) error {
 	flux := *j.marker
 	flux.Modules, flux.Bins = map[string]placed{}, map[string]string{}
 	for path, p := range j.marker.Modules {
@@ -234,11 +234,11 @@ func (j *job) announce(stale []*treeNode, extra []string, bins []bin) error {
 	for at, owner := range j.marker.Bins {
 		flux.Bins[at] = owner
 	}
-	replaced := map[*treeNode]bool{}
+	replaced := map[*tree.Node]bool{}
 	for _, n := range stale {
 		replaced[n] = true
-		path := n.pkg.Path
-		if info, err := j.disk.lstat(path); replaced[n.parent] || err == nil && info == nil || j.marker.ours(j.disk, path) {
+		path := n.Package.Path
+		if info, err := j.disk.lstat(path); replaced[n.Parent] || err == nil && info == nil || j.marker.ours(j.disk, path) {
 			flux.Modules[path] = placed{}
 		}
 	}
@@ -257,15 +257,15 @@ func (j *job) announce(stale []*treeNode, extra []string, bins []bin) error {
 
 // writeAll writes packages, those at the top first, because the others stand in
 // them, and then the links to them.
-func (j *job) writeAll(ctx context.Context, stale []*treeNode) error {
+func (j *job) writeAll(ctx context.Context, stale []*tree.Node) error {
 	done, total := 0, len(stale)
 	stale = slices.Clone(stale)
-	slices.SortStableFunc(stale, func(a, b *treeNode) int {
-		return cmp.Or(isLink(a)-isLink(b), a.depth()-b.depth())
+	slices.SortStableFunc(stale, func(a, b *tree.Node) int {
+		return cmp.Or(isLink(a)-isLink(b), a.Depth()-b.Depth())
 	})
 	for len(stale) > 0 {
-		depth := stale[0].depth()
-		n := slices.IndexFunc(stale, func(n *treeNode) bool { return n.depth() != depth || isLink(n) != isLink(stale[0]) })
+		depth := stale[0].Depth()
+		n := slices.IndexFunc(stale, func(n *tree.Node) bool { return n.Depth() != depth || isLink(n) != isLink(stale[0]) })
 		if n < 0 {
 			n = len(stale)
 		}
@@ -277,8 +277,8 @@ func (j *job) writeAll(ctx context.Context, stale []*treeNode) error {
 	return nil
 }
 
-func isLink(n *treeNode) int {
-	if n.target != nil {
+func isLink(n *tree.Node) int {
+	if n.Target != nil {
 		return 1
 	}
 	return 0
@@ -287,7 +287,7 @@ func isLink(n *treeNode) int {
 // writeLevel writes packages that do not stand in each other, several at once.
 // Each is swapped in as soon as it is complete, so that no more temporary
 // directories are open than there are workers.
-func (j *job) writeLevel(ctx context.Context, nodes []*treeNode, done *int, total int) (err error) {
+func (j *job) writeLevel(ctx context.Context, nodes []*tree.Node, done *int, total int) (err error) {
 	parents := map[string]*os.Root{}
 	defer func() {
 		for _, root := range parents {
@@ -295,14 +295,14 @@ func (j *job) writeLevel(ctx context.Context, nodes []*treeNode, done *int, tota
 		}
 	}()
 	for _, n := range nodes {
-		dir := path.Dir(n.pkg.Path)
+		dir := path.Dir(n.Package.Path)
 		if parents[dir] != nil {
 			continue
 		}
 		j.disk.step("make directory " + dir)
-		root, err := j.disk.parent(n.pkg.Path, true)
+		root, err := j.disk.parent(n.Package.Path, true)
 		if err != nil {
-			return fmt.Errorf("install %s: %w", n.pkg.Path, err)
+			return fmt.Errorf("install %s: %w", n.Package.Path, err)
 		}
 		parents[dir] = root
 	}
@@ -310,17 +310,17 @@ func (j *job) writeLevel(ctx context.Context, nodes []*treeNode, done *int, tota
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(j.options.workers())
 	for _, n := range nodes {
-		if n.target != nil {
+		if n.Target != nil {
 			continue
 		}
 		g.Go(func() error {
-			if err := j.write(gctx, n.pkg, parents[path.Dir(n.pkg.Path)]); err != nil {
+			if err := j.write(gctx, n.Package, parents[path.Dir(n.Package.Path)]); err != nil {
 				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			*done++
-			j.options.event(Event{Writing, n.pkg.Name, *done, total})
+			j.options.event(Event{Writing, n.Package.Name, *done, total})
 			return nil
 		})
 	}
@@ -328,11 +328,11 @@ func (j *job) writeLevel(ctx context.Context, nodes []*treeNode, done *int, tota
 		return err
 	}
 	for _, n := range nodes {
-		if n.target == nil {
+		if n.Target == nil {
 			continue
 		}
-		if err := j.link(n.pkg); err != nil {
-			return fmt.Errorf("link %s: %w", n.pkg.Path, err)
+		if err := j.link(n.Package); err != nil {
+			return fmt.Errorf("link %s: %w", n.Package.Path, err)
 		}
 		*done++
 	}
@@ -350,7 +350,7 @@ func (j *job) sync(parent *os.Root) error {
 
 // write puts a package in its place.
 func (j *job) write(ctx context.Context, p *Package, parent *os.Root) error {
-	t, err := j.shelf.tree(ctx, p.Name, p.Target())
+	t, err := j.modules.tree(ctx, p.Name, p.Target())
 	if err != nil {
 		return err
 	}
@@ -359,7 +359,7 @@ func (j *job) write(ctx context.Context, p *Package, parent *os.Root) error {
 		o.Sync = modules.SyncNone
 	}
 	j.disk.step("stage " + p.Path)
-	s, err := modules.Stage(ctx, j.shelf.sources.Blocks, t, parent, o)
+	s, err := modules.Stage(ctx, j.modules.sources.Blocks, t, parent, o)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", p.Path, err)
 	}

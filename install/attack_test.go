@@ -14,7 +14,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/internal/fakes"
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/records"
 )
 
@@ -40,7 +42,7 @@ func attackWorld(t *testing.T) *world {
 	w.publish("opt@1.0.0", "")
 	for _, id := range []string{"evil@1.0.0", "lib@1.0.1", "dep@1.2.0"} {
 		r := w.publish(id, "", files{"index.js": "evil " + id})
-		r.Signer, r.Record = bob, recordOf(id, bob)
+		r.Signer, r.Record = bob, fakes.Record(id, bob)
 	}
 	return w
 }
@@ -136,18 +138,18 @@ func (a *attacker) crossRecords() {
 		p := packages[pick(a, packages)]
 		switch a.r.IntN(3) {
 		case 0: // another module under a record
-			p["module"], p["size"], p["files"] = r.locked().Module.String(), r.Size, r.Files
+			p["module"], p["size"], p["files"] = r.Locked().Module.String(), r.Size, r.Files
 		case 1: // another record over a module
 			p["record"], p["signer"] = r.Record.String(), r.Signer.String()
 		case 2: // a record that nobody has heard of
-			p["record"], p["signer"] = recordOf(fmt.Sprint(a.r.Int()), alice).String(), alice.String()
+			p["record"], p["signer"] = fakes.Record(fmt.Sprint(a.r.Int()), alice).String(), alice.String()
 		}
 	})
 }
 
 func (a *attacker) addPackage() {
 	r := a.releases[a.r.IntN(len(a.releases))]
-	p := r.locked()
+	p := r.Locked()
 	var text struct{ Packages map[string]map[string]any }
 	if err := json.Unmarshal((&lockfile.File{Packages: map[string]*Package{"": p}}).Bytes(), &text); err != nil {
 		a.Fatal(err)
@@ -170,7 +172,7 @@ func (a *attacker) note() {
 	m := marker{Version: 1, Modules: map[string]placed{}, Bins: map[string]string{}}
 	for _, r := range a.releases {
 		at := "node_modules/" + string(r.Name)
-		m.Modules[at] = placed{Module: r.locked().Module.String()}
+		m.Modules[at] = placed{Module: r.Locked().Module.String()}
 		m.Modules["node_modules/lib/"+at] = m.Modules[at]
 		m.Bins["node_modules/.bin/"+string(r.Name)] = at
 	}
@@ -189,7 +191,7 @@ func (a *attacker) plant() {
 		a.replace(at, []byte("#!/bin/sh\necho evil\n"))
 		return
 	}
-	a.replace(filepath.Join(at, packageJSON), fmt.Appendf(nil, `{"name":%q,"version":"1.0.0"}`, filepath.Base(at)))
+	a.replace(filepath.Join(at, packagejson.Name), fmt.Appendf(nil, `{"name":%q,"version":"1.0.0"}`, filepath.Base(at)))
 	a.replace(filepath.Join(at, "index.js"), []byte("evil"))
 }
 
@@ -382,7 +384,7 @@ func (a *attacker) signedAsRecorded(result *Result) {
 			continue
 		}
 		i := slices.IndexFunc(a.releases, func(r *Resolution) bool { return r.Record == p.Record })
-		if i < 0 || a.releases[i].locked().Module != p.Module || a.releases[i].Signer != p.Signer {
+		if i < 0 || a.releases[i].Locked().Module != p.Module || a.releases[i].Signer != p.Signer {
 			a.Errorf("%s counts as signed by %s", p, p.Signer)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/internal/regularfile"
-	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 )
 
@@ -49,7 +49,7 @@ func (d *disk) readOthers() *others {
 			o.texts[l.file] = string(b)
 		}
 	}
-	if b, err := d.readProject(packageJSON); err == nil {
+	if b, err := d.readProject(packagejson.Name); err == nil {
 		_, text := regularfile.CutBOM(b)
 		var fields map[string]json.RawMessage
 		_ = json.Unmarshal(text, &fields)
@@ -112,7 +112,7 @@ func (o *others) names(at string) string {
 		return file
 	}
 	if field := o.named[string(lockfile.NameAt(at))]; field != "" && lockfile.Parent(at) == "" {
-		return field + " of " + packageJSON
+		return field + " of " + packagejson.Name
 	}
 	return ""
 }
@@ -196,7 +196,7 @@ func (p *Project) Beside() (Beside, error) {
 
 // hasHook reports whether package.json's script for npm starts es.
 func (d *disk) hasHook() bool {
-	b, err := d.readProject(packageJSON)
+	b, err := d.readProject(packagejson.Name)
 	if err != nil {
 		return false
 	}
@@ -218,7 +218,7 @@ func (j *job) standsThere(name records.Name) (version records.Version, ok bool) 
 		if dir == j.dir && j.marker.ours(j.disk, at) {
 			return "", false // it goes, since es-lock.json has it no more
 		}
-		b, err := regularfile.Read(filepath.Join(dir, filepath.FromSlash(at), packageJSON), modules.MaxPackageJSON)
+		b, err := regularfile.Read(filepath.Join(dir, filepath.FromSlash(at), packagejson.Name), packagejson.MaxSize)
 		if err == nil {
 			_, b = regularfile.CutBOM(b)
 			var said struct{ Version string }

@@ -8,14 +8,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/internal/fakes"
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/records"
 )
 
 // putNPM puts the files of a package where npm would, with a lockfile that names it.
 func putNPM(t *testing.T, p *Project, id, fields string, f files) {
 	t.Helper()
-	name, _ := cutSpec(id)
+	name, _ := fakes.Cut(id)
 	for file, text := range packageFiles(id, fields, f) {
 		at := filepath.Join(p.dir, lockfile.NodeModules, name, file)
 		write(t, at, text)
@@ -42,7 +44,7 @@ func TestBesideNPM(t *testing.T) {
 		},
 		"package.json": func(p *Project) {
 			os.Remove(filepath.Join(p.dir, "package-lock.json"))
-			write(t, filepath.Join(p.dir, packageJSON), `{"devDependencies": {"lodash": "^4"}}`)
+			write(t, filepath.Join(p.dir, packagejson.Name), `{"devDependencies": {"lodash": "^4"}}`)
 		},
 	} {
 		p := project(t, "")
@@ -139,7 +141,7 @@ func TestBeside(t *testing.T) {
 		p := project(t, "")
 		switch {
 		case strings.HasPrefix(files, "{"):
-			write(t, filepath.Join(p.dir, packageJSON), files)
+			write(t, filepath.Join(p.dir, packagejson.Name), files)
 		case files != "":
 			write(t, filepath.Join(p.dir, files), "")
 		}
@@ -188,14 +190,14 @@ func TestPeerOfOthers(t *testing.T) {
 	} {
 		p := project(t, "")
 		inner := filepath.Join(p.dir, "inner")
-		write(t, filepath.Join(inner, packageJSON), "{}")
+		write(t, filepath.Join(inner, packagejson.Name), "{}")
 		p, err := Open(inner)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if test.id != "" {
-			name, version := cutSpec(test.id)
-			write(t, filepath.Join(inner, test.dir, lockfile.NodeModules, name, packageJSON), `{"name":"chalk","version":"`+version+`"}`)
+			name, version := fakes.Cut(test.id)
+			write(t, filepath.Join(inner, test.dir, lockfile.NodeModules, name, packagejson.Name), `{"name":"chalk","version":"`+version+`"}`)
 		}
 		var got []string
 		for _, w := range mustAdd(t, p, w, "plugin").Warnings {
@@ -214,7 +216,7 @@ func TestFrozenTouchesNodeModulesAlone(t *testing.T) {
 	w.publish("a@1.0.0", `"bin": {"a": "a.js"}`, files{"a.js": "\xef\xbb\xbf#!/usr/bin/env node\n"})
 	p := project(t, `"a": "1"`)
 	mustInstall(t, p, w, Options{})
-	left := filepath.Join(p.dir, newName(packageJSON))
+	left := filepath.Join(p.dir, newName(packagejson.Name))
 	write(t, left, "x")
 	if err := os.RemoveAll(filepath.Join(p.dir, lockfile.NodeModules)); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 )
@@ -46,32 +47,32 @@ func checkBinPath(p string) error {
 
 // chooseBins decides which command goes to which package: first to those that
 // the package above asks for itself, then by path.
-func chooseBins(nodes []*treeNode) ([]bin, []Warning) {
+func chooseBins(nodes []*tree.Node) ([]bin, []Warning) {
 	chosen := map[string]bin{}
 	var warnings []Warning
-	nodes = slices.SortedFunc(slices.Values(nodes), func(a, b *treeNode) int {
-		if a.direct() != b.direct() {
-			if a.direct() {
+	nodes = slices.SortedFunc(slices.Values(nodes), func(a, b *tree.Node) int {
+		if a.IsDirect() != b.IsDirect() {
+			if a.IsDirect() {
 				return -1
 			}
 			return 1
 		}
-		return lockfile.ComparePaths(a.pkg.Path, b.pkg.Path)
+		return lockfile.ComparePaths(a.Package.Path, b.Package.Path)
 	})
 	for _, n := range nodes {
-		if n.target != nil {
+		if n.Target != nil {
 			continue
 		}
-		for _, command := range slices.Sorted(maps.Keys(n.pkg.Bin)) {
-			b := bin{binDir(n.pkg.Path) + "/" + command, n.pkg, n.pkg.Bin[command]}
-			place := binDir(n.pkg.Path) + "/" + strings.ToLower(command) // some disks fold case
+		for _, command := range slices.Sorted(maps.Keys(n.Package.Bin)) {
+			b := bin{binDir(n.Package.Path) + "/" + command, n.Package, n.Package.Bin[command]}
+			place := binDir(n.Package.Path) + "/" + strings.ToLower(command) // some disks fold case
 			switch other, taken := chosen[place]; {
 			case lockfile.CheckBin(command, b.program) != nil:
-				warnings = append(warnings, Warning{n.pkg.Path, fmt.Sprintf("its command %q is not linked: that is no name or no path for a command", clip(command))})
-			case records.IsReservedCommand(command, n.pkg.Name):
-				warnings = append(warnings, Warning{n.pkg.Path, fmt.Sprintf("its command %q is not linked: that is another program's name", command)})
+				warnings = append(warnings, Warning{n.Package.Path, fmt.Sprintf("its command %q is not linked: that is no name or no path for a command", clip(command))})
+			case records.IsReservedCommand(command, n.Package.Name):
+				warnings = append(warnings, Warning{n.Package.Path, fmt.Sprintf("its command %q is not linked: that is another program's name", command)})
 			case taken:
-				warnings = append(warnings, Warning{n.pkg.Path, fmt.Sprintf("its command %q is not linked: %s has one of this name", command, other.owner)})
+				warnings = append(warnings, Warning{n.Package.Path, fmt.Sprintf("its command %q is not linked: %s has one of this name", command, other.owner)})
 			default:
 				chosen[place] = b
 			}
@@ -79,11 +80,6 @@ func chooseBins(nodes []*treeNode) ([]bin, []Warning) {
 	}
 	list := slices.SortedFunc(maps.Values(chosen), func(a, b bin) int { return strings.Compare(a.at, b.at) })
 	return list, warnings
-}
-
-// direct reports whether the package that n stands in asks for n.
-func (n *treeNode) direct() bool {
-	return n.parent.found[lockfile.NameAt(n.pkg.Path)] == n
 }
 
 // linkBin links b unless something else than es made what is there.

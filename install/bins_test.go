@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/records"
 	"github.com/rogpeppe/go-internal/txtar"
 )
@@ -52,10 +53,9 @@ func TestThreat41Bins(t *testing.T) {
 	if len(bins) < 60 {
 		t.Fatalf("only %d cases", len(bins))
 	}
-	root := newRoot(nil)
-	a := root.add("a", &Package{Name: "a", Version: "1.0.0", Manifest: records.Manifest{Bin: bins}})
+	a := nodesOf(&Package{Name: "a", Version: "1.0.0", Manifest: records.Manifest{Bin: bins}})[0]
 	d := readable(t, p)
-	linked, warnings := chooseBins([]*treeNode{a})
+	linked, warnings := chooseBins([]*tree.Node{a})
 	j := &job{disk: d, marker: &marker{Bins: map[string]string{}}, result: &Result{}}
 	if err := j.linkBins(linked); err != nil {
 		t.Fatal(err)
@@ -210,10 +210,10 @@ func TestShims(t *testing.T) {
 // linked, with a warning for the other.
 // SPEC I21
 func TestCommandsThatDifferInCaseAreOne(t *testing.T) {
-	root := newRoot(nil)
-	a := root.add("a", &Package{Name: "a", Version: "1.0.0", Manifest: records.Manifest{Bin: map[string]string{"tool": "cli.js"}}})
-	b := root.add("b", &Package{Name: "b", Version: "1.0.0", Manifest: records.Manifest{Bin: map[string]string{"Tool": "cli.js", "other": "cli.js"}}})
-	linked, warnings := chooseBins([]*treeNode{a, b})
+	linked, warnings := chooseBins(nodesOf(
+		&Package{Name: "a", Version: "1.0.0", Manifest: records.Manifest{Bin: map[string]string{"tool": "cli.js"}}},
+		&Package{Name: "b", Version: "1.0.0", Manifest: records.Manifest{Bin: map[string]string{"Tool": "cli.js", "other": "cli.js"}}},
+	))
 	var at []string
 	for _, l := range linked {
 		at = append(at, l.at)
@@ -221,4 +221,21 @@ func TestCommandsThatDifferInCaseAreOne(t *testing.T) {
 	if got := strings.Join(at, " "); got != "node_modules/.bin/other node_modules/.bin/tool" || len(warnings) != 1 {
 		t.Errorf("linked %s, warnings %v", got, warnings)
 	}
+}
+
+// nodesOf are packages that nothing asks for, at the top.
+func nodesOf(packages ...*Package) []*tree.Node {
+	l := &lockfile.File{Packages: map[string]*Package{}}
+	for _, p := range packages {
+		p.Path = lockfile.PathIn("", p.Name)
+		l.Packages[p.Path] = p
+	}
+	root, _ := tree.FromLockfile(l, nil)
+	var nodes []*tree.Node
+	root.Walk(func(n *tree.Node) {
+		if n.Package != nil {
+			nodes = append(nodes, n)
+		}
+	})
+	return nodes
 }

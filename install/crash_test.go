@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
+	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/records"
 )
 
@@ -159,12 +161,12 @@ func neverMixed(t *testing.T, at string, w *world, p *Project, states []*Project
 		}
 		i := slices.IndexFunc(w.releases, func(r *Resolution) bool { return string(r.Name)+"@"+string(r.Version) == id })
 		v := newVerifier(d, Sources{Blocks: w.remote}, nil)
-		n := &treeNode{pkg: withPath(w.releases[i].locked(), path), children: map[records.Name]*treeNode{}}
+		n := &tree.Node{Package: withPath(w.releases[i].Locked(), path), Children: map[records.Name]*tree.Node{}}
 		filepath.WalkDir(filepath.Join(p.dir, path), func(name string, e fs.DirEntry, err error) error {
 			if e != nil && e.IsDir() && filepath.Base(name) == lockfile.NodeModules {
 				entries, _ := os.ReadDir(name)
 				for _, e := range entries {
-					n.children[records.Name(e.Name())] = &treeNode{}
+					n.Children[records.Name(e.Name())] = &tree.Node{}
 				}
 			}
 			return nil
@@ -175,11 +177,11 @@ func neverMixed(t *testing.T, at string, w *world, p *Project, states []*Project
 		}
 	}
 	for _, line := range []string{"a", "b", "c"} {
-		if _, err := os.Stat(filepath.Join(p.dir, lockfile.NodeModules, line, packageJSON)); err != nil {
+		if _, err := os.Stat(filepath.Join(p.dir, lockfile.NodeModules, line, packagejson.Name)); err != nil {
 			t.Errorf("%s: %v", at, err)
 		}
 	}
-	for _, name := range []string{packageJSON, lockfile.Name} {
+	for _, name := range []string{packagejson.Name, lockfile.Name} {
 		now := read(t, p.dir, name)
 		if now != read(t, states[0].dir, name) && now != read(t, states[1].dir, name) {
 			t.Errorf("%s: %s is neither old nor new", at, name)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/internal/filelock"
 	"github.com/everythingstays/es/internal/regularfile"
@@ -204,7 +205,7 @@ func (d *disk) removeOld() error {
 
 // removeUnfinished removes the files of the project that an earlier run did not complete.
 func (d *disk) removeUnfinished() error {
-	for _, name := range []string{packageJSON, lockfile.Name} {
+	for _, name := range []string{packagejson.Name, lockfile.Name} {
 		if _, err := d.root.Lstat(newName(name)); errors.Is(err, fs.ErrNotExist) {
 			continue // where nothing can be written, removing nothing fails too
 		}
@@ -293,7 +294,7 @@ func (d *disk) replace(name string, fill func(temp string) error) error {
 // fingerprint hashes the package.json of the package at name, so that another
 // program's package at the same place is told from ours; "" when it has none.
 func (d *disk) fingerprint(name string) string {
-	b, err := regularfile.ReadIn(d.root, filepath.Join(filepath.FromSlash(name), packageJSON), modules.MaxPackageJSON)
+	b, err := regularfile.ReadIn(d.root, filepath.Join(filepath.FromSlash(name), packagejson.Name), packagejson.MaxSize)
 	if err != nil {
 		return ""
 	}

@@ -1,7 +1,6 @@
 package install
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -9,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
+	"github.com/everythingstays/es/install/tree"
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
@@ -19,7 +20,7 @@ func FuzzLockfile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if l, err := lockfile.Parse(b); err == nil {
-			treeOf(l, nil)
+			tree.FromLockfile(l, nil)
 		}
 	})
 }
@@ -44,51 +45,6 @@ func seeds(f *testing.F) [][]byte {
 		}
 	}
 	return list
-}
-
-// FuzzPackageJSON holds that an edit changes what it should, and is undone by
-// its opposite.
-func FuzzPackageJSON(f *testing.F) {
-	files, err := filepath.Glob("../testdata/install/edit/*.txtar")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no seeds: %v", err)
-	}
-	for _, file := range files {
-		a, err := txtar.ParseFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add([]byte(escapes.Replace(string(a.Files[0].Data))))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := parsePackageFile(b)
-		if err != nil {
-			return
-		}
-		if !bytes.Equal(p.bytes(), b) {
-			t.Fatalf("%q reads as %q", b, p.bytes())
-		}
-		deps, _ := p.dependencies()
-		if err := p.set("zz-new", "^1.0.0"); err != nil {
-			t.Fatalf("%q: %v", b, err)
-		}
-		more, _ := p.dependencies()
-		had := len(deps)
-		for _, d := range deps {
-			if d.Name == "zz-new" {
-				had--
-			}
-		}
-		if len(more) != had+1 {
-			t.Errorf("%q: %d dependencies became %d: %q", b, len(deps), len(more), p.bytes())
-		}
-		if err := p.remove("zz-new"); err != nil {
-			t.Fatalf("%q: %v", b, err)
-		}
-		if less, _ := p.dependencies(); len(less) != had {
-			t.Errorf("%q: removing left %d dependencies: %q", b, len(less), p.bytes())
-		}
-	})
 }
 
 // SPEC I7. What es writes for the same packages never differs.
@@ -151,7 +107,7 @@ func TestPackageJSONKeepsModeAndLink(t *testing.T) {
 	if err := os.Chmod(real, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(real, filepath.Join(p.dir, packageJSON)); err != nil {
+	if err := os.Symlink(real, filepath.Join(p.dir, packagejson.Name)); err != nil {
 		t.Fatal(err)
 	}
 	mustAdd(t, p, w, "a")
@@ -169,13 +125,13 @@ func TestByteOrderMark(t *testing.T) {
 	w.publish("a@1.0.0", "")
 	p := project(t, `"a": "1.0.0"`)
 	mustInstall(t, p, w, Options{})
-	for _, name := range []string{packageJSON, lockfile.Name} {
+	for _, name := range []string{packagejson.Name, lockfile.Name} {
 		write(t, filepath.Join(p.dir, name), mark+read(t, p.dir, name))
 	}
 	mustInstall(t, p, w, Options{Frozen: true})
 	w.publish("b@1.0.0", "")
 	mustAdd(t, p, w, "b")
-	if got := read(t, p.dir, packageJSON); !strings.HasPrefix(got, mark+"{") {
+	if got := read(t, p.dir, packagejson.Name); !strings.HasPrefix(got, mark+"{") {
 		t.Errorf("the edit lost package.json's mark: %q", got[:8])
 	}
 	if got := read(t, p.dir, lockfile.Name); !strings.HasPrefix(got, "{") {

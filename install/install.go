@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
+	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 )
@@ -106,13 +108,6 @@ type Signers struct {
 	First []*Package
 }
 
-// Skipped is an optional dependency that was not installed.
-type Skipped struct {
-	Name records.Name
-	By   string // the path of the package that wants it, "" for the project
-	Err  error
-}
-
 // A Warning is about something that did not stop the installation.
 type Warning struct {
 	Path string // of the package it is about, "" for the project
@@ -151,9 +146,9 @@ func (p *Project) Install(ctx context.Context, s Sources, o Options) (*Result, e
 			}
 			return j.plan(ctx)
 		}
-		tree, reasons := treeOf(j.locked, j.edges)
+		root, reasons := tree.FromLockfile(j.locked, j.edges)
 		if len(reasons) == 0 {
-			j.tree = tree
+			j.tree = root
 			return nil
 		}
 		if o.Frozen {
@@ -168,11 +163,15 @@ func (p *Project) Install(ctx context.Context, s Sources, o Options) (*Result, e
 func (p *Project) Remove(ctx context.Context, s Sources, names []records.Name, o Options) (*Result, error) {
 	return p.change(ctx, s, o, func(j *job) error {
 		for _, name := range names {
-			if err := j.file.remove(name); err != nil {
+			found, err := j.file.Remove(name)
+			if err != nil {
 				return err
 			}
+			if !found {
+				return &NotFoundError{Name: name}
+			}
 			j.edits = append(j.edits, edit{name: name, remove: true})
-			j.edges = slices.DeleteFunc(j.edges, func(e edge) bool { return e.name == name })
+			j.edges = slices.DeleteFunc(j.edges, func(e tree.Edge) bool { return e.Name == name })
 		}
 		return j.plan(ctx)
 	})
@@ -189,8 +188,8 @@ func (p *Project) Update(ctx context.Context, s Sources, names []records.Name, o
 				return &NotFoundError{Name: name, File: lockfile.Name}
 			}
 		}
-		j.renew = func(e *edge) bool {
-			return len(names) == 0 || slices.Contains(names, e.name) || slices.Contains(names, e.real())
+		j.renew = func(e *tree.Edge) bool {
+			return len(names) == 0 || slices.Contains(names, e.Name) || slices.Contains(names, e.Real())
 		}
 		return j.plan(ctx)
 	})
@@ -201,7 +200,7 @@ func (p *Project) Update(ctx context.Context, s Sources, names []records.Name, o
 func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func(*job) error) (_ *Result, err error) {
 	// What cannot be read is reported before anything is made, such as a
 	// node_modules for the lock.
-	if _, _, err := readPackageFile(p.dir); err != nil {
+	if _, _, err := packagejson.Read(p.dir); err != nil {
 		return nil, err
 	}
 	if _, err := lockfile.Read(p.dir); err != nil {
@@ -213,7 +212,7 @@ func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	o.Platform = o.Platform.fill()
-	j := &job{dir: p.dir, disk: d, options: &o, shelf: newShelf(s), resolver: s.Resolver, result: &Result{}}
+	j := &job{dir: p.dir, disk: d, options: &o, modules: newModuleCache(s), resolver: s.Resolver, result: &Result{}}
 	if err := j.load(); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 )
 
 func TestAdd(t *testing.T) {
@@ -23,7 +24,7 @@ func TestAdd(t *testing.T) {
 		t.Errorf("added %s, want %s", got, want)
 	}
 	wantLayout(t, p, "a a@1.0.0", "b b@1.2.0")
-	if got, want := read(t, p.dir, packageJSON), "{\n  \"esDependencies\": {\n    \"a\": \"^1.0.0\"\n  }\n}\n"; got != want {
+	if got, want := read(t, p.dir, packagejson.Name), "{\n  \"esDependencies\": {\n    \"a\": \"^1.0.0\"\n  }\n}\n"; got != want {
 		t.Errorf("package.json is\n%s\nwant\n%s", got, want)
 	}
 	mustVerify(t, p, w)
@@ -73,11 +74,11 @@ func TestFrozen(t *testing.T) {
 	w.publish("b@1.0.0", "")
 	p := project(t, "")
 	mustAdd(t, p, w, "a")
-	lock, text := read(t, p.dir, lockfile.Name), read(t, p.dir, packageJSON)
+	lock, text := read(t, p.dir, lockfile.Name), read(t, p.dir, packagejson.Name)
 
 	clone := project(t, "")
 	write(t, filepath.Join(clone.dir, lockfile.Name), lock)
-	write(t, filepath.Join(clone.dir, packageJSON), text)
+	write(t, filepath.Join(clone.dir, packagejson.Name), text)
 	offline := Sources{Blocks: w.local}
 	if _, err := clone.Install(context.Background(), offline, Options{Frozen: true}); err != nil {
 		t.Fatal(err)
@@ -90,14 +91,14 @@ func TestFrozen(t *testing.T) {
 		{"less", "{}", lock, "nothing needs node_modules/a"},
 		{"hole", text, strings.Replace(lock, `"b": "1.0.0"`, `"d": "1.0.0"`, 1), "a@1.0.0 asks for d@1.0.0, which is not locked"},
 	} {
-		write(t, filepath.Join(clone.dir, packageJSON), test.text)
+		write(t, filepath.Join(clone.dir, packagejson.Name), test.text)
 		write(t, filepath.Join(clone.dir, lockfile.Name), test.lock)
 		_, err := clone.Install(context.Background(), offline, Options{Frozen: true})
 		var disagree *DisagreeError
 		if !errors.As(err, &disagree) || !strings.Contains(err.Error(), test.reason) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.reason)
 		}
-		if read(t, clone.dir, packageJSON) != test.text || read(t, clone.dir, lockfile.Name) != test.lock {
+		if read(t, clone.dir, packagejson.Name) != test.text || read(t, clone.dir, lockfile.Name) != test.lock {
 			t.Errorf("%s: a frozen install wrote", test.name)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
+	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 )
@@ -21,23 +22,23 @@ type job struct {
 	dir      string
 	disk     *disk
 	options  *Options
-	shelf    *shelf
+	modules  *moduleCache
 	resolver Resolver
 	result   *Result
 
-	file   *packageFile
+	file   *packagejson.File
 	locked *lockfile.File // before; may be nil
 	marker *marker
-	edges  []edge
+	edges  []tree.Edge
 	asked  map[records.Name]bool // what this command names
 	edits  []edit                // for package.json
-	renew  func(*edge) bool
+	renew  func(*tree.Edge) bool
 
-	tree    *treeNode // what shall be
-	failed  map[*treeNode]error
+	tree    *tree.Node // what shall be
+	failed  map[*tree.Node]error
 	others  *others
-	adopted bool               // the note was lost, and is made anew
-	taken   map[*treeNode]bool // whether what another program put there is the module
+	adopted bool                // the note was lost, and is made anew
+	taken   map[*tree.Node]bool // whether what another program put there is the module
 }
 
 // An edit is one change of package.json.
@@ -50,21 +51,17 @@ type edit struct {
 // load reads the project.
 func (j *job) load() error {
 	var err error
-	if j.file, _, err = readPackageFile(j.dir); err != nil {
+	if j.file, _, err = packagejson.Read(j.dir); err != nil {
 		return err
 	}
-	deps, err := j.file.dependencies()
-	if err != nil {
-		return err
-	}
-	for _, d := range deps {
-		j.edges = append(j.edges, edge{name: d.Name, spec: d.Spec})
+	for _, d := range j.file.Dependencies() {
+		j.edges = append(j.edges, tree.Edge{Name: d.Name, Spec: d.Spec})
 	}
 	if j.locked, err = lockfile.Read(j.dir); err != nil {
 		return err
 	}
-	j.others, j.taken = j.disk.readOthers(), map[*treeNode]bool{}
-	j.asked, j.failed = map[records.Name]bool{}, map[*treeNode]error{}
+	j.others, j.taken = j.disk.readOthers(), map[*tree.Node]bool{}
+	j.asked, j.failed = map[records.Name]bool{}, map[*tree.Node]error{}
 	j.marker = j.disk.readMarker()
 	paths := j.marker.paths()
 	if j.locked != nil {
@@ -76,28 +73,32 @@ func (j *job) load() error {
 // request replaces what the project asks for under r's name.
 func (j *job) request(r Request) {
 	j.asked[r.Name] = true
-	j.edges = slices.DeleteFunc(j.edges, func(e edge) bool { return e.name == r.Name })
-	j.edges = append(j.edges, edge{name: r.Name, spec: r.Spec, fresh: true})
+	j.edges = slices.DeleteFunc(j.edges, func(e tree.Edge) bool { return e.Name == r.Name })
+	j.edges = append(j.edges, tree.Edge{Name: r.Name, Spec: r.Spec, Fresh: true})
 }
 
 // plan decides about the tree anew, keeping the locked versions.
 func (j *job) plan(ctx context.Context) error {
-	p := &planner{shelf: j.shelf, resolver: j.resolver, options: j.options, locked: j.locked, renew: j.renew}
-	tree, err := p.plan(ctx, j.edges)
+	root, skipped, err := tree.Plan(ctx, j.edges, tree.Options{
+		Resolver: j.resolver, Modules: j.modules, Locked: j.locked, Renew: j.renew, Workers: j.options.workers(),
+		Progress: func(name records.Name, packages int) {
+			j.options.event(Event{Stage: Resolving, Name: name, Done: packages})
+		},
+	})
 	if err != nil {
 		return err
 	}
-	j.tree = tree
-	j.result.Skipped = append(j.result.Skipped, p.skipped...)
+	j.tree = root
+	j.result.Skipped = append(j.result.Skipped, skipped...)
 	return nil
 }
 
 // save turns requests into edits of package.json.
 func (j *job) save(requests []Request) error {
 	for _, r := range requests {
-		p := j.tree.children[r.Name].pkg
-		spec := r.saved(p)
-		if err := j.file.set(r.Name, spec); err != nil {
+		p := j.tree.Children[r.Name].Package
+		spec := r.Saved(p.Version)
+		if err := j.file.Set(r.Name, spec); err != nil {
 			return err
 		}
 		j.edits = append(j.edits, edit{name: r.Name, spec: spec})
@@ -111,7 +112,7 @@ func (j *job) save(requests []Request) error {
 // apply makes the disk agree with the tree: first node_modules, then
 // package.json, then es-lock.json.
 func (j *job) apply(ctx context.Context) error {
-	next := j.tree.lockfile()
+	next := j.tree.Lockfile()
 	j.warn()
 	if err := j.checkRecords(ctx, next); err != nil {
 		return err
@@ -145,25 +146,25 @@ func (j *job) writePackageJSON() error {
 	if len(j.edits) == 0 {
 		return nil
 	}
-	f, found, err := readPackageFile(j.dir)
+	f, found, err := packagejson.Read(j.dir)
 	if err != nil {
 		return err
 	}
-	before := f.bytes()
+	before := f.Bytes()
 	for _, e := range j.edits {
-		var gone *NotFoundError
 		if e.remove {
-			if err := f.remove(e.name); err != nil && !errors.As(err, &gone) {
-				return err
-			}
-		} else if err := f.set(e.name, e.spec); err != nil {
+			_, err = f.Remove(e.name)
+		} else {
+			err = f.Set(e.name, e.spec)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if found && bytes.Equal(before, f.bytes()) {
+	if found && bytes.Equal(before, f.Bytes()) {
 		return nil
 	}
-	return j.disk.writeAtomic(j.dir, packageJSON, f.bytes())
+	return j.disk.writeAtomic(j.dir, packagejson.Name, f.Bytes())
 }
 
 func (j *job) writeLockfile(l *lockfile.File) error {
@@ -193,10 +194,10 @@ func (j *job) has(name records.Name) bool {
 
 // warnEngines names the packages to be written that are for another node. What is
 // in place was told of when it came: asking node takes longer than all the rest.
-func (j *job) warnEngines(ctx context.Context, stale []*treeNode) {
+func (j *job) warnEngines(ctx context.Context, stale []*tree.Node) {
 	p := j.options.Platform
 	for _, n := range stale {
-		if n.target != nil || n.pkg.Engines["node"] == "" {
+		if n.Target != nil || n.Package.Engines["node"] == "" {
 			continue
 		}
 		if p.Node == "" && j.options.FindNode != nil {
@@ -205,95 +206,87 @@ func (j *job) warnEngines(ctx context.Context, stale []*treeNode) {
 		if p.Node == "" {
 			return
 		}
-		if why := p.engine(n.pkg); why != "" {
-			j.warnf(n, "%s %s", n.pkg, why)
+		if why := p.engine(n.Package); why != "" {
+			j.warnf(n, "%s %s", n.Package, why)
 		}
 	}
 }
 
 // warn collects what does not stop an installation: peers and platforms.
 func (j *job) warn() {
-	j.tree.walk(func(n *treeNode) {
-		if n.pkg == nil || n.target != nil {
+	j.tree.Walk(func(n *tree.Node) {
+		if n.Package == nil || n.Target != nil {
 			return
 		}
-		if why := j.options.Platform.refuses(n.pkg); why != "" && !n.pkg.Optional {
-			j.warnf(n, "%s %s", n.pkg, why)
+		if why := j.options.Platform.refuses(n.Package); why != "" && !n.Package.Optional {
+			j.warnf(n, "%s %s", n.Package, why)
 		}
-		for _, name := range slices.Sorted(maps.Keys(n.pkg.PeerDependencies)) {
+		for _, name := range slices.Sorted(maps.Keys(n.Package.PeerDependencies)) {
 			j.warnPeer(n, name)
 		}
 	})
 }
 
-func (j *job) warnf(n *treeNode, format string, args ...any) {
-	j.result.Warnings = append(j.result.Warnings, Warning{n.path(), fmt.Sprintf(format, args...)})
+func (j *job) warnf(n *tree.Node, format string, args ...any) {
+	j.result.Warnings = append(j.result.Warnings, Warning{n.Path(), fmt.Sprintf(format, args...)})
 }
 
 // warnPeer looks for a peer where the package would find it.
-func (j *job) warnPeer(n *treeNode, name string) {
-	e := newEdge(name, n.pkg.PeerDependencies[name], slices.Contains(n.pkg.OptionalPeers, name))
-	_, own := n.pkg.Dependencies[name]
-	switch to := n.lookup(e.name); {
-	case e.err != nil || own:
+func (j *job) warnPeer(n *tree.Node, name string) {
+	e := tree.NewEdge(name, n.Package.PeerDependencies[name], slices.Contains(n.Package.OptionalPeers, name))
+	_, own := n.Package.Dependencies[name]
+	switch to := n.Lookup(e.Name); {
+	case e.Err != nil || own:
 	case to == nil:
-		version, there := j.standsThere(e.name)
-		if there && (version == "" || e.spec.Match(version)) || !there && e.optional {
+		version, there := j.standsThere(e.Name)
+		if there && (version == "" || e.Spec.Match(version)) || !there && e.Optional {
 			return
 		}
 		if there {
-			j.warnf(n, "%s needs %s@%s beside it, and %s@%s is installed", n.pkg, e.name, clip(e.spec.Text), e.name, version)
+			j.warnf(n, "%s needs %s@%s beside it, and %s@%s is installed", n.Package, e.Name, clip(e.Spec.Text), e.Name, version)
 			return
 		}
-		j.warnf(n, "%s needs %s@%s beside it, which is not installed", n.pkg, e.name, clip(e.spec.Text))
-	case !to.fitsPeer(&e):
-		j.warnf(n, "%s needs %s@%s beside it, and %s is installed", n.pkg, e.name, clip(e.spec.Text), to.pkg)
+		j.warnf(n, "%s needs %s@%s beside it, which is not installed", n.Package, e.Name, clip(e.Spec.Text))
+	case !to.FitsPeer(&e):
+		j.warnf(n, "%s needs %s@%s beside it, and %s is installed", n.Package, e.Name, clip(e.Spec.Text), to.Package)
 	}
-}
-
-// fitsPeer is satisfies without the question of who decided.
-func (n *treeNode) fitsPeer(e *edge) bool {
-	if e.spec.Kind == CID {
-		return n.pkg.Module == e.spec.CID
-	}
-	return n.pkg.Name == e.real() && n.pkg.Version != "" && e.spec.Match(n.pkg.Version)
 }
 
 // wanted returns the packages to have in node_modules on this platform, by
 // path. Those that cannot be had are left out with all that only they need.
-func (j *job) wanted() []*treeNode {
-	reached := j.tree.reach(func(_ *edge, to *treeNode) bool {
-		return j.available(to) && (to.target == nil || j.available(to.target))
+func (j *job) wanted() []*tree.Node {
+	reached := j.tree.Reach(func(_ *tree.Edge, to *tree.Node) bool {
+		return j.available(to) && (to.Target == nil || j.available(to.Target))
 	})
-	var nodes []*treeNode
+	var nodes []*tree.Node
 	for n := range reached {
-		if n.pkg != nil {
+		if n.Package != nil {
 			nodes = append(nodes, n)
 		}
 	}
-	slices.SortFunc(nodes, func(a, b *treeNode) int { return lockfile.ComparePaths(a.pkg.Path, b.pkg.Path) })
+	slices.SortFunc(nodes, func(a, b *tree.Node) int { return lockfile.ComparePaths(a.Package.Path, b.Package.Path) })
 	return nodes
 }
 
-func (j *job) available(n *treeNode) bool { return j.failed[n] == nil && !j.foreign(n) }
+func (j *job) available(n *tree.Node) bool { return j.failed[n] == nil && !j.foreign(n) }
 
 // foreign reports whether n is an optional package for other platforms.
-func (j *job) foreign(n *treeNode) bool {
-	return n.pkg.Optional && j.options.Platform.refuses(n.pkg) != ""
+func (j *job) foreign(n *tree.Node) bool {
+	return n.Package.Optional && j.options.Platform.refuses(n.Package) != ""
 }
 
 // noteSkipped adds what wanted left out to the result.
 func (j *job) noteSkipped() {
-	j.tree.walk(func(n *treeNode) {
-		if n.pkg == nil {
+	j.tree.Walk(func(n *tree.Node) {
+		if n.Package == nil {
 			return
 		}
 		err := j.failed[n]
 		if err == nil && j.foreign(n) {
-			err = fmt.Errorf("%s %s", n.pkg, j.options.Platform.refuses(n.pkg))
+			err = fmt.Errorf("%s %s", n.Package, j.options.Platform.refuses(n.Package))
 		}
 		if err != nil {
-			j.result.Skipped = append(j.result.Skipped, Skipped{Name: n.pkg.Name, By: n.parent.path(), Err: err})
+			j.result.Skipped = append(j.result.Skipped, Skipped{Name: n.Package.Name, By: n.Parent.Path(), Err: err})
 		}
 	})
 	slices.SortStableFunc(j.result.Skipped, func(a, b Skipped) int {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/records"
 )
 
@@ -25,26 +26,26 @@ type Node struct {
 // name. It reads es-lock.json, node_modules and, of s, Blocks and Records, and changes
 // nothing.
 func (p *Project) List(ctx context.Context, s Sources) ([]*Node, error) {
-	tree, d, err := p.look()
+	root, d, err := p.look()
 	if err != nil {
 		return nil, err
 	}
 	defer d.root.Close()
-	j := &job{tree: tree, options: &Options{Platform: Platform{}.fill()}}
-	l := &lister{verifier: newVerifier(d, s, j.wanted()), marker: d.readMarker(), shown: map[*treeNode]bool{}}
-	return l.below(ctx, tree)
+	j := &job{tree: root, options: &Options{Platform: Platform{}.fill()}}
+	l := &lister{verifier: newVerifier(d, s, j.wanted()), marker: d.readMarker(), shown: map[*tree.Node]bool{}}
+	return l.below(ctx, root)
 }
 
 // look opens the project for reading; the tree is es-lock.json's, however much
 // it agrees with package.json.
-func (p *Project) look() (*treeNode, *disk, error) {
+func (p *Project) look() (*tree.Node, *disk, error) {
 	deps, err := p.Dependencies()
 	if err != nil {
 		return nil, nil, err
 	}
-	var edges []edge
+	var edges []tree.Edge
 	for _, d := range deps {
-		edges = append(edges, edge{name: d.Name, spec: d.Spec})
+		edges = append(edges, tree.Edge{Name: d.Name, Spec: d.Spec})
 	}
 	l, err := p.Lockfile()
 	if err != nil {
@@ -57,41 +58,41 @@ func (p *Project) look() (*treeNode, *disk, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	tree, _ := treeOf(l, edges)
-	return tree, d, nil
+	root, _ := tree.FromLockfile(l, edges)
+	return root, d, nil
 }
 
 type lister struct {
 	*verifier
 	marker *marker
-	shown  map[*treeNode]bool
+	shown  map[*tree.Node]bool
 }
 
-func (l *lister) below(ctx context.Context, n *treeNode) ([]*Node, error) {
+func (l *lister) below(ctx context.Context, n *tree.Node) ([]*Node, error) {
 	l.shown[n] = true
-	edges := slices.SortedFunc(slices.Values(n.edges), func(a, b edge) int { return strings.Compare(string(a.name), string(b.name)) })
+	edges := slices.SortedFunc(slices.Values(n.Edges), func(a, b tree.Edge) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	var nodes []*Node
 	for i := range edges {
 		e := &edges[i]
-		node := &Node{Name: e.name, Spec: e.spec.Text, Optional: e.optional}
+		node := &Node{Name: e.Name, Spec: e.Spec.Text, Optional: e.Optional}
 		nodes = append(nodes, node)
-		to := n.found[e.name]
+		to := n.Found[e.Name]
 		if to == nil {
 			continue
 		}
-		node.Package = to.pkg
+		node.Package = to.Package
 		var err error
-		if node.Signature, err = SignatureOf(ctx, to.pkg, l.known); err != nil {
+		if node.Signature, err = SignatureOf(ctx, to.Package, l.known); err != nil {
 			return nil, err
 		}
 		if node.Installed, err = l.installed(ctx, to); err != nil {
 			return nil, err
 		}
-		if to.target != nil {
-			to = to.target
+		if to.Target != nil {
+			to = to.Target
 		}
 		if l.shown[to] {
-			node.Repeated = len(to.edges) > 0
+			node.Repeated = len(to.Edges) > 0
 			continue
 		}
 		if node.Children, err = l.below(ctx, to); err != nil {
@@ -102,8 +103,8 @@ func (l *lister) below(ctx context.Context, n *treeNode) ([]*Node, error) {
 }
 
 // installed reports whether n's module stands where it belongs.
-func (l *lister) installed(ctx context.Context, n *treeNode) (bool, error) {
-	if l.marker.holds(l.disk, n.pkg) {
+func (l *lister) installed(ctx context.Context, n *tree.Node) (bool, error) {
+	if l.marker.holds(l.disk, n.Package) {
 		return true, nil
 	}
 	return l.stands(ctx, n)

@@ -30,7 +30,7 @@ type marker struct {
 type placed struct {
 	Module      string `json:"module"`
 	Link        string `json:"link,omitempty"`
-	Fingerprint string `json:"packageJSON,omitempty"`
+	Fingerprint string `json:"packagejson.Name,omitempty"`
 }
 
 // mac authenticates all of m but its MAC.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/records"
 )
 
@@ -71,7 +72,7 @@ func TestThreat9MixAndMatch(t *testing.T) {
 			mustInstall(t, p, w, Options{})
 		}
 	}
-	want, lock, manifest := treeHash(t, p.dir), read(t, p.dir, lockfile.Name), read(t, p.dir, packageJSON)
+	want, lock, manifest := treeHash(t, p.dir), read(t, p.dir, lockfile.Name), read(t, p.dir, packagejson.Name)
 	locked, err := p.Lockfile()
 	if err != nil || len(locked.Packages) != names || len(w.releases) != names*versions {
 		t.Fatalf("%d packages of %d releases: %v", len(locked.Packages), len(w.releases), err)
@@ -103,10 +104,10 @@ func TestThreat9MixAndMatch(t *testing.T) {
 			return nil
 		}
 		q := project(t, "")
-		write(t, filepath.Join(q.dir, packageJSON), manifest)
+		write(t, filepath.Join(q.dir, packagejson.Name), manifest)
 		write(t, filepath.Join(q.dir, lockfile.Name), lock)
 		if i%3 == 2 { // package.json asks for more of what is locked
-			write(t, filepath.Join(q.dir, packageJSON), strings.Replace(manifest, `"p0":`, `"p9": "^1", "p0":`, 1))
+			write(t, filepath.Join(q.dir, packagejson.Name), strings.Replace(manifest, `"p0":`, `"p9": "^1", "p0":`, 1))
 		}
 		_, err := q.Install(context.Background(), lie.sources(), Options{Frozen: i%3 == 0})
 		switch got := treeHash(t, q.dir); {

@@ -8,9 +8,10 @@ import (
 	"slices"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
+	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/internal/jsontext"
 	"github.com/everythingstays/es/internal/regularfile"
-	"github.com/everythingstays/es/modules"
 )
 
 // adopt notes as es's what es-lock.json has had before and what stands in its place to the
@@ -20,16 +21,16 @@ func (j *job) adopt(ctx context.Context) error {
 	if j.locked == nil {
 		return nil
 	}
-	tree, _ := treeOf(j.locked, slices.Clone(j.edges))
-	var nodes []*treeNode
-	tree.walk(func(n *treeNode) {
-		if n.pkg != nil {
+	root, _ := tree.FromLockfile(j.locked, slices.Clone(j.edges))
+	var nodes []*tree.Node
+	root.Walk(func(n *tree.Node) {
+		if n.Package != nil {
 			nodes = append(nodes, n)
 		}
 	})
-	v := newVerifier(j.disk, j.shelf.sources, nodes)
+	v := newVerifier(j.disk, j.modules.sources, nodes)
 	for _, n := range nodes {
-		at := n.pkg.Path
+		at := n.Package.Path
 		if _, noted := j.marker.Modules[at]; noted || j.others.names(at) != "" {
 			continue
 		}
@@ -52,10 +53,10 @@ func (j *job) adopt(ctx context.Context) error {
 }
 
 // placed is what the note says of n, which stands in its place.
-func (j *job) placed(n *treeNode) placed {
-	p := placed{Module: n.pkg.Module.String(), Link: n.pkg.Link}
-	if n.target == nil {
-		p.Fingerprint = j.disk.fingerprint(n.pkg.Path)
+func (j *job) placed(n *tree.Node) placed {
+	p := placed{Module: n.Package.Module.String(), Link: n.Package.Link}
+	if n.Target == nil {
+		p.Fingerprint = j.disk.fingerprint(n.Package.Path)
 	}
 	return p
 }
@@ -63,13 +64,13 @@ func (j *job) placed(n *treeNode) placed {
 // stale returns the nodes whose package is not in node_modules as it should be.
 // What stands in a package that is replaced goes with it. What another program has put
 // there and is the very module is taken as it is.
-func (j *job) stale(ctx context.Context, nodes []*treeNode) ([]*treeNode, error) {
-	var stale []*treeNode
-	replaced := map[*treeNode]bool{}
-	v := newVerifier(j.disk, j.shelf.sources, nodes)
+func (j *job) stale(ctx context.Context, nodes []*tree.Node) ([]*tree.Node, error) {
+	var stale []*tree.Node
+	replaced := map[*tree.Node]bool{}
+	v := newVerifier(j.disk, j.modules.sources, nodes)
 	for _, n := range nodes {
-		there := !j.options.Force && !replaced[n.parent]
-		if there && !j.marker.holds(j.disk, n.pkg) {
+		there := !j.options.Force && !replaced[n.Parent]
+		if there && !j.marker.holds(j.disk, n.Package) {
 			var err error
 			if there, err = j.takes(ctx, v, n); err != nil {
 				return nil, err
@@ -84,8 +85,8 @@ func (j *job) stale(ctx context.Context, nodes []*treeNode) ([]*treeNode, error)
 }
 
 // takes reports whether exactly n's module is there without es's having put it there.
-func (j *job) takes(ctx context.Context, v *verifier, n *treeNode) (bool, error) {
-	if _, ours := j.marker.Modules[n.pkg.Path]; ours && j.marker.ours(j.disk, n.pkg.Path) {
+func (j *job) takes(ctx context.Context, v *verifier, n *tree.Node) (bool, error) {
+	if _, ours := j.marker.Modules[n.Package.Path]; ours && j.marker.ours(j.disk, n.Package.Path) {
 		return false, nil // another module of es's, or one that a crash has left
 	}
 	if same, known := j.taken[n]; known {
@@ -99,17 +100,17 @@ func (j *job) takes(ctx context.Context, v *verifier, n *treeNode) (bool, error)
 // checkOccupied refuses to replace what es did not install, unless it is the
 // same package and the project says that es installs it; and what another package
 // manager's lockfile names in any case.
-func (j *job) checkOccupied(stale []*treeNode) error {
+func (j *job) checkOccupied(stale []*tree.Node) error {
 	if j.options.Force {
 		return nil
 	}
-	replaced := map[*treeNode]bool{}
+	replaced := map[*tree.Node]bool{}
 	for _, n := range stale {
 		replaced[n] = true
-		if replaced[n.parent] {
+		if replaced[n.Parent] {
 			continue // what is there goes with what it stands in
 		}
-		at := n.pkg.Path
+		at := n.Package.Path
 		info, err := j.disk.lstat(at)
 		if err != nil {
 			return err
@@ -130,7 +131,7 @@ func (j *job) checkOccupied(stale []*treeNode) error {
 		if !info.IsDir() {
 			return &OccupiedError{Path: at, Reason: "something that es did not put there is no directory"}
 		}
-		if name := j.disk.packageName(at); name != string(lockfile.NameAt(at)) && name != string(n.pkg.Name) {
+		if name := j.disk.packageName(at); name != string(lockfile.NameAt(at)) && name != string(n.Package.Name) {
 			return &OccupiedError{Path: at, Reason: fmt.Sprintf("the package %q is there, which es did not install", clip(name))}
 		}
 		if !j.claimed(n) {
@@ -142,11 +143,11 @@ func (j *job) checkOccupied(stale []*treeNode) error {
 
 // claimed reports whether the project says that es installs n's path: in
 // es-lock.json, in package.json or on the command line.
-func (j *job) claimed(n *treeNode) bool {
-	if j.locked != nil && j.locked.Packages[n.pkg.Path] != nil {
+func (j *job) claimed(n *tree.Node) bool {
+	if j.locked != nil && j.locked.Packages[n.Package.Path] != nil {
 		return true
 	}
-	return n.parent.pkg == nil && slices.ContainsFunc(j.edges, func(e edge) bool { return e.name == lockfile.NameAt(n.pkg.Path) })
+	return n.Parent.Package == nil && slices.ContainsFunc(j.edges, func(e tree.Edge) bool { return e.Name == lockfile.NameAt(n.Package.Path) })
 }
 
 // packageName returns the name in the package.json of the directory at, or "".
@@ -169,12 +170,12 @@ func (d *disk) packageText(at string) string {
 
 // packageSays returns the name and the version in the package.json of the directory at.
 func (d *disk) packageSays(at string) (name, version string) {
-	text, err := regularfile.ReadIn(d.root, filepath.Join(filepath.FromSlash(at), packageJSON), modules.MaxPackageJSON)
+	text, err := regularfile.ReadIn(d.root, filepath.Join(filepath.FromSlash(at), packagejson.Name), packagejson.MaxSize)
 	if err != nil {
 		return "", ""
 	}
 	_, text = regularfile.CutBOM(text)
-	object, err := jsontext.Parse(packageJSON, text)
+	object, err := jsontext.Parse(packagejson.Name, text)
 	if err != nil {
 		return "", ""
 	}

@@ -14,6 +14,7 @@ import (
 	"testing/fstest"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
@@ -139,7 +140,7 @@ func TestRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantLayout(t, p)
-	if got := read(t, p.dir, packageJSON); got != "{}\n" {
+	if got := read(t, p.dir, packagejson.Name); got != "{}\n" {
 		t.Errorf("package.json is %q", got)
 	}
 }
@@ -255,15 +256,15 @@ func TestErrorsReachTheCaller(t *testing.T) {
 	if !errors.As(err, new(distrust)) || err.Error() != "resolve b@^1, which a@1.0.0 needs: no trusted key" {
 		t.Errorf("got %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(p.dir, packageJSON)); err == nil {
+	if _, err := os.Stat(filepath.Join(p.dir, packagejson.Name)); err == nil {
 		t.Error("package.json was made for nothing")
 	}
 	wantLayout(t, p)
 
 	w.publish("c@1.0.0", `"dependencies": {"d": "git+ssh://example.org/d"}`)
 	_, err = p.Add(t.Context(), w.sources(), requests(t, "c"), Options{})
-	if !errors.As(err, new(*SpecError)) {
-		t.Errorf("got %v, want a *SpecError", err)
+	if !errors.As(err, new(*packagejson.SpecError)) {
+		t.Errorf("got %v, want a *packagejson.SpecError", err)
 	}
 }
 
@@ -322,7 +323,7 @@ func TestOccupied(t *testing.T) {
 	w.publish("a@1.0.0", `"dependencies": {"b": "1"}`)
 	w.publish("b@1.0.0", "")
 	put := func(p *Project, name, said string) {
-		write(t, filepath.Join(p.dir, lockfile.NodeModules, name, packageJSON), fmt.Sprintf(`{"name": %q, "version": "0.0.1"}`, said))
+		write(t, filepath.Join(p.dir, lockfile.NodeModules, name, packagejson.Name), fmt.Sprintf(`{"name": %q, "version": "0.0.1"}`, said))
 	}
 	add := func(p *Project, o Options) error {
 		_, err := p.Add(t.Context(), w.sources(), requests(t, "a"), o)

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
-	"github.com/ipfs/go-cid"
 )
 
 // A Project is a directory with a package.json. Any number of processes may
@@ -53,7 +53,7 @@ func Open(dir string) (*Project, error) {
 
 // isProject reports whether dir has a package.json or a node_modules.
 func isProject(dir string) bool {
-	if info, err := os.Stat(filepath.Join(dir, packageJSON)); err == nil && info.Mode().IsRegular() {
+	if info, err := os.Stat(filepath.Join(dir, packagejson.Name)); err == nil && info.Mode().IsRegular() {
 		return true
 	}
 	info, err := os.Stat(filepath.Join(dir, lockfile.NodeModules))
@@ -63,50 +63,17 @@ func isProject(dir string) bool {
 // Dir returns the project's directory.
 func (p *Project) Dir() string { return p.dir }
 
-// A Dependency is one entry of package.json's esDependencies.
-type Dependency struct {
-	Name records.Name
-	Spec Spec
-}
-
 // Dependencies returns esDependencies, sorted by name.
-func (p *Project) Dependencies() ([]Dependency, error) {
-	f, _, err := readPackageFile(p.dir)
+func (p *Project) Dependencies() ([]packagejson.Dependency, error) {
+	f, _, err := packagejson.Read(p.dir)
 	if err != nil {
 		return nil, err
 	}
-	return f.dependencies()
+	return f.Dependencies(), nil
 }
-
-// A Package is one module at one path of node_modules, as es-lock.json has it.
-type Package = lockfile.Package
 
 // Lockfile returns es-lock.json, or nil when there is none.
 func (p *Project) Lockfile() (*lockfile.File, error) { return lockfile.Read(p.dir) }
-
-// A Resolution is the release that a name and a spec mean to this user.
-type Resolution struct {
-	records.Release
-	Record cid.Cid
-	Signer records.Fingerprint
-	Void   string        // why the signature does not count any more, or ""
-	Others []*Resolution // the same module, as other keys that decide released it
-}
-
-// locked returns what es-lock.json keeps of r.
-func (r *Resolution) locked() *Package {
-	p := lockfile.New(&r.Release)
-	p.Record, p.Signer = r.Record, r.Signer
-	return p
-}
-
-// A Resolver decides which release a dependency means: the newest that the user
-// trusts among those that spec matches, where spec is never of kind CID and name
-// is never an alias. For a range, npm prefers the version tagged latest when it
-// matches. Errors reach the caller wrapped in a *DependencyError.
-type Resolver interface {
-	Resolve(ctx context.Context, name records.Name, spec Spec) (*Resolution, error)
-}
 
 // A Fetcher brings the whole tree want.CID into the Blocks beside it. It is
 // called only for trees that are not complete there, from several goroutines.

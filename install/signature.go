@@ -65,7 +65,7 @@ func SignatureOf(ctx context.Context, p *Package, known Records) (Signature, err
 	case r == nil:
 		return Signature{Contradicted, "is no release"}, nil
 	}
-	if why := r.contradicts(p); why != "" {
+	if why := contradicts(r, p); why != "" {
 		return Signature{Contradicted, why}, nil
 	}
 	if r.Void != "" {
@@ -75,8 +75,8 @@ func SignatureOf(ctx context.Context, p *Package, known Records) (Signature, err
 }
 
 // contradicts says what r and p differ in, or "".
-func (r *Resolution) contradicts(p *Package) string {
-	own := r.locked()
+func contradicts(r *Resolution, p *Package) string {
+	own := r.Locked()
 	switch {
 	case own.Name != p.Name || own.Version != p.Version:
 		return fmt.Sprintf("is of %s", own)
@@ -98,7 +98,7 @@ func (r *Resolution) contradicts(p *Package) string {
 func (j *job) checkRecords(ctx context.Context, next *lockfile.File) error {
 	for _, path := range slices.Sorted(maps.Keys(next.Packages)) {
 		p := next.Packages[path]
-		s, err := SignatureOf(ctx, p, j.shelf.sources.Records)
+		s, err := SignatureOf(ctx, p, j.modules.sources.Records)
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (j *job) signers(next *lockfile.File) error {
 	seen := map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(next.Packages)) {
 		p := next.Packages[path]
-		if !p.Record.Defined() || claims[claimOf(p)] && !j.shelf.resolved(p.Record) {
+		if !p.Record.Defined() || claims[claimOf(p)] && !j.modules.resolved(p.Record) {
 			continue // taken by its CIDs: nobody was believed
 		}
 		key := string(p.Name) + " " + p.Signer.String()

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/internal/fakes"
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 )
@@ -28,7 +29,7 @@ func TestThreat52LockfileWordsAsFacts(t *testing.T) {
 	for name, change := range map[string]func(w *world, p *Package){
 		"module": func(w *world, p *Package) {
 			evil := w.publish("a@1.0.0", "", files{"index.js": "evil"})
-			evil.Record, evil.Signer = recordOf("evil", bob), bob
+			evil.Record, evil.Signer = fakes.Record("evil", bob), bob
 			p.Module, p.Size, p.Files = evil.Module, evil.Size, evil.Files
 		},
 		"signer":    func(_ *world, p *Package) { p.Signer = bob },

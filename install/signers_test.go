@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/everythingstays/es/install/internal/fakes"
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/records"
 )
 
@@ -36,13 +38,13 @@ func TestSigners(t *testing.T) {
 
 	ask.LetIn = []records.Fingerprint{alice}
 	next := w.publish("a@1.1.0", "")
-	next.Signer, next.Record = bob, recordOf("a@1.1.0", bob)
+	next.Signer, next.Record = bob, fakes.Record("a@1.1.0", bob)
 	if try("a"); len(asked.First) != 0 || len(asked.Changed) != 1 || asked.Changed[0].Before.Signer != alice || asked.Changed[0].After.Signer != bob {
 		t.Errorf("then asked about %+v", asked)
 	}
 	wantLayout(t, p, "a a@1.0.0")
 	byAlice := *next
-	byAlice.Signer, byAlice.Record = alice, recordOf("a@1.1.0", alice)
+	byAlice.Signer, byAlice.Record = alice, fakes.Record("a@1.1.0", alice)
 	next.Others = []*Resolution{&byAlice}
 	if _, err := p.Add(t.Context(), w.sources(), requests(t, "a"), ask); err != nil {
 		t.Errorf("add what alice signed too: %v", err)
@@ -52,7 +54,7 @@ func TestSigners(t *testing.T) {
 	}
 
 	last := w.publish("a@1.2.0", "")
-	last.Signer, last.Record = bob, recordOf("a@1.2.0", bob)
+	last.Signer, last.Record = bob, fakes.Record("a@1.2.0", bob)
 	if r := mustAdd(t, p, w, "a"); len(r.Signers.Changed) != 1 || len(r.Changed) != 1 || r.Changed[0].Before.Version != "1.1.0" {
 		t.Errorf("result %+v", r)
 	}
@@ -116,7 +118,7 @@ func TestThreat53LockfileAnswersForTheUser(t *testing.T) {
 			return err
 		},
 		"install": func(p *Project, w *world, o Options) error {
-			write(t, filepath.Join(p.dir, packageJSON), `{"esDependencies": {"other": "1", "tool": "1"}}`)
+			write(t, filepath.Join(p.dir, packagejson.Name), `{"esDependencies": {"other": "1", "tool": "1"}}`)
 			_, err := p.Install(t.Context(), w.sources(), o)
 			return err
 		},

@@ -23,7 +23,7 @@ func (v *verifier) findStrangers() error {
 	}
 	locked := map[string]bool{}
 	for _, n := range v.locked {
-		locked[n.pkg.Path] = true
+		locked[n.Package.Path] = true
 	}
 	o := v.disk.readOthers()
 	for _, at := range paths {

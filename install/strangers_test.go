@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 )
 
 // plant writes a note as the user's own es would, with these packages in it.
@@ -36,7 +37,7 @@ func TestThreat55NoteHidesPlantedPackages(t *testing.T) {
 		mustVerify(t, p, w)
 		nested, top, scoped := "node_modules/a/node_modules/evil", "node_modules/evil", "node_modules/@x/evil"
 		for _, at := range []string{nested, top, scoped} {
-			write(t, filepath.Join(p.dir, at, packageJSON), `{"name":"evil"}`)
+			write(t, filepath.Join(p.dir, at, packagejson.Name), `{"name":"evil"}`)
 		}
 		write(t, filepath.Join(p.dir, "node_modules/file.js"), "")
 		write(t, filepath.Join(p.dir, "node_modules/.bin/evil"), "#!/bin/sh\n")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/records"
 )
 
@@ -29,7 +30,7 @@ func TestThreat42Scripts(t *testing.T) {
 	}
 	p := project(t, "")
 	root := "touch " + filepath.Join(canaries, "root")
-	write(t, filepath.Join(p.dir, packageJSON), fmt.Sprintf(`{"scripts": {"dependencies": %q, "postinstall": %q}}`, root, root))
+	write(t, filepath.Join(p.dir, packagejson.Name), fmt.Sprintf(`{"scripts": {"dependencies": %q, "postinstall": %q}}`, root, root))
 	r, err := p.Add(t.Context(), w.sources(), requests(t, names...), Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -1,24 +1,16 @@
 package install
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"flag"
-	"fmt"
-	"maps"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/everythingstays/es/install/lockfile"
-	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/rogpeppe/go-internal/txtar"
 )
-
-var update = flag.Bool("update", false, "write the results into the vectors of ../testdata/install")
 
 // A vector is one file of ../testdata/install.
 type vector struct {
@@ -34,14 +26,6 @@ func (v *vector) section(name string) string {
 		}
 	}
 	return ""
-}
-
-func (v *vector) set(name, text string) {
-	for i := range v.archive.Files {
-		if v.archive.Files[i].Name == name {
-			v.archive.Files[i].Data = []byte(text)
-		}
-	}
 }
 
 // vectors reads those of one kind.
@@ -81,111 +65,10 @@ func (v *vector) verdict(t *testing.T, err error) {
 	}
 }
 
-// escapes make visible what an editor would not show.
-var escapes = strings.NewReplacer(`\\`, `\`, `\r`, "\r", `\t`, "\t", `\b`, "\xef\xbb\xbf", "\\z\n", "", "\\0\n", "")
-
-func TestEditVectors(t *testing.T) {
-	for _, v := range vectors(t, "edit") {
-		text := escapes.Replace(v.section("before"))
-		dir := t.TempDir()
-		if text != "" {
-			write(t, filepath.Join(dir, packageJSON), text)
-		}
-		f, _, err := readPackageFile(dir)
-		for line := range strings.Lines(v.section("edits")) {
-			if err != nil {
-				break
-			}
-			op, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-			name, spec, _ := strings.Cut(rest, " ")
-			if op == "set" {
-				err = f.set(records.Name(name), spec)
-			} else {
-				err = f.remove(records.Name(name))
-			}
-		}
-		v.verdict(t, err)
-		if err == nil && string(f.bytes()) != escapes.Replace(v.section("after")) {
-			t.Errorf("%s: the file is\n%q\nwant\n%q", v.file, f.bytes(), escapes.Replace(v.section("after")))
-		}
-	}
-}
-
-func TestRequestVectors(t *testing.T) {
-	kinds := map[Kind]string{Latest: "latest", Tag: "tag", Range: "range", Version: "version", CID: "cid"}
-	for _, v := range vectors(t, "request") {
-		for line := range strings.Lines(v.section("requests")) {
-			in, want, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " => ")
-			r, err := ParseRequest(in)
-			v.verdict(t, err)
-			if got := kinds[r.Spec.Kind] + " " + r.saved(&Package{Version: "1.2.3"}); got != want {
-				t.Errorf("%s: %s gives %q, want %q", v.file, in, got, want)
-			}
-		}
-	}
-}
-
-// releasesOf reads lines such as "a@1.0.0 b@^1 ?optional@1 +bundled@1".
-func releasesOf(text string) []*Resolution {
-	var list []*Resolution
-	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		name, version := cutSpec(words[0])
-		r := &Resolution{Record: recordOf(words[0], alice), Signer: alice, Release: records.Release{
-			Name: records.Name(name), Version: records.Version(version), Module: fakeModule(words[0]),
-		}}
-		for _, word := range words[1:] {
-			dep, spec := cutSpec(strings.TrimLeft(word, "?+"))
-			switch word[0] {
-			case '?':
-				r.Manifest.OptionalDependencies = with(r.Manifest.OptionalDependencies, records.Name(dep), spec)
-				continue
-			case '+':
-				r.Manifest.Bundled = append(r.Manifest.Bundled, dep)
-			}
-			r.Manifest.Dependencies = with(r.Manifest.Dependencies, records.Name(dep), spec)
-		}
-		list = append(list, r)
-	}
-	return list
-}
-
-func TestPlanVectors(t *testing.T) {
-	for _, v := range vectors(t, "plan") {
-		f, err := parsePackageFile([]byte(v.section(packageJSON)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		deps, err := f.dependencies()
-		if err != nil {
-			t.Fatal(err)
-		}
-		roots := map[string]string{}
-		for _, d := range deps {
-			roots[string(d.Name)] = d.Spec.Text
-		}
-		l := plan(t, releasesOf(v.section("releases")), roots, nil).lockfile()
-		var b strings.Builder
-		for _, path := range slices.Sorted(maps.Keys(l.Packages)) {
-			p := l.Packages[path]
-			fmt.Fprintf(&b, "%s %s%s%s\n", path, p, map[bool]string{true: " optional"}[p.Optional], cmp.Or(map[bool]string{true: " -> " + p.Link}[p.Link != ""], ""))
-		}
-		if *update {
-			v.set("tree", b.String())
-			if err := os.WriteFile(v.file, txtar.Format(v.archive), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if b.String() != v.section("tree") {
-			t.Errorf("%s: the tree is\n%swant\n%s", v.file, b.String(), v.section("tree"))
-		}
-	}
-}
-
 func TestAgreeVectors(t *testing.T) {
 	for _, v := range vectors(t, "agree") {
 		p := project(t, "")
-		write(t, filepath.Join(p.dir, packageJSON), v.section(packageJSON))
+		write(t, filepath.Join(p.dir, packagejson.Name), v.section(packagejson.Name))
 		write(t, filepath.Join(p.dir, lockfile.Name), v.section(lockfile.Name))
 		w := newWorld(t)
 		_, err := p.Install(context.Background(), Sources{Blocks: w.local}, Options{Frozen: true})

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 	"github.com/ipfs/go-cid"
@@ -46,16 +47,16 @@ type Verified struct {
 // otherwise. Of s, Blocks and Records are used. It believes nothing that node_modules says of itself, changes nothing, and
 // does not wait for those who do.
 func (p *Project) Verify(ctx context.Context, s Sources) (*Verified, error) {
-	tree, d, err := p.look()
+	root, d, err := p.look()
 	if err != nil {
 		return nil, err
 	}
 	defer d.root.Close()
-	j := &job{tree: tree, options: &Options{Platform: Platform{}.fill()}}
+	j := &job{tree: root, options: &Options{Platform: Platform{}.fill()}}
 	v := newVerifier(d, s, j.wanted())
 	v.result = &Verified{}
-	tree.walk(func(n *treeNode) {
-		if n.pkg != nil {
+	root.Walk(func(n *tree.Node) {
+		if n.Package != nil {
 			v.locked = append(v.locked, n)
 		}
 	})
@@ -71,16 +72,16 @@ type verifier struct {
 	disk     *disk
 	blocks   modules.Blocks
 	known    Records
-	locked   []*treeNode // all that es-lock.json has
-	wanted   map[*treeNode]bool
+	locked   []*tree.Node // all that es-lock.json has
+	wanted   map[*tree.Node]bool
 	commands map[string]bin      // by path
 	nested   map[string][]string // their names by directory
 	result   *Verified
 }
 
 // newVerifier compares packages among the wanted ones with their modules.
-func newVerifier(d *disk, s Sources, wanted []*treeNode) *verifier {
-	v := &verifier{disk: d, blocks: s.Blocks, known: s.Records, wanted: map[*treeNode]bool{}, commands: map[string]bin{}, nested: map[string][]string{}}
+func newVerifier(d *disk, s Sources, wanted []*tree.Node) *verifier {
+	v := &verifier{disk: d, blocks: s.Blocks, known: s.Records, wanted: map[*tree.Node]bool{}, commands: map[string]bin{}, nested: map[string][]string{}}
 	for _, n := range wanted {
 		v.wanted[n] = true
 	}
@@ -92,8 +93,8 @@ func newVerifier(d *disk, s Sources, wanted []*treeNode) *verifier {
 	return v
 }
 
-func (v *verifier) check(ctx context.Context, n *treeNode) error {
-	p := n.pkg
+func (v *verifier) check(ctx context.Context, n *tree.Node) error {
+	p := n.Package
 	if err := v.checkSignature(ctx, n); err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (v *verifier) check(ctx context.Context, n *treeNode) error {
 			v.damage(p, "", "is not installed")
 		}
 		return nil
-	case n.target != nil:
+	case n.Target != nil:
 		if !v.disk.isLink(p) {
 			v.damage(p, "", "is not a link to "+p.Link)
 			return nil
@@ -133,20 +134,20 @@ func (v *verifier) check(ctx context.Context, n *treeNode) error {
 }
 
 // checkSignature counts what is known here of the signature that es-lock.json claims.
-func (v *verifier) checkSignature(ctx context.Context, n *treeNode) error {
-	if n.target != nil {
+func (v *verifier) checkSignature(ctx context.Context, n *tree.Node) error {
+	if n.Target != nil {
 		return nil
 	}
-	s, err := SignatureOf(ctx, n.pkg, v.known)
+	s, err := SignatureOf(ctx, n.Package, v.known)
 	switch s.Standing {
 	case Signed:
 		v.result.Signed++
 	case Unknown:
-		v.result.Unknown = append(v.result.Unknown, n.pkg)
+		v.result.Unknown = append(v.result.Unknown, n.Package)
 	case Void:
-		v.result.Void = append(v.result.Void, n.pkg)
+		v.result.Void = append(v.result.Void, n.Package)
 	case Contradicted:
-		v.damage(n.pkg, "", (&SignatureError{n.pkg.Record, s.Why}).Error())
+		v.damage(n.Package, "", (&SignatureError{n.Package.Record, s.Why}).Error())
 	}
 	return err
 }
@@ -156,16 +157,16 @@ func (v *verifier) damage(p *Package, file, reason string) {
 }
 
 // stands reports whether exactly n's module is at its place, whoever put it there.
-func (v *verifier) stands(ctx context.Context, n *treeNode) (bool, error) {
-	info, err := v.disk.lstat(n.pkg.Path)
+func (v *verifier) stands(ctx context.Context, n *tree.Node) (bool, error) {
+	info, err := v.disk.lstat(n.Package.Path)
 	var occupied *OccupiedError
 	switch {
 	case errors.As(err, &occupied) || err == nil && info == nil:
 		return false, nil
 	case err != nil:
 		return false, err
-	case n.target != nil:
-		return v.disk.isLink(n.pkg), nil
+	case n.Target != nil:
+		return v.disk.isLink(n.Package), nil
 	case !info.IsDir():
 		return false, nil
 	}
@@ -181,8 +182,8 @@ func (d *disk) isLink(p *Package) bool {
 
 // compare builds the package's tree. Only when the CID is another, or when es
 // would not have made such a tree, the blocks say what is wrong.
-func (v *verifier) compare(ctx context.Context, n *treeNode) ([]Damage, error) {
-	p := n.pkg
+func (v *verifier) compare(ctx context.Context, n *tree.Node) ([]Damage, error) {
+	p := n.Package
 	root, err := v.disk.root.OpenRoot(filepath.FromSlash(p.Path))
 	if err != nil {
 		return nil, err
@@ -283,13 +284,13 @@ func sameContent(ctx context.Context, blocks modules.Blocks, t *modules.Tree, ro
 
 // hidden returns what stands in the package at n without being of it, as es-lock.json
 // says: other packages and their commands, relative to the package.
-func (v *verifier) hidden(n *treeNode) map[string]bool {
+func (v *verifier) hidden(n *tree.Node) map[string]bool {
 	hidden := map[string]bool{}
-	for name := range n.children {
+	for name := range n.Children {
 		hidden[lockfile.NodeModules+"/"+string(name)] = true
 	}
 	bins := lockfile.NodeModules + "/.bin"
-	for _, command := range v.nested[n.pkg.Path+"/"+bins] {
+	for _, command := range v.nested[n.Package.Path+"/"+bins] {
 		for _, name := range shimNames(path.Join(bins, command)) {
 			hidden[name] = true
 		}

@@ -3,7 +3,6 @@ package install
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,11 +15,12 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/everythingstays/es/install/internal/fakes"
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
-	"github.com/multiformats/go-multihash"
 )
 
 // memory is a block store in memory.
@@ -87,7 +87,7 @@ func (w *world) Resolve(_ context.Context, name records.Name, spec Spec) (*Resol
 	}
 	var best *Resolution
 	for _, r := range w.releases {
-		tagged := spec.Kind != Tag || spec.Text == "latest" || strings.HasPrefix(r.Version.Prerelease(), spec.Text)
+		tagged := spec.Kind != packagejson.Tag || spec.Text == "latest" || strings.HasPrefix(r.Version.Prerelease(), spec.Text)
 		if r.Name == name && spec.Match(r.Version) && tagged && (best == nil || r.Version.Compare(best.Version) > 0) {
 			best = r
 		}
@@ -161,23 +161,14 @@ func (w *world) pack(f files) *modules.Module {
 }
 
 // alice signs everything unless a test says otherwise.
-var alice, bob = key("alice"), key("bob")
-
-func key(name string) records.Fingerprint {
-	sum := sha256.Sum256([]byte(name))
-	f, err := records.FingerprintFromBytes(sum[:20])
-	if err != nil {
-		panic(err)
-	}
-	return f
-}
+var alice, bob = fakes.Key("alice"), fakes.Key("bob")
 
 // publish releases name@version with the given other fields of package.json,
 // such as `"dependencies": {"b": "^1"}`, and files besides it.
 func (w *world) publish(id, fields string, more ...files) *Resolution {
 	w.t.Helper()
 	m := w.pack(packageFiles(id, fields, more...))
-	r := &Resolution{Record: recordOf(id, alice), Signer: alice, Release: records.Release{
+	r := &Resolution{Record: fakes.Record(id, alice), Signer: alice, Release: records.Release{
 		Name: m.Name, Version: m.Version, Module: m.CID, Size: m.Size, Files: m.Files, Manifest: m.Manifest, Pins: m.Pins,
 	}}
 	w.releases = append(w.releases, r)
@@ -185,7 +176,7 @@ func (w *world) publish(id, fields string, more ...files) *Resolution {
 }
 
 func packageFiles(id, fields string, more ...files) files {
-	name, version := cutSpec(id)
+	name, version := fakes.Cut(id)
 	if fields != "" {
 		fields = ",\n  " + fields
 	}
@@ -201,14 +192,6 @@ func packageFiles(id, fields string, more ...files) files {
 	return f
 }
 
-func recordOf(id string, by records.Fingerprint) cid.Cid {
-	sum, err := multihash.Sum([]byte(id+by.String()), multihash.SHA2_256, -1)
-	if err != nil {
-		panic(err)
-	}
-	return cid.NewCidV1(cid.DagCBOR, sum)
-}
-
 // noteKey is the key of the user that the tests are.
 var noteKey = []byte("the key of this user's notes")
 
@@ -217,7 +200,7 @@ func project(t testing.TB, deps string) *Project {
 	t.Helper()
 	dir := t.TempDir()
 	if deps != "" {
-		write(t, filepath.Join(dir, packageJSON), "{\n  \"name\": \"app\",\n  \"esDependencies\": {"+deps+"}\n}\n")
+		write(t, filepath.Join(dir, packagejson.Name), "{\n  \"name\": \"app\",\n  \"esDependencies\": {"+deps+"}\n}\n")
 	}
 	p, err := Open(dir)
 	if err != nil {
@@ -317,7 +300,7 @@ func layout(t testing.TB, dir string) []string {
 			return
 		}
 		var said struct{ Name, Version string }
-		if err := json.Unmarshal([]byte(read(t, full, packageJSON)), &said); err != nil {
+		if err := json.Unmarshal([]byte(read(t, full, packagejson.Name)), &said); err != nil {
 			t.Fatal(err)
 		}
 		lines = append(lines, at+" "+said.Name+"@"+said.Version)

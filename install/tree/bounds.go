@@ -1,4 +1,4 @@
-package install
+package tree
 
 import (
 	"fmt"
@@ -44,15 +44,15 @@ func exceeded(have, limit int64, what string) error {
 }
 
 // add counts n, which takes no room of its own when it is a link.
-func (b *bounds) add(n *treeNode, link bool) error {
+func (b *bounds) add(n *Node, link bool) error {
 	b.packages++
 	if !link {
-		b.size += n.pkg.Size
-		b.files += n.pkg.Files
+		b.size += n.Package.Size
+		b.files += n.Package.Files
 	}
 	for _, err := range []error{
 		exceeded(int64(n.level), lockfile.MaxNesting, "packages nested in each other"),
-		exceeded(int64(len(n.pkg.Path)), lockfile.MaxPath, "bytes in a path, so deep do conflicting versions nest"),
+		exceeded(int64(len(n.Package.Path)), lockfile.MaxPath, "bytes in a path, so deep do conflicting versions nest"),
 		exceeded(int64(b.packages), lockfile.MaxPackages, "packages"),
 		exceeded(b.files, MaxTreeFiles, "files"),
 		exceeded(b.size, MaxTreeSize, "bytes"),
@@ -65,8 +65,8 @@ func (b *bounds) add(n *treeNode, link bool) error {
 }
 
 // addEdges counts what n depends on.
-func (b *bounds) addEdges(n *treeNode) error {
-	b.dependencies += len(n.edges)
+func (b *bounds) addEdges(n *Node) error {
+	b.dependencies += len(n.Edges)
 	return exceeded(int64(b.dependencies), MaxDependencies, "dependencies")
 }
 
@@ -84,7 +84,7 @@ type copyKey struct {
 
 // A queue has the packages whose dependencies are to be followed: those at the top
 // first, and of these the first by path. It is a heap.
-type queue []*treeNode
+type queue []*Node
 
 func (q queue) Len() int      { return len(q) }
 func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
@@ -92,11 +92,11 @@ func (q queue) Less(i, j int) bool {
 	if q[i].level != q[j].level {
 		return q[i].level < q[j].level
 	}
-	return strings.Compare(q[i].path(), q[j].path()) < 0
+	return strings.Compare(q[i].Path(), q[j].Path()) < 0
 }
 
 // Push implements heap.Interface.
-func (q *queue) Push(n any) { *q = append(*q, n.(*treeNode)) }
+func (q *queue) Push(n any) { *q = append(*q, n.(*Node)) }
 
 // Pop implements heap.Interface.
 func (q *queue) Pop() any {

@@ -1,4 +1,10 @@
-package install
+// Package packagejson reads what a project's package.json asks es for, and edits
+// nothing else in it: the object esDependencies, whose entries are names with specs (a
+// version, a range, a tag, a CID or an alias).
+//
+// It implements SPEC.md section 11.1, whose rules are tagged [I1] to [I5] and [I121].
+// The fields of a module's own package.json are package modules' business.
+package packagejson
 
 import (
 	"bytes"
@@ -11,63 +17,89 @@ import (
 
 	"github.com/everythingstays/es/internal/jsontext"
 	"github.com/everythingstays/es/internal/regularfile"
-	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 )
 
 const (
-	packageJSON = "package.json"
-	esField     = "esDependencies"
+	Name    = "package.json" // of the file, in the directory of the project
+	MaxSize = 1 << 20        // bytes of it (SPEC.md [I5])
 )
 
-// A packageFile is the text of package.json. Edits change esDependencies and
-// keep every other byte.
-type packageFile struct {
+const esField = "esDependencies"
+
+// A Dependency is one entry of esDependencies.
+type Dependency struct {
+	Name records.Name
+	Spec Spec
+}
+
+// A File is the text of a package.json. Edits change esDependencies and keep every
+// other byte.
+type File struct {
 	bom  []byte
 	text []byte // without the byte order mark
 	root *jsontext.Object
+	deps []Dependency
 }
 
-// newPackageJSON is what edits of an absent package.json start from.
-const newPackageJSON = "{}\n"
+// empty is what edits of an absent package.json start from.
+const empty = "{}\n"
 
-func parsePackageFile(b []byte) (*packageFile, error) {
-	if len(b) > modules.MaxPackageJSON {
-		return nil, &SyntaxError{File: packageJSON, Line: 1, Column: 1, Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(b), modules.MaxPackageJSON)}
+// Read reads the package.json of the project at dir. found is false, and the file an
+// empty object, when there is none.
+func Read(dir string) (f *File, found bool, err error) {
+	b, err := regularfile.Read(filepath.Join(dir, Name), MaxSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = Parse([]byte(empty))
+		return f, false, err
 	}
-	f := &packageFile{}
+	if err != nil {
+		return nil, false, fmt.Errorf("read package.json: %w", err)
+	}
+	f, err = Parse(b)
+	return f, true, err
+}
+
+// Parse reads a package.json. What [I5] refuses, and an entry of esDependencies that
+// is none, are *jsontext.SyntaxError.
+func Parse(b []byte) (*File, error) {
+	if len(b) > MaxSize {
+		return nil, &jsontext.SyntaxError{File: Name, Line: 1, Column: 1, Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(b), MaxSize)}
+	}
+	f := &File{}
 	f.bom, f.text = regularfile.CutBOM(b)
 	return f, f.parse()
 }
 
-func (f *packageFile) parse() error {
-	root, err := jsontext.Parse(packageJSON, f.text)
-	if err != nil {
+func (f *File) parse() (err error) {
+	if f.root, err = jsontext.Parse(Name, f.text); err != nil {
 		return err
 	}
-	f.root = root
-	_, err = f.dependencies()
+	f.deps, err = f.dependencies()
 	return err
 }
 
-// bytes returns the file.
-func (f *packageFile) bytes() []byte { return slices.Concat(f.bom, f.text) }
+// Bytes returns the file.
+func (f *File) Bytes() []byte { return slices.Concat(f.bom, f.text) }
+
+// Dependencies returns esDependencies, sorted by name.
+func (f *File) Dependencies() []Dependency { return slices.Clone(f.deps) }
 
 // errorf points at a place in the text.
-func (f *packageFile) errorf(offset int, format string, args ...any) error {
-	return jsontext.Errorf(packageJSON, f.text, offset, format, args...)
+func (f *File) errorf(offset int, format string, args ...any) error {
+	return jsontext.Errorf(Name, f.text, offset, format, args...)
 }
 
-// deps returns the object esDependencies, or nil.
-func (f *packageFile) deps() *jsontext.Object {
+// object returns the object esDependencies, or nil.
+func (f *File) object() *jsontext.Object {
 	if i := f.root.Find(esField); i >= 0 {
 		return f.root.Members[i].Object
 	}
 	return nil
 }
 
-// dependencies returns esDependencies, sorted by name.
-func (f *packageFile) dependencies() ([]Dependency, error) {
+// dependencies reads esDependencies.
+func (f *File) dependencies() ([]Dependency, error) {
 	i := f.root.Find(esField)
 	if i < 0 {
 		return nil, nil
@@ -95,9 +127,9 @@ func (f *packageFile) dependencies() ([]Dependency, error) {
 	return list, nil
 }
 
-// set makes esDependencies say spec for name.
-func (f *packageFile) set(name records.Name, spec string) error {
-	deps := f.deps()
+// Set makes esDependencies say spec for name.
+func (f *File) Set(name records.Name, spec string) error {
+	deps := f.object()
 	if deps == nil {
 		return f.addField(name, spec)
 	}
@@ -106,7 +138,7 @@ func (f *packageFile) set(name records.Name, spec string) error {
 		return f.replace(m.ValueStart, m.ValueEnd, jsontext.Quote(spec))
 	}
 	if len(deps.Members) == 0 {
-		return f.replace(deps.Start, deps.End, f.object(name, spec))
+		return f.replace(deps.Start, deps.End, f.newObject(name, spec))
 	}
 	entry := jsontext.Quote(string(name)) + f.colon(deps) + jsontext.Quote(spec)
 	for i, m := range deps.Members {
@@ -119,21 +151,21 @@ func (f *packageFile) set(name records.Name, spec string) error {
 	return f.replace(end, end, ","+f.gap(deps, last)+entry)
 }
 
-// remove takes name out of esDependencies, and esDependencies out of the file
-// when nothing is left, as npm does.
-func (f *packageFile) remove(name records.Name) error {
-	deps := f.deps()
+// Remove removes name from esDependencies, and esDependencies from the file when
+// nothing is left, as npm does. It reports whether there was an entry.
+func (f *File) Remove(name records.Name) (found bool, err error) {
+	deps := f.object()
 	if deps == nil || deps.Find(string(name)) < 0 {
-		return &NotFoundError{Name: name}
+		return false, nil
 	}
 	if len(deps.Members) == 1 {
-		return f.cut(f.root, f.root.Find(esField))
+		return true, f.cut(f.root, f.root.Find(esField))
 	}
-	return f.cut(deps, deps.Find(string(name)))
+	return true, f.cut(deps, deps.Find(string(name)))
 }
 
 // cut removes the member i of o with one of the commas beside it.
-func (f *packageFile) cut(o *jsontext.Object, i int) error {
+func (f *File) cut(o *jsontext.Object, i int) error {
 	switch n := len(o.Members); {
 	case n == 1:
 		return f.replace(o.Start+1, o.End-1, "")
@@ -144,21 +176,21 @@ func (f *packageFile) cut(o *jsontext.Object, i int) error {
 }
 
 // addField adds esDependencies behind the last field.
-func (f *packageFile) addField(name records.Name, spec string) error {
+func (f *File) addField(name records.Name, spec string) error {
 	root := f.root
 	if len(root.Members) == 0 {
 		nl := f.newline()
-		field := nl + "  " + `"` + esField + `": ` + f.object(name, spec) + nl
+		field := nl + "  " + `"` + esField + `": ` + f.newObject(name, spec) + nl
 		return f.replace(root.Start+1, root.End-1, field)
 	}
 	last := len(root.Members) - 1
 	end := root.Members[last].ValueEnd
-	field := `"` + esField + `"` + f.colon(root) + f.object(name, spec)
+	field := `"` + esField + `"` + f.colon(root) + f.newObject(name, spec)
 	return f.replace(end, end, ","+f.gap(root, last)+field)
 }
 
-// object writes an esDependencies with one entry in the style of the file.
-func (f *packageFile) object(name records.Name, spec string) string {
+// newObject returns an esDependencies with one entry in the style of the file.
+func (f *File) newObject(name records.Name, spec string) string {
 	colon, indent, multi := ": ", "  ", true
 	if n := len(f.root.Members); n > 0 {
 		colon = f.colon(f.root)
@@ -175,13 +207,13 @@ func (f *packageFile) object(name records.Name, spec string) string {
 }
 
 // colon returns what stands between the key and the value of o's first member.
-func (f *packageFile) colon(o *jsontext.Object) string {
+func (f *File) colon(o *jsontext.Object) string {
 	m := o.Members[0]
 	return string(f.text[m.KeyEnd:m.ValueStart])
 }
 
 // gap returns the white space before the key of o's member i.
-func (f *packageFile) gap(o *jsontext.Object, i int) string {
+func (f *File) gap(o *jsontext.Object, i int) string {
 	start := o.Start + 1
 	if i > 0 {
 		start = o.Members[i-1].ValueEnd
@@ -189,28 +221,14 @@ func (f *packageFile) gap(o *jsontext.Object, i int) string {
 	return strings.Replace(string(f.text[start:o.Members[i].KeyStart]), ",", "", 1)
 }
 
-func (f *packageFile) newline() string {
+func (f *File) newline() string {
 	if i := bytes.IndexByte(f.text, '\n'); i > 0 && f.text[i-1] == '\r' {
 		return "\r\n"
 	}
 	return "\n"
 }
 
-func (f *packageFile) replace(start, end int, with string) error {
+func (f *File) replace(start, end int, with string) error {
 	f.text = slices.Concat(f.text[:start], []byte(with), f.text[end:])
 	return f.parse()
-}
-
-// readPackageFile reads dir's package.json; found is false when there is none.
-func readPackageFile(dir string) (f *packageFile, found bool, err error) {
-	b, err := regularfile.Read(filepath.Join(dir, packageJSON), modules.MaxPackageJSON)
-	if errors.Is(err, fs.ErrNotExist) {
-		f, err = parsePackageFile([]byte(newPackageJSON))
-		return f, false, err
-	}
-	if err != nil {
-		return nil, false, fmt.Errorf("read package.json: %w", err)
-	}
-	f, err = parsePackageFile(b)
-	return f, true, err
 }

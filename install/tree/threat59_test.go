@@ -1,27 +1,25 @@
-package install
+package tree
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/internal/fakes"
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/records"
 )
 
 // releaseOf is a release with exact dependencies.
 func releaseOf(id string, deps map[string]string) *Resolution {
-	name, version := cutSpec(id)
-	return &Resolution{Record: recordOf(id, alice), Signer: alice, Release: records.Release{
-		Name: records.Name(name), Version: records.Version(version), Module: fakeModule(id), Size: 100, Files: 2,
+	name, version := fakes.Cut(id)
+	return resolution(records.Release{
+		Name: records.Name(name), Version: records.Version(version), Module: fakes.Module(id), Size: 100, Files: 2,
 		Manifest: records.Manifest{Dependencies: deps},
-	}}
+	})
 }
 
 // bomb makes names with versions that need fan others in exact versions: no two agree,
@@ -40,29 +38,13 @@ func bomb(rng *rand.Rand, names, versions, fan int) []*Resolution {
 	return list
 }
 
-// byName is a Resolver of many releases, the newest of each name last.
-type byName map[records.Name][]*Resolution
-
-// Resolve implements Resolver.
-func (m byName) Resolve(_ context.Context, name records.Name, spec Spec) (*Resolution, error) {
-	for _, r := range slices.Backward(m[name]) {
-		if spec.Match(r.Version) {
-			return r, nil
-		}
-	}
-	return nil, errNotFound
-}
-
 // planned plans a project that needs p0@1.0.0 of the releases.
-func planned(t *testing.T, releases []*Resolution) (*treeNode, *planner, error) {
+func planned(t *testing.T, releases []*Resolution) (*Node, *planner, error) {
 	t.Helper()
-	m := byName{}
-	for _, r := range releases {
-		m[r.Name] = append(m[r.Name], r)
-	}
-	b := &planner{shelf: newShelf(Sources{}), resolver: m, options: &Options{}}
-	tree, err := b.plan(t.Context(), []edge{newEdge("p0", "1.0.0", false)})
-	return tree, b, err
+	m := resolverOf(releases)
+	b := &planner{Options: Options{Resolver: m, Modules: m, Workers: 8}}
+	root, err := b.plan(t.Context(), []Edge{NewEdge("p0", "1.0.0", false)})
+	return root, b, err
 }
 
 // TestThreat59BombsStaySmall: releases that need each other in conflicting versions
@@ -73,11 +55,11 @@ func TestThreat59BombsStaySmall(t *testing.T) {
 	for seed := range 12 {
 		rng := rand.New(rand.NewPCG(uint64(seed), 59))
 		releases := bomb(rng, 6+rng.IntN(6), 3, 4)
-		tree, _, err := planned(t, releases)
+		root, _, err := planned(t, releases)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		l := tree.lockfile()
+		l := root.Lockfile()
 		copies := map[string]int{}
 		for _, p := range l.Packages {
 			if p.Link != "" {
@@ -99,10 +81,10 @@ func TestThreat59BombsStaySmall(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		if _, reasons := treeOf(read, tree.edges); len(reasons) > 0 {
+		if _, reasons := FromLockfile(read, root.Edges); len(reasons) > 0 {
 			t.Fatalf("seed %d: the tree does not agree with itself: %v", seed, reasons)
 		}
-		if again := plan(t, nil, roots, read).lockfile(); string(again.Bytes()) != string(l.Bytes()) {
+		if again := plan(t, nil, roots, read).Lockfile(); string(again.Bytes()) != string(l.Bytes()) {
 			t.Errorf("seed %d: planning again from the lockfile moves packages", seed)
 		}
 	}
@@ -183,68 +165,16 @@ func TestThreat59Questions(t *testing.T) {
 
 // TestThreat59Cancel: whoever waits for a plan can end it at any time.
 func TestThreat59Cancel(t *testing.T) {
-	w := newWorld(t)
-	w.releases = bomb(rand.New(rand.NewPCG(1, 59)), 12, 3, 4)
+	m := resolverOf(bomb(rand.New(rand.NewPCG(1, 59)), 12, 3, 4))
 	ctx, cancel := context.WithCancel(t.Context())
 	last := 0
-	o := &Options{Progress: func(e Event) {
-		if last = e.Done; last == 50 {
+	o := Options{Resolver: m, Modules: m, Workers: 8, Progress: func(_ records.Name, packages int) {
+		if last = packages; last == 50 {
 			cancel()
 		}
 	}}
-	b := &planner{shelf: newShelf(w.sources()), resolver: w, options: o}
-	_, err := b.plan(ctx, []edge{newEdge("p0", "1.0.0", false)})
+	_, _, err := Plan(ctx, []Edge{NewEdge("p0", "1.0.0", false)}, o)
 	if !errors.Is(err, context.Canceled) || last > 51 {
 		t.Errorf("%v after %d packages", err, last)
-	}
-}
-
-// TestThreat59OnDisk: a bomb with links to packages that stand elsewhere is installed,
-// verified, installed again from its lockfile, and removed.
-func TestThreat59OnDisk(t *testing.T) {
-	w := newWorld(t)
-	w.publish("x@1.0.0", `"dependencies": {"y": "1.0.0"}`)
-	w.publish("x@2.0.0", "")
-	w.publish("y@1.0.0", "")
-	w.publish("y@2.0.0", "")
-	deps := []string{`"x": "2.0.0", "y": "2.0.0"`}
-	for n := range MaxCopies + 4 {
-		name := fmt.Sprintf("u%d", n)
-		w.publish(name+"@1.0.0", `"dependencies": {"x": "1.0.0"}`)
-		deps = append(deps, fmt.Sprintf("%q: %q", name, "1.0.0"))
-	}
-	w.publish("p0@1.0.0", `"dependencies": {`+strings.Join(deps, ", ")+`}`)
-	p := project(t, "")
-	mustAdd(t, p, w, "p0@1.0.0")
-	l, err := p.Lockfile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	beside := 0
-	for path, q := range l.Packages {
-		if q.Link == "" {
-			continue
-		}
-		if !strings.HasPrefix(path, q.Link+"/") {
-			beside++
-		}
-		if _, err := os.Stat(filepath.Join(p.dir, filepath.FromSlash(path), packageJSON)); err != nil {
-			t.Fatalf("the link %s leads nowhere: %v", path, err)
-		}
-	}
-	if beside != 4 {
-		t.Fatalf("%d links of %d packages lead to one that is not around them, want 4", beside, len(l.Packages))
-	}
-	mustVerify(t, p, w)
-	if r := mustInstall(t, p, w, Options{}); len(r.Added)+len(r.Changed) > 0 {
-		t.Errorf("the second install wrote %d packages", len(r.Added)+len(r.Changed))
-	}
-	mustInstall(t, p, w, Options{Frozen: true, Force: true})
-	mustVerify(t, p, w)
-	if _, err := p.Remove(t.Context(), w.sources(), []records.Name{"p0"}, Options{}); err != nil {
-		t.Fatal(err)
-	}
-	if left := layout(t, p.dir); len(left) > 0 {
-		t.Errorf("node_modules still holds %v", left)
 	}
 }

@@ -1,4 +1,4 @@
-package install
+package packagejson
 
 import (
 	"cmp"
@@ -177,14 +177,31 @@ func (r Request) String() string {
 	return string(r.Name) + "@" + r.Spec.Text
 }
 
-// saved returns what package.json says for a dependency on p.
-func (r Request) saved(p *Package) string {
+// Saved returns what package.json says for r when version v was found ([I3], [I121]).
+func (r Request) Saved(v records.Version) string {
 	switch r.Spec.Kind {
 	case Latest, Tag:
 		if r.Spec.Alias != "" {
-			return "npm:" + string(r.Spec.Alias) + "@^" + string(p.Version)
+			return "npm:" + string(r.Spec.Alias) + "@^" + string(v)
 		}
-		return "^" + string(p.Version)
+		return "^" + string(v)
 	}
 	return strings.TrimSpace(r.Spec.Text)
+}
+
+// A SpecError says that a dependency asks for something that es cannot get.
+type SpecError struct {
+	Spec   string
+	Reason string
+}
+
+func (e *SpecError) Error() string { return fmt.Sprintf("%q: %s", clip(e.Spec), e.Reason) }
+
+// clip shortens s for an error message.
+func clip(s string) string {
+	const most = 200
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
 }

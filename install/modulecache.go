@@ -9,69 +9,71 @@ import (
 	"sync"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/internal/jsontext"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 )
 
-// A shelf holds the trees of modules, fetching what is not here yet.
-type shelf struct {
+// A moduleCache holds the trees of modules, fetching what is not here yet. It is the
+// tree.Modules of a plan.
+type moduleCache struct {
 	sources Sources
 
 	mu       sync.Mutex
 	trees    map[cid.Cid]*modules.Tree
 	releases map[cid.Cid]*records.Release // by record id: what was signed
-	away     map[cid.Cid]error            // fetched in vain
+	failed   map[cid.Cid]error            // what fetching said
 }
 
-func newShelf(s Sources) *shelf {
-	return &shelf{sources: s, trees: map[cid.Cid]*modules.Tree{}, releases: map[cid.Cid]*records.Release{}, away: map[cid.Cid]error{}}
+func newModuleCache(s Sources) *moduleCache {
+	return &moduleCache{sources: s, trees: map[cid.Cid]*modules.Tree{}, releases: map[cid.Cid]*records.Release{}, failed: map[cid.Cid]error{}}
 }
 
 // tree returns the module within b, which is then complete in Blocks.
-func (s *shelf) tree(ctx context.Context, name records.Name, b records.Target) (*modules.Tree, error) {
-	s.mu.Lock()
-	t := s.trees[b.CID]
-	s.mu.Unlock()
+func (c *moduleCache) tree(ctx context.Context, name records.Name, b records.Target) (*modules.Tree, error) {
+	c.mu.Lock()
+	t := c.trees[b.CID]
+	c.mu.Unlock()
 	if t != nil && (b.Size < 0 || b.Size == t.Size) && (b.Files < 0 || b.Files == int64(len(t.Files))) {
 		return t, nil
 	}
-	t, err := modules.Inspect(ctx, s.sources.Blocks, b)
+	t, err := modules.Inspect(ctx, c.sources.Blocks, b)
 	if err != nil && !isRuleError(err) && ctx.Err() == nil {
-		if t, err = s.fetch(ctx, name, b, err); err != nil && !isRuleError(err) {
+		if t, err = c.fetch(ctx, name, b, err); err != nil && !isRuleError(err) {
 			return nil, err
 		}
 	}
 	if err != nil {
 		return nil, &IntegrityError{Name: name, Module: b.CID, Err: err}
 	}
-	s.mu.Lock()
-	s.trees[b.CID] = t
-	s.mu.Unlock()
+	c.mu.Lock()
+	c.trees[b.CID] = t
+	c.mu.Unlock()
 	return t, nil
 }
 
-func (s *shelf) fetch(ctx context.Context, name records.Name, b records.Target, missing error) (*modules.Tree, error) {
-	if s.sources.Fetcher == nil {
+func (c *moduleCache) fetch(ctx context.Context, name records.Name, b records.Target, missing error) (*modules.Tree, error) {
+	if c.sources.Fetcher == nil {
 		return nil, &MissingError{Name: name, Module: b.CID, Err: missing}
 	}
-	s.mu.Lock()
-	err := s.away[b.CID]
-	s.mu.Unlock()
+	c.mu.Lock()
+	err := c.failed[b.CID]
+	c.mu.Unlock()
 	if err != nil {
 		return nil, err // it was waited for already
 	}
-	if err := s.sources.Fetcher.Fetch(ctx, name, b); err != nil {
+	if err := c.sources.Fetcher.Fetch(ctx, name, b); err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
 		if ctx.Err() == nil {
-			s.mu.Lock()
-			s.away[b.CID] = err
-			s.mu.Unlock()
+			c.mu.Lock()
+			c.failed[b.CID] = err
+			c.mu.Unlock()
 		}
 		return nil, err
 	}
-	t, err := modules.Inspect(ctx, s.sources.Blocks, b)
+	t, err := modules.Inspect(ctx, c.sources.Blocks, b)
 	if err != nil {
 		return nil, fmt.Errorf("read %s (%s): %w", name, b.CID, err)
 	}
@@ -83,20 +85,19 @@ func isRuleError(err error) bool {
 	return errors.As(err, &rule)
 }
 
-// unsigned describes a module that was asked for by its CID, under the name it
-// is installed by.
-func (s *shelf) unsigned(ctx context.Context, name records.Name, c cid.Cid) (*Package, error) {
-	t, err := s.tree(ctx, name, records.Unbounded(c))
+// Unsigned implements tree.Modules.
+func (c *moduleCache) Unsigned(ctx context.Context, name records.Name, module cid.Cid) (*Package, error) {
+	t, err := c.tree(ctx, name, records.Unbounded(module))
 	if err != nil {
 		return nil, err
 	}
-	return s.describe(ctx, name, t)
+	return c.describe(ctx, name, t)
 }
 
 // describe derives a package without record from its files.
-func (s *shelf) describe(ctx context.Context, name records.Name, t *modules.Tree) (*Package, error) {
+func (c *moduleCache) describe(ctx context.Context, name records.Name, t *modules.Tree) (*Package, error) {
 	r := &records.Release{Name: name, Module: t.CID, Size: t.Size, Files: int64(len(t.Files))}
-	text, err := t.Read(ctx, s.sources.Blocks, packageJSON, modules.MaxPackageJSON)
+	text, err := t.Read(ctx, c.sources.Blocks, packagejson.Name, modules.MaxPackageJSON)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || isRuleError(err):
 		return lockfile.New(r), nil
@@ -152,20 +153,25 @@ func paths(t *modules.Tree) []string {
 	return list
 }
 
-// check brings p's module here and reports whether it is what p says: what was
-// signed when that is known, and in any case what is locked.
-func (s *shelf) check(ctx context.Context, p *Package) (*modules.Tree, error) {
-	t, err := s.tree(ctx, p.Name, p.Target())
+// Check implements tree.Modules: the module is to be what was signed, when that is
+// known, and in any case what is locked.
+func (c *moduleCache) Check(ctx context.Context, p *Package) error {
+	_, err := c.check(ctx, p)
+	return err
+}
+
+func (c *moduleCache) check(ctx context.Context, p *Package) (*modules.Tree, error) {
+	t, err := c.tree(ctx, p.Name, p.Target())
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	release := s.releases[p.Record]
-	s.mu.Unlock()
+	c.mu.Lock()
+	release := c.releases[p.Record]
+	c.mu.Unlock()
 	if release != nil {
-		err = modules.Check(ctx, s.sources.Blocks, t, release)
+		err = modules.Check(ctx, c.sources.Blocks, t, release)
 	} else {
-		err = s.compare(ctx, p, t)
+		err = c.compare(ctx, p, t)
 	}
 	if err != nil && ctx.Err() == nil {
 		return nil, &IntegrityError{Path: p.Path, Name: p.Name, Module: p.Module, Err: err}
@@ -174,15 +180,15 @@ func (s *shelf) check(ctx context.Context, p *Package) (*modules.Tree, error) {
 }
 
 // compare reports whether the module's package.json says what p says.
-func (s *shelf) compare(ctx context.Context, p *Package, t *modules.Tree) error {
+func (c *moduleCache) compare(ctx context.Context, p *Package, t *modules.Tree) error {
 	if !p.Record.Defined() {
-		own, err := s.describe(ctx, p.Name, t)
+		own, err := c.describe(ctx, p.Name, t)
 		if err != nil {
 			return err
 		}
 		return compareManifests(p, own)
 	}
-	pj, err := t.Package(ctx, s.sources.Blocks)
+	pj, err := t.Package(ctx, c.sources.Blocks)
 	if err != nil {
 		return err
 	}
@@ -205,15 +211,15 @@ func compareManifests(locked, own *Package) error {
 }
 
 // resolved reports whether the user's trust chose the record in this operation.
-func (s *shelf) resolved(record cid.Cid) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.releases[record] != nil
+func (c *moduleCache) resolved(record cid.Cid) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.releases[record] != nil
 }
 
-// remember keeps what was signed, for check.
-func (s *shelf) remember(r *Resolution) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.releases[r.Record] = &r.Release
+// Chosen implements tree.Modules: it keeps what was signed, for Check.
+func (c *moduleCache) Chosen(r *Resolution) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.releases[r.Record] = &r.Release
 }

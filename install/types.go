@@ -1,0 +1,26 @@
+package install
+
+import (
+	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
+	"github.com/everythingstays/es/install/tree"
+	"github.com/everythingstays/es/internal/jsontext"
+)
+
+// What a Project takes and returns, for those who import this package alone.
+type (
+	Package    = lockfile.Package
+	Spec       = packagejson.Spec
+	Request    = packagejson.Request
+	Resolution = tree.Resolution
+	Resolver   = tree.Resolver
+	Skipped    = tree.Skipped
+
+	SyntaxError     = jsontext.SyntaxError
+	DependencyError = tree.DependencyError
+	IntegrityError  = tree.IntegrityError
+	BoundError      = tree.BoundError
+)
+
+// ParseRequest reads one argument of es add.
+func ParseRequest(s string) (Request, error) { return packagejson.ParseRequest(s) }
