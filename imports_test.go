@@ -62,8 +62,10 @@ var mayImport = map[string][]string{
 	"npm": {"records", "sign", "trust", "index", "modules"},
 	// One participant: home, network, what it takes from others and tells them.
 	"node": {"internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
+	// What is printed and asked: messages, tables, progress, refusals, exit codes.
+	"cli/internal/ui": {"records"},
 	// The commands: flags, output, exit codes.
-	"cli": {"internal/atomicfile", "blocks", "author", "records", "records/npmrange", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install", "install/packagejson", "npm", "node", "testdata/samples"},
+	"cli": {"author", "blocks", "cli/internal/ui", "gossip", "index", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "npm", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust"},
 	// The program es.
 	"cli/es": {"cli"},
 

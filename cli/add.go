@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/node"
@@ -206,7 +208,7 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		if w.distrust != nil && o.audit {
 			return w.distrust
 		}
-		bar := a.newProgress()
+		bar := a.NewProgress()
 		keys := &approval{work: w, ctx: ctx, app: a, accepted: accepted, yes: o.yes, bar: bar}
 		var letIn []records.Fingerprint
 		if !o.frozen { // which asks nobody
@@ -214,26 +216,26 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 				return err
 			}
 		}
-		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: bar.event, LetIn: letIn, Approve: keys.approve, FindNode: nodeVersion}
+		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: stages(bar), LetIn: letIn, Approve: keys.approve, FindNode: nodeVersion}
 		w.sources = here(h)
 		w.sources.Resolver = &resolver{w}
-		if !a.offline && !h.ReadOnly() {
+		if !a.Offline && !h.ReadOnly() {
 			network := &joined{app: a, home: h}
 			defer network.close()
 			w.news = &news{app: a, home: h, network: network}
 			w.sources.Fetcher = &fetcher{network, bar}
 		}
 		result, err := f(ctx, w)
-		bar.end()
+		bar.End()
 		if err != nil {
 			if err = w.witness(ctx).refused(err); h.ReadOnly() && errors.As(err, new(*install.MissingError)) {
-				return coded(exitUnreachable, err, "nothing can be fetched into a home that cannot be written")
+				return ui.Coded(ui.ExitUnreachable, err, "nothing can be fetched into a home that cannot be written")
 			}
 			return installHint(err)
 		}
 		a.rememberLetIn(ctx, w, result.Signers)
 		if w.distrust != nil {
-			a.warn("%s", message(w.distrust))
+			a.Warn("%s", ui.Message(w.distrust))
 		}
 		if err := a.warnFrozen(ctx, w); err != nil {
 			return err
@@ -253,6 +255,23 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		}
 		return nil
 	})
+}
+
+// stages shows how far an installation is.
+func stages(bar *ui.Progress) func(install.Event) {
+	return func(e install.Event) {
+		of := fmt.Sprintf("%d/%d", e.Done, e.Total)
+		switch e.Stage {
+		case install.Waiting:
+			bar.Stage("waiting for another es in this project", "")
+		case install.Resolving:
+			bar.Stage("resolving", fmt.Sprintf("%d", e.Done))
+		case install.Fetching:
+			bar.Stage(ui.Fetching, of)
+		case install.Writing:
+			bar.Stage("installing", of)
+		}
+	}
 }
 
 // openProject opens the project of the current directory for this user.
@@ -298,11 +317,11 @@ func (a *app) warnBeside(p *install.Project) error {
 		switch {
 		case client == "npm" && b.Hook:
 		case client == "npm":
-			a.warn("npm removes what es puts into node_modules at its next install, ci or prune")
-			a.hint(`with %s in package.json, npm has es put it back`, install.Hook)
+			a.Warn("npm removes what es puts into node_modules at its next install, ci or prune")
+			a.Hint(`with %s in package.json, npm has es put it back`, install.Hook)
 		default:
-			a.warn("%s may remove what es puts into node_modules at its next install", client)
-			a.hint("es install --frozen after it puts that back")
+			a.Warn("%s may remove what es puts into node_modules at its next install", client)
+			a.Hint("es install --frozen after it puts that back")
 		}
 	}
 	return nil
@@ -322,7 +341,7 @@ func (a *app) rememberLetIn(ctx context.Context, w *work, s install.Signers) {
 		return
 	}
 	if err := w.home.RememberLetIn(ctx, w.project.Dir(), keys); err != nil {
-		a.warn("%v", err)
+		a.Warn("%v", err)
 	}
 }
 
@@ -375,7 +394,7 @@ func (a *app) warnFrozen(ctx context.Context, w *work) error {
 		if slices.ContainsFunc(proofs, func(x index.Proof) bool {
 			return x.Author == p.Signer && x.Name == p.Name && x.Version == p.Version
 		}) {
-			a.warn("%s: key %s has signed two modules as this version; yours is the one in es-lock.json", packageText(p), p.Signer)
+			a.Warn("%s: key %s has signed two modules as this version; yours is the one in es-lock.json", packageText(p), p.Signer)
 		}
 	}
 	return nil
@@ -404,19 +423,19 @@ func installHint(err error) error {
 	)
 	switch {
 	case errors.As(err, &missing):
-		return coded(exitUnreachable, err, "leave out --offline to fetch it")
+		return ui.Coded(ui.ExitUnreachable, err, "leave out --offline to fetch it")
 	case errors.As(err, &disagree):
-		return hinted(err, "es install, without --frozen, brings the two together")
+		return ui.Hinted(err, "es install, without --frozen, brings the two together")
 	case errors.As(err, &occupied) && occupied.By != "":
-		return coded(exitFailed, err,
+		return ui.Coded(ui.ExitFailed, err,
 			"take it out of what the other package manager installs (npm uninstall NAME), and then this again",
 			"--force replaces it until the other package manager puts its own back")
 	case errors.As(err, &occupied):
-		return hinted(err, "--force replaces it")
+		return ui.Hinted(err, "--force replaces it")
 	case errors.As(err, &bound):
-		return hinted(err, "add one package at a time to see which brings so many, and leave that one out")
+		return ui.Hinted(err, "add one package at a time to see which brings so many, and leave that one out")
 	case errors.As(err, &notFound):
-		return coded(exitNotFound, err, "es list shows what is there")
+		return ui.Coded(ui.ExitNotFound, err, "es list shows what is there")
 	}
 	return err
 }

@@ -9,99 +9,55 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 )
 
 // Main runs es with the arguments of this process and returns its exit code.
 func Main() int {
-	nameTerminal()
-	a := &app{
-		in:     os.Stdin,
-		out:    os.Stdout,
-		err:    os.Stderr,
-		getenv: os.Getenv,
-		tty:    term.IsTerminal(int(os.Stderr.Fd())),
-		asks:   term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
-	}
-	a.columns, a.colour = terminal(os.Stdout, os.Getenv)
-	ctx, stop := a.interruptible(context.Background())
+	ui.NameTerminal()
+	a := newApp(ui.Standard())
+	ctx, stop := a.Interruptible(context.Background())
 	defer stop()
 	return a.run(ctx, os.Args[1:])
 }
 
-// terminal returns how wide a terminal is, 80 when that is not known, and whether it
-// shows colours; 0 and false when the file is none.
-func terminal(f *os.File, getenv func(string) string) (columns int, colour bool) {
-	if !term.IsTerminal(int(f.Fd())) {
-		return 0, false
-	}
-	columns, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || columns <= 0 {
-		columns = 80
-	}
-	return columns, showsColours(getenv)
-}
-
-// showsColours reports whether the terminal that the environment describes does.
-func showsColours(getenv func(string) string) bool {
-	name := getenv("TERM")
-	return getenv("NO_COLOR") == "" && name != "" && name != "dumb"
-}
-
-// nameTerminal tells gpg's agent on which terminal to ask for a passphrase, when
-// the user's shell does not.
-func nameTerminal() {
-	if os.Getenv("GPG_TTY") != "" || !term.IsTerminal(int(os.Stdin.Fd())) {
-		return
-	}
-	if tty, err := os.Readlink("/proc/self/fd/0"); err == nil { // Linux alone has it
-		os.Setenv("GPG_TTY", tty)
-	}
-}
-
-// app is one run of es: where it reads and writes, and the global flags.
+// app is one run of es: what its commands write to and read from, and the global flags.
 type app struct {
-	in     io.Reader
-	out    io.Writer
-	err    io.Writer
-	getenv func(string) string
-	tty    bool // messages go to a terminal: show progress there
-	asks   bool // someone can answer a question
-
-	columns int  // of the terminal that results go to; 0 without one
-	colour  bool // it shows colours
-
-	args    []string
-	home    string
-	json    bool
-	emitted bool // something was printed as JSON
-	quiet   bool
-	offline bool
-	verbose bool
-	first   bool // of commands that sign: the own log is said to be here
-
-	echo    echo
-	stuck   *node.StuckError // the running node did not answer
-	lingers atomic.Bool      // an ending command may take nodeEndWait
+	*ui.Streams
+	*flags
+	*daemon
 }
+
+// flags are those that every command has, but for how results are printed.
+type flags struct {
+	Home    string
+	Offline bool
+	Verbose bool
+	First   bool // of commands that sign: the own log is said to be here
+}
+
+// daemon is what a run has seen of the running node.
+type daemon struct {
+	stuck *node.StuckError // it did not answer
+}
+
+func newApp(s *ui.Streams) *app { return &app{s, &flags{}, &daemon{}} }
 
 func (a *app) run(ctx context.Context, args []string) int {
-	a.args = args
-	a.out = &output{to: a.out}
+	a.Args = args
+	a.GuardOutput()
 	root := a.rootCommand()
 	root.SetArgs(args)
-	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
+	root.SetIn(a.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
 	root.InitDefaultCompletionCmd(args...)
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = noArguments
@@ -109,12 +65,12 @@ func (a *app) run(ctx context.Context, args []string) int {
 	}
 	err := root.ExecuteContext(ctx)
 	if err == nil {
-		err = a.printed()
+		err = a.Printed()
 	}
 	if err != nil {
 		return a.fail(ctx, err)
 	}
-	return exitDone
+	return ui.ExitDone
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -144,14 +100,14 @@ First steps:
 	}
 	root.Flags().BoolVar(&tellVersion, "version", false, "print the version of es")
 	f := root.PersistentFlags()
-	f.StringVar(&a.home, "home", "", "directory of keys, trust, index and blocks (default $ES_HOME or ~/.es)")
-	f.BoolVar(&a.json, "json", false, "print one JSON document on standard output")
-	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only")
-	f.BoolVar(&a.offline, "offline", false, "do not use the network")
-	f.BoolVarP(&a.verbose, "verbose", "v", false, "say more about what happens")
+	f.StringVar(&a.Home, "home", "", "directory of keys, trust, index and blocks (default $ES_HOME or ~/.es)")
+	f.BoolVar(&a.JSON, "json", false, "print one JSON document on standard output")
+	f.BoolVarP(&a.Quiet, "quiet", "q", false, "print results and errors only")
+	f.BoolVar(&a.Offline, "offline", false, "do not use the network")
+	f.BoolVarP(&a.Verbose, "verbose", "v", false, "say more about what happens")
 	root.DisableSuggestions = true // unknownCommand has its own
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		a.json = a.json || slices.Contains(a.args, "--json") // it may come after what is wrong
+		a.JSON = a.JSON || slices.Contains(a.Args, "--json") // it may come after what is wrong
 		return wrongFlag(cmd, err)
 	})
 	root.AddCommand(
@@ -191,14 +147,14 @@ First steps:
 }
 
 // namedHome is the home that the user names; "" for the usual one.
-func (a *app) namedHome() string { return cmp.Or(a.home, a.getenv("ES_HOME")) }
+func (a *app) namedHome() string { return cmp.Or(a.Home, a.Getenv("ES_HOME")) }
 
 func (a *app) homeDir() (string, error) {
 	dir := a.namedHome()
 	if dir == "" {
 		user, err := os.UserHomeDir()
 		if err != nil {
-			return "", hinted(fmt.Errorf("find the home directory: %w", err), "set ES_HOME to a directory for keys, trust and modules")
+			return "", ui.Hinted(fmt.Errorf("find the home directory: %w", err), "set ES_HOME to a directory for keys, trust and modules")
 		}
 		dir = filepath.Join(user, ".es")
 	}

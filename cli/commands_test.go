@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/cli/internal/ui"
 )
 
 // Every command that es has, with runs of it: one that prints a result, and one that
@@ -89,7 +91,7 @@ func TestEveryCommand(t *testing.T) {
 			}
 		}
 	}
-	root := (&app{out: io.Discard}).rootCommand()
+	root := newApp(&ui.Streams{Out: io.Discard}).rootCommand()
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd("completion")
 	walk(root)
@@ -113,12 +115,12 @@ func TestEveryCommand(t *testing.T) {
 // what a refusal means, which is indented.
 func TestHelpFits(t *testing.T) {
 	var out bytes.Buffer
-	root := (&app{out: io.Discard}).rootCommand()
+	root := newApp(&ui.Streams{Out: io.Discard}).rootCommand()
 	root.SetOut(&out)
 	fits := func(of, text string, width int) {
 		for line := range strings.Lines(text) {
-			if line = strings.TrimSuffix(line, "\n"); textWidth(line) > width {
-				t.Errorf("%s has a line of %d columns, not at most %d: %s", of, textWidth(line), width, line)
+			if line = strings.TrimSuffix(line, "\n"); ui.TextWidth(line) > width {
+				t.Errorf("%s has a line of %d columns, not at most %d: %s", of, ui.TextWidth(line), width, line)
 			}
 		}
 	}
@@ -152,7 +154,7 @@ func newCommands(d *desk) *commands {
 	must := func(args ...string) string {
 		d.Helper()
 		out, stderr, code := d.es(args...)
-		if code != exitDone {
+		if code != ui.ExitDone {
 			d.Fatalf("es %v: exit code %d: %s", args, code, stderr)
 		}
 		return strings.TrimSpace(out)
@@ -258,7 +260,7 @@ func (c *commands) compare(args []string) {
 		lost := &full{}
 		lostCode := c.run(lost, io.Discard, new(func()), args)
 		switch {
-		case out.Len() > 0 && (lostCode == exitDone || code == exitDone && lostCode != exitFailed || lost.tried == 0):
+		case out.Len() > 0 && (lostCode == ui.ExitDone || code == ui.ExitDone && lostCode != ui.ExitFailed || lost.tried == 0):
 			c.Errorf("es %v onto a full disk: exit code %d, %d bytes tried", args, lostCode, lost.tried)
 		case out.Len() == 0 && lostCode != code:
 			c.Errorf("es %v, which prints nothing, onto a full disk: exit code %d, want %d", args, lostCode, code)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 )
 
@@ -18,7 +19,7 @@ func (a *app) connectCommand() *cobra.Command {
 The peer is remembered and dialled again by every later command that needs one.`,
 		Args: arguments(1, 1, "a multiaddr that ends in /p2p/PEER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if a.offline {
+			if a.Offline {
 				return usagef(cmd, "--offline and connect contradict each other")
 			}
 			return a.withNetwork(cmd.Context(), a.withHome, func(n node.Network) error { return a.runConnect(cmd.Context(), n, args[0]) })
@@ -34,22 +35,22 @@ func (a *app) runConnect(ctx context.Context, n node.Network, addr string) error
 			return err
 		}
 		if errors.As(err, new(*node.RefusedError)) {
-			return coded(exitUnreachable, err, "try again in a minute")
+			return ui.Coded(ui.ExitUnreachable, err, "try again in a minute")
 		}
 		var wrong *node.WrongAddrError
 		if errors.As(err, &wrong) && wrong.At != "" {
-			return coded(exitUnreachable, err, "it is remembered at "+safe(wrong.At)+", which stays: nothing has to be done if that one is right")
+			return ui.Coded(ui.ExitUnreachable, err, "it is remembered at "+ui.Safe(wrong.At)+", which stays: nothing has to be done if that one is right")
 		}
 		const there = "es node must be running there; it prints its addresses, such as /ip4/192.0.2.7/tcp/4011/p2p/12D3KooW..."
 		if wrong != nil {
-			return coded(exitUnreachable, err, there)
+			return ui.Coded(ui.ExitUnreachable, err, there)
 		}
-		return hinted(err, there)
+		return ui.Hinted(err, there)
 	}
-	if a.json {
-		return a.emit(p)
+	if a.JSON {
+		return a.Emit(p)
 	}
-	a.printf("%s", p.Peer)
-	a.note("connected to %s, and remembered", safe(p.Agent))
+	a.Printf("%s", p.Peer)
+	a.Note("connected to %s, and remembered", ui.Safe(p.Agent))
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/testdata/samples"
 )
@@ -58,7 +59,7 @@ func (a *app) runDemo(ctx context.Context, keep bool) (err error) {
 		return err
 	}
 	if keep {
-		defer a.note("everything is in %s", dir)
+		defer a.Note("everything is in %s", dir)
 	} else {
 		defer os.RemoveAll(dir)
 	}
@@ -190,10 +191,10 @@ func (d *demo) stranger() error {
 	}
 	_, err := d.es("stranger", "app", "add", "hello-es", "--yes")
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitTrust {
-		return fmt.Errorf("the stranger's es add must end with exit code %d, but: %v", exitTrust, err)
+	if !errors.As(err, &exit) || exit.ExitCode() != ui.ExitTrust {
+		return fmt.Errorf("the stranger's es add must end with exit code %d, but: %v", ui.ExitTrust, err)
 	}
-	d.app.printf("  (exit code %d)", exit.ExitCode())
+	d.app.Printf("  (exit code %d)", exit.ExitCode())
 	if _, err := os.Stat(filepath.Join(d.dir, "stranger", "app", "node_modules", "hello-es")); err == nil {
 		return errors.New("the stranger has node_modules/hello-es all the same")
 	}
@@ -232,7 +233,7 @@ func (d *demo) startNode(who string, args ...string) error {
 	case <-d.ctx.Done():
 		return d.ctx.Err()
 	}
-	d.app.printf("  listening %s", n.addr)
+	d.app.Printf("  listening %s", n.addr)
 	return nil
 }
 
@@ -297,7 +298,7 @@ func (d *demo) run(who, dir, program string, args []string, shown string) (strin
 	cmd.Stderr = &both
 	err := cmd.Run()
 	for line := range strings.Lines(both.text.String()) {
-		d.app.printf("  %s", strings.TrimRight(line, "\r\n"))
+		d.app.Printf("  %s", strings.TrimRight(line, "\r\n"))
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -385,9 +386,9 @@ func (d *demo) until(what string, ok func() bool) error {
 	return nil
 }
 
-func (d *demo) say(format string, args ...any) { d.app.printf("\n# "+format, args...) }
+func (d *demo) say(format string, args ...any) { d.app.Printf("\n# "+format, args...) }
 
-func (d *demo) prompt(who, line string) { d.app.printf("%s$ %s", who, line) }
+func (d *demo) prompt(who, line string) { d.app.Printf("%s$ %s", who, line) }
 
 func shellQuoted(args []string) []string {
 	out := make([]string, len(args))

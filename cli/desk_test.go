@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -40,7 +41,7 @@ func (d *desk) es(args ...string) (stdout, stderr string, code int) {
 
 // app is es without a terminal.
 func (d *desk) app(out, err io.Writer) *app {
-	return &app{in: strings.NewReader(""), out: out, err: err, getenv: func(name string) string { return d.env[name] }}
+	return newApp(&ui.Streams{In: strings.NewReader(""), Out: out, Err: err, Getenv: func(name string) string { return d.env[name] }})
 }
 
 // in opens the home for f.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/trust"
 )
@@ -62,7 +63,7 @@ func (a *app) runDoctor(ctx context.Context, h *node.Home) error {
 	c, err := node.CheckHome(ctx, h, now)
 	var syntax *trust.SyntaxError
 	if errors.As(err, &syntax) { // everything else depends on it
-		f.broken("trust", syntaxHints(syntax)[0], "%s", message(err))
+		f.broken("trust", syntaxHints(syntax)[0], "%s", ui.Message(err))
 		return a.printFindings(f)
 	}
 	if err != nil {
@@ -70,7 +71,7 @@ func (a *app) runDoctor(ctx context.Context, h *node.Home) error {
 	}
 	checkDisk(&f, c)
 	checkKeys(&f, c, now)
-	if a.offline {
+	if a.Offline {
 		f.warn("network", "leave out --offline", "not looked at, because of --offline")
 		checkAuthors(&f, c, nil, now)
 	} else if h.ReadOnly() && !h.Absent() && !daemonRuns(ctx, h) {
@@ -114,11 +115,11 @@ func (a *app) checkNetwork(ctx context.Context, h *node.Home, f *findings, c nod
 
 func checkDisk(f *findings, c node.HomeCheck) {
 	if c.IndexError != "" {
-		f.broken("index", "move index.db away; es sync brings others' records back", "%s", safe(c.IndexError))
+		f.broken("index", "move index.db away; es sync brings others' records back", "%s", ui.Safe(c.IndexError))
 	} else {
-		f.ok("index", "%s, %d of them by strangers; %s on disk", plural(c.Records, "record"), c.Strangers, bytesText(c.IndexBytes))
+		f.ok("index", "%s, %d of them by strangers; %s on disk", ui.Plural(c.Records, "record"), c.Strangers, ui.BytesText(c.IndexBytes))
 	}
-	text := fmt.Sprintf("%s free, modules take %s", bytesText(c.Free), bytesText(c.BlockBytes))
+	text := fmt.Sprintf("%s free, modules take %s", ui.BytesText(c.Free), ui.BytesText(c.BlockBytes))
 	if c.Free < diskWarning {
 		f.warn("disk", "make room", "%s", text)
 		return
@@ -140,7 +141,7 @@ func checkKeys(f *findings, c node.HomeCheck, now time.Time) {
 func checkKey(f *findings, k node.KeyCheck, who string, now time.Time) {
 	switch {
 	case k.Revoked != "":
-		f.broken("key", "es trust remove "+k.Fingerprint.String(), "%s was revoked: %s", who, safe(k.Revoked))
+		f.broken("key", "es trust remove "+k.Fingerprint.String(), "%s was revoked: %s", who, ui.Safe(k.Revoked))
 	case k.Expires.IsZero() || k.Expires.After(now.Add(expiryWarning)):
 		f.ok("key", "%s is valid", who)
 	case k.Expires.After(now):
@@ -152,7 +153,7 @@ func checkKey(f *findings, k node.KeyCheck, who string, now time.Time) {
 
 func authorText(a node.AuthorCheck) string {
 	if a.Label != "" {
-		return fmt.Sprintf("%s (%s)", a.Fingerprint, safe(a.Label))
+		return fmt.Sprintf("%s (%s)", a.Fingerprint, ui.Safe(a.Label))
 	}
 	return a.Fingerprint.String()
 }
@@ -166,11 +167,11 @@ func checkReach(f *findings, s node.Status, answers []node.Answer) {
 	case len(answers) == 0 && s.Peers == 0:
 		f.broken("network", "es connect ADDR", "nobody is connected; %s", daemon)
 	case len(answers) == 0:
-		f.warn("network", "es connect ADDR", "%s connected, none of them an es node; %s", plural(int64(s.Peers), "peer"), daemon)
+		f.warn("network", "es connect ADDR", "%s connected, none of them an es node; %s", ui.Plural(int64(s.Peers), "peer"), daemon)
 	case !s.Daemon:
-		f.warn("network", "es node", "%s answered; %s", plural(int64(len(answers)), "es node"), daemon)
+		f.warn("network", "es node", "%s answered; %s", ui.Plural(int64(len(answers)), "es node"), daemon)
 	default:
-		f.ok("network", "%s answered; %s", plural(int64(len(answers)), "es node"), daemon)
+		f.ok("network", "%s answered; %s", ui.Plural(int64(len(answers)), "es node"), daemon)
 	}
 	alone, hint := unreached(s)
 	switch {
@@ -188,7 +189,7 @@ func checkReach(f *findings, s node.Status, answers []node.Answer) {
 		f.ok("seeds", "%s", seedText(s.Seed))
 	}
 	if s.Pending > 0 {
-		f.warn("outbox", "es connect ADDR", "%s of yours that nobody has heard of yet", plural(s.Pending, "record"))
+		f.warn("outbox", "es connect ADDR", "%s of yours that nobody has heard of yet", ui.Plural(s.Pending, "record"))
 	}
 }
 
@@ -197,11 +198,11 @@ func checkClock(f *findings, answers []node.Answer) {
 	switch away := offset.Abs().Round(time.Second); {
 	case n == 0:
 	case away >= clockFailure:
-		f.broken("clock", "set the clock", "%s away from that of %s: what you publish is taken for old or for the future", away, plural(int64(n), "peer"))
+		f.broken("clock", "set the clock", "%s away from that of %s: what you publish is taken for old or for the future", away, ui.Plural(int64(n), "peer"))
 	case away >= clockWarning:
-		f.warn("clock", "set the clock", "%s away from that of %s", away, plural(int64(n), "peer"))
+		f.warn("clock", "set the clock", "%s away from that of %s", away, ui.Plural(int64(n), "peer"))
 	default:
-		f.ok("clock", "agrees with %s", plural(int64(n), "peer"))
+		f.ok("clock", "agrees with %s", ui.Plural(int64(n), "peer"))
 	}
 }
 
@@ -213,17 +214,17 @@ func checkAuthors(f *findings, c node.HomeCheck, answers []node.Answer, now time
 		who := authorText(a)
 		same, more := a.Confirmed(answers)
 		stale := staleText(a.Freshness, now)
-		asked := fmt.Sprintf("%s asked, %d of them with the same records", plural(int64(len(answers)), "peer"), same)
+		asked := fmt.Sprintf("%s asked, %d of them with the same records", ui.Plural(int64(len(answers)), "peer"), same)
 		switch {
 		case a.Records == 0:
 			f.warn("author", "es sync", "%s: no record here, of a key that you trust", who)
 		case stale != "":
 			f.warn("author", "es sync; es connect ADDR, for somebody else to ask", "%s: %s; %s", who, stale, asked)
 		case more > 0:
-			f.warn("author", "es sync", "%s: %s have records that are not here", who, plural(int64(more), "peer"))
+			f.warn("author", "es sync", "%s: %s have records that are not here", who, ui.Plural(int64(more), "peer"))
 		default:
-			f.ok("author", "%s: %s, the newest of %s, confirmed by %d of %s", who, plural(a.Records, "record"),
-				a.Newest.Format(time.DateOnly), same, plural(int64(len(answers)), "peer"))
+			f.ok("author", "%s: %s, the newest of %s, confirmed by %d of %s", who, ui.Plural(a.Records, "record"),
+				a.Newest.Format(time.DateOnly), same, ui.Plural(int64(len(answers)), "peer"))
 		}
 	}
 }
@@ -235,20 +236,20 @@ func (a *app) printFindings(f findings) error {
 			broken++
 		}
 	}
-	if a.json {
-		if err := a.emit(f); err != nil {
+	if a.JSON {
+		if err := a.Emit(f); err != nil {
 			return err
 		}
 	} else {
 		for _, x := range f {
-			a.printf("%-8s %-8s %s", x.State, x.Check, x.Text)
+			a.Printf("%-8s %-8s %s", x.State, x.Check, x.Text)
 			if x.Hint != "" {
-				a.printf("%-17s -> %s", "", x.Hint)
+				a.Printf("%-17s -> %s", "", x.Hint)
 			}
 		}
 	}
 	if broken > 0 {
-		return errors.New(plural(int64(broken), "thing") + " broken")
+		return errors.New(ui.Plural(int64(broken), "thing") + " broken")
 	}
 	return nil
 }

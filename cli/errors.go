@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/modules"
@@ -18,90 +17,19 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// Exit codes. README.md lists them.
-const (
-	exitDone        = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitTrust       = 3 // needs a trust decision
-	exitIntegrity   = 4 // wrong bytes, or an author said two things
-	exitNotFound    = 5
-	exitUnreachable = 6 // nobody reachable has it
-)
-
-// hintedError adds to err the next command to type, and an exit code where
-// err's type does not decide it.
-type hintedError struct {
-	err   error
-	hints []string
-	code  int
-}
-
-func (e *hintedError) Error() string { return e.err.Error() }
-func (e *hintedError) Unwrap() error { return e.err }
-
-func hinted(err error, format string, args ...any) error {
-	return &hintedError{err: err, hints: []string{fmt.Sprintf(format, args...)}}
-}
-
-func coded(code int, err error, hints ...string) error {
-	return &hintedError{err: err, code: code, hints: hints}
-}
-
 // fail prints err with its hints and returns the exit code.
 func (a *app) fail(ctx context.Context, err error) int {
 	if ctx.Err() != nil { // whatever came of it
-		fmt.Fprintln(a.err, "es: interrupted")
-		var why interruption
-		if errors.As(context.Cause(ctx), &why) {
-			return why.exitCode()
-		}
-		return interruption{syscall.SIGINT}.exitCode()
+		return a.Interrupted(context.Cause(ctx))
 	}
-	code, hints := explain(err)
-	var r *refusal
-	if errors.As(err, &r) {
-		a.errf("es: %s\n", lines(r.block()))
-	} else {
-		a.errf("es: %s\n", message(err))
-	}
-	for _, h := range hints {
-		a.errf("es: hint: %s\n", h)
-	}
-	if a.json && !a.emitted {
-		if err := a.emit(describeError(err, code, hints)); err != nil {
-			a.errf("es: print the error: %s\n", message(err))
-		}
-	}
-	return code
-}
-
-// message returns what went wrong on one safe line. Where an error has several, from
-// names of files or arguments, say, their ends are shown.
-func message(err error) string {
-	return safe(strings.ReplaceAll(strings.TrimRight(err.Error(), "\n"), "\n", `\n`))
-}
-
-// explain finds the exit code for err and the commands that lead on.
-func explain(err error) (code int, hints []string) {
-	var r *refusal
-	if errors.As(err, &r) {
-		return r.code, r.next
-	}
-	code = exitCode(err)
-	var h *hintedError
-	for e := err; errors.As(e, &h); e = h.err {
-		hints = append(hints, h.hints...)
-		if h.code != 0 {
-			code = h.code
-		}
-	}
-	if len(hints) == 0 {
+	code, hints := ui.Explain(err, exitCode(err))
+	if len(hints) == 0 && !errors.As(err, new(*ui.Refusal)) {
 		hints = typedHints(err)
 	}
-	return code, hints
+	return a.Fail(err, code, hints)
 }
 
+// exitCode is that of the type of an error.
 func exitCode(err error) int {
 	var (
 		unknownKey  *sign.UnknownKeyError
@@ -119,17 +47,17 @@ func exitCode(err error) int {
 	)
 	switch {
 	case errors.As(err, &unknownKey), errors.As(err, &untrusted), errors.As(err, &conflict), errors.As(err, &held):
-		return exitTrust
+		return ui.ExitTrust
 	case errors.As(err, &signature), errors.As(err, &equivocated), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &integrity):
-		return exitIntegrity
+		return ui.ExitIntegrity
 	case errors.As(err, &notFound):
-		return exitNotFound
+		return ui.ExitNotFound
 	case errors.As(err, &unreachable):
-		return exitUnreachable
+		return ui.ExitUnreachable
 	case errors.As(err, &constraint):
-		return exitUsage
+		return ui.ExitUsage
 	}
-	return exitFailed
+	return ui.ExitFailed
 }
 
 // typedHints gives the hints that follow from the type of an error alone.
@@ -170,7 +98,7 @@ func typedHints(err error) []string {
 
 // syntaxHints say how to mend a trust file.
 func syntaxHints(e *trust.SyntaxError) []string {
-	mend := fmt.Sprintf("mend line %d of %s in an editor; until then nothing is done that needs trust, since the line may deny a key", e.Line, safe(e.Path))
+	mend := fmt.Sprintf("mend line %d of %s in an editor; until then nothing is done that needs trust, since the line may deny a key", e.Line, ui.Safe(e.Path))
 	if filepath.Base(e.Path) == trust.ProjectFile {
 		return []string{mend}
 	}
@@ -185,14 +113,14 @@ func untrustedHints(e *index.UntrustedError) []string {
 		if e.Decision.State == trust.Denied {
 			hint = fmt.Sprintf("es trust remove %s takes your denial back", s.Key)
 		}
-		says := "says: " + uidText(s.UserID)
+		says := "says: " + ui.UIDText(s.UserID)
 		if e.Keys > 1 && e.Decision.State != trust.Denied {
-			says += fmt.Sprintf("; %s, known here since %s", plural(int64(s.Releases), "release"), s.FirstSeen.Format(time.DateOnly))
+			says += fmt.Sprintf("; %s, known here since %s", ui.Plural(int64(s.Releases), "release"), s.FirstSeen.Format(time.DateOnly))
 		}
 		hints = append(hints, fmt.Sprintf("%s   (%s)", hint, says))
 	}
 	if rest := e.Keys - len(e.Signers); rest > 0 {
-		hints = append(hints, fmt.Sprintf("es info %s shows more of the %s that sign it", e.Name, plural(int64(e.Keys), "key")))
+		hints = append(hints, fmt.Sprintf("es info %s shows more of the %s that sign it", e.Name, ui.Plural(int64(e.Keys), "key")))
 	}
 	return hints
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -85,12 +86,12 @@ func (a *app) runExport(ctx context.Context, h *node.Home, name records.Name, v 
 			return err
 		}
 	}
-	if a.json {
-		return a.emit(j)
+	if a.JSON {
+		return a.Emit(j)
 	}
-	a.printf("%s\n%s\n%s", j.Record, j.Signature, j.Key)
-	a.note("record %s, signed by %s", release.ID, key.Fingerprint())
-	a.hint("gpg --import %s && gpg --verify %s %s", j.Key, j.Signature, j.Record)
+	a.Printf("%s\n%s\n%s", j.Record, j.Signature, j.Key)
+	a.Note("record %s, signed by %s", release.ID, key.Fingerprint())
+	a.Hint("gpg --import %s && gpg --verify %s %s", j.Key, j.Signature, j.Record)
 	return nil
 }
 
@@ -104,7 +105,7 @@ func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, 
 	var wanted records.Fingerprint
 	if from != "" {
 		if wanted, err = records.ParseFingerprint(from); err != nil {
-			return index.Release{}, coded(exitUsage, err)
+			return index.Release{}, ui.Coded(ui.ExitUsage, err)
 		}
 	}
 	var found []index.Release

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/author"
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -31,7 +32,7 @@ somebody keeps your news from them.`,
 			}
 			return a.signAndAnnounce(cmd, key, func(context.Context, *node.Home, *author.Author) (records.Body, error) {
 				next := time.Now().Add(d)
-				a.note("your next release, statement or heartbeat is due by %s", next.UTC().Format(time.DateOnly))
+				a.Note("your next release, statement or heartbeat is due by %s", next.UTC().Format(time.DateOnly))
 				return &records.Heartbeat{Next: next.Unix()}, nil
 			})
 		},
@@ -45,10 +46,10 @@ somebody keeps your news from them.`,
 func staleText(f node.Freshness, now time.Time) string {
 	var all []string
 	if f.Missing > 0 {
-		all = append(all, fmt.Sprintf("%s that others of theirs name, withheld or not here yet", plural(int64(f.Missing), "record")))
+		all = append(all, fmt.Sprintf("%s that others of theirs name, withheld or not here yet", ui.Plural(int64(f.Missing), "record")))
 	}
 	if days, overdue := f.Overdue(now); overdue {
-		all = append(all, fmt.Sprintf("head expired %s ago: promised news by %s, and none is here", plural(int64(days), "day"), f.Promised.Format(time.DateOnly)))
+		all = append(all, fmt.Sprintf("head expired %s ago: promised news by %s, and none is here", ui.Plural(int64(days), "day"), f.Promised.Format(time.DateOnly)))
 	}
 	return strings.Join(all, "; ")
 }
@@ -63,7 +64,7 @@ func (a *app) warnStale(ctx context.Context, h *node.Home, view *trust.View, aut
 		}
 		if text := staleText(f, time.Now()); text != "" {
 			who := node.AuthorCheck{KeyCheck: node.KeyCheck{Fingerprint: author}, Label: view.Label(author)}
-			a.warn("%s: %s; %s", authorText(who), text, asked)
+			a.Warn("%s: %s; %s", authorText(who), text, asked)
 		}
 	}
 	return nil
@@ -76,7 +77,7 @@ func (n *news) askedText(h *node.Home) (string, error) {
 		peers := n.peers
 		n.mu.Unlock()
 		if peers > 0 {
-			return plural(int64(peers), "peer") + " asked", nil
+			return ui.Plural(int64(peers), "peer") + " asked", nil
 		}
 	}
 	last, err := h.Synced()
@@ -113,9 +114,9 @@ func (a *app) noteAge(h *node.Home, now time.Time) error {
 	case err != nil:
 		return err
 	case last.IsZero():
-		a.note("this is what is known here; nobody was asked for news yet: es sync does")
+		a.Note("this is what is known here; nobody was asked for news yet: es sync does")
 	case now.Sub(last) > newsFresh:
-		a.note("this is what was known on %s, when peers were asked last; es sync asks for news", dateTime(last))
+		a.Note("this is what was known on %s, when peers were asked last; es sync asks for news", dateTime(last))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 )
@@ -50,7 +51,7 @@ func TestAddWarnsOfWithheldNews(t *testing.T) {
 		t.Helper()
 		for _, args := range [][]string{{"add", "lib", "--accept-key", fpr}, {"update"}} {
 			_, stderr, code := d.es(append([]string{"--offline"}, args...)...)
-			if code != exitDone || (want == "") == strings.Contains(stderr, "head expired") || !strings.Contains(stderr, want) {
+			if code != ui.ExitDone || (want == "") == strings.Contains(stderr, "head expired") || !strings.Contains(stderr, want) {
 				t.Errorf("%s: es %s: exit code %d, want %q in\n%s", what, args[0], code, want, stderr)
 			}
 		}
@@ -65,12 +66,4 @@ func TestAddWarnsOfWithheldNews(t *testing.T) {
 	}
 	d.says(ada, 20*day, &records.Heartbeat{Next: time.Now().Add(day).Unix()})
 	add("a promise that is kept", "")
-}
-
-func TestPlural(t *testing.T) {
-	for n, words := range map[int64][2]string{1: {"day", "1 day"}, 2: {"day", "2 days"}, 3: {"dependency", "3 dependencies"}, 4: {"key", "4 keys"}, 5: {"copy", "5 copies"}} {
-		if got := plural(n, words[0]); got != words[1] {
-			t.Errorf("%q, want %q", got, words[1])
-		}
-	}
 }

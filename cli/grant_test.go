@@ -9,6 +9,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/sign"
 )
 
@@ -52,7 +53,7 @@ func TestGrantProblem(t *testing.T) {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
-	if got := uidText(" \u202e"); got != "(no user id)" {
+	if got := ui.UIDText(" \u202e"); got != "(no user id)" {
 		t.Errorf("an empty user id is %q", got)
 	}
 }

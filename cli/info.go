@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -187,8 +188,8 @@ func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, cons
 	if j.LooksLike, err = known.near(ctx, name); err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(j)
+	if a.JSON {
+		return a.Emit(j)
 	}
 	if err := a.noteAge(h, time.Now()); err != nil {
 		return err
@@ -230,44 +231,44 @@ func describeVersion(ctx context.Context, h *node.Home, view *trust.View, vi ind
 func (a *app) printInfo(j infoJSON) {
 	for i, v := range j.Versions {
 		if i > 0 {
-			a.printf("")
+			a.Printf("")
 		}
-		a.printf("%s@%s  %s: %s", j.Name, v.Version, v.State, safe(v.Reason))
+		a.Printf("%s@%s  %s: %s", j.Name, v.Version, v.State, ui.Safe(v.Reason))
 		for _, c := range v.Claims {
 			if c.Description != "" {
-				a.printf("  %s", safe(c.Description))
+				a.Printf("  %s", ui.Safe(c.Description))
 			}
-			a.printf("  signed   %s by %s", c.Time.Format(time.DateOnly), signerText(c.Label, c.UID, 1))
+			a.Printf("  signed   %s by %s", c.Time.Format(time.DateOnly), signerText(c.Label, c.UID, 1))
 			effect := fmt.Sprint(c.Effect)
 			if c.Void != "" {
-				effect = safe(c.Void)
+				effect = ui.Safe(c.Void)
 			}
-			a.printf("  key      %s (%s)", c.Author, effect)
-			a.printf("  module   %s (%s, %s)", c.Module, plural(c.Files, "file"), bytesText(c.Size))
-			a.printf("  record   %s", c.Record)
+			a.Printf("  key      %s (%s)", c.Author, effect)
+			a.Printf("  module   %s (%s, %s)", c.Module, ui.Plural(c.Files, "file"), ui.BytesText(c.Size))
+			a.Printf("  record   %s", c.Record)
 			if c.License != "" {
-				a.printf("  licence  %s", safe(c.License))
+				a.Printf("  licence  %s", ui.Safe(c.License))
 			}
 			if len(c.Depends) > 0 {
-				a.printf("  needs    %s", safe(joinDependencies(c.Depends)))
+				a.Printf("  needs    %s", ui.Safe(joinDependencies(c.Depends)))
 			}
 			if c.Scripts {
-				a.printf("  scripts  has install scripts, which es does not run")
+				a.Printf("  scripts  has install scripts, which es does not run")
 			}
 		}
 	}
 	for _, t := range j.Tags {
-		a.printf("tag %s is %s, says %s", safe(t.Tag), t.Version, t.Author)
+		a.Printf("tag %s is %s, says %s", ui.Safe(t.Tag), t.Version, t.Author)
 	}
 	for _, n := range j.Notices {
-		a.printf("%s %s%s: %s, says %s", n.Kind, safe(n.Range), n.Record, safe(n.Text), n.Author)
+		a.Printf("%s %s%s: %s, says %s", n.Kind, ui.Safe(n.Range), n.Record, ui.Safe(n.Text), n.Author)
 	}
 	for _, e := range j.Endorsements {
 		text := ""
 		if e.Text != "" {
-			text = ": " + safe(e.Text)
+			text = ": " + ui.Safe(e.Text)
 		}
-		a.printf("%s %s as %s%s, says %s", safe(e.Claim), e.Version, e.Module, text, e.Author)
+		a.Printf("%s %s as %s%s, says %s", ui.Safe(e.Claim), e.Version, e.Module, text, e.Author)
 	}
 }
 
@@ -275,20 +276,20 @@ func (a *app) printInfo(j infoJSON) {
 func (a *app) printOmitted(o omittedJSON) {
 	var more []string
 	if o.Versions > 0 {
-		more = append(more, plural(int64(o.Versions), "older version")+" that you trust")
+		more = append(more, ui.Plural(int64(o.Versions), "older version")+" that you trust")
 	}
 	switch {
 	case o.Claims > 0 && o.Keys > 0:
-		more = append(more, fmt.Sprintf("%s by these and %s", plural(int64(o.Claims), "claim"), plural(int64(o.Keys), "other key")))
+		more = append(more, fmt.Sprintf("%s by these and %s", ui.Plural(int64(o.Claims), "claim"), ui.Plural(int64(o.Keys), "other key")))
 	case o.Claims > 0:
-		more = append(more, plural(int64(o.Claims), "claim")+" by these keys")
+		more = append(more, ui.Plural(int64(o.Claims), "claim")+" by these keys")
 	}
 	if o.Other > 0 {
 		more = append(more, fmt.Sprintf("%d tags, notices and endorsements by others", o.Other))
 	}
 	if len(more) > 0 {
-		a.printf("")
-		a.printf("and %s; --all shows them", strings.Join(more, ", and "))
+		a.Printf("")
+		a.Printf("and %s; --all shows them", strings.Join(more, ", and "))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"golang.org/x/sys/unix"
 )
 
@@ -195,7 +196,7 @@ func TestThreat65InterruptedReads(t *testing.T) {
 		{[]string{"trust", "deny", fifo}, prompt},
 		{[]string{"node", "--private", fifo}, prompt},
 		{[]string{"key", "revoke", f, "--certificate", fifo}, prompt},
-		{[]string{"list"}, endWait + prompt}, // the last resort, where nothing waits for ctx
+		{[]string{"list"}, ui.EndWait + prompt}, // the last resort, where nothing waits for ctx
 	} {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			t.Run(strings.Join(c.args, " ")+" "+sig.String(), func(t *testing.T) {

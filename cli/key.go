@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/author"
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -113,17 +113,17 @@ func (a *app) runKeyNew(ctx context.Context, h *node.Home, o keyNewOptions) erro
 	if err := h.Index().SetLogKnown(ctx, own.Fingerprint()); err != nil { // it has signed nothing anywhere
 		return err
 	}
-	if a.json {
+	if a.JSON {
 		j := describeKey(own, time.Now())
 		j.Revocation = where
-		return a.emit(j)
+		return a.Emit(j)
 	}
-	a.printf("%s", own.Fingerprint())
-	a.note("made a key for %s in %s%s", uidText(own.Key.UserID()), h.Dir(), defaultNote(own))
-	a.note("what voids it when it is stolen, or its passphrase lost: %s", where)
-	a.note("nobody can make these again: keep copies elsewhere")
-	a.hint("es key export --secret %s >FILE; es key export --revocation %s >FILE", own.Fingerprint(), own.Fingerprint())
-	a.hint("es publish --dry-run shows what a module of yours would hold")
+	a.Printf("%s", own.Fingerprint())
+	a.Note("made a key for %s in %s%s", ui.UIDText(own.Key.UserID()), h.Dir(), defaultNote(own))
+	a.Note("what voids it when it is stolen, or its passphrase lost: %s", where)
+	a.Note("nobody can make these again: keep copies elsewhere")
+	a.Hint("es key export --secret %s >FILE; es key export --revocation %s >FILE", own.Fingerprint(), own.Fingerprint())
+	a.Hint("es publish --dry-run shows what a module of yours would hold")
 	return nil
 }
 
@@ -156,21 +156,21 @@ func (a *app) newPassphrase(ctx context.Context, none bool) ([]byte, error) {
 	if none {
 		return nil, nil
 	}
-	if p := a.getenv("ES_PASSPHRASE"); p != "" {
+	if p := a.Getenv("ES_PASSPHRASE"); p != "" {
 		return []byte(p), nil
 	}
-	if !a.asks {
-		return nil, hinted(errors.New("a new key needs a passphrase, and nobody is at this terminal"),
+	if !a.Asks {
+		return nil, ui.Hinted(errors.New("a new key needs a passphrase, and nobody is at this terminal"),
 			"set ES_PASSPHRASE, or give --no-passphrase to store the key in clear")
 	}
-	first, err := a.readPassphrase(ctx, "passphrase for the new key: ")
+	first, err := a.ReadPassphrase(ctx, "passphrase for the new key: ")
 	if err != nil {
 		return nil, err
 	}
 	if len(first) == 0 {
-		return nil, hinted(errors.New("the passphrase is empty"), "give --no-passphrase to store the key in clear")
+		return nil, ui.Hinted(errors.New("the passphrase is empty"), "give --no-passphrase to store the key in clear")
 	}
-	again, err := a.readPassphrase(ctx, "the same again: ")
+	again, err := a.ReadPassphrase(ctx, "the same again: ")
 	if err != nil {
 		return nil, err
 	}
@@ -180,33 +180,16 @@ func (a *app) newPassphrase(ctx context.Context, none bool) ([]byte, error) {
 	return first, nil
 }
 
-func (a *app) readPassphrase(ctx context.Context, prompt string) ([]byte, error) {
-	in, ok := a.in.(*os.File)
-	if !ok {
-		return nil, errors.New("no terminal to read a passphrase from")
-	}
-	fmt.Fprintf(a.err, "es: %s", prompt)
-	p, err := a.echo.readPassword(ctx, in)
-	fmt.Fprintln(a.err)
-	if errors.Is(err, io.EOF) {
-		return nil, errNoPassphrase
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read passphrase: %w", err)
-	}
-	return p, nil
-}
-
 // passphrase returns what asks for that of an existing key.
 func (a *app) passphrase(ctx context.Context) func() ([]byte, error) {
 	return func() ([]byte, error) {
-		if p := a.getenv("ES_PASSPHRASE"); p != "" {
+		if p := a.Getenv("ES_PASSPHRASE"); p != "" {
 			return []byte(p), nil
 		}
-		if !a.asks {
-			return nil, hinted(errors.New("the key has a passphrase, and nobody is at this terminal"), "set ES_PASSPHRASE")
+		if !a.Asks {
+			return nil, ui.Hinted(errors.New("the key has a passphrase, and nobody is at this terminal"), "set ES_PASSPHRASE")
 		}
-		return a.readPassphrase(ctx, "passphrase: ")
+		return a.ReadPassphrase(ctx, "passphrase: ")
 	}
 }
 
@@ -231,12 +214,12 @@ func (a *app) runKeyList(ctx context.Context, h *node.Home) error {
 	for i, k := range keys {
 		list[i] = describeKey(k, time.Now())
 	}
-	if a.json {
-		return a.emit(list)
+	if a.JSON {
+		return a.Emit(list)
 	}
 	if len(list) == 0 {
-		a.note("no key of your own yet; reading and installing needs none")
-		a.hint("es key new --name NAME --email ADDRESS")
+		a.Note("no key of your own yet; reading and installing needs none")
+		a.Hint("es key new --name NAME --email ADDRESS")
 		return nil
 	}
 	var rows [][]string
@@ -251,9 +234,9 @@ func (a *app) runKeyList(ctx context.Context, h *node.Home) error {
 		if k.Problem != "" {
 			about = append(about, k.Problem)
 		}
-		rows = append(rows, []string{k.Fingerprint.String(), uidText(k.UID), strings.Join(about, ", ")})
+		rows = append(rows, []string{k.Fingerprint.String(), ui.UIDText(k.UID), strings.Join(about, ", ")})
 	}
-	a.table(rows)
+	a.Table(rows)
 	return nil
 }
 
@@ -284,7 +267,7 @@ func (a *app) runKeyExport(ctx context.Context, h *node.Home, args []string, sec
 		return err
 	}
 	if !secret && !revocation {
-		_, err := a.out.Write(key.Armor())
+		_, err := a.Out.Write(key.Armor())
 		return err
 	}
 	if own == nil {
@@ -294,13 +277,13 @@ func (a *app) runKeyExport(ctx context.Context, h *node.Home, args []string, sec
 		return a.exportRevocation(ctx, h, own)
 	}
 	if own.GPG {
-		return hinted(fmt.Errorf("gpg holds the secret of key %s; es never sees it", key.Fingerprint()), "gpg --export-secret-keys %s", key.Fingerprint())
+		return ui.Hinted(fmt.Errorf("gpg holds the secret of key %s; es never sees it", key.Fingerprint()), "gpg --export-secret-keys %s", key.Fingerprint())
 	}
 	file, err := h.SecretFile(key.Fingerprint())
 	if err != nil {
 		return err
 	}
-	_, err = a.out.Write(file)
+	_, err = a.Out.Write(file)
 	return err
 }
 
@@ -308,7 +291,7 @@ func (a *app) exportRevocation(ctx context.Context, h *node.Home, own *node.OwnK
 	f := own.Fingerprint()
 	certificate, err := os.ReadFile(h.RevocationPath(f))
 	if errors.Is(err, fs.ErrNotExist) && own.GPG {
-		return hinted(fmt.Errorf("gpg holds the secret of key %s, and made its certificate", f), "gpg --gen-revoke %s", f)
+		return ui.Hinted(fmt.Errorf("gpg holds the secret of key %s, and made its certificate", f), "gpg --gen-revoke %s", f)
 	}
 	if errors.Is(err, fs.ErrNotExist) { // of a key from a backup, or of an older es
 		var file []byte
@@ -325,7 +308,7 @@ func (a *app) exportRevocation(ctx context.Context, h *node.Home, own *node.OwnK
 	} else if err != nil {
 		return fmt.Errorf("read revocation certificate: %w", err)
 	}
-	_, err = a.out.Write(certificate)
+	_, err = a.Out.Write(certificate)
 	return err
 }
 
@@ -341,7 +324,7 @@ func (a *app) findKey(ctx context.Context, h *node.Home, args []string) (key *si
 	}
 	f, err := records.ParseFingerprint(args[0])
 	if err != nil {
-		return nil, nil, coded(exitUsage, err, "es key list shows your keys")
+		return nil, nil, ui.Coded(ui.ExitUsage, err, "es key list shows your keys")
 	}
 	if k, err := h.OwnKey(ctx, f); err == nil {
 		return k.Key, &k, nil
@@ -353,14 +336,14 @@ func (a *app) findKey(ctx context.Context, h *node.Home, args []string) (key *si
 		return nil, nil, err
 	}
 	if known == nil {
-		return nil, nil, coded(exitNotFound, fmt.Errorf("key %s is not known here", f), "es key list shows your keys")
+		return nil, nil, ui.Coded(ui.ExitNotFound, fmt.Errorf("key %s is not known here", f), "es key list shows your keys")
 	}
 	return known, nil, nil
 }
 
 func keyHint(err error) error {
 	if errors.Is(err, node.ErrNoKey) {
-		return hinted(errors.New("you have no key to sign with yet"), "es key new --name NAME --email ADDRESS, or es key use gpg:KEYID")
+		return ui.Hinted(errors.New("you have no key to sign with yet"), "es key new --name NAME --email ADDRESS, or es key use gpg:KEYID")
 	}
 	return err
 }
@@ -387,7 +370,7 @@ Of a file with several keys, --key FINGERPRINT names the one.`,
 // which. It never chooses.
 func (a *app) keyInFile(ctx context.Context, path, which string) (sign.FileKey, error) {
 	var none sign.FileKey
-	b, err := a.readFile(ctx, path)
+	b, err := a.ReadFile(ctx, path)
 	if err != nil {
 		return none, err
 	}
@@ -398,7 +381,7 @@ func (a *app) keyInFile(ctx context.Context, path, which string) (sign.FileKey, 
 	var wanted records.Fingerprint
 	if which != "" {
 		if wanted, err = records.ParseFingerprint(which); err != nil {
-			return none, coded(exitUsage, fmt.Errorf("--key: %w", err))
+			return none, ui.Coded(ui.ExitUsage, fmt.Errorf("--key: %w", err))
 		}
 	}
 	var found []string
@@ -412,11 +395,11 @@ func (a *app) keyInFile(ctx context.Context, path, which string) (sign.FileKey, 
 	if len(found) > shown {
 		found = append(found[:shown], fmt.Sprintf("and %d more", len(keys)-shown))
 	}
-	err = fmt.Errorf("read key %q: the file holds %s: %s", path, plural(int64(len(keys)), "key"), strings.Join(found, "; "))
+	err = fmt.Errorf("read key %q: the file holds %s: %s", path, ui.Plural(int64(len(keys)), "key"), strings.Join(found, "; "))
 	if which != "" {
-		return none, coded(exitNotFound, fmt.Errorf("%w; none of them is %s", err, wanted))
+		return none, ui.Coded(ui.ExitNotFound, fmt.Errorf("%w; none of them is %s", err, wanted))
 	}
-	return none, hinted(err, "--key FINGERPRINT names the one to take")
+	return none, ui.Hinted(err, "--key FINGERPRINT names the one to take")
 }
 
 // fileKeyText names a key in a file.
@@ -426,9 +409,9 @@ func fileKeyText(k sign.FileKey) string {
 	}
 	key, err := k.Key()
 	if err != nil {
-		return fmt.Sprintf("%s (%s)", k.Fingerprint, safe(err.Error()))
+		return fmt.Sprintf("%s (%s)", k.Fingerprint, ui.Safe(err.Error()))
 	}
-	return fmt.Sprintf("%s %s", k.Fingerprint, uidText(key.UserID()))
+	return fmt.Sprintf("%s %s", k.Fingerprint, ui.UIDText(key.UserID()))
 }
 
 func (a *app) runKeyImport(ctx context.Context, h *node.Home, path, which string) error {
@@ -439,17 +422,17 @@ func (a *app) runKeyImport(ctx context.Context, h *node.Home, path, which string
 	if found.Secret {
 		file, err := found.SecretFile()
 		if err != nil {
-			return hinted(fmt.Errorf("read key %q: %w", path, err), "a key whose secret is in gpg or on a smartcard signs by es key use gpg:KEYID")
+			return ui.Hinted(fmt.Errorf("read key %q: %w", path, err), "a key whose secret is in gpg or on a smartcard signs by es key use gpg:KEYID")
 		}
 		own, err := h.AddKey(ctx, file)
 		if err != nil {
 			return err
 		}
-		if a.json {
-			return a.emit(describeKey(own, time.Now()))
+		if a.JSON {
+			return a.Emit(describeKey(own, time.Now()))
 		}
-		a.printf("%s", own.Fingerprint())
-		a.note("added the key of %s to your own keys%s", uidText(own.Key.UserID()), defaultNote(own))
+		a.Printf("%s", own.Fingerprint())
+		a.Note("added the key of %s to your own keys%s", ui.UIDText(own.Key.UserID()), defaultNote(own))
 		return nil
 	}
 	key, err := found.Key()
@@ -460,12 +443,12 @@ func (a *app) runKeyImport(ctx context.Context, h *node.Home, path, which string
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(describeKey(node.OwnKey{Key: merged}, time.Now()))
+	if a.JSON {
+		return a.Emit(describeKey(node.OwnKey{Key: merged}, time.Now()))
 	}
-	a.printf("%s", merged.Fingerprint())
-	a.note("remembered the key of %s; it is not trusted by that", uidText(merged.UserID()))
-	a.hint("es trust add %s SCOPE...", merged.Fingerprint())
+	a.Printf("%s", merged.Fingerprint())
+	a.Note("remembered the key of %s; it is not trusted by that", ui.UIDText(merged.UserID()))
+	a.Hint("es trust add %s SCOPE...", merged.Fingerprint())
 	return nil
 }
 
@@ -491,7 +474,7 @@ func (a *app) runKeyUse(ctx context.Context, h *node.Home, which string) error {
 	}
 	if err := h.SetDefault(ctx, f); err != nil {
 		if errors.Is(err, node.ErrNoKey) {
-			return coded(exitNotFound, fmt.Errorf("key %s is not one of your own keys", f), "es key list shows them; gpg:KEYID uses one that gpg holds")
+			return ui.Coded(ui.ExitNotFound, fmt.Errorf("key %s is not one of your own keys", f), "es key list shows them; gpg:KEYID uses one that gpg holds")
 		}
 		return err
 	}
@@ -499,13 +482,13 @@ func (a *app) runKeyUse(ctx context.Context, h *node.Home, which string) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(describeKey(own, time.Now()))
+	if a.JSON {
+		return a.Emit(describeKey(own, time.Now()))
 	}
-	a.printf("%s", f)
-	a.note("what you publish is now signed by %s", uidText(own.Key.UserID()))
+	a.Printf("%s", f)
+	a.Note("what you publish is now signed by %s", ui.UIDText(own.Key.UserID()))
 	if p := describeKey(own, time.Now()).Problem; p != "" {
-		a.warn("this key is %s and cannot sign", p)
+		a.Warn("this key is %s and cannot sign", p)
 	}
 	return nil
 }
@@ -516,16 +499,16 @@ func (a *app) usedKey(ctx context.Context, h *node.Home, which string) (records.
 	if !inGPG {
 		f, err := records.ParseFingerprint(which)
 		if err != nil {
-			return f, coded(exitUsage, err, "es key list shows your keys; gpg:KEYID uses one that gpg holds")
+			return f, ui.Coded(ui.ExitUsage, err, "es key list shows your keys; gpg:KEYID uses one that gpg holds")
 		}
 		return f, nil
 	}
 	if strings.TrimSpace(id) == "" {
-		return records.Fingerprint{}, coded(exitUsage, errors.New("gpg: needs a key id after it"), "gpg --list-secret-keys shows them")
+		return records.Fingerprint{}, ui.Coded(ui.ExitUsage, errors.New("gpg: needs a key id after it"), "gpg --list-secret-keys shows them")
 	}
 	k, err := sign.OpenGPG(ctx, a.gpg(), id)
 	if err != nil {
-		return records.Fingerprint{}, hinted(err, "gpg --list-secret-keys shows the keys that gpg can sign with")
+		return records.Fingerprint{}, ui.Hinted(err, "gpg --list-secret-keys shows the keys that gpg can sign with")
 	}
 	own, err := h.AddGPGKey(ctx, k.Key())
 	return own.Fingerprint(), err

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/everythingstays/es/author"
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
 )
@@ -18,7 +19,7 @@ import (
 // scripts that it runs, and reads it from whoever runs npm.
 func (a *app) npmConfig(key string) string {
 	for _, name := range []string{"npm_config_" + key, "NPM_CONFIG_" + strings.ToUpper(key)} {
-		if v := a.getenv(name); v != "" {
+		if v := a.Getenv(name); v != "" {
 			return v
 		}
 	}
@@ -37,43 +38,43 @@ func (a *app) npmFlag(key string) bool {
 func (a *app) tellLacks(ctx context.Context, h *node.Home, set *modules.FileSet, o publishOptions) error {
 	about := set.Package.String()
 	for _, w := range set.Warnings {
-		a.warn("%s: %s", safe(w.Path), safe(w.Reason))
+		a.Warn("%s: %s", ui.Safe(w.Path), ui.Safe(w.Reason))
 	}
 	var known author.Releases
 	if h != nil {
 		known = h.Index()
 	}
-	lacks, err := author.Lacks(ctx, set, known, author.LackOptions{Access: a.npmConfig("access"), Built: a.getenv("npm_command") == "publish"})
+	lacks, err := author.Lacks(ctx, set, known, author.LackOptions{Access: a.npmConfig("access"), Built: a.Getenv("npm_command") == "publish"})
 	if err != nil {
 		return err
 	}
-	r := &refusal{kind: notReady, code: exitFailed, about: about, meaning: meanings[notReady], err: errors.New(about + " is not ready to be published")}
+	r := &ui.Refusal{Kind: notReady, Code: ui.ExitFailed, About: about, Meaning: meanings[notReady], Err: errors.New(about + " is not ready to be published")}
 	for _, l := range lacks {
 		if l.Stops {
 			text, todo := lackText(l, set.Package)
-			r.add(l.Field, "%s", text)
-			if !slices.Contains(r.next, todo) {
-				r.next = append(r.next, todo)
+			r.Add(l.Field, "%s", text)
+			if !slices.Contains(r.Next, todo) {
+				r.Next = append(r.Next, todo)
 			}
 		}
 	}
-	asks := a.asks && !o.yes && !o.dryRun
+	asks := a.Asks && !o.yes && !o.dryRun
 	for _, l := range lacks {
 		if l.Stops && !asks && !o.yes {
 			continue // the refusal has it
 		}
 		text, todo := lackText(l, set.Package)
-		a.warn("%s: %s", l.Field, safe(text))
-		a.hint("%s", todo)
+		a.Warn("%s: %s", l.Field, ui.Safe(text))
+		a.Hint("%s", todo)
 	}
-	if len(r.facts) > 0 && !asks && !o.yes {
-		r.next = append(r.next, "es publish --yes publishes it all the same")
+	if len(r.Facts) > 0 && !asks && !o.yes {
+		r.Next = append(r.Next, "es publish --yes publishes it all the same")
 		return r
 	}
 	if !asks || len(lacks) == 0 && len(set.Warnings) == 0 {
 		return nil
 	}
-	ok, err := a.ask(ctx, "Sign and publish "+about+" all the same, for ever?", o.yes, "--yes")
+	ok, err := a.Ask(ctx, "Sign and publish "+about+" all the same, for ever?", o.yes, "--yes")
 	if err == nil && !ok {
 		err = errors.New("nothing was signed or published")
 	}
@@ -131,7 +132,7 @@ func quotedList(list []string) string {
 	rest := len(list) - maxQuoted
 	list = slices.Clone(list[:min(len(list), maxQuoted)])
 	for i := range list {
-		list[i] = safe(list[i])
+		list[i] = ui.Safe(list[i])
 	}
 	if rest > 0 {
 		list = append(list, fmt.Sprintf("%d more", rest))
@@ -144,16 +145,16 @@ func quotedList(list []string) string {
 func unpackable(dir string, err error) error {
 	var secrets *modules.SecretError
 	if !errors.As(err, &secrets) {
-		return coded(exitFailed, err)
+		return ui.Coded(ui.ExitFailed, err)
 	}
-	r := &refusal{kind: secret, code: exitFailed, about: secrets.Secrets[0].Path, meaning: meanings[secret], err: err}
+	r := &ui.Refusal{Kind: secret, Code: ui.ExitFailed, About: secrets.Secrets[0].Path, Meaning: meanings[secret], Err: err}
 	own := false
 	for i, s := range secrets.Secrets {
 		if i == maxClaims {
-			r.add("and", "%d more", len(secrets.Secrets)-i)
+			r.Add("and", "%d more", len(secrets.Secrets)-i)
 			break
 		}
-		r.add("file", "%s: %s", s.Path, s.What)
+		r.Add("file", "%s: %s", s.Path, s.What)
 		own = own || s.Own
 	}
 	out := secrets.Secrets[0].Path
@@ -163,11 +164,11 @@ func unpackable(dir string, err error) error {
 			out += "/"
 		}
 	}
-	r.next = []string{leaveOut(dir, out)}
+	r.Next = []string{leaveOut(dir, out)}
 	if own {
-		r.next = append(r.next, "or keep the home of es outside of the package: ES_HOME, --home")
+		r.Next = append(r.Next, "or keep the home of es outside of the package: ES_HOME, --home")
 	} else {
-		r.next = append(r.next, "es publish --allow-secret "+shellWord(secrets.Secrets[0].Path)+"   (if everybody may have it, as a key for tests)")
+		r.Next = append(r.Next, "es publish --allow-secret "+ui.ShellWord(secrets.Secrets[0].Path)+"   (if everybody may have it, as a key for tests)")
 	}
 	return r
 }
@@ -176,7 +177,7 @@ func unpackable(dir string, err error) error {
 func leaveOut(dir, out string) string {
 	if b, err := os.ReadFile(filepath.Join(dir, "package.json")); err == nil {
 		if p, err := modules.ParsePackageJSON(b); err == nil && p.ListsFiles() {
-			return `take what holds ` + shellWord(out) + ` out of "files" in package.json, or add ` + shellWord("!"+out)
+			return `take what holds ` + ui.ShellWord(out) + ` out of "files" in package.json, or add ` + ui.ShellWord("!"+out)
 		}
 	}
 	file := ".npmignore"
@@ -185,13 +186,13 @@ func leaveOut(dir, out string) string {
 			file = ".gitignore"
 		}
 	}
-	return "echo " + shellWord("/"+out) + " >> " + shellWord(filepath.Join(dir, file)) + "   (leaves it out)"
+	return "echo " + ui.ShellWord("/"+out) + " >> " + ui.ShellWord(filepath.Join(dir, file)) + "   (leaves it out)"
 }
 
 // allowSecrets lets the named secrets in, but for keys of the home's own.
 func (a *app) allowSecrets(ctx context.Context, h *node.Home, dir string, set *modules.FileSet, paths []string) error {
 	if err := set.Protect(paths...); err != nil {
-		return coded(exitUsage, fmt.Errorf("--allow-secret: %w", err), "es publish --dry-run lists the files")
+		return ui.Coded(ui.ExitUsage, fmt.Errorf("--allow-secret: %w", err), "es publish --dry-run lists the files")
 	}
 	if h == nil {
 		return nil
@@ -206,7 +207,7 @@ func (a *app) allowSecrets(ctx context.Context, h *node.Home, dir string, set *m
 		own = append(own, author.OwnSecret{Key: k.Fingerprint(), File: file})
 	}
 	for _, p := range paths {
-		b, err := a.readFile(ctx, filepath.Join(dir, p))
+		b, err := a.ReadFile(ctx, filepath.Join(dir, p))
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -50,7 +51,7 @@ func TestThreat67LineEnds(t *testing.T) {
 		}
 		commands = append(commands, c)
 	}
-	walk((&app{out: io.Discard}).rootCommand())
+	walk(newApp(&ui.Streams{Out: io.Discard}).rootCommand())
 	for i, c := range commands {
 		path := strings.Fields(c.CommandPath())[1:]
 		end := lineEnds[i%len(lineEnds)]

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -47,22 +48,22 @@ func (a *app) runList(ctx context.Context, h *node.Home) error {
 		return err
 	}
 	switch {
-	case a.json:
+	case a.JSON:
 		list := []listJSON{}
 		for _, n := range nodes {
 			list = append(list, describeNode(n))
 		}
-		if err := a.emit(list); err != nil {
+		if err := a.Emit(list); err != nil {
 			return err
 		}
 	case len(nodes) == 0:
-		a.note("no esDependencies in package.json")
-		a.hint("es add NAME")
+		a.Note("no esDependencies in package.json")
+		a.Hint("es add NAME")
 	default:
 		a.printNodes(nodes, "")
 	}
 	if missing := countMissing(nodes); missing > 0 {
-		return hinted(fmt.Errorf("%s not installed", plural(int64(missing), "package")), "es install")
+		return ui.Hinted(fmt.Errorf("%s not installed", ui.Plural(int64(missing), "package")), "es install")
 	}
 	return nil
 }
@@ -119,9 +120,9 @@ func (a *app) printNodes(nodes []*install.Node, indent string) {
 		case n.Optional:
 			text += " (optional, not installed)"
 		default:
-			text += fmt.Sprintf(" (wanted as %s, not installed)", safe(n.Spec))
+			text += fmt.Sprintf(" (wanted as %s, not installed)", ui.Safe(n.Spec))
 		}
-		a.printf("%s%s%s", indent, branch, text)
+		a.Printf("%s%s%s", indent, branch, text)
 		a.printNodes(n.Children, indent+below)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -78,7 +79,7 @@ func (k *acquaintance) near(ctx context.Context, name records.Name) ([]nearJSON,
 	for _, n := range found {
 		who := n.Signers[0].String()
 		if label := k.view.Label(n.Signers[0]); label != "" {
-			who = fmt.Sprintf("%s (%s)", safe(label), n.Signers[0])
+			who = fmt.Sprintf("%s (%s)", ui.Safe(label), n.Signers[0])
 		}
 		all = append(all, nearJSON{n.Name, n.Signers, "which " + who + " signs"})
 		seen[n.Name] = true
@@ -121,7 +122,7 @@ func (a *app) warnNear(ctx context.Context, k *acquaintance, names ...records.Na
 			return err
 		}
 		for _, n := range near {
-			a.warn("%s looks like %s, %s", name, n.Name, n.text)
+			a.Warn("%s looks like %s, %s", name, n.Name, n.text)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 )
 
@@ -98,27 +99,27 @@ func (a *app) goPrivate(ctx context.Context, h *node.Home, file string) error {
 	var key node.SwarmKey
 	if file == "new" {
 		if have != nil {
-			return hinted(errors.New("the home belongs to a private network already"), "its key is %s; for a new network use another --home", path)
+			return ui.Hinted(errors.New("the home belongs to a private network already"), "its key is %s; for a new network use another --home", path)
 		}
 		key = node.NewSwarmKey()
 	} else {
-		b, err := a.readFile(ctx, file)
+		b, err := a.ReadFile(ctx, file)
 		if errors.Is(err, fs.ErrNotExist) {
-			return hinted(fmt.Errorf("read the key of the private network: %w", err), makeOne)
+			return ui.Hinted(fmt.Errorf("read the key of the private network: %w", err), makeOne)
 		}
 		if err != nil {
 			return fmt.Errorf("read the key of the private network: %w", err)
 		}
 		if key, err = node.ParseSwarmKey(b); err != nil {
-			return hinted(fmt.Errorf("read %s: %w", file, err), makeOne)
+			return ui.Hinted(fmt.Errorf("read %s: %w", file, err), makeOne)
 		}
 	}
 	err = h.SetSwarmKey(key)
 	if errors.Is(err, node.ErrSwarmKey) {
-		return hinted(err, "its key is %s; for this one use another --home", path)
+		return ui.Hinted(err, "its key is %s; for this one use another --home", path)
 	}
 	if err == nil && file == "new" {
-		a.note("the key of the new private network is %s; whoever has a copy takes part, by es node --private FILE", path)
+		a.Note("the key of the new private network is %s; whoever has a copy takes part, by es node --private FILE", path)
 	}
 	return err
 }
@@ -130,12 +131,12 @@ func (a *app) nodeConfig(h *node.Home, o networkOptions) (node.Config, error) {
 	if err != nil {
 		return node.Config{}, err
 	}
-	if v := a.getenv("ES_DHT"); v != "" {
+	if v := a.Getenv("ES_DHT"); v != "" {
 		if s.DHT, err = node.ParseDHT(v); err != nil {
 			return node.Config{}, fmt.Errorf("ES_DHT: %w", err)
 		}
 	}
-	switch v := a.getenv("ES_MDNS"); v {
+	switch v := a.Getenv("ES_MDNS"); v {
 	case "":
 	case "on", "off":
 		s.MDNS = v
@@ -172,7 +173,7 @@ func (a *app) join(ctx context.Context, h *node.Home) (node.Network, error) {
 		return nil, err
 	}
 	cfg.Log = a.passingLogger()
-	if a.offline || h.ReadOnly() && !h.Absent() { // what peers say would have to be written
+	if a.Offline || h.ReadOnly() && !h.Absent() { // what peers say would have to be written
 		cfg.Alone, cfg.MDNS, cfg.DHT = true, false, node.DHTOff
 	}
 	if a.stuck != nil {
@@ -181,7 +182,7 @@ func (a *app) join(ctx context.Context, h *node.Home) (node.Network, error) {
 	n, err := node.Join(ctx, h, cfg)
 	var stuck *node.StuckError
 	if errors.As(err, &stuck) {
-		a.warn("%v; going on without it", stuck)
+		a.Warn("%v; going on without it", stuck)
 		a.stuck = stuck
 		return node.JoinBeside(ctx, h, cfg)
 	}

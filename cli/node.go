@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 )
 
@@ -48,7 +49,7 @@ forget.`,
 			if err := o.network.check(cmd); err != nil {
 				return err
 			}
-			if a.offline {
+			if a.Offline {
 				return usagef(cmd, "--offline and node contradict each other")
 			}
 			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runNode(cmd.Context(), h, o) })
@@ -66,7 +67,7 @@ forget.`,
 }
 
 func (a *app) runNode(ctx context.Context, h *node.Home, o nodeOptions) error {
-	a.lingers.Store(true)
+	a.Linger()
 	if err := a.goPrivate(ctx, h, o.private); err != nil {
 		return err
 	}
@@ -101,10 +102,10 @@ func (a *app) runNode(ctx context.Context, h *node.Home, o nodeOptions) error {
 	err = group.Wait()
 	var locked *node.LockedError
 	if errors.As(err, &locked) {
-		return hinted(err, "stop that one first, or use another --home")
+		return ui.Hinted(err, "stop that one first, or use another --home")
 	}
 	if errors.As(err, new(*node.ListenError)) && len(o.network.listen) == 0 {
-		return hinted(err, "the home remembers where to listen; es node --listen default forgets it")
+		return ui.Hinted(err, "the home remembers where to listen; es node --listen default forgets it")
 	}
 	return err
 }
@@ -116,17 +117,17 @@ func (a *app) printReady(ctx context.Context, n *node.Node, usual bool) error {
 		return err
 	}
 	for _, addr := range s.Addrs {
-		a.printf("listening %s", addr)
+		a.Printf("listening %s", addr)
 	}
 	if moved := elsewhere(s.Listen); usual && len(moved) > 0 {
-		a.note("port %d is taken: it listens on %s, and the next time elsewhere; --listen chooses where", node.DefaultPort, strings.Join(moved, " and "))
+		a.Note("port %d is taken: it listens on %s, and the next time elsewhere; --listen chooses where", node.DefaultPort, strings.Join(moved, " and "))
 	}
 	if text, hint := unreached(s); text != "" {
-		a.note("%s", text)
-		a.hint("%s", hint)
+		a.Note("%s", text)
+		a.Hint("%s", hint)
 	}
-	a.printf("ready")
-	return a.printed()
+	a.Printf("ready")
+	return a.Printed()
 }
 
 // elsewhere are the addresses with another port than the usual one.
@@ -156,7 +157,7 @@ func unreached(s node.Status) (text, hint string) {
 // passingLogger is for a node of one command, which has nothing to say but with
 // --verbose: what matters to the command is its error.
 func (a *app) passingLogger() *slog.Logger {
-	if a.verbose {
+	if a.Verbose {
 		return a.logger()
 	}
 	return slog.New(slog.DiscardHandler)
@@ -166,12 +167,12 @@ func (a *app) passingLogger() *slog.Logger {
 func (a *app) logger() *slog.Logger {
 	level := slog.LevelWarn
 	switch {
-	case a.quiet:
+	case a.Quiet:
 		level = slog.LevelError
-	case a.verbose:
+	case a.Verbose:
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: level}))
 }
 
 // withNetwork runs f with the running daemon, or with a node for this command, of a

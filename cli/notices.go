@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/author"
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/records/npmrange"
@@ -131,11 +132,11 @@ func (a *app) warnLatest(ctx context.Context, by *author.Author, name records.Na
 	if err != nil || latest == "" {
 		return err
 	}
-	a.warn("latest of %s is %s, which this yanks", name, latest)
+	a.Warn("latest of %s is %s, which this yanks", name, latest)
 	if left != "" {
-		a.hint("es add %s gets %s until a version after %s is published; es tag %s@VERSION latest chooses another", name, left, latest, name)
+		a.Hint("es add %s gets %s until a version after %s is published; es tag %s@VERSION latest chooses another", name, left, latest, name)
 	} else {
-		a.hint("es add %s finds no version of yours then: publish one that mends it", name)
+		a.Hint("es add %s finds no version of yours then: publish one that mends it", name)
 	}
 	return nil
 }
@@ -148,17 +149,17 @@ func (a *app) showReach(ctx context.Context, h *node.Home, name records.Name, rn
 	}
 	switch {
 	case known == 0:
-		a.warn("nothing is known here of %s", name)
+		a.Warn("nothing is known here of %s", name)
 	case len(about) == 0:
-		a.warn("no known version of %s is in %q", name, rng)
+		a.Warn("no known version of %s is in %q", name, rng)
 	case len(about) > 5:
-		a.note("about %s of %s, %s to %s", plural(int64(len(about)), "version"), name, about[0], about[len(about)-1])
+		a.Note("about %s of %s, %s to %s", ui.Plural(int64(len(about)), "version"), name, about[0], about[len(about)-1])
 	default:
 		texts := make([]string, len(about))
 		for i, v := range about {
 			texts[i] = string(v)
 		}
-		a.note("about %s of %s: %s", plural(int64(len(about)), "version"), name, strings.Join(texts, ", "))
+		a.Note("about %s of %s: %s", ui.Plural(int64(len(about)), "version"), name, strings.Join(texts, ", "))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/author"
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 )
@@ -22,7 +23,7 @@ type logPeers struct {
 func (p logPeers) AskLog(ctx context.Context, author records.Fingerprint, search bool) (answered int, why string, err error) {
 	network, err := p.app.join(ctx, p.home)
 	if err != nil {
-		return 0, safe(err.Error()), ctx.Err()
+		return 0, ui.Safe(err.Error()), ctx.Err()
 	}
 	defer network.Close()
 	asking, cancel := context.WithTimeout(ctx, askOwnLog)
@@ -32,7 +33,7 @@ func (p logPeers) AskLog(ctx context.Context, author records.Fingerprint, search
 	case ctx.Err() != nil:
 		return 0, "", ctx.Err()
 	case err != nil:
-		return 0, safe(err.Error()), nil
+		return 0, ui.Safe(err.Error()), nil
 	case s.Peers == 0:
 		return 0, nobodyAnswered(s).Error(), nil
 	}
@@ -42,25 +43,25 @@ func (p logPeers) AskLog(ctx context.Context, author records.Fingerprint, search
 // catchUp asks the peers that can be reached for what the key has signed elsewhere, and says
 // what came of it.
 func (a *app) catchUp(ctx context.Context, h *node.Home, own node.OwnKey, by *author.Author) error {
-	o := author.LogOptions{Peers: logPeers{a, h}, First: a.first, Unasked: own.GPG && a.offline}
-	if a.offline {
+	o := author.LogOptions{Peers: logPeers{a, h}, First: a.First, Unasked: own.GPG && a.Offline}
+	if a.Offline {
 		o.Peers, o.Why = nil, "--offline was given"
 	}
 	l, err := by.CatchUp(ctx, o)
 	if err != nil {
 		return authorRefusal(err)
 	}
-	peers := plural(int64(l.Answered), "peer")
+	peers := ui.Plural(int64(l.Answered), "peer")
 	switch {
-	case a.first:
+	case a.First:
 	case !l.Known && l.Answered == 0:
-		a.warn("nobody was asked what key %s has signed elsewhere: a version that it released before would be frozen for ever", own.Fingerprint())
+		a.Warn("nobody was asked what key %s has signed elsewhere: a version that it released before would be frozen for ever", own.Fingerprint())
 	case !l.Known && l.Records > 0:
-		a.note("your key is new here: %s of it came from %s", plural(int64(l.Records), "record"), peers)
+		a.Note("your key is new here: %s of it came from %s", ui.Plural(int64(l.Records), "record"), peers)
 	case !l.Known:
-		a.warn("your key is new here, and %s asked had no record of it: if it has signed elsewhere, stop, and es connect to a peer that knows", peers)
-	case l.Answered == 0 && !a.offline:
-		a.note("nobody could be asked whether your key has signed more elsewhere (%s)", l.Why)
+		a.Warn("your key is new here, and %s asked had no record of it: if it has signed elsewhere, stop, and es connect to a peer that knows", peers)
+	case l.Answered == 0 && !a.Offline:
+		a.Note("nobody could be asked whether your key has signed more elsewhere (%s)", l.Why)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 )
 
@@ -28,15 +29,15 @@ func (a *app) runPeers(ctx context.Context, n node.Network) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
+	if a.JSON {
 		if peers == nil {
 			peers = []node.PeerInfo{}
 		}
-		return a.emit(peers)
+		return a.Emit(peers)
 	}
 	if len(peers) == 0 {
-		a.note("nobody is connected")
-		a.hint("es connect ADDR")
+		a.Note("nobody is connected")
+		a.Hint("es connect ADDR")
 		return nil
 	}
 	var rows [][]string
@@ -49,9 +50,9 @@ func (a *app) runPeers(ctx context.Context, n node.Network) error {
 		if p.Outbound {
 			direction = "out"
 		}
-		rows = append(rows, []string{p.Peer, direction, p.Found, safe(p.Agent), given(p), safe(addr)})
+		rows = append(rows, []string{p.Peer, direction, p.Found, ui.Safe(p.Agent), given(p), ui.Safe(addr)})
 	}
-	a.columnsOf(rows, 0, nil)
+	a.ColumnsOf(rows, 0, nil)
 	return nil
 }
 
@@ -59,10 +60,10 @@ func (a *app) runPeers(ctx context.Context, n node.Network) error {
 func given(p node.PeerInfo) string {
 	var what []string
 	if p.Records > 0 {
-		what = append(what, plural(p.Records, "record"))
+		what = append(what, ui.Plural(p.Records, "record"))
 	}
 	if p.Received > 0 {
-		what = append(what, bytesText(p.Received))
+		what = append(what, ui.BytesText(p.Received))
 	}
 	if len(what) == 0 {
 		return "nothing yet"

@@ -6,6 +6,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -46,17 +47,17 @@ With --remove, es trust pin NAME@VERSION takes that back.`,
 func (a *app) runTrustUnpin(h *node.Home, name records.Name, v records.Version) error {
 	err := trust.Update(h.TrustPath(), func(file *trust.File) error {
 		if !file.RemovePin(name, v) {
-			return coded(exitNotFound, fmt.Errorf("%s has no pin of %s@%s", h.TrustPath(), name, v), "es trust list")
+			return ui.Coded(ui.ExitNotFound, fmt.Errorf("%s has no pin of %s@%s", h.TrustPath(), name, v), "es trust list")
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(map[string]any{"name": name, "version": v, "removed": true})
+	if a.JSON {
+		return a.Emit(map[string]any{"name": name, "version": v, "removed": true})
 	}
-	a.note("the pin of %s@%s is removed: the keys that you trust for the name decide again", name, v)
+	a.Note("the pin of %s@%s is removed: the keys that you trust for the name decide again", name, v)
 	return nil
 }
 
@@ -65,10 +66,10 @@ func (a *app) runTrustPin(h *node.Home, name records.Name, v records.Version, mo
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(map[string]any{"name": name, "version": v, "module": module.String()})
+	if a.JSON {
+		return a.Emit(map[string]any{"name": name, "version": v, "module": module.String()})
 	}
-	a.note("%s@%s is %s from now on, by your own decision in %s", name, v, module, h.TrustPath())
+	a.Note("%s@%s is %s from now on, by your own decision in %s", name, v, module, h.TrustPath())
 	return nil
 }
 

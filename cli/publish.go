@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/author"
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -71,7 +72,7 @@ As with npm, the tag latest moves to the version unless another tag is given by
 			}
 			if a.npmFlag("dry_run") && !o.dryRun {
 				o.dryRun = true
-				a.note("npm_config_dry_run is set: this is a dry run")
+				a.Note("npm_config_dry_run is set: this is a dry run")
 			}
 			if o.dryRun {
 				return a.runDryRun(cmd.Context(), dir, o)
@@ -198,17 +199,17 @@ func (a *app) showUnpublished(set *modules.FileSet, m *modules.Module) error {
 		}
 		j.List = append(j.List, fileJSON{f.Path, f.Size, mode})
 	}
-	if a.json {
-		return a.emit(j)
+	if a.JSON {
+		return a.Emit(j)
 	}
 	var rows [][]string
 	for _, f := range j.List {
-		rows = append(rows, []string{f.Mode, bytesText(f.Size), safe(f.Path)})
+		rows = append(rows, []string{f.Mode, ui.BytesText(f.Size), ui.Safe(f.Path)})
 	}
-	a.table(rows)
-	a.printf("%s@%s", m.Name, m.Version)
-	a.printf("  module  %s  (%s, %s)", m.CID, plural(m.Files, "file"), bytesText(m.Size))
-	a.note("nothing was signed or stored")
+	a.Table(rows)
+	a.Printf("%s@%s", m.Name, m.Version)
+	a.Printf("  module  %s  (%s, %s)", m.CID, ui.Plural(m.Files, "file"), ui.BytesText(m.Size))
+	a.Note("nothing was signed or stored")
 	return nil
 }
 
@@ -247,7 +248,7 @@ func (a *app) runPublish(ctx context.Context, h *node.Home, dir string, o publis
 		return authorRefusal(err)
 	}
 	if released.Before {
-		a.note("%s@%s was published before with these contents; announcing it again", m.Name, m.Version)
+		a.Note("%s@%s was published before with these contents; announcing it again", m.Name, m.Version)
 	}
 	spread, err := a.spread(ctx, h, by.Made(), m.CID, o.wait)
 	if err != nil {
@@ -263,17 +264,17 @@ func (a *app) printPublished(m *modules.Module, r author.Released, s spreading, 
 	if s.waited {
 		late = unspread(fmt.Sprintf("%s@%s", m.Name, m.Version), wait)
 	}
-	if a.json {
-		return errors.Join(late, a.emit(publishJSON{
+	if a.JSON {
+		return errors.Join(late, a.Emit(publishJSON{
 			Name: m.Name, Version: m.Version, Module: m.CID.String(), Record: r.Record.String(), Envelope: r.Envelope.String(),
 			Files: m.Files, Size: m.Size, Tag: r.Tag, spreading: s,
 		}))
 	}
-	a.printf("%s@%s", m.Name, m.Version)
-	a.printf("  module  %s  (%s, %s)", m.CID, plural(m.Files, "file"), bytesText(m.Size))
-	a.printf("  record  %s", r.Record)
+	a.Printf("%s@%s", m.Name, m.Version)
+	a.Printf("  module  %s  (%s, %s)", m.CID, ui.Plural(m.Files, "file"), ui.BytesText(m.Size))
+	a.Printf("  record  %s", r.Record)
 	if r.Tag != "" {
-		a.printf("  tag     %s", r.Tag)
+		a.Printf("  tag     %s", r.Tag)
 	}
 	return late
 }
@@ -303,9 +304,9 @@ func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.
 	}
 	if err := author.CheckKey(own.Key, time.Now()); err != nil {
 		err := authorRefusal(err)
-		var r *refusal
-		if own.GPG && errors.As(err, &r) && r.kind == keyExpired {
-			r.next = append(r.next, "gpg --quick-set-expire "+r.about+" 1y renews it, and es key use gpg:"+r.about+" tells es")
+		var r *ui.Refusal
+		if own.GPG && errors.As(err, &r) && r.Kind == keyExpired {
+			r.Next = append(r.Next, "gpg --quick-set-expire "+r.About+" 1y renews it, and es key use gpg:"+r.About+" tells es")
 		}
 		return node.OwnKey{}, err
 	}
@@ -321,13 +322,13 @@ func (a *app) announce(ctx context.Context, h *node.Home, ids []cid.Cid) int {
 // tell joins the network to say something, and returns how many heard it. kept says
 // what becomes of it when nobody did.
 func (a *app) tell(ctx context.Context, h *node.Home, kept string, say func(node.Network) (node.Announced, error)) int {
-	if a.offline {
-		a.note("not announced, because of --offline: %s", kept)
+	if a.Offline {
+		a.Note("not announced, because of --offline: %s", kept)
 		return 0
 	}
 	network, err := a.join(ctx, h)
 	if err != nil {
-		a.warn("not announced (%s): %s", safe(err.Error()), kept)
+		a.Warn("not announced (%s): %s", ui.Safe(err.Error()), kept)
 		return 0
 	}
 	told, err := say(network)
@@ -336,12 +337,12 @@ func (a *app) tell(ctx context.Context, h *node.Home, kept string, say func(node
 	}
 	switch {
 	case err != nil:
-		a.warn("announcing failed (%s): %s", safe(err.Error()), kept)
+		a.Warn("announcing failed (%s): %s", ui.Safe(err.Error()), kept)
 	case told.Peers == 0:
-		a.note("no peers connected: %s", kept)
-		a.hint("es connect ADDR")
+		a.Note("no peers connected: %s", kept)
+		a.Hint("es connect ADDR")
 	default:
-		a.note("announced to %s", plural(int64(told.Peers), "peer"))
+		a.Note("announced to %s", ui.Plural(int64(told.Peers), "peer"))
 	}
 	return told.Peers
 }

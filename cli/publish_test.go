@@ -26,7 +26,7 @@ func TestPublishAsks(t *testing.T) {
 	publish := func(answer string, args ...string) (stderr string, code int) {
 		var out, err bytes.Buffer
 		a := d.app(&out, &err)
-		a.asks, a.in = true, strings.NewReader(answer)
+		a.Asks, a.In = true, strings.NewReader(answer)
 		code = a.run(t.Context(), append([]string{"--home", d.home, "--offline", "publish"}, args...))
 		return err.String(), code
 	}

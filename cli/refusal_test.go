@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/sign"
 )
@@ -20,7 +21,7 @@ func (d *desk) believedAs(label string) *sign.SecretKey {
 	if err != nil {
 		d.Fatal(err)
 	}
-	if _, stderr, code := d.es("trust", "add", k.Key().Fingerprint().String(), "lib", "--label", label, "--yes"); code != exitDone {
+	if _, stderr, code := d.es("trust", "add", k.Key().Fingerprint().String(), "lib", "--label", label, "--yes"); code != ui.ExitDone {
 		d.Fatal(stderr)
 	}
 	return k
@@ -57,7 +58,7 @@ func TestRefusedAsDatedBack(t *testing.T) {
 		}
 		return err
 	})
-	d.refuses(ada, exitTrust, `es: BACKDATED: lib@1.0.0
+	d.refuses(ada, ui.ExitTrust, `es: BACKDATED: lib@1.0.0
     module     bafybeidp7mgqbqvpgvzqnlmzvlyo3rkosmjyo3l4l4owvxzrv3t3dn5pvq
     dated      2026-02-01 00:00:00, by $ADA (ada, says Ada, revoked on 2026-03-01)
     key ended  2026-03-01 00:00:00
@@ -80,7 +81,7 @@ func TestRefusedForWrongBytes(t *testing.T) {
 	release := d.packs(`{"name": "lib", "version": "1.0.0"}`)
 	release.Manifest.Description = "not what package.json says"
 	d.says(ada, 24*time.Hour, release)
-	d.refuses(ada, exitIntegrity, `es: INTEGRITY: lib
+	d.refuses(ada, ui.ExitIntegrity, `es: INTEGRITY: lib
     because  check module bafybeidp7mgqbqvpgvzqnlmzvlyo3rkosmjyo3l4l4owvxzrv3t3dn5pvq: its manifest's Description is "", the release says "not what package.json says"
     module   bafybeidp7mgqbqvpgvzqnlmzvlyo3rkosmjyo3l4l4owvxzrv3t3dn5pvq
     place    node_modules/lib

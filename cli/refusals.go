@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/node"
@@ -121,7 +122,7 @@ func (w witness) who(key records.Fingerprint) string {
 	case err != nil || k == nil:
 		notes = append(notes, "its key is not here")
 	default:
-		notes = append(notes, "says "+uidText(k.UserID()))
+		notes = append(notes, "says "+ui.UIDText(k.UserID()))
 		if r, ok := k.Revocation(); ok {
 			notes = append(notes, "revoked on "+r.At.UTC().Format(time.DateOnly))
 		}
@@ -140,66 +141,66 @@ func (w witness) refused(err error) error {
 		notFound    *index.NotFoundError
 		damaged     *install.IntegrityError
 	)
-	r := &refusal{err: err, code: exitTrust}
+	r := &ui.Refusal{Err: err, Code: ui.ExitTrust}
 	var d trust.Decision
 	switch {
 	case errors.As(err, &untrusted):
 		d = untrusted.Decision
 		w.untrusted(r, untrusted)
 	case errors.As(err, &conflicting):
-		d, r.kind = conflicting.Decision, conflict
-		r.next = append(pinHints(d.Name, d.Version, d), whyHint(d))
+		d, r.Kind = conflicting.Decision, conflict
+		r.Next = append(pinHints(d.Name, d.Version, d), whyHint(d))
 	case errors.As(err, &held):
-		d, r.next = held.Decision, heldHints(held.Decision)
+		d, r.Next = held.Decision, heldHints(held.Decision)
 		w.held(r, held)
 	case errors.As(err, &equivocated) && equivocated.Decision.Name != "":
-		d, r.kind, r.code = equivocated.Decision, frozen, exitIntegrity
+		d, r.Kind, r.Code = equivocated.Decision, frozen, ui.ExitIntegrity
 		exact := fmt.Sprintf("%s@%s", d.Name, d.Version)
-		r.next = []string{"es info " + string(d.Name) + " shows the versions that are not frozen", "es why " + exact + " --proof proof writes both records, for gpg --verify"}
+		r.Next = []string{"es info " + string(d.Name) + " shows the versions that are not frozen", "es why " + exact + " --proof proof writes both records, for gpg --verify"}
 	case errors.As(err, &notFound) && notFound.Void != nil:
-		d, r.kind, r.code = *notFound.Void, revoked, exitNotFound
-		r.next = []string{whyHint(d) + " shows who", "es info " + string(d.Name) + " shows other versions, and who else signs them"}
+		d, r.Kind, r.Code = *notFound.Void, revoked, ui.ExitNotFound
+		r.Next = []string{whyHint(d) + " shows who", "es info " + string(d.Name) + " shows other versions, and who else signs them"}
 	case errors.As(err, &damaged):
 		return w.damaged(r, damaged)
 	default:
 		return err
 	}
-	r.about = fmt.Sprintf("%s@%s", d.Name, d.Version)
+	r.About = fmt.Sprintf("%s@%s", d.Name, d.Version)
 	if held == nil {
 		reason := d.Reason
-		if r.kind == unknownKey && d.Rule.Scope != "" {
+		if r.Kind == unknownKey && d.Rule.Scope != "" {
 			reason = "no line of the trust file speaks of this name, and no key of your own signed it"
 		}
-		r.facts = append([]fact{{"because", safe(reason)}}, r.facts...)
+		r.Facts = append([]ui.Fact{{Label: "because", Value: ui.Safe(reason)}}, r.Facts...)
 	}
 	if held == nil {
 		w.claims(r, d)
 	}
 	w.rule(r, d)
 	neededBy(r, err)
-	r.meaning = meanings[r.kind] + "\nNothing was installed."
+	r.Meaning = meanings[r.Kind] + "\nNothing was installed."
 	return r
 }
 
-func (w witness) untrusted(r *refusal, e *index.UntrustedError) {
+func (w witness) untrusted(r *ui.Refusal, e *index.UntrustedError) {
 	d := e.Decision
 	switch {
 	case d.State == trust.Denied:
-		r.kind, r.next = denied, untrustedHints(e)
+		r.Kind, r.Next = denied, untrustedHints(e)
 	case d.Pin != 0:
-		r.kind = pinMismatch
-		r.next = []string{fmt.Sprintf("es trust pin %s@%s --remove", d.Name, d.Version)}
+		r.Kind = pinMismatch
+		r.Next = []string{fmt.Sprintf("es trust pin %s@%s --remove", d.Name, d.Version)}
 	case d.Rule.Threshold > 1 && slices.ContainsFunc(d.Claims, func(c trust.Verdict) bool { return c.Effect == trust.Counts }):
-		r.kind = tooFew
-		r.add("needed", "%d keys, by %s", d.Rule.Threshold, lineText(d.Rule.ThresholdLine, false))
+		r.Kind = tooFew
+		r.Add("needed", "%d keys, by %s", d.Rule.Threshold, lineText(d.Rule.ThresholdLine, false))
 	case ownAlone(d.Rule):
-		r.kind, r.next = unknownKey, untrustedHints(e)
+		r.Kind, r.Next = unknownKey, untrustedHints(e)
 	default:
-		r.kind, r.next = notTrusted, renewals(d)
+		r.Kind, r.Next = notTrusted, renewals(d)
 	}
-	r.next = append(r.next, whyHint(d)+" shows what would change that")
-	if r.kind == notTrusted && len(r.next) == 1 {
-		r.next = append(r.next, "es trust list shows whom you believe, and for which names")
+	r.Next = append(r.Next, whyHint(d)+" shows what would change that")
+	if r.Kind == notTrusted && len(r.Next) == 1 {
+		r.Next = append(r.Next, "es trust list shows whom you believe, and for which names")
 	}
 }
 
@@ -215,43 +216,43 @@ func renewals(d trust.Decision) []string {
 	var next []string
 	for _, c := range d.Claims {
 		if c.Effect == trust.Expired && !c.Project {
-			next = append(next, fmt.Sprintf("es trust add %s %s --until DAY", c.Author, shellWord(string(d.Rule.Scope))))
+			next = append(next, fmt.Sprintf("es trust add %s %s --until DAY", c.Author, ui.ShellWord(string(d.Rule.Scope))))
 		}
 		for _, s := range d.Rule.Succeeded {
 			if !s.Followed && !s.Project && s.Line != 0 && slices.Contains(s.By, c.Author) {
-				next = append(next, fmt.Sprintf("es trust add %s %s --follow   (both keys say that %s succeeds it)", s.Key, shellWord(string(d.Rule.Scope)), c.Author))
+				next = append(next, fmt.Sprintf("es trust add %s %s --follow   (both keys say that %s succeeds it)", s.Key, ui.ShellWord(string(d.Rule.Scope)), c.Author))
 			}
 		}
 	}
 	return slices.Compact(next)
 }
 
-func (w witness) held(r *refusal, e *index.HeldError) {
+func (w witness) held(r *ui.Refusal, e *index.HeldError) {
 	d := e.Decision
-	r.add("module", "%s", d.Module)
+	r.Add("module", "%s", d.Module)
 	switch {
 	case d.Hold == trust.Backdated:
-		r.kind = backdated
+		r.Kind = backdated
 		for _, x := range d.Warnings {
 			if x.Kind == trust.WarnBackdated {
-				r.add("dated", "%s, by %s", x.Since.UTC().Format(time.DateTime), w.who(x.Key))
-				r.add("key ended", "%s", x.Until.UTC().Format(time.DateTime))
-				r.add("came here", "%s", firstSeen(d, x.Record).Format(time.DateTime))
+				r.Add("dated", "%s, by %s", x.Since.UTC().Format(time.DateTime), w.who(x.Key))
+				r.Add("key ended", "%s", x.Until.UTC().Format(time.DateTime))
+				r.Add("came here", "%s", firstSeen(d, x.Record).Format(time.DateTime))
 			}
 		}
 	case d.Hold == trust.Cooldown:
-		r.kind = tooNew
+		r.Kind = tooNew
 		for _, x := range d.Warnings {
 			if x.Kind == trust.WarnCooldown {
-				r.add("here since", "%s", x.Since.UTC().Format(time.DateTime))
-				r.add("held until", "%s", x.Until.UTC().Format(time.DateTime))
+				r.Add("here since", "%s", x.Since.UTC().Format(time.DateTime))
+				r.Add("held until", "%s", x.Until.UTC().Format(time.DateTime))
 			}
 		}
-		r.add("signed by", "%s", w.who(d.Signer))
+		r.Add("signed by", "%s", w.who(d.Signer))
 	default:
-		r.kind = yanked
+		r.Kind = yanked
 		for _, n := range e.Yanked {
-			r.add("yanked by", "%s: %s", w.who(n.Author), n.Text)
+			r.Add("yanked by", "%s: %s", w.who(n.Author), n.Text)
 		}
 	}
 }
@@ -269,7 +270,7 @@ func firstSeen(d trust.Decision, record cid.Cid) time.Time {
 const maxClaims = 6
 
 // claims shows who says which module the version is.
-func (w witness) claims(r *refusal, d trust.Decision) {
+func (w witness) claims(r *ui.Refusal, d trust.Decision) {
 	shown := 0
 	var done []cid.Cid
 	for _, first := range d.Claims {
@@ -277,7 +278,7 @@ func (w witness) claims(r *refusal, d trust.Decision) {
 			continue
 		}
 		done = append(done, first.Module)
-		r.add("module", "%s", first.Module)
+		r.Add("module", "%s", first.Module)
 		for _, c := range d.Claims {
 			if c.Module != first.Module || shown == maxClaims {
 				continue
@@ -287,11 +288,11 @@ func (w witness) claims(r *refusal, d trust.Decision) {
 			if c.Endorse != "" {
 				label = "endorsed by"
 			}
-			r.add(label, "%s: %s", w.who(c.Author), effectText(c))
+			r.Add(label, "%s: %s", w.who(c.Author), effectText(c))
 		}
 	}
 	if rest := len(d.Claims) - shown; rest > 0 {
-		r.add("and", "%d more, which es why %s@%s shows", rest, d.Name, d.Version)
+		r.Add("and", "%d more, which es why %s@%s shows", rest, d.Name, d.Version)
 	}
 }
 
@@ -334,44 +335,44 @@ func lineText(line int, project bool) string {
 }
 
 // rule shows who decides about the name.
-func (w witness) rule(r *refusal, d trust.Decision) {
-	if d.Rule.Scope == "" || r.kind == unknownKey {
-		r.add("decides", "nobody: no line of %s has this name", w.home.TrustPath())
+func (w witness) rule(r *ui.Refusal, d trust.Decision) {
+	if d.Rule.Scope == "" || r.Kind == unknownKey {
+		r.Add("decides", "nobody: no line of %s has this name", w.home.TrustPath())
 		return
 	}
 	for i, k := range d.Rule.Keys {
 		if i == maxClaims {
-			r.add("and", "%d more", len(d.Rule.Keys)-i)
+			r.Add("and", "%d more", len(d.Rule.Keys)-i)
 			return
 		}
 		over := ""
 		if k.Expired {
 			over = ", which is past its last day"
 		}
-		r.add("decides", "%s: %s for %s%s", w.who(k.Key), lineText(k.Line, k.Project), d.Rule.Scope, over)
+		r.Add("decides", "%s: %s for %s%s", w.who(k.Key), lineText(k.Line, k.Project), d.Rule.Scope, over)
 	}
 }
 
 // neededBy says which package brought the question up.
-func neededBy(r *refusal, err error) {
+func neededBy(r *ui.Refusal, err error) {
 	var dependency *install.DependencyError
 	if errors.As(err, &dependency) && dependency.By != "" {
-		r.add("needed by", "%s, as %s", dependency.By, dependency.Spec)
+		r.Add("needed by", "%s, as %s", dependency.By, dependency.Spec)
 	}
 }
 
-func (w witness) damaged(r *refusal, e *install.IntegrityError) error {
-	r.kind, r.code, r.about = integrity, exitIntegrity, string(e.Name)
-	r.add("because", "%s", e.Err)
-	r.add("module", "%s", e.Module)
+func (w witness) damaged(r *ui.Refusal, e *install.IntegrityError) error {
+	r.Kind, r.Code, r.About = integrity, ui.ExitIntegrity, string(e.Name)
+	r.Add("because", "%s", e.Err)
+	r.Add("module", "%s", e.Module)
 	if e.Path != "" {
-		r.add("place", "%s", e.Path)
+		r.Add("place", "%s", e.Path)
 	}
-	neededBy(r, r.err)
-	r.meaning = meanings[integrity] + "\nNothing was installed."
-	r.next = []string{"es info " + string(e.Name) + " shows who signed what", "es verify checks what is stored here"}
+	neededBy(r, r.Err)
+	r.Meaning = meanings[integrity] + "\nNothing was installed."
+	r.Next = []string{"es info " + string(e.Name) + " shows who signed what", "es verify checks what is stored here"}
 	if errors.As(e.Err, new(*install.SignatureError)) {
-		r.next = append(r.next, "es update "+string(e.Name)+" resolves it anew")
+		r.Next = append(r.Next, "es update "+string(e.Name)+" resolves it anew")
 	}
 	return r
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -42,33 +43,33 @@ func describeNotice(n trust.Notice) noticeJSON {
 // where they are told otherwise.
 func (a *app) remark(r remark, advisories bool) {
 	for _, x := range r.Yanked {
-		a.warn("%s is yanked: %s", r.what, safe(x.Text))
+		a.Warn("%s is yanked: %s", r.what, ui.Safe(x.Text))
 	}
 	for _, x := range r.Deprecated {
-		a.warn("%s is deprecated: %s", r.what, safe(x.Text))
+		a.Warn("%s is deprecated: %s", r.what, ui.Safe(x.Text))
 	}
 	if advisories {
 		for _, x := range r.Advisories {
-			a.warn("advisory about %s: %s", r.what, advisoryText(x))
+			a.Warn("advisory about %s: %s", r.what, advisoryText(x))
 		}
 	}
 	for _, w := range r.decision.Warnings {
 		if text := warningText(w); text != "" {
-			a.warn("%s: %s", r.what, text)
+			a.Warn("%s: %s", r.what, text)
 		}
 	}
 }
 
 func advisoryText(n trust.Notice) string {
-	text := safe(n.Text)
+	text := ui.Safe(n.Text)
 	if n.Severity != "" {
-		text += " (" + safe(n.Severity) + ")"
+		text += " (" + ui.Safe(n.Severity) + ")"
 	}
 	if n.Fixed != "" {
-		text += "; fixed in " + safe(n.Fixed)
+		text += "; fixed in " + ui.Safe(n.Fixed)
 	}
 	if len(n.Refs) > 0 {
-		text += "; " + safe(strings.Join(n.Refs, ", "))
+		text += "; " + ui.Safe(strings.Join(n.Refs, ", "))
 	}
 	return text + "; says " + n.Author.String()
 }
@@ -130,24 +131,24 @@ func (w *work) remarks(ctx context.Context, touched map[string]bool, all bool) (
 
 // audit refuses to be content when a key that counts warns of what is installed.
 func (w witness) audit(remarks []remark) error {
-	r := &refusal{kind: advisory, code: exitFailed, meaning: meanings[advisory]}
+	r := &ui.Refusal{Kind: advisory, Code: ui.ExitFailed, Meaning: meanings[advisory]}
 	n := int64(0)
 	for _, x := range remarks {
 		if len(x.Advisories) == 0 {
 			continue
 		}
 		n++
-		r.add("package", "%s", x.what)
+		r.Add("package", "%s", x.what)
 		for _, notice := range x.Advisories {
-			r.add("advisory", "%s", advisoryText(notice))
+			r.Add("advisory", "%s", advisoryText(notice))
 		}
-		r.next = append(r.next, "es update "+string(x.decision.Name))
+		r.Next = append(r.Next, "es update "+string(x.decision.Name))
 	}
 	if n == 0 {
 		return nil
 	}
-	r.about = plural(n, "installed package")
-	r.err = errors.New(r.about + " with a security advisory by a key that you believe")
+	r.About = ui.Plural(n, "installed package")
+	r.Err = errors.New(r.About + " with a security advisory by a key that you believe")
 	return r
 }
 

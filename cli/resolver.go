@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/install/packagejson"
@@ -122,13 +123,13 @@ func (n *news) get(ctx context.Context, missing bool) (asked bool, err error) {
 	case err != nil && asking.Err() == nil:
 		return false, err
 	case s.Records > 0:
-		n.app.note("%s from %s", newRecords(s), plural(int64(s.Peers), "peer"))
+		n.app.Note("%s from %s", newRecords(s), ui.Plural(int64(s.Peers), "peer"))
 	case s.Peers == 0 && s.Crowded > 0:
-		n.app.warn("%v; try again in a minute", nobodyAnswered(s))
+		n.app.Warn("%v; try again in a minute", nobodyAnswered(s))
 	case s.Peers == 0 && !last.IsZero():
-		n.app.note("no peer could be asked for new records; the last time was %s", dateTime(last))
+		n.app.Note("no peer could be asked for new records; the last time was %s", dateTime(last))
 	case s.Peers == 0 && !missing:
-		n.app.note("nobody could be asked for news, and nobody was asked before")
+		n.app.Note("nobody could be asked for news, and nobody was asked before")
 	}
 	return true, nil
 }
@@ -161,7 +162,7 @@ func (j *joined) close() {
 // fetcher gets modules from other peers.
 type fetcher struct {
 	*joined
-	bar *progress
+	bar *ui.Progress
 }
 
 // Fetch implements install.Fetcher.
@@ -170,10 +171,12 @@ func (f *fetcher) Fetch(ctx context.Context, name records.Name, want records.Tar
 	if err != nil {
 		return err
 	}
-	err = network.Fetch(ctx, want, func(p node.Progress) { f.bar.fetched(name, p) })
+	err = network.Fetch(ctx, want, func(p node.Progress) {
+		f.bar.Fetched(string(name), ui.Transfer{Bytes: p.Bytes, Received: p.Received, From: p.From, Peers: p.Peers})
+	})
 	var unreachable *node.UnreachableError
 	if errors.As(err, &unreachable) {
-		return hinted(err, "es peers shows who is connected; es connect ADDR meets somebody who has it")
+		return ui.Hinted(err, "es peers shows who is connected; es connect ADDR meets somebody who has it")
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/records"
 )
@@ -133,7 +134,7 @@ func describeResult(r *install.Result, s signatures) resultJSON {
 		if w.Path != "" {
 			text = w.Path + ": " + text
 		}
-		j.Warnings = append(j.Warnings, safe(text))
+		j.Warnings = append(j.Warnings, ui.Safe(text))
 	}
 	return j
 }
@@ -147,8 +148,8 @@ func (a *app) printResult(ctx context.Context, w *work, r *install.Result, remar
 	for _, x := range remarks {
 		j.Notices = append(j.Notices, x.describe()...)
 	}
-	if a.json {
-		return a.emit(j)
+	if a.JSON {
+		return a.Emit(j)
 	}
 	rows := [][]string{}
 	for _, p := range r.Added {
@@ -167,40 +168,40 @@ func (a *app) printResult(ctx context.Context, w *work, r *install.Result, remar
 	for _, p := range r.Removed {
 		rows = append(rows, []string{"-", packageText(p)})
 	}
-	a.columnsOf(rows, 2, nil)
+	a.ColumnsOf(rows, 2, nil)
 	for _, s := range j.Skipped {
-		a.note("skipped the optional %s", safe(s))
+		a.Note("skipped the optional %s", ui.Safe(s))
 	}
 	for _, t := range j.Warnings {
-		a.warn("%s", t)
+		a.Warn("%s", t)
 	}
 	for _, s := range j.Scripts {
-		a.note("%s has install scripts, which were not run", s)
+		a.Note("%s has install scripts, which were not run", s)
 	}
 	for _, p := range r.Taken {
-		a.note("%s was there already, and is the very module: taken as it is", packageText(p))
+		a.Note("%s was there already, and is the very module: taken as it is", packageText(p))
 	}
-	switch in := plural(int64(r.Unchanged+len(r.Taken)), "package"); {
+	switch in := ui.Plural(int64(r.Unchanged+len(r.Taken)), "package"); {
 	case len(rows) > 0:
 	case r.Linked:
-		a.note("%s in place; their commands were linked again", in)
+		a.Note("%s in place; their commands were linked again", in)
 	case len(r.Taken) > 0:
-		a.note("%s in place", in)
+		a.Note("%s in place", in)
 	default:
 		wanted, err := w.project.Dependencies()
 		if err != nil {
 			return err
 		}
 		if len(wanted) == 0 {
-			a.note("nothing to do: no esDependencies in package.json")
-			a.hint("es add NAME; npm installs what other lists there name")
+			a.Note("nothing to do: no esDependencies in package.json")
+			a.Hint("es add NAME; npm installs what other lists there name")
 			return nil
 		}
 		asked, err := w.news.doneText(w.home)
 		if err != nil {
 			return err
 		}
-		a.note("nothing to do: %s in place%s", in, asked)
+		a.Note("nothing to do: %s in place%s", in, asked)
 	}
 	return nil
 }
@@ -216,14 +217,14 @@ func (a *app) resultRow(ctx context.Context, w *work, sign string, p *install.Pa
 		}
 		who = fmt.Sprintf("signed by %s (%s)", signerText(w.view.Label(p.Signer), uid, 1), p.Signer)
 		if s.Standing == install.Void {
-			who += ", which does not count any more: " + safe(s.Why)
+			who += ", which does not count any more: " + ui.Safe(s.Why)
 		}
 	case install.Unknown:
 		who = fmt.Sprintf("signer not known here; es-lock.json says %s", p.Signer)
 	case install.Contradicted:
 		who = fmt.Sprintf("not what its record says; es-lock.json says %s", p.Signer)
 	}
-	return []string{sign, packageText(p), plural(p.Files, "file") + ", " + bytesText(p.Size), who}
+	return []string{sign, packageText(p), ui.Plural(p.Files, "file") + ", " + ui.BytesText(p.Size), who}
 }
 
 func packageText(p *install.Package) string {

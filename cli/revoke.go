@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/author"
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -71,7 +72,7 @@ type revokeJSON struct {
 func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revokeOptions) error {
 	if o.certificate != "" {
 		var err error
-		if o.read, err = a.readFile(ctx, o.certificate); err != nil {
+		if o.read, err = a.ReadFile(ctx, o.certificate); err != nil {
 			return err
 		}
 	}
@@ -95,11 +96,11 @@ func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revo
 	if r.Hard {
 		effect = "NOTHING that it ever signed counts any more"
 	}
-	a.note("this revokes the key")
-	a.note("    %s", grouped(key.Fingerprint()))
-	a.note("    which says it belongs to %s", uidText(key.UserID()))
-	a.note("%s; it cannot be undone", effect)
-	ok, err := a.ask(ctx, "Revoke it?", o.yes, "--yes")
+	a.Note("this revokes the key")
+	a.Note("    %s", grouped(key.Fingerprint()))
+	a.Note("    which says it belongs to %s", ui.UIDText(key.UserID()))
+	a.Note("%s; it cannot be undone", effect)
+	ok, err := a.Ask(ctx, "Revoke it?", o.yes, "--yes")
 	if err != nil {
 		return err
 	}
@@ -111,10 +112,10 @@ func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revo
 		return err
 	}
 	told := a.announceKey(ctx, h, merged.Fingerprint())
-	if a.json {
-		return a.emit(revokeJSON{merged.Fingerprint(), r.Hard, r.At.UTC(), told})
+	if a.JSON {
+		return a.Emit(revokeJSON{merged.Fingerprint(), r.Hard, r.At.UTC(), told})
 	}
-	a.printf("%s", merged.Fingerprint())
+	a.Printf("%s", merged.Fingerprint())
 	return nil
 }
 
@@ -129,7 +130,7 @@ func revokedBy(ctx context.Context, h *node.Home, o revokeOptions) (records.Fing
 			return k.Fingerprint(), nil
 		}
 	}
-	return records.Fingerprint{}, hinted(fmt.Errorf("%q revokes none of your own keys", o.certificate), "es key revoke FINGERPRINT --certificate FILE revokes any key that is known here")
+	return records.Fingerprint{}, ui.Hinted(fmt.Errorf("%q revokes none of your own keys", o.certificate), "es key revoke FINGERPRINT --certificate FILE revokes any key that is known here")
 }
 
 // revokedKey joins the key with a certificate, or with a revocation that its secret
@@ -143,10 +144,10 @@ func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *
 		return revoked, nil
 	}
 	if own == nil {
-		return nil, hinted(fmt.Errorf("key %s is not yours, so it cannot be revoked without its certificate", key.Fingerprint()), "es key revoke %s --certificate FILE", key.Fingerprint())
+		return nil, ui.Hinted(fmt.Errorf("key %s is not yours, so it cannot be revoked without its certificate", key.Fingerprint()), "es key revoke %s --certificate FILE", key.Fingerprint())
 	}
 	if own.GPG {
-		return nil, hinted(fmt.Errorf("gpg holds the secret of key %s", key.Fingerprint()),
+		return nil, ui.Hinted(fmt.Errorf("gpg holds the secret of key %s", key.Fingerprint()),
 			"gpg --output revoke.asc --gen-revoke %s && es key revoke %s --certificate revoke.asc", key.Fingerprint(), key.Fingerprint())
 	}
 	file, err := h.SecretFile(key.Fingerprint())
@@ -155,7 +156,7 @@ func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *
 	}
 	secret, err := sign.ReadSecretKey(file, a.passphrase(ctx))
 	if errors.Is(err, sign.ErrPassphrase) {
-		return nil, hinted(err, "es key revoke %s --certificate %s needs none", key.Fingerprint(), shellWord(h.RevocationPath(key.Fingerprint())))
+		return nil, ui.Hinted(err, "es key revoke %s --certificate %s needs none", key.Fingerprint(), ui.ShellWord(h.RevocationPath(key.Fingerprint())))
 	}
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -21,7 +22,7 @@ import (
 func (d *desk) must(args ...string) (stdout, stderr string) {
 	d.Helper()
 	stdout, stderr, code := d.es(args...)
-	if code != exitDone {
+	if code != ui.ExitDone {
 		d.Fatalf("es %s: exit code %d\n%s%s", strings.Join(args, " "), code, stdout, stderr)
 	}
 	return stdout, stderr
@@ -110,7 +111,7 @@ func TestThreat8FastForward(t *testing.T) {
 	old := owner.newKey("Ada")
 	owner.publish("1.0.0")
 	owner.steal(1<<53-1, &records.Tag{Name: "lib", Tag: "latest", Version: "1.0.0"})
-	if _, stderr, code := owner.es("--offline", "tag", "lib@1.0.0", "next"); code != exitFailed || !strings.Contains(stderr, "es rotate moves to it") {
+	if _, stderr, code := owner.es("--offline", "tag", "lib@1.0.0", "next"); code != ui.ExitFailed || !strings.Contains(stderr, "es rotate moves to it") {
 		t.Fatalf("after the jump: exit code %d\n%s", code, stderr)
 	}
 	next := owner.newKey("Ada again")
@@ -140,7 +141,7 @@ func TestThreat8FastForward(t *testing.T) {
 			t.Errorf("who does not follow is told\n%s", stderr)
 		}
 		_, stderr, code := r.es("add", "lib@2.0.0")
-		if code != exitTrust || !strings.Contains(stderr, "es trust add "+old+" lib --follow   (both keys say that "+next+" succeeds it)") {
+		if code != ui.ExitTrust || !strings.Contains(stderr, "es trust add "+old+" lib --follow   (both keys say that "+next+" succeeds it)") {
 			t.Errorf("who does not follow and asks for more: exit code %d\n%s", code, stderr)
 		}
 		r.must("trust", "add", old, "lib", "--follow", "--yes")

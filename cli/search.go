@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -89,11 +90,11 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	if err != nil {
 		return err
 	}
-	if len(hits) == 0 && !a.offline && h.Absent() && (a.namedHome() == "" || h.Begun()) {
+	if len(hits) == 0 && !a.Offline && h.Absent() && (a.namedHome() == "" || h.Begun()) {
 		// A new user's first command: what peers say is kept.
 		return a.withHome(ctx, func(h *node.Home) error { return a.runSearch(ctx, h, query, limit) })
 	}
-	if len(hits) == 0 && !a.offline {
+	if len(hits) == 0 && !a.Offline {
 		if hits, err = a.searchAfresh(ctx, h, query, limit); err != nil {
 			return err
 		}
@@ -106,8 +107,8 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 		}
 		list = append(list, j)
 	}
-	if a.json {
-		if err := a.emit(list); err != nil || len(list) > 0 {
+	if a.JSON {
+		if err := a.Emit(list); err != nil || len(list) > 0 {
 			return err
 		}
 	}
@@ -126,11 +127,11 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	}
 	switch first := list[0]; first.State {
 	case trust.Trusted:
-		a.hint("es add %s", first.Name)
+		a.Hint("es add %s", first.Name)
 	case trust.Untrusted:
 		a.noteClaimants(view, first.Name, first.Claimants, first.Keys)
 	default:
-		a.hint("es info %s shows why %s is not let in", first.Name, first.Version)
+		a.Hint("es info %s shows why %s is not let in", first.Name, first.Version)
 	}
 	return nil
 }
@@ -149,18 +150,18 @@ func describeHit(ctx context.Context, h *node.Home, view *trust.View, hit index.
 	return j, err
 }
 
-// printHits shows a name a line; what the query matches is bold, what is trusted green and
+// printHits shows a name a line; what the query matches is ui.Bold, what is trusted green and
 // what is in conflict red.
 func (a *app) printHits(list []hitJSON, query string) {
 	rows := make([][]string, len(list))
 	for i, j := range list {
-		rows[i] = []string{mark(j.State), string(j.Name), string(j.Version), signerText(j.Label, j.UID, j.Keys), safe(j.Description)}
+		rows[i] = []string{mark(j.State), string(j.Name), string(j.Version), signerText(j.Label, j.UID, j.Keys), ui.Safe(j.Description)}
 	}
 	words := strings.Fields(strings.ToLower(query))
-	a.columnsOf(rows, 1, func(row, column int, text string) string {
+	a.ColumnsOf(rows, 1, func(row, column int, text string) string {
 		switch {
 		case column == 0:
-			return coloured(map[string]string{"*": green, "!": red, "-": yellow}[text], text)
+			return ui.Coloured(map[string]string{"*": ui.Green, "!": ui.Red, "-": ui.Yellow}[text], text)
 		case column == 1 || column == 4:
 			return highlight(text, words)
 		}
@@ -183,7 +184,7 @@ func highlight(text string, words []string) string {
 			}
 		}
 		if n > 0 {
-			b.WriteString(coloured(bold, text[i:i+n]))
+			b.WriteString(ui.Coloured(ui.Bold, text[i:i+n]))
 			i += n
 			continue
 		}
@@ -204,10 +205,10 @@ func (a *app) noteCount(ctx context.Context, h *node.Home, query string, shown, 
 		total = max(total, n)
 	}
 	if total == int64(shown) {
-		a.note("%s", plural(total, "name"))
+		a.Note("%s", ui.Plural(total, "name"))
 		return nil
 	}
-	a.note("%s, and %d more: es search --limit %d shows more of them", plural(int64(shown), "name"), total-int64(shown), min(2*limit, maxHits))
+	a.Note("%s, and %d more: es search --limit %d shows more of them", ui.Plural(int64(shown), "name"), total-int64(shown), min(2*limit, maxHits))
 	return nil
 }
 
@@ -215,19 +216,19 @@ func (a *app) noteCount(ctx context.Context, h *node.Home, query string, shown, 
 // that the user believes signs. It recommends none: whoever wants to be believed can make
 // any number of keys, versions and names on them.
 func (a *app) noteClaimants(view *trust.View, name records.Name, list []claimantJSON, keys int) {
-	a.note("no key that you trust signs %s; %s", name, claimText(keys))
+	a.Note("no key that you trust signs %s; %s", name, claimText(keys))
 	for _, c := range list {
-		a.note("    %s  %s", c.Key, claimantText(view, c))
+		a.Note("    %s  %s", c.Key, claimantText(view, c))
 	}
 	if rest := keys - len(list); rest > 0 {
-		a.note("    and %s more", plural(int64(rest), "key"))
+		a.Note("    and %s more", ui.Plural(int64(rest), "key"))
 	}
 	if keys == 1 {
-		a.hint("es trust add %s %s   (believe this key for that name)", list[0].Key, name)
+		a.Hint("es trust add %s %s   (believe this key for that name)", list[0].Key, name)
 		return
 	}
-	a.hint("es trust add KEY %s   (believe the one whose fingerprint its author gave you)", name)
-	a.hint("es info %s shows what they signed", name)
+	a.Hint("es trust add KEY %s   (believe the one whose fingerprint its author gave you)", name)
+	a.Hint("es info %s shows what they signed", name)
 }
 
 func claimText(keys int) string {
@@ -241,16 +242,16 @@ func claimText(keys int) string {
 func claimantText(view *trust.View, c claimantJSON) string {
 	who := "no name on it"
 	if c.UID != "" {
-		who = "says " + uidText(c.UID)
+		who = "says " + ui.UIDText(c.UID)
 	}
 	if c.Label != "" {
-		who = safe(c.Label) + ", " + who
+		who = ui.Safe(c.Label) + ", " + who
 	}
-	text := fmt.Sprintf("%s; %s, the newest %s; known here since %s", who, plural(int64(c.Releases), "release"), c.Newest, c.FirstSeen.Format(time.DateOnly))
+	text := fmt.Sprintf("%s; %s, the newest %s; known here since %s", who, ui.Plural(int64(c.Releases), "release"), c.Newest, c.FirstSeen.Format(time.DateOnly))
 	if n := len(c.Endorsers); n > 0 {
 		by := c.Endorsers[0].String()
 		if label := view.Label(c.Endorsers[0]); label != "" {
-			by = safe(label)
+			by = ui.Safe(label)
 		}
 		text += "; endorsed by " + by
 		if n > 1 {
@@ -288,7 +289,7 @@ func (a *app) warnNearHits(ctx context.Context, h *node.Home, view *trust.View, 
 // because nobody was asked yet.
 func (a *app) searchAfresh(ctx context.Context, h *node.Home, query string, limit int) ([]index.Hit, error) {
 	if h.ReadOnly() && !h.Absent() {
-		a.note("nobody was asked for more: what they say could not be kept in %s", h.Dir())
+		a.Note("nobody was asked for more: what they say could not be kept in %s", h.Dir())
 		return nil, nil
 	}
 	network := &joined{app: a, home: h}
@@ -298,7 +299,7 @@ func (a *app) searchAfresh(ctx context.Context, h *node.Home, query string, limi
 		return nil, err
 	}
 	if h.Absent() && n.peers > 0 {
-		a.note("what they said is not kept, since there is no home in %s yet: es sync makes one", h.Dir())
+		a.Note("what they said is not kept, since there is no home in %s yet: es sync makes one", h.Dir())
 	}
 	view, err := h.View(time.Now())
 	if err != nil {
@@ -319,9 +320,9 @@ func mark(s trust.State) string {
 }
 
 func signerText(label, uid string, authors int) string {
-	who := safe(label)
+	who := ui.Safe(label)
 	if label == "" {
-		who = uidText(uid)
+		who = ui.UIDText(uid)
 	}
 	if authors > 1 {
 		who += fmt.Sprintf(" and %d more", authors-1)
@@ -343,18 +344,18 @@ func (a *app) nothingFound(ctx context.Context, h *node.Home, query string) erro
 	if err != nil {
 		return err
 	}
-	notFound := fmt.Errorf("nothing found for %q among %s of %s", query, plural(counts.Names, "name"), plural(counts.Authors, "author"))
+	notFound := fmt.Errorf("nothing found for %q among %s of %s", query, ui.Plural(counts.Names, "name"), ui.Plural(counts.Authors, "author"))
 	if counts.Records == 0 {
 		last, err := h.Synced()
 		if err != nil {
 			return err
 		}
 		if last.IsZero() {
-			return coded(exitNotFound, fmt.Errorf("nothing found for %q: no peer was asked for records yet", query),
+			return ui.Coded(ui.ExitNotFound, fmt.Errorf("nothing found for %q: no peer was asked for records yet", query),
 				"es sync asks those that are known or near; es connect ADDR meets another")
 		}
-		return coded(exitNotFound, fmt.Errorf("nothing found for %q: the peers that were asked last on %s had no records for you", query, last.Format("2006-01-02 15:04")),
+		return ui.Coded(ui.ExitNotFound, fmt.Errorf("nothing found for %q: the peers that were asked last on %s had no records for you", query, last.Format("2006-01-02 15:04")),
 			"es connect ADDR meets another peer; es sync --all gets what strangers say too")
 	}
-	return coded(exitNotFound, notFound, "try fewer or shorter words")
+	return ui.Coded(ui.ExitNotFound, notFound, "try fewer or shorter words")
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -19,14 +20,14 @@ type approval struct {
 	app      *app
 	accepted []records.Fingerprint // by --accept-key
 	yes      bool                  // to keys that sign something here for the first time
-	bar      *progress
+	bar      *ui.Progress
 }
 
 // approve implements install.Options.Approve. A signer that changes stops the
 // installation whoever is there to ask: a question in the middle of an update is
 // answered too easily.
 func (p *approval) approve(s install.Signers) error {
-	p.bar.clear()
+	p.bar.Clear()
 	if p.distrust != nil && len(s.Changed)+len(s.First) > 0 {
 		return p.distrust
 	}
@@ -37,7 +38,7 @@ func (p *approval) approve(s install.Signers) error {
 }
 
 func (p *approval) changed(changes []install.Change) error {
-	r := &refusal{kind: signerChanged, code: exitTrust, meaning: meanings[signerChanged] + "\nNothing was installed."}
+	r := &ui.Refusal{Kind: signerChanged, Code: ui.ExitTrust, Meaning: meanings[signerChanged] + "\nNothing was installed."}
 	var names []string
 	var accept []records.Fingerprint
 	for _, c := range changes {
@@ -47,17 +48,17 @@ func (p *approval) changed(changes []install.Change) error {
 			return err
 		case slices.Contains(p.accepted, c.After.Signer):
 		case followed:
-			p.app.note("%s: %s succeeds %s, as both keys say and your trust file follows", c.After.Name, c.After.Signer, c.Before.Signer)
+			p.app.Note("%s: %s succeeds %s, as both keys say and your trust file follows", c.After.Name, c.After.Signer, c.Before.Signer)
 		default:
 			names = append(names, fmt.Sprintf("%s, since %s", packageText(c.After), c.Before.Version))
 			before, err := p.signature(p.ctx, c.Before)
 			if err != nil {
 				return err
 			}
-			r.add("before", "%s, %s", packageText(c.Before), before)
-			r.add("now", "%s, signed by %s", packageText(c.After), p.witness(p.ctx).who(c.After.Signer))
+			r.Add("before", "%s, %s", packageText(c.Before), before)
+			r.Add("now", "%s, signed by %s", packageText(c.After), p.witness(p.ctx).who(c.After.Signer))
 			if said {
-				r.add("but", "both keys say that the new one succeeds the old one")
+				r.Add("but", "both keys say that the new one succeeds the old one")
 			}
 			accept = append(accept, c.After.Signer)
 		}
@@ -65,9 +66,9 @@ func (p *approval) changed(changes []install.Change) error {
 	if len(names) == 0 {
 		return nil
 	}
-	r.about = strings.Join(names, "; ")
-	r.err = errors.New("another key than before signs " + r.about)
-	r.next = []string{p.app.again(acceptKeys(accept)...) + "   (accepts the change)"}
+	r.About = strings.Join(names, "; ")
+	r.Err = errors.New("another key than before signs " + r.About)
+	r.Next = []string{p.app.Again(acceptKeys(accept)...) + "   (accepts the change)"}
 	return r
 }
 
@@ -129,7 +130,7 @@ func (p *approval) first(packages []*install.Package) error {
 	for _, k := range own {
 		known = append(known, k.Fingerprint())
 	}
-	r := &refusal{kind: firstUse, code: exitTrust, meaning: meanings[firstUse] + "\nNothing was installed."}
+	r := &ui.Refusal{Kind: firstUse, Code: ui.ExitTrust, Meaning: meanings[firstUse] + "\nNothing was installed."}
 	keys := map[records.Fingerprint][]*install.Package{}
 	var order []records.Fingerprint
 	for _, q := range packages {
@@ -149,42 +150,42 @@ func (p *approval) first(packages []*install.Package) error {
 			return err
 		}
 	}
-	r.about = plural(int64(len(order)), "key") + " in this project"
-	r.err = fmt.Errorf("%s that you have not let into this project", plural(int64(len(order)), "key"))
-	r.next = []string{p.app.again(acceptKeys(order)...)}
-	if !p.app.asks {
+	r.About = ui.Plural(int64(len(order)), "key") + " in this project"
+	r.Err = fmt.Errorf("%s that you have not let into this project", ui.Plural(int64(len(order)), "key"))
+	r.Next = []string{p.app.Again(acceptKeys(order)...)}
+	if !p.app.Asks {
 		return r
 	}
-	r.meaning = meanings[firstUse]
-	p.app.errf("es: %s", lines(r.block()))
+	r.Meaning = meanings[firstUse]
+	p.app.Errf("es: %s", ui.Lines(r.Block()))
 	question := "Let it in?"
 	if len(order) > 1 {
 		question = "Let them in?"
 	}
-	ok, err := p.app.ask(p.ctx, question, false, "")
+	ok, err := p.app.Ask(p.ctx, question, false, "")
 	if err != nil || ok {
 		return err
 	}
-	return coded(exitTrust, errors.New("nothing was installed"))
+	return ui.Coded(ui.ExitTrust, errors.New("nothing was installed"))
 }
 
 // introduce shows a key that is new here, with what it signs and how it comes to
 // decide.
-func (p *approval) introduce(r *refusal, key records.Fingerprint, packages []*install.Package) error {
-	r.add("key", "%s", p.witness(p.ctx).who(key))
+func (p *approval) introduce(r *ui.Refusal, key records.Fingerprint, packages []*install.Package) error {
+	r.Add("key", "%s", p.witness(p.ctx).who(key))
 	for i, q := range packages {
 		if i == maxClaims {
-			r.add("and", "%d more", len(packages)-i)
+			r.Add("and", "%d more", len(packages)-i)
 			break
 		}
-		r.add("signs", "%s", packageText(q))
+		r.Add("signs", "%s", packageText(q))
 	}
 	ruling, err := p.view.Ruling(p.ctx, packages[0].Name)
 	if err != nil {
 		return err
 	}
 	if way := wayTo(ruling, key); way != nil {
-		r.add("let in by", "%s", strings.Join(viaText(way), ", "))
+		r.Add("let in by", "%s", strings.Join(viaText(way), ", "))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 )
 
@@ -41,7 +42,7 @@ func (a *app) spread(ctx context.Context, h *node.Home, ids []cid.Cid, module ci
 			return told, err
 		}
 		if wait > 0 {
-			a.note("waiting up to %s for a peer to fetch the files", wait)
+			a.Note("waiting up to %s for a peer to fetch the files", wait)
 		}
 		s.Holders, failed = awaitHolders(ctx, n, module, wait, s.Daemon)
 		return told, nil
@@ -51,14 +52,14 @@ func (a *app) spread(ctx context.Context, h *node.Home, ids []cid.Cid, module ci
 	case failed != nil:
 		return s, failed
 	case s.Holders > 0:
-		a.note("files at %s, by their own word", plural(int64(s.Holders), "peer"))
+		a.Note("files at %s, by their own word", ui.Plural(int64(s.Holders), "peer"))
 	case s.Daemon:
-		a.note("nobody else has the files yet: the running es node serves them")
+		a.Note("nobody else has the files yet: the running es node serves them")
 	case wait > 0:
 		s.waited = true
 	case s.Peers > 0:
-		a.warn("nobody else has the files yet: who wants them gets them only while this home serves them")
-		a.hint("es node serves them; es publish --wait stays until a peer has them")
+		a.Warn("nobody else has the files yet: who wants them gets them only while this home serves them")
+		a.Hint("es node serves them; es publish --wait stays until a peer has them")
 	}
 	return s, nil
 }
@@ -111,6 +112,6 @@ func (o *publishOptions) waitArgument(cmd *cobra.Command, args []string) ([]stri
 
 // unspread is the error of a publish that waited in vain.
 func unspread(about string, wait time.Duration) error {
-	return coded(exitUnreachable, errors.New(about+" is published, and after "+wait.String()+" no peer has fetched its files"),
+	return ui.Coded(ui.ExitUnreachable, errors.New(about+" is published, and after "+wait.String()+" no peer has fetched its files"),
 		"es node serves them until somebody does; es publish --wait again waits again")
 }

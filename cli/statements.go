@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/author"
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -75,13 +76,13 @@ func (a *app) signAndAnnounce(cmd *cobra.Command, key string, make statement) er
 			return authorRefusal(err)
 		}
 		if made.Before {
-			a.note("%s", saidBefore(body))
+			a.Note("%s", saidBefore(body))
 		}
 		peers := a.announce(ctx, h, by.Made())
-		if a.json {
-			return a.emit(statementJSON{made.Record.String(), body.Kind(), own.Fingerprint().String(), peers})
+		if a.JSON {
+			return a.Emit(statementJSON{made.Record.String(), body.Kind(), own.Fingerprint().String(), peers})
 		}
-		a.printf("%s", made.Record)
+		a.Printf("%s", made.Record)
 		return nil
 	})
 }
@@ -99,7 +100,7 @@ func saidBefore(body records.Body) string {
 // keyFlag adds the flags of every command that signs.
 func (a *app) keyFlag(cmd *cobra.Command, key *string) {
 	cmd.Flags().StringVar(key, "key", "", "fingerprint of the own key that signs (default: es key use)")
-	cmd.Flags().BoolVar(&a.first, "first", false, "the key has signed nothing that is not here, also where no peer can be asked")
+	cmd.Flags().BoolVar(&a.First, "first", false, "the key has signed nothing that is not here, also where no peer can be asked")
 }
 
 // checkKeyFlag refuses an empty --key, most often a variable that is not set: it does not
@@ -141,19 +142,19 @@ func authorRefusal(err error) error {
 	case errors.As(err, &private):
 		return refusePrivate(private)
 	case errors.As(err, &notSaid):
-		return coded(exitNotFound, err, notSaidHints(notSaid)...)
+		return ui.Coded(ui.ExitNotFound, err, notSaidHints(notSaid)...)
 	case errors.As(err, &unknown) && unknown.Module.Defined():
-		return coded(exitNotFound, err, "es info "+string(unknown.Name)+" shows who says what")
+		return ui.Coded(ui.ExitNotFound, err, "es info "+string(unknown.Name)+" shows who says what")
 	case errors.As(err, &unknown):
-		return coded(exitNotFound, err, "es info "+string(unknown.Name)+" shows what is", "es sync")
+		return ui.Coded(ui.ExitNotFound, err, "es info "+string(unknown.Name)+" shows what is", "es sync")
 	case errors.As(err, &ambiguous):
-		return hinted(err, "name the one that you looked at with --module CID")
+		return ui.Hinted(err, "name the one that you looked at with --module CID")
 	case errors.As(err, &record) && record.About != "":
-		return coded(exitFailed, err, "a record holds what package.json says of dependencies, programs and keywords: bundle some, or split the package")
+		return ui.Coded(ui.ExitFailed, err, "a record holds what package.json says of dependencies, programs and keywords: bundle some, or split the package")
 	case errors.As(err, &record), errors.As(err, &tag): // by what the user asked for; nobody sent anything wrong
-		return coded(exitFailed, err)
+		return ui.Coded(ui.ExitFailed, err)
 	case errors.As(err, new(*index.ExhaustedError)):
-		return hinted(err, "es key new makes a key, and es rotate moves to it")
+		return ui.Hinted(err, "es key new makes a key, and es rotate moves to it")
 	}
 	return err
 }
@@ -168,7 +169,7 @@ func notSaidHints(e *author.NotSaidError) []string {
 		}
 		var ranges []string
 		for _, r := range e.Ranges[:min(len(e.Ranges), 5)] {
-			ranges = append(ranges, string(b.Name)+"@"+shellWord(r))
+			ranges = append(ranges, string(b.Name)+"@"+ui.ShellWord(r))
 		}
 		return []string{"it stands for " + strings.Join(ranges, ", ")}
 	}
@@ -176,42 +177,42 @@ func notSaidHints(e *author.NotSaidError) []string {
 }
 
 func refuseFrozen(e *author.FrozenError) error {
-	r := &refusal{kind: frozen, code: exitIntegrity, about: fmt.Sprintf("%s@%s", e.Name, e.Version), err: e}
+	r := &ui.Refusal{Kind: frozen, Code: ui.ExitIntegrity, About: fmt.Sprintf("%s@%s", e.Name, e.Version), Err: e}
 	for _, m := range e.Modules {
-		r.add("module", "%s", m)
+		r.Add("module", "%s", m)
 	}
-	r.add("key", "%s", e.Author)
-	r.meaning = meanings[frozen] + "\nNothing was signed or published."
-	r.next = []string{"raise the version in package.json and publish that", "es why " + r.about + " --proof proof writes both records"}
+	r.Add("key", "%s", e.Author)
+	r.Meaning = meanings[frozen] + "\nNothing was signed or published."
+	r.Next = []string{"raise the version in package.json and publish that", "es why " + r.About + " --proof proof writes both records"}
 	return r
 }
 
 func refusePublished(e *author.PublishedError) error {
-	r := &refusal{kind: alreadyPublished, code: exitFailed, about: fmt.Sprintf("%s@%s", e.Name, e.Version), err: e}
-	r.add("before", "%s", e.Before)
-	r.add("now", "%s", e.Now)
-	r.add("key", "%s", e.Author)
-	r.meaning = meanings[alreadyPublished] + "\nNothing was signed or published."
-	r.next = []string{"raise the version in package.json and publish that"}
+	r := &ui.Refusal{Kind: alreadyPublished, Code: ui.ExitFailed, About: fmt.Sprintf("%s@%s", e.Name, e.Version), Err: e}
+	r.Add("before", "%s", e.Before)
+	r.Add("now", "%s", e.Now)
+	r.Add("key", "%s", e.Author)
+	r.Meaning = meanings[alreadyPublished] + "\nNothing was signed or published."
+	r.Next = []string{"raise the version in package.json and publish that"}
 	return r
 }
 
 // refuseLatest leads to a tag: the usual one of pre-releases, or that of an older line.
 func refuseLatest(e *author.LatestError) error {
-	r := &refusal{kind: needsTag, code: exitFailed, about: fmt.Sprintf("%s@%s", e.Name, e.Version), meaning: meanings[needsTag], err: e}
+	r := &ui.Refusal{Kind: needsTag, Code: ui.ExitFailed, About: fmt.Sprintf("%s@%s", e.Name, e.Version), Meaning: meanings[needsTag], Err: e}
 	example := "next"
 	if e.Highest != "" {
 		example = "v" + strings.SplitN(string(e.Version), ".", 2)[0] + "-lts"
-		r.add("highest", "%s", e.Highest)
+		r.Add("highest", "%s", e.Highest)
 	} else {
-		r.add("because", "it is a pre-release, and no tag was given")
+		r.Add("because", "it is a pre-release, and no tag was given")
 	}
-	r.next = []string{"es publish --tag " + example + " leaves latest where it is", "es publish --tag latest moves latest to " + string(e.Version)}
+	r.Next = []string{"es publish --tag " + example + " leaves latest where it is", "es publish --tag latest moves latest to " + string(e.Version)}
 	return r
 }
 
 func refuseUnknownLog(e *author.UnknownLogError) error {
-	r := &refusal{kind: unknownLog, code: exitUnreachable, about: e.Author.String(), meaning: meanings[unknownLog], err: e}
+	r := &ui.Refusal{Kind: unknownLog, Code: ui.ExitUnreachable, About: e.Author.String(), Meaning: meanings[unknownLog], Err: e}
 	because, why := "it was not made in this home, and has signed nothing here yet", e.Why
 	if e.Missing.Defined() {
 		because = fmt.Sprintf("its record %s, which a later one names, is not here", e.Missing)
@@ -219,9 +220,9 @@ func refuseUnknownLog(e *author.UnknownLogError) error {
 	if why == "" {
 		why = "the peers that were asked do not have it"
 	}
-	r.add("because", "%s", because)
-	r.add("asked", "nobody: %s", why)
-	r.next = []string{
+	r.Add("because", "%s", because)
+	r.Add("asked", "nobody: %s", why)
+	r.Next = []string{
 		"es connect ADDR, of a peer that has what you published, and then the same again",
 		"the same with --first, if the key has never signed anything that is not here",
 	}
@@ -229,19 +230,19 @@ func refuseUnknownLog(e *author.UnknownLogError) error {
 }
 
 func refuseEndedKey(e *author.KeyEndedError) error {
-	r := &refusal{kind: keyExpired, code: exitFailed, about: e.Key.Fingerprint().String(), err: e}
+	r := &ui.Refusal{Kind: keyExpired, Code: ui.ExitFailed, About: e.Key.Fingerprint().String(), Err: e}
 	if e.Revoked {
-		r.kind = keyRevoked
+		r.Kind = keyRevoked
 	}
-	r.meaning = meanings[r.kind]
-	r.add("because", "it is %s", e.Problem())
-	r.add("says", "%s", uidText(e.Key.UserID()))
-	r.next = []string{"es key list shows your other keys, and es key use KEY takes one", "es key new makes one"}
+	r.Meaning = meanings[r.Kind]
+	r.Add("because", "it is %s", e.Problem())
+	r.Add("says", "%s", ui.UIDText(e.Key.UserID()))
+	r.Next = []string{"es key list shows your other keys, and es key use KEY takes one", "es key new makes one"}
 	return r
 }
 
 func refusePrivate(e *author.PrivateError) error {
-	r := &refusal{kind: private, code: exitFailed, about: e.Package, meaning: meanings[private], err: e}
-	r.next = []string{`take "private" out of package.json, if everybody may have the package for ever`}
+	r := &ui.Refusal{Kind: private, Code: ui.ExitFailed, About: e.Package, Meaning: meanings[private], Err: e}
+	r.Next = []string{`take "private" out of package.json, if everybody may have the package for ever`}
 	return r
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 )
 
@@ -26,39 +27,39 @@ func (a *app) runStatus(ctx context.Context, n node.Network) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(s)
+	if a.JSON {
+		return a.Emit(s)
 	}
 	switch {
 	case s.Daemon:
-		a.printf("node      running, es %s", safe(s.Version))
+		a.Printf("node      running, es %s", ui.Safe(s.Version))
 	case a.stuck != nil:
-		a.printf("node      running, and does not answer: %s", a.stuck)
+		a.Printf("node      running, and does not answer: %s", a.stuck)
 	default:
-		a.printf("node      not running: es node starts it")
+		a.Printf("node      not running: es node starts it")
 	}
-	a.printf("peer      %s", s.Peer)
+	a.Printf("peer      %s", s.Peer)
 	for _, addr := range s.Addrs {
-		a.printf("address   %s", safe(addr))
+		a.Printf("address   %s", ui.Safe(addr))
 	}
 	if text, hint := unreached(s); text != "" {
-		a.printf("address   %s", text)
-		a.printf("          -> %s", hint)
+		a.Printf("address   %s", text)
+		a.Printf("          -> %s", hint)
 	}
-	a.printf("peers     %d connected", s.Peers)
-	a.printf("reach     %s; meets peers by %s", reachText(s), meetText(s))
-	a.printf("index     %s by %s, %s", plural(s.Records, "record"), plural(s.Authors, "author"), plural(s.Releases, "release"))
+	a.Printf("peers     %d connected", s.Peers)
+	a.Printf("reach     %s; meets peers by %s", reachText(s), meetText(s))
+	a.Printf("index     %s by %s, %s", ui.Plural(s.Records, "record"), ui.Plural(s.Authors, "author"), ui.Plural(s.Releases, "release"))
 	switch {
 	case s.Synced.IsZero():
-		a.printf("news      never asked for: es sync")
+		a.Printf("news      never asked for: es sync")
 	default:
-		a.printf("news      asked for %s", s.Synced.Format("2006-01-02 15:04"))
+		a.Printf("news      asked for %s", s.Synced.Format("2006-01-02 15:04"))
 	}
 	if s.Daemon {
-		a.printf("seeds     %s", seedText(s.Seed))
+		a.Printf("seeds     %s", seedText(s.Seed))
 	}
 	if s.Pending > 0 {
-		a.printf("outbox    %s of yours that nobody has heard of yet", plural(s.Pending, "record"))
+		a.Printf("outbox    %s of yours that nobody has heard of yet", ui.Plural(s.Pending, "record"))
 	}
 	return nil
 }
@@ -67,7 +68,7 @@ func (a *app) runStatus(ctx context.Context, n node.Network) error {
 func reachText(s node.Status) string {
 	text := s.Reachability + " from outside"
 	if s.Inbound > 0 {
-		text += fmt.Sprintf("; dialled by %s", plural(int64(s.Inbound), "connected peer"))
+		text += fmt.Sprintf("; dialled by %s", ui.Plural(int64(s.Inbound), "connected peer"))
 	}
 	return text
 }
@@ -93,7 +94,7 @@ func meetText(s node.Status) string {
 		ways = append(ways, "the local network (mDNS)")
 	}
 	if s.DHT.Network != node.DHTOff && s.DHT.Network != "" {
-		ways = append(ways, fmt.Sprintf("the %s DHT (%s)", s.DHT.Network, plural(int64(s.DHT.Peers), "peer")))
+		ways = append(ways, fmt.Sprintf("the %s DHT (%s)", s.DHT.Network, ui.Plural(int64(s.DHT.Peers), "peer")))
 	}
 	return strings.Join(append(ways, "known addresses"), ", ")
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 )
 
@@ -20,7 +21,8 @@ func (restingNetwork) Status(context.Context) (node.Status, error) { return node
 func TestThreat65StatusOfStuckNode(t *testing.T) {
 	for _, stuck := range []*node.StuckError{nil, {PID: 42, Wait: time.Second}} {
 		var out bytes.Buffer
-		a := &app{out: &out, stuck: stuck}
+		a := newApp(&ui.Streams{Out: &out})
+		a.stuck = stuck
 		if err := a.runStatus(t.Context(), restingNetwork{}); err != nil {
 			t.Fatal(err)
 		}

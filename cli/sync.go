@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 )
 
@@ -24,7 +25,7 @@ A running es node does this by itself; without one, other commands see what was
 known when this one ran last.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if a.offline {
+			if a.Offline {
 				return usagef(cmd, "--offline and sync contradict each other")
 			}
 			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runSync(cmd.Context(), h, o) })
@@ -40,17 +41,19 @@ func (a *app) runSync(ctx context.Context, h *node.Home, o node.SyncOptions) err
 		return err
 	}
 	defer n.Close()
-	bar := a.newProgress()
-	s, err := n.Sync(ctx, o, bar.synced)
-	bar.end()
+	bar := a.NewProgress()
+	s, err := n.Sync(ctx, o, func(s node.Synced) {
+		bar.Stage("getting records", fmt.Sprintf("%d  %s", s.Records, ui.BytesText(s.Bytes)))
+	})
+	bar.End()
 	if err != nil {
 		return err
 	}
 	if s.Peers == 0 {
 		if s.Crowded > 0 {
-			return coded(exitUnreachable, nobodyAnswered(s), "try again in a minute; a node of your own in that network asks once for all: es node")
+			return ui.Coded(ui.ExitUnreachable, nobodyAnswered(s), "try again in a minute; a node of your own in that network asks once for all: es node")
 		}
-		return coded(exitUnreachable, nobodyAnswered(s), "es connect ADDR meets a peer; es peers shows who is connected")
+		return ui.Coded(ui.ExitUnreachable, nobodyAnswered(s), "es connect ADDR meets a peer; es peers shows who is connected")
 	}
 	authors, err := h.Authors(ctx, time.Now())
 	if err != nil {
@@ -60,44 +63,36 @@ func (a *app) runSync(ctx context.Context, h *node.Home, o node.SyncOptions) err
 	if err != nil {
 		return err
 	}
-	if err := a.warnStale(ctx, h, view, authors, plural(int64(s.Peers), "peer")+" asked"); err != nil {
+	if err := a.warnStale(ctx, h, view, authors, ui.Plural(int64(s.Peers), "peer")+" asked"); err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(s)
+	if a.JSON {
+		return a.Emit(s)
 	}
-	a.printf("%s from %s", newRecords(s), plural(int64(s.Peers), "peer"))
+	a.Printf("%s from %s", newRecords(s), ui.Plural(int64(s.Peers), "peer"))
 	if s.Refused > 0 {
-		a.note("%s not kept: from keys that you deny or that were revoked, or dated in the future", plural(s.Refused, "record"))
+		a.Note("%s not kept: from keys that you deny or that were revoked, or dated in the future", ui.Plural(s.Refused, "record"))
 	}
 	if !s.Complete {
-		a.note("these peers have more records")
-		a.hint("es sync")
+		a.Note("these peers have more records")
+		a.Hint("es sync")
 	}
 	return nil
-}
-
-// synced shows how far a sync is.
-func (p *progress) synced(s node.Synced) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stage, p.counts = "getting records", fmt.Sprintf("%d  %s", s.Records, bytesText(s.Bytes))
-	p.draw()
 }
 
 func nobodyAnswered(s node.Synced) error {
 	switch {
 	case s.Crowded > 0:
-		return fmt.Errorf("%s refused: too many connections from this address", plural(int64(s.Crowded), "peer"))
+		return fmt.Errorf("%s refused: too many connections from this address", ui.Plural(int64(s.Crowded), "peer"))
 	case s.Failed == 0:
 		return errors.New("nobody is connected who could be asked for records")
 	}
-	return errors.New("none of " + plural(int64(s.Failed), "connected peer") + " answered")
+	return errors.New("none of " + ui.Plural(int64(s.Failed), "connected peer") + " answered")
 }
 
 func newRecords(s node.Synced) string {
 	if s.Records == 0 {
 		return "nothing new"
 	}
-	return plural(s.Records, "new record") + " (" + bytesText(s.Bytes) + ")"
+	return ui.Plural(s.Records, "new record") + " (" + ui.BytesText(s.Bytes) + ")"
 }

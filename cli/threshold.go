@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -26,7 +27,7 @@ one key. With --remove, es trust threshold SCOPE takes that back.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			scope, err := records.ParseScope(args[len(args)-1])
 			if err != nil {
-				return coded(exitUsage, err, "scopes look like left-pad, left-*, @acme/* or *; quote them from your shell")
+				return ui.Coded(ui.ExitUsage, err, "scopes look like left-pad, left-*, @acme/* or *; quote them from your shell")
 			}
 			if remove != (len(args) == 1) {
 				return usagef(cmd, "%s takes a number and a scope, or --remove and a scope", cmd.CommandPath())
@@ -58,23 +59,23 @@ func (a *app) runThreshold(h *node.Home, m int, scope records.Scope) error {
 			return f.SetThreshold(m, scope)
 		}
 		if !f.RemoveThreshold(scope) {
-			return coded(exitNotFound, fmt.Errorf("%s has no threshold for %s", h.TrustPath(), scope), "es trust list")
+			return ui.Coded(ui.ExitNotFound, fmt.Errorf("%s has no threshold for %s", h.TrustPath(), scope), "es trust list")
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(map[string]any{"scope": scope, "threshold": max(m, 1)})
+	if a.JSON {
+		return a.Emit(map[string]any{"scope": scope, "threshold": max(m, 1)})
 	}
 	if m == 0 {
-		a.note("one key is enough for %s again", scope)
+		a.Note("one key is enough for %s again", scope)
 		return nil
 	}
-	a.note("%s must agree about %s from now on; you believe %d for exactly that", plural(int64(m), "key"), scope, len(keys))
+	a.Note("%s must agree about %s from now on; you believe %d for exactly that", ui.Plural(int64(m), "key"), scope, len(keys))
 	if len(keys) < m {
-		a.hint("es trust add KEY %s   (until then nothing new is let in there)", shellWord(string(scope)))
+		a.Hint("es trust add KEY %s   (until then nothing new is let in there)", ui.ShellWord(string(scope)))
 	}
 	return nil
 }
@@ -103,13 +104,13 @@ you ask for by its number is not held. 0 takes that back.`,
 				if err != nil {
 					return err
 				}
-				if a.json {
-					return a.emit(map[string]any{"minAge": args[0]})
+				if a.JSON {
+					return a.Emit(map[string]any{"minAge": args[0]})
 				}
 				if age == 0 {
-					a.note("new versions are chosen at once again")
+					a.Note("new versions are chosen at once again")
 				} else {
-					a.note("versions are chosen unasked when they have been known here for %s", args[0])
+					a.Note("versions are chosen unasked when they have been known here for %s", args[0])
 				}
 				return nil
 			})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -94,10 +95,10 @@ func parseScopes(cmd *cobra.Command, args []string, everything bool) ([]records.
 	for _, s := range args {
 		scope, err := records.ParseScope(s)
 		if err != nil {
-			return nil, coded(exitUsage, err, "scopes look like left-pad, left-*, @acme/* or *; quote them from your shell")
+			return nil, ui.Coded(ui.ExitUsage, err, "scopes look like left-pad, left-*, @acme/* or *; quote them from your shell")
 		}
 		if scope == "*" && !everything {
-			return nil, coded(exitUsage, errors.New("the scope * lets the key publish under every name that no narrower line decides"),
+			return nil, ui.Coded(ui.ExitUsage, errors.New("the scope * lets the key publish under every name that no narrower line decides"),
 				"name what you need, or give --i-trust-everything")
 		}
 		if !slices.Contains(scopes, scope) {
@@ -131,7 +132,7 @@ func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which, chosen strin
 	if err := a.warnNearScopes(ctx, h, e.Scopes); err != nil {
 		return err
 	}
-	ok, err := a.ask(ctx, "Trust it?", yes, "--yes")
+	ok, err := a.Ask(ctx, "Trust it?", yes, "--yes")
 	if err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which, chosen strin
 	var changed bool
 	err = trust.Update(h.TrustPath(), func(file *trust.File) error {
 		if file.Denied(f) {
-			return hinted(fmt.Errorf("key %s is denied in %s", f, h.TrustPath()), "es trust remove %s takes that back first", f)
+			return ui.Hinted(fmt.Errorf("key %s is denied in %s", f, h.TrustPath()), "es trust remove %s takes that back first", f)
 		}
 		changed, err = file.AddKey(e)
 		return err
@@ -152,20 +153,20 @@ func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which, chosen strin
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(entryJSON(e, key))
+	if a.JSON {
+		return a.Emit(entryJSON(e, key))
 	}
 	if !changed {
-		a.note("%s says that already", h.TrustPath())
+		a.Note("%s says that already", h.TrustPath())
 		return nil
 	}
-	a.note("added to %s", h.TrustPath())
+	a.Note("added to %s", h.TrustPath())
 	if name, err := records.ParseName(string(e.Scopes[0])); err == nil {
 		hint := "es add " + string(name)
-		if !a.asks { // nobody is there to say yes to the key when it is first used
+		if !a.Asks { // nobody is there to say yes to the key when it is first used
 			hint += " --accept-key " + f.String()
 		}
-		a.hint("%s", hint)
+		a.Hint("%s", hint)
 	}
 	return nil
 }
@@ -183,7 +184,7 @@ func (a *app) trustedKey(ctx context.Context, h *node.Home, which, chosen string
 		return a.trustedGPGKey(ctx, h, id)
 	}
 	if _, statErr := os.Stat(which); statErr != nil && which != "-" {
-		return f, nil, coded(exitUsage, fmt.Errorf("%q is neither a full fingerprint nor a file", which),
+		return f, nil, ui.Coded(ui.ExitUsage, fmt.Errorf("%q is neither a full fingerprint nor a file", which),
 			"es search NAME shows who signed what, with fingerprints (short key ids are not enough); gpg:USERID is a key in gpg's keyring")
 	}
 	found, err := a.keyInFile(ctx, which, chosen)
@@ -191,7 +192,7 @@ func (a *app) trustedKey(ctx context.Context, h *node.Home, which, chosen string
 		return f, nil, err
 	}
 	if found.Secret {
-		return f, nil, hinted(fmt.Errorf("%q holds the secret of key %s, which nobody but its owner may have", which, found.Fingerprint),
+		return f, nil, ui.Hinted(fmt.Errorf("%q holds the secret of key %s, which nobody but its owner may have", which, found.Fingerprint),
 			"if it is yours: es key import FILE; es key export prints the public key, for others to trust")
 	}
 	key, err := found.Key()
@@ -209,7 +210,7 @@ func (a *app) trustedKey(ctx context.Context, h *node.Home, which, chosen string
 func (a *app) trustedGPGKey(ctx context.Context, h *node.Home, id string) (records.Fingerprint, *sign.Key, error) {
 	key, err := sign.GPGPublicKey(ctx, a.gpg(), id)
 	if err != nil {
-		return records.Fingerprint{}, nil, hinted(err, "gpg --list-keys shows the keys that gpg has")
+		return records.Fingerprint{}, nil, ui.Hinted(err, "gpg --list-keys shows the keys that gpg has")
 	}
 	merged, _, err := h.Index().AddKey(ctx, key)
 	if err != nil {
@@ -236,29 +237,29 @@ func labelFrom(uid string) string {
 
 // showGrant says what a new line will allow.
 func (a *app) showGrant(e trust.Entry, key *sign.Key) {
-	a.note("this believes the key")
-	a.note("    %s", grouped(e.Fingerprint))
+	a.Note("this believes the key")
+	a.Note("    %s", grouped(e.Fingerprint))
 	if key != nil {
-		a.note("    which says it belongs to %s", uidText(key.UserID()))
-		a.note("    (anybody can write any name there)")
+		a.Note("    which says it belongs to %s", ui.UIDText(key.UserID()))
+		a.Note("    (anybody can write any name there)")
 		if p := grantProblem(key, time.Now()); p != "" {
-			a.warn("%s", p)
+			a.Warn("%s", p)
 		}
 	} else {
-		a.note("    which has not been seen here yet")
+		a.Note("    which has not been seen here yet")
 	}
-	a.note("when it signs")
+	a.Note("when it signs")
 	for _, s := range e.Scopes {
-		a.note("    %-20s %s", s, scopeText(s))
+		a.Note("    %-20s %s", s, scopeText(s))
 	}
 	if e.Depth > 0 {
-		a.note("and whoever it delegates some of these to, over at most %s", plural(int64(e.Depth), "step"))
+		a.Note("and whoever it delegates some of these to, over at most %s", ui.Plural(int64(e.Depth), "step"))
 	}
 	if e.Follow {
-		a.note("and a new key that it names as its successor, and that says the same")
+		a.Note("and a new key that it names as its successor, and that says the same")
 	}
 	if !e.Until.IsZero() {
-		a.note("until %s", e.Until.Format(time.DateOnly))
+		a.Note("until %s", e.Until.Format(time.DateOnly))
 	}
 }
 
@@ -276,7 +277,7 @@ func grantProblem(key *sign.Key, now time.Time) string {
 	case ends && !now.Before(expires):
 		return "the key expired on " + expires.UTC().Format(time.DateOnly) + ": what it signed before counts, and nothing after, unless its owner extends it"
 	case problem != nil:
-		return "the key can sign nothing for es now: " + safe(problem.Error())
+		return "the key can sign nothing for es now: " + ui.Safe(problem.Error())
 	}
 	return ""
 }
@@ -361,7 +362,7 @@ when it cannot be read; what it denied or asked for is gone then.`,
 			}
 			f, err := records.ParseFingerprint(args[0])
 			if err != nil {
-				return coded(exitUsage, err, "es trust list shows the keys")
+				return ui.Coded(ui.ExitUsage, err, "es trust list shows the keys")
 			}
 			scopes, err := parseScopes(cmd, args[1:], true)
 			if err != nil {
@@ -377,12 +378,12 @@ when it cannot be read; what it denied or asked for is gone then.`,
 func (a *app) runTrustRemoveLine(h *node.Home, n int) error {
 	text, err := trust.RemoveLine(h.TrustPath(), n)
 	if err != nil {
-		return coded(exitNotFound, err, "es trust list shows the lines")
+		return ui.Coded(ui.ExitNotFound, err, "es trust list shows the lines")
 	}
-	if a.json {
-		return a.emit(map[string]any{"line": n, "text": text})
+	if a.JSON {
+		return a.Emit(map[string]any{"line": n, "text": text})
 	}
-	a.note("removed line %d of %s: %q", n, h.TrustPath(), text)
+	a.Note("removed line %d of %s: %q", n, h.TrustPath(), text)
 	return nil
 }
 
@@ -399,16 +400,16 @@ func (a *app) runTrustRemove(h *node.Home, f records.Fingerprint, scopes []recor
 		return err
 	}
 	if gone == 0 && !allowed {
-		return coded(exitNotFound, fmt.Errorf("key %s has no such line in %s", f, h.TrustPath()), "es trust list shows the lines")
+		return ui.Coded(ui.ExitNotFound, fmt.Errorf("key %s has no such line in %s", f, h.TrustPath()), "es trust list shows the lines")
 	}
-	if a.json {
-		return a.emit(map[string]any{"fingerprint": f, "removed": gone, "denialRemoved": allowed})
+	if a.JSON {
+		return a.Emit(map[string]any{"fingerprint": f, "removed": gone, "denialRemoved": allowed})
 	}
 	if gone > 0 {
-		a.note("key %s is no longer trusted for that; where a broader line holds a name, it decides now", f)
+		a.Note("key %s is no longer trusted for that; where a broader line holds a name, it decides now", f)
 	}
 	if allowed {
-		a.note("key %s is no longer denied", f)
+		a.Note("key %s is no longer denied", f)
 	}
 	return nil
 }
@@ -444,13 +445,13 @@ func (a *app) runTrustDeny(ctx context.Context, h *node.Home, which, chosen, lab
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(trustJSON{Fingerprint: f, Label: label, Denied: true})
+	if a.JSON {
+		return a.Emit(trustJSON{Fingerprint: f, Label: label, Denied: true})
 	}
 	if !changed {
-		a.note("key %s was denied already", f)
+		a.Note("key %s was denied already", f)
 		return nil
 	}
-	a.note("key %s is denied: nothing it signs is believed", f)
+	a.Note("key %s is denied: nothing it signs is believed", f)
 	return nil
 }

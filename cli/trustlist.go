@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/node"
@@ -92,35 +93,35 @@ func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
 	if err := t.letIn(ctx, h); err != nil {
 		return err
 	}
-	if a.json {
-		if err := a.emit(trustListJSON{t.list, t.rulesJSON}); err != nil {
+	if a.JSON {
+		if err := a.Emit(trustListJSON{t.list, t.rulesJSON}); err != nil {
 			return err
 		}
 	} else {
 		a.printTrusted(t)
 	}
 	for _, w := range t.file.Warnings() {
-		a.warn("%s: %s", h.TrustPath(), safe(w))
+		a.Warn("%s: %s", h.TrustPath(), ui.Safe(w))
 	}
 	for _, w := range t.project.Warnings() {
-		a.warn("%s: %s", trust.ProjectFile, safe(w))
+		a.Warn("%s: %s", trust.ProjectFile, ui.Safe(w))
 	}
 	for _, l := range t.list {
 		for _, s := range l.Overruled {
-			a.warn("%s: line %d: does nothing for %s, about which your own trust file decides", trust.ProjectFile, l.Line, s)
+			a.Warn("%s: line %d: does nothing for %s, about which your own trust file decides", trust.ProjectFile, l.Line, s)
 		}
 	}
-	if a.json {
+	if a.JSON {
 		return nil
 	}
 	if len(t.file.Entries()) == 0 {
-		a.note("no key is trusted in %s", h.TrustPath())
-		a.hint("es search NAME shows who signed what; es trust add KEY NAME believes one of them")
+		a.Note("no key is trusted in %s", h.TrustPath())
+		a.Hint("es search NAME shows who signed what; es trust add KEY NAME believes one of them")
 	} else {
-		a.note("from %s, which you may edit", h.TrustPath())
+		a.Note("from %s, which you may edit", h.TrustPath())
 	}
 	if len(t.project.Entries()) > 0 {
-		a.note("and, for this project alone, from %s", safe(filepath.Join(p.Dir(), trust.ProjectFile)))
+		a.Note("and, for this project alone, from %s", ui.Safe(filepath.Join(p.Dir(), trust.ProjectFile)))
 	}
 	return nil
 }
@@ -145,19 +146,19 @@ func (a *app) listReadable(ctx context.Context, h *node.Home, first *trust.Synta
 	for _, e := range broken {
 		t.Broken = append(t.Broken, brokenJSON{e.Path, e.Line, e.Raw, e.Text})
 	}
-	if a.json {
-		if err := a.emit(trustListJSON{t.list, t.rulesJSON}); err != nil {
+	if a.JSON {
+		if err := a.Emit(trustListJSON{t.list, t.rulesJSON}); err != nil {
 			return err
 		}
 	} else {
 		a.printTrusted(t)
 	}
 	for _, e := range broken {
-		a.warn("%s: %s (the line is %.120q)", safe(e.Path), safe(e.Error()), e.Raw)
+		a.Warn("%s: %s (the line is %.120q)", ui.Safe(e.Path), ui.Safe(e.Error()), e.Raw)
 	}
-	a.warn("%s cannot be read, so that nothing is let in", plural(int64(len(broken)), "line"))
+	a.Warn("%s cannot be read, so that nothing is let in", ui.Plural(int64(len(broken)), "line"))
 	for _, h := range syntaxHints(broken[0]) {
-		a.hint("%s", h)
+		a.Hint("%s", h)
 	}
 	return nil
 }
@@ -240,11 +241,11 @@ func (a *app) printTrusted(t *trusted) {
 	for _, l := range t.list {
 		label := l.Label
 		if label == "" && (l.known || l.Own) {
-			label = uidText(l.UID)
+			label = ui.UIDText(l.UID)
 		}
-		rows = append(rows, []string{l.Fingerprint.String(), safe(label), strings.Join(grantText(l), " "), letInText(l), l.File})
+		rows = append(rows, []string{l.Fingerprint.String(), ui.Safe(label), strings.Join(grantText(l), " "), letInText(l), l.File})
 	}
-	a.table(rows)
+	a.Table(rows)
 	a.printRules(t.rulesJSON)
 }
 
@@ -276,7 +277,7 @@ func letInText(l trustJSON) string {
 	case l.Versions == 0:
 		return "lets in nothing now"
 	}
-	return fmt.Sprintf("lets in %s of %s", plural(int64(l.Versions), "version"), plural(int64(l.Names), "name"))
+	return fmt.Sprintf("lets in %s of %s", ui.Plural(int64(l.Versions), "version"), ui.Plural(int64(l.Names), "name"))
 }
 
 // rules describes the lines that are not about one key.
@@ -300,17 +301,17 @@ func (t *trusted) rules(ctx context.Context, h *node.Home) error {
 
 func (a *app) printRules(r rulesJSON) {
 	for _, t := range r.Thresholds {
-		a.printf("threshold  %d keys must agree about %s", t.Keys, t.Scope)
+		a.Printf("threshold  %d keys must agree about %s", t.Keys, t.Scope)
 	}
 	for _, p := range r.Pins {
 		what := "which some release names"
 		if !p.Released {
 			what = "which no release that counts names: lets in nothing now"
 		}
-		a.printf("pin        %s@%s is %s, %s", p.Name, p.Version, p.Module, what)
+		a.Printf("pin        %s@%s is %s, %s", p.Name, p.Version, p.Module, what)
 	}
 	if r.MinAge != "" {
-		a.printf("min-age    %s", r.MinAge)
+		a.Printf("min-age    %s", r.MinAge)
 	}
 }
 

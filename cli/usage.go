@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/cli/internal/ui"
 )
 
 // usagef is wrong command line input.
 func usagef(cmd *cobra.Command, format string, args ...any) error {
-	return coded(exitUsage, fmt.Errorf(format, args...), "see "+cmd.CommandPath()+" --help")
+	return ui.Coded(ui.ExitUsage, fmt.Errorf(format, args...), "see "+cmd.CommandPath()+" --help")
 }
 
 func noArguments(cmd *cobra.Command, args []string) error {
@@ -109,7 +111,7 @@ func wrongFlag(cmd *cobra.Command, err error) error {
 	var missing interface{ GetSpecifiedName() string }
 	if errors.As(err, &missing) && slices.Contains([]string{"add", "install", "update", "remove"}, cmd.Name()) {
 		if hint, ok := insteadOfFlag[missing.GetSpecifiedName()]; ok {
-			return coded(exitUsage, err, hint)
+			return ui.Coded(ui.ExitUsage, err, hint)
 		}
 	}
 	return usagef(cmd, "%v", err)
@@ -122,15 +124,15 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	help := "see " + cmd.CommandPath() + " --help"
 	words := nearestWords(cmd, name)
 	if len(words) == 0 {
-		return coded(exitUsage, err, help)
+		return ui.Coded(ui.ExitUsage, err, help)
 	}
 	if hint, ok := insteadOf[cmd.CommandPath()][words[0]]; ok {
-		return coded(exitUsage, err, hint)
+		return ui.Coded(ui.ExitUsage, err, hint)
 	}
 	for i, w := range words {
 		words[i] = cmd.CommandPath() + " " + w
 	}
-	return coded(exitUsage, err, "did you mean "+strings.Join(words, " or ")+"?")
+	return ui.Coded(ui.ExitUsage, err, "did you mean "+strings.Join(words, " or ")+"?")
 }
 
 // maxSlips is how many typing errors are made out in a command, and minStart how much of

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/blocks"
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
@@ -126,8 +127,8 @@ func (a *app) runVerify(ctx context.Context, h *node.Home, o verifyOptions) erro
 			return err
 		}
 	}
-	if a.json {
-		if err := a.emit(j); err != nil {
+	if a.JSON {
+		if err := a.Emit(j); err != nil {
 			return err
 		}
 	} else {
@@ -168,8 +169,8 @@ func verifyProject(ctx context.Context, h *node.Home, asked bool) (*verifiedProj
 }
 
 func (a *app) verifyStored(ctx context.Context, h *node.Home, repair bool) (*verifiedStoredJSON, error) {
-	bar := a.newProgress()
-	defer bar.end()
+	bar := a.NewProgress()
+	defer bar.End()
 	s, found, err := findDamage(ctx, h, bar)
 	if err != nil {
 		return nil, err
@@ -190,8 +191,15 @@ func (a *app) verifyStored(ctx context.Context, h *node.Home, repair bool) (*ver
 	return j, err
 }
 
-func findDamage(ctx context.Context, h *node.Home, bar *progress) (s node.Stored, found []node.Damage, err error) {
-	s, err = node.VerifyStored(ctx, h, bar.verified, func(d node.Damage) { found = append(found, d) })
+func findDamage(ctx context.Context, h *node.Home, bar *ui.Progress) (s node.Stored, found []node.Damage, err error) {
+	progress := func(kind node.DamageKind, done, total int64) {
+		counts := fmt.Sprintf("%d", done)
+		if total > 0 {
+			counts += fmt.Sprintf("/%d", total)
+		}
+		bar.Stage("verifying "+string(kind)+"s", counts)
+	}
+	s, err = node.VerifyStored(ctx, h, progress, func(d node.Damage) { found = append(found, d) })
 	slices.SortStableFunc(found, func(a, b node.Damage) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
 	return s, found, err
 }
@@ -211,17 +219,6 @@ func describeDamage(found []node.Damage) []storedDamageJSON {
 	return list
 }
 
-// verified shows how far the check of what is stored is.
-func (p *progress) verified(kind node.DamageKind, done, total int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stage, p.counts = "verifying "+string(kind)+"s", fmt.Sprintf("%d", done)
-	if total > 0 {
-		p.counts += fmt.Sprintf("/%d", total)
-	}
-	p.draw()
-}
-
 // shownDamage is how many lines of damage are printed of each part.
 const shownDamage = 50
 
@@ -229,9 +226,9 @@ func (a *app) printDamage(j verifyJSON) {
 	if p := j.Project; p != nil {
 		printSome(a, p.Damage, func(d damageJSON) string {
 			if d.File != "" {
-				return safe(d.Path+"/"+d.File) + ": " + safe(d.Reason)
+				return ui.Safe(d.Path+"/"+d.File) + ": " + ui.Safe(d.Reason)
 			}
-			return safe(d.Path) + ": " + safe(d.Reason)
+			return ui.Safe(d.Path) + ": " + ui.Safe(d.Reason)
 		})
 	}
 	if s := j.Stored; s != nil {
@@ -243,10 +240,10 @@ func (a *app) printDamage(j verifyJSON) {
 func printSome[D any](a *app, damage []D, line func(D) string) {
 	for i, d := range damage {
 		if i == shownDamage {
-			a.printf("and %d more; --json has them all", len(damage)-i)
+			a.Printf("and %d more; --json has them all", len(damage)-i)
 			return
 		}
-		a.printf("%s", line(d))
+		a.Printf("%s", line(d))
 	}
 }
 
@@ -258,27 +255,27 @@ func (d storedDamageJSON) line() string {
 	if d.Author != "" {
 		what += " by " + d.Author
 	}
-	return safe(what) + ": " + safe(d.Reason)
+	return ui.Safe(what) + ": " + ui.Safe(d.Reason)
 }
 
 func (a *app) noteVerified(h *node.Home, j verifyJSON, both bool) {
 	if p := j.Project; p != nil {
-		a.note("%s verified", plural(int64(p.Packages), "package"))
+		a.Note("%s verified", ui.Plural(int64(p.Packages), "package"))
 		a.noteSignatures(p)
 	} else if both {
-		a.note("es has installed nothing in this directory")
+		a.Note("es has installed nothing in this directory")
 	}
 	s := j.Stored
 	if s == nil {
 		return
 	}
-	a.note("%s, %s and %s (%s) checked; %s complete", plural(s.Keys, "key"), plural(s.Records, "record"), plural(s.Blocks, "block"), bytesText(s.Bytes), plural(s.Modules, "module"))
+	a.Note("%s, %s and %s (%s) checked; %s complete", ui.Plural(s.Keys, "key"), ui.Plural(s.Records, "record"), ui.Plural(s.Blocks, "block"), ui.BytesText(s.Bytes), ui.Plural(s.Modules, "module"))
 	if s.Incomplete > 0 {
-		a.note("%s begun and not complete: fetching goes on where it stopped", plural(s.Incomplete, "module"))
+		a.Note("%s begun and not complete: fetching goes on where it stopped", ui.Plural(s.Incomplete, "module"))
 	}
 	if s.Repaired {
-		a.note("moved %s to %s", plural(int64(s.Moved), "damaged thing"), h.AsideDir())
-		a.hint("es sync brings records again; blocks come when they are needed")
+		a.Note("moved %s to %s", ui.Plural(int64(s.Moved), "damaged thing"), h.AsideDir())
+		a.Hint("es sync brings records again; blocks come when they are needed")
 	}
 }
 
@@ -286,14 +283,14 @@ func (a *app) noteVerified(h *node.Home, j verifyJSON, both bool) {
 // looked at.
 func (a *app) noteSignatures(p *verifiedProjectJSON) {
 	if n := len(p.Unknown); n > 0 {
-		a.note("the signatures of %s are not known here, only what es-lock.json says of them: %s", plural(int64(n), "package"), someOf(p.Unknown))
-		a.hint("es sync brings records")
+		a.Note("the signatures of %s are not known here, only what es-lock.json says of them: %s", ui.Plural(int64(n), "package"), someOf(p.Unknown))
+		a.Hint("es sync brings records")
 	}
 	if n := len(p.Void); n > 0 {
-		a.warn("the signatures of %s do not count any more: %s", plural(int64(n), "package"), someOf(p.Void))
+		a.Warn("the signatures of %s do not count any more: %s", ui.Plural(int64(n), "package"), someOf(p.Void))
 	}
 	if p.Others > 0 {
-		a.note("%s by another package manager not looked at", plural(int64(p.Others), "package"))
+		a.Note("%s by another package manager not looked at", ui.Plural(int64(p.Others), "package"))
 	}
 }
 
@@ -334,7 +331,7 @@ func (j verifyJSON) damaged() error {
 	if n == 0 {
 		return nil
 	}
-	return coded(exitIntegrity, fmt.Errorf("%s not what was signed", differences(n)), hints...)
+	return ui.Coded(ui.ExitIntegrity, fmt.Errorf("%s not what was signed", differences(n)), hints...)
 }
 
 func differences(n int) string {
@@ -374,25 +371,25 @@ func (a *app) runVerifyStored(ctx context.Context, h *node.Home, name records.Na
 	if len(list) == 0 {
 		return &index.NotFoundError{Name: name, Constraint: string(v)}
 	}
-	if a.json {
-		if err := a.emit(list); err != nil {
+	if a.JSON {
+		if err := a.Emit(list); err != nil {
 			return err
 		}
 	} else {
 		for _, c := range list {
-			a.printf("record %s by %s: signature %s", c.Record, c.Author, safe(c.Signature))
+			a.Printf("record %s by %s: signature %s", c.Record, c.Author, ui.Safe(c.Signature))
 			switch {
 			case c.Damage != "":
-				a.printf("module %s: %s", c.Module, safe(c.Damage))
+				a.Printf("module %s: %s", c.Module, ui.Safe(c.Damage))
 			case c.Stored:
-				a.printf("module %s: every block is here and right", c.Module)
+				a.Printf("module %s: every block is here and right", c.Module)
 			default:
-				a.printf("module %s: not stored here", c.Module)
+				a.Printf("module %s: not stored here", c.Module)
 			}
 		}
 	}
 	if bad {
-		return coded(exitIntegrity, fmt.Errorf("%s@%s is not what was signed, or its signature does not count", name, v), "es info "+string(name)+" shows who claims what")
+		return ui.Coded(ui.ExitIntegrity, fmt.Errorf("%s@%s is not what was signed, or its signature does not count", name, v), "es info "+string(name)+" shows who claims what")
 	}
 	return nil
 }

@@ -28,9 +28,9 @@ func (a *app) runVersion() error {
 			}
 		}
 	}
-	if a.json {
-		return a.emit(v)
+	if a.JSON {
+		return a.Emit(v)
 	}
-	a.printf("es %s (%s, %s, record format %s)", v["version"], v["go"], v["platform"], v["format"])
+	a.Printf("es %s (%s, %s, record format %s)", v["version"], v["go"], v["platform"], v["format"])
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/author"
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 )
@@ -38,7 +39,7 @@ keys, yours counts as one.`,
 			e := &records.Endorse{Name: name, Version: v, Claim: claim, Text: text}
 			if module != "" {
 				if e.Module, err = cid.Decode(module); err != nil {
-					return coded(exitUsage, fmt.Errorf("--module %.100q is not a CID", module))
+					return ui.Coded(ui.ExitUsage, fmt.Errorf("--module %.100q is not a CID", module))
 				}
 			}
 			return a.signAndAnnounce(cmd, key, func(ctx context.Context, h *node.Home, by *author.Author) (records.Body, error) {
@@ -50,7 +51,7 @@ keys, yours counts as one.`,
 				if err := by.Check(ctx, e); err != nil {
 					return nil, err
 				}
-				a.note("%s@%s is %s", name, v, e.Module)
+				a.Note("%s@%s is %s", name, v, e.Module)
 				return e, nil
 			})
 		},
@@ -96,7 +97,7 @@ may pass that on. It ends with --until, a date, or with --undo.`,
 				if known, err := h.Index().Key(ctx, to); err != nil || known != nil {
 					return d, err
 				}
-				a.warn("key %s has not been seen here yet: is it the right one?", to)
+				a.Warn("key %s has not been seen here yet: is it the right one?", to)
 				return d, nil
 			})
 		},
@@ -181,7 +182,7 @@ func (a *app) runRotate(ctx context.Context, h *node.Home, from, to string) erro
 		return err
 	}
 	if before.Fingerprint() == after.Fingerprint() {
-		return hinted(author.ErrSameKey, "es key new makes one; es key list shows yours")
+		return ui.Hinted(author.ErrSameKey, "es key new makes one; es key list shows yours")
 	}
 	old, next := a.author(ctx, h, before), a.author(ctx, h, after)
 	if err := a.catchUp(ctx, h, before, old); err != nil {
@@ -198,11 +199,11 @@ func (a *app) runRotate(ctx context.Context, h *node.Home, from, to string) erro
 		return err
 	}
 	peers := a.announce(ctx, h, append(old.Made(), next.Made()...))
-	if a.json {
-		return a.emit(rotateJSON{before.Fingerprint().String(), after.Fingerprint().String(), n, peers})
+	if a.JSON {
+		return a.Emit(rotateJSON{before.Fingerprint().String(), after.Fingerprint().String(), n, peers})
 	}
-	a.printf("%s", after.Fingerprint())
-	a.note("the new key signs from now on, and has released %s again", plural(int64(n), "version"))
-	a.hint("es key revoke %s --reason superseded   (once the news has spread)", before.Fingerprint())
+	a.Printf("%s", after.Fingerprint())
+	a.Note("the new key signs from now on, and has released %s again", ui.Plural(int64(n), "version"))
+	a.Hint("es key revoke %s --reason superseded   (once the news has spread)", before.Fingerprint())
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -144,8 +145,8 @@ func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, const
 	if proof != "" {
 		return a.writeProof(ctx, h, name, v, proof)
 	}
-	if a.json {
-		return a.emit(j)
+	if a.JSON {
+		return a.Emit(j)
 	}
 	a.printWhy(h, j)
 	return nil
@@ -236,15 +237,15 @@ func viaText(steps []trust.Step) []string {
 func changeText(name records.Name, v records.Version, c trust.Change) string {
 	switch c.Kind {
 	case trust.ChangeAdd:
-		return fmt.Sprintf("es trust add %s %s", c.Key, shellWord(string(c.Scope)))
+		return fmt.Sprintf("es trust add %s %s", c.Key, ui.ShellWord(string(c.Scope)))
 	case trust.ChangeFollow:
-		return fmt.Sprintf("es trust add %s %s --follow", c.Key, shellWord(string(c.Scope)))
+		return fmt.Sprintf("es trust add %s %s --follow", c.Key, ui.ShellWord(string(c.Scope)))
 	case trust.ChangeRenew:
-		return fmt.Sprintf("es trust add %s %s", c.Key, shellWord(string(c.Scope)))
+		return fmt.Sprintf("es trust add %s %s", c.Key, ui.ShellWord(string(c.Scope)))
 	case trust.ChangeAllow:
 		return "es trust remove " + c.Key.String()
 	case trust.ChangeThreshold:
-		return fmt.Sprintf("es trust threshold %d %s", c.Count, shellWord(string(c.Scope)))
+		return fmt.Sprintf("es trust threshold %d %s", c.Count, ui.ShellWord(string(c.Scope)))
 	case trust.ChangePin:
 		return fmt.Sprintf("es trust pin %s@%s %s", name, v, c.Module)
 	case trust.ChangeUnpin:
@@ -256,59 +257,59 @@ func changeText(name records.Name, v records.Version, c trust.Change) string {
 }
 
 func (a *app) printWhy(h *node.Home, j whyJSON) {
-	a.printf("%s@%s is %s: %s", j.Name, j.Version, j.State, safe(j.Reason))
+	a.Printf("%s@%s is %s: %s", j.Name, j.Version, j.State, ui.Safe(j.Reason))
 	if j.Module != "" {
-		a.printf("  module   %s", j.Module)
+		a.Printf("  module   %s", j.Module)
 	}
 	rule := "no line of " + h.TrustPath() + " speaks of this name"
 	if j.Scope != "" {
 		rule = fmt.Sprintf("keys with the scope %s decide, and %s", j.Scope, needText(j.Threshold))
 	}
-	a.printf("  rule     %s", rule)
+	a.Printf("  rule     %s", rule)
 	if j.Hold != "" {
-		a.printf("  held     %s", j.Hold)
+		a.Printf("  held     %s", j.Hold)
 	}
 	for _, w := range j.Warnings {
-		a.printf("  warning  %s", safe(w))
+		a.Printf("  warning  %s", ui.Safe(w))
 	}
 	for _, n := range j.Notices {
-		a.printf("  %-8s %s, says %s", n.Kind, safe(n.Text), n.Author)
+		a.Printf("  %-8s %s, says %s", n.Kind, ui.Safe(n.Text), n.Author)
 	}
 	for _, h := range j.Take {
-		a.printf("           %s", h)
+		a.Printf("           %s", h)
 	}
 	for _, c := range j.Claims {
 		says := "released as"
 		if c.Endorse != "" {
-			says = safe(c.Endorse) + ", endorsed as"
+			says = ui.Safe(c.Endorse) + ", endorsed as"
 		}
-		a.printf("")
-		a.printf("  %s", signerText(c.Label, c.UID, 1))
-		a.printf("    key      %s: %s", c.Author, c.Effect)
+		a.Printf("")
+		a.Printf("  %s", signerText(c.Label, c.UID, 1))
+		a.Printf("    key      %s: %s", c.Author, c.Effect)
 		if len(c.Via) > 0 {
-			a.printf("    by       %s", strings.Join(c.Via, ", "))
+			a.Printf("    by       %s", strings.Join(c.Via, ", "))
 		}
-		a.printf("    %s %s", says, c.Module)
-		a.printf("    dated %s, here since %s", c.Time.Format("2006-01-02 15:04"), c.FirstSeen.Format("2006-01-02 15:04"))
+		a.Printf("    %s %s", says, c.Module)
+		a.Printf("    dated %s, here since %s", c.Time.Format("2006-01-02 15:04"), c.FirstSeen.Format("2006-01-02 15:04"))
 		if c.Void != "" {
-			a.printf("    void     %s", safe(c.Void))
+			a.Printf("    void     %s", ui.Safe(c.Void))
 		}
 	}
 	if j.MoreClaims > 0 {
-		a.printf("")
-		a.printf("  and %s by %s, which do not decide; --all shows them", plural(int64(j.MoreClaims), "claim"), plural(int64(j.MoreKeys), "other key"))
+		a.Printf("")
+		a.Printf("  and %s by %s, which do not decide; --all shows them", ui.Plural(int64(j.MoreClaims), "claim"), ui.Plural(int64(j.MoreKeys), "other key"))
 	}
 	if len(j.Changes) == 0 {
 		return
 	}
-	a.printf("")
-	a.printf("  what would change that")
+	a.Printf("")
+	a.Printf("  what would change that")
 	for _, c := range j.Changes {
 		to := c.State.String()
 		if c.Module != "" {
 			to += " as " + c.Module
 		}
-		a.printf("    %-9s %s", to, c.Command)
+		a.Printf("    %-9s %s", to, c.Command)
 	}
 }
 
@@ -362,18 +363,18 @@ func (a *app) writeProof(ctx context.Context, h *node.Home, name records.Name, v
 		out = append(out, j)
 	}
 	if len(out) == 0 {
-		return coded(exitNotFound, fmt.Errorf("no key is known to have signed two modules as %s@%s", name, v))
+		return ui.Coded(ui.ExitNotFound, fmt.Errorf("no key is known to have signed two modules as %s@%s", name, v))
 	}
-	if a.json {
-		return a.emit(out)
+	if a.JSON {
+		return a.Emit(out)
 	}
 	for _, j := range out {
 		for _, f := range j.Files {
-			a.printf("%s", f)
+			a.Printf("%s", f)
 		}
-		a.note("key %s signed each of these records, which name different modules as %s@%s", j.Author, name, v)
+		a.Note("key %s signed each of these records, which name different modules as %s@%s", j.Author, name, v)
 		at := filepath.Join(dir, j.Author.String())
-		a.hint("gpg --import %s && gpg --verify %s %s", filepath.Join(at, "key.asc"), filepath.Join(at, "record1.sig"), filepath.Join(at, "record1.cbor"))
+		a.Hint("gpg --import %s && gpg --verify %s %s", filepath.Join(at, "key.asc"), filepath.Join(at, "record1.sig"), filepath.Join(at, "record1.cbor"))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package cli
+package ui
 
 import (
 	"bufio"
@@ -16,34 +16,34 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// printf writes a line of the command's result to standard output.
-func (a *app) printf(format string, args ...any) {
-	io.WriteString(a.out, visible(fmt.Sprintf(format+"\n", withoutLineEnds(args)...)))
+// Printf writes a line of the command's result to standard output.
+func (s *Streams) Printf(format string, args ...any) {
+	io.WriteString(s.Out, Visible(fmt.Sprintf(format+"\n", withoutLineEnds(args)...)))
 }
 
-// note says on standard error what happened; --quiet leaves it out.
-func (a *app) note(format string, args ...any) {
-	if !a.quiet {
-		a.errf("es: "+format+"\n", args...)
+// Note says on standard error what happened; --quiet leaves it out.
+func (s *Streams) Note(format string, args ...any) {
+	if !s.Quiet {
+		s.Errf("es: "+format+"\n", args...)
 	}
 }
 
-// hint names the next command to type.
-func (a *app) hint(format string, args ...any) {
-	a.note("hint: "+format, args...)
+// Hint names the next command to type.
+func (s *Streams) Hint(format string, args ...any) {
+	s.Note("hint: "+format, args...)
 }
 
-// again is this run's command line with more arguments, for a POSIX shell.
-func (a *app) again(more ...string) string {
+// Again is this run's command line with more arguments, for a POSIX shell.
+func (s *Streams) Again(more ...string) string {
 	words := []string{"es"}
-	for _, w := range slices.Concat(a.args, more) {
-		words = append(words, shellWord(w))
+	for _, w := range slices.Concat(s.Args, more) {
+		words = append(words, ShellWord(w))
 	}
-	return safe(strings.Join(words, " "))
+	return Safe(strings.Join(words, " "))
 }
 
-// shellWord quotes s where a POSIX shell would change it.
-func shellWord(s string) string {
+// ShellWord quotes s where a POSIX shell would change it.
+func ShellWord(s string) string {
 	if s != "" && strings.Trim(s, plainInShell) == "" {
 		return s
 	}
@@ -52,28 +52,28 @@ func shellWord(s string) string {
 
 const plainInShell = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./_-"
 
-// warn is a note that --quiet does not leave out.
-func (a *app) warn(format string, args ...any) {
-	a.errf("es: warning: "+format+"\n", args...)
+// Warn is a note that --quiet does not leave out.
+func (s *Streams) Warn(format string, args ...any) {
+	s.Errf("es: warning: "+format+"\n", args...)
 }
 
-// errf writes to standard error.
-func (a *app) errf(format string, args ...any) {
-	io.WriteString(a.err, visible(fmt.Sprintf(format, withoutLineEnds(args)...)))
+// Errf writes to standard error.
+func (s *Streams) Errf(format string, args ...any) {
+	io.WriteString(s.Err, Visible(fmt.Sprintf(format, withoutLineEnds(args)...)))
 }
 
-// lines is text of several lines that es itself has laid out.
-type lines string
+// Lines is text of several lines that es itself has laid out.
+type Lines string
 
 // withoutLineEnds makes what is put into a line stay in it: a name of a directory, an
 // argument or an error with a line end must not begin a line that looks like one of
-// es's own. Only lines may.
+// es's own. Only Lines may.
 func withoutLineEnds(args []any) []any {
 	safe := slices.Clone(args)
 	for i, a := range safe {
 		var text string
 		switch v := a.(type) {
-		case lines:
+		case Lines:
 			continue
 		case error:
 			text = v.Error()
@@ -91,9 +91,9 @@ func withoutLineEnds(args []any) []any {
 	return safe
 }
 
-// emit writes v as one JSON document.
-func (a *app) emit(v any) error {
-	a.emitted = true
+// Emit writes v as one JSON document.
+func (s *Streams) Emit(v any) error {
+	s.emitted = true
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
@@ -101,25 +101,25 @@ func (a *app) emit(v any) error {
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	_, err := io.WriteString(a.out, visible(b.String()))
+	_, err := io.WriteString(s.Out, Visible(b.String()))
 	return err
 }
 
-// safe makes any text fit for one line of a terminal: without control,
+// Safe makes any text fit for one line of a terminal: without control,
 // invisible and direction-changing characters.
-func safe(s string) string { return records.CleanText(s, 4*records.MaxText) }
+func Safe(s string) string { return records.CleanText(s, 4*records.MaxText) }
 
-// uidText is what a key says of its owner, safe to print.
-func uidText(uid string) string {
-	if uid = safe(uid); strings.TrimSpace(uid) == "" {
+// UIDText is what a key says of its owner, safe to print.
+func UIDText(uid string) string {
+	if uid = Safe(uid); strings.TrimSpace(uid) == "" {
 		return "(no user id)"
 	}
 	return uid
 }
 
-// visible writes as JSON does, \u202e, what no terminal may get but the ends of lines: the
+// Visible writes as JSON does, \u202e, what no terminal may get but the ends of lines: the
 // last guard, for paths, arguments and files that nobody thought of.
-func visible(s string) string {
+func Visible(s string) string {
 	if strings.IndexFunc(s, isHidden) < 0 {
 		return s
 	}
@@ -146,17 +146,17 @@ func isHidden(r rune) bool {
 	return r != '\n' && (r < ' ' || r > '~') && (r == utf8.RuneError || records.CheckText(string(r), utf8.UTFMax) != nil)
 }
 
-// ask puts a yes-or-no question. Without somebody to answer, the answer is no
+// Ask puts a yes-or-no question. Without somebody to answer, the answer is no
 // and the error says which flag answers it.
-func (a *app) ask(ctx context.Context, question string, yes bool, flag string) (bool, error) {
+func (s *Streams) Ask(ctx context.Context, question string, yes bool, flag string) (bool, error) {
 	if yes {
 		return true, nil
 	}
-	if !a.asks {
-		return false, hinted(errors.New(question+" needs an answer, and nobody is at this terminal"), "answer with %s", flag)
+	if !s.Asks {
+		return false, Hinted(errors.New(question+" needs an answer, and nobody is at this terminal"), "answer with %s", flag)
 	}
-	a.errf("es: %s [y/N] ", question)
-	line, err := await(ctx, func() (string, error) { return bufio.NewReader(a.in).ReadString('\n') })
+	s.Errf("es: %s [y/N] ", question)
+	line, err := Await(ctx, func() (string, error) { return bufio.NewReader(s.In).ReadString('\n') })
 	if err != nil && err != io.EOF {
 		return false, fmt.Errorf("read the answer: %w", err)
 	}
@@ -167,8 +167,8 @@ func (a *app) ask(ctx context.Context, question string, yes bool, flag string) (
 	return false, nil
 }
 
-// bytesText writes a number of bytes for people.
-func bytesText(n int64) string {
+// BytesText writes a number of bytes for people.
+func BytesText(n int64) string {
 	const unit = 1000
 	if n < unit {
 		return fmt.Sprintf("%d B", n)
@@ -183,8 +183,8 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f TB", f/unit)
 }
 
-// plural writes "1 file" or "2 files".
-func plural(n int64, one string) string {
+// Plural writes "1 file" or "2 files".
+func Plural(n int64, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}

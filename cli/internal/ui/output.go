@@ -1,4 +1,4 @@
-package cli
+package ui
 
 import (
 	"errors"
@@ -29,10 +29,13 @@ func (o *output) Write(b []byte) (int, error) {
 	return n, o.err
 }
 
-// printed returns the error of the first write to standard output that failed.
-func (a *app) printed() error {
-	if o, ok := a.out.(*output); ok {
+// Printed returns the error of the first write to standard output that failed.
+func (s *Streams) Printed() error {
+	if o, ok := s.Out.(*output); ok {
 		return o.err
 	}
 	return nil
 }
+
+// GuardOutput has Printed know of writes to Out from now on.
+func (s *Streams) GuardOutput() { s.Out = &output{to: s.Out} }

@@ -1,13 +1,10 @@
-package cli
+package ui
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
-
-	"github.com/everythingstays/es/trust"
 )
 
 // No row of a table is wider than the terminal, whatever is in it, and none is cut where
@@ -25,13 +22,13 @@ func TestTableFits(t *testing.T) {
 		}
 		columns := 20 + w.IntN(100)
 		var cut, whole bytes.Buffer
-		(&app{out: &cut, columns: columns}).columnsOf(rows, 1, nil)
-		(&app{out: &whole}).columnsOf(rows, 1, nil)
+		(&Streams{Out: &cut, Columns: columns}).ColumnsOf(rows, 1, nil)
+		(&Streams{Out: &whole}).ColumnsOf(rows, 1, nil)
 		if n := strings.Count(cut.String(), "\n"); n != len(rows) {
 			t.Fatalf("%d rows take %d lines", len(rows), n)
 		}
 		for line := range strings.Lines(cut.String()) {
-			if n := textWidth(strings.TrimSuffix(line, "\n")); n > columns {
+			if n := TextWidth(strings.TrimSuffix(line, "\n")); n > columns {
 				t.Fatalf("%d columns on a terminal of %d: %q", n, columns, line)
 			}
 		}
@@ -45,24 +42,7 @@ func TestTableFits(t *testing.T) {
 	}
 }
 
-// Colours and bold matches are for terminals that show them.
-func TestSearchColours(t *testing.T) {
-	list := []hitJSON{{Name: "left-pad", Version: "1.0.0", UID: "Ada", Description: "PADS on the left, \u65e5\u672c\u8a9e " + strings.Repeat("and on ", 20), State: trust.Trusted, Keys: 3}}
-	show := func(columns int, colour bool) string {
-		var out bytes.Buffer
-		(&app{out: &out, columns: columns, colour: colour}).printHits(list, "Pad left")
-		return out.String()
-	}
-	got := show(80, true)
-	want := fmt.Sprintf("%s*%s  %sleft%s-%spad%s  1.0.0  Ada and 2 more  %sPAD%sS on the %sleft%s, ", green, plain, bold, plain, bold, plain, bold, plain, bold, plain)
-	if !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "…\n") {
-		t.Errorf("got  %q\nwant %q...", got, want)
-	}
-	for _, columns := range []int{0, 80} {
-		if got := show(columns, false); strings.Contains(got, "\x1b") || strings.Contains(got, "…") != (columns > 0) {
-			t.Errorf("without colours, %d columns: %q", columns, got)
-		}
-	}
+func TestShowsColours(t *testing.T) {
 	for _, c := range []struct {
 		noColor, term string
 		want          bool
@@ -70,6 +50,14 @@ func TestSearchColours(t *testing.T) {
 		env := map[string]string{"NO_COLOR": c.noColor, "TERM": c.term}
 		if got := showsColours(func(name string) string { return env[name] }); got != c.want {
 			t.Errorf("NO_COLOR=%q TERM=%q: %v", c.noColor, c.term, got)
+		}
+	}
+}
+
+func TestPlural(t *testing.T) {
+	for n, words := range map[int64][2]string{1: {"day", "1 day"}, 2: {"day", "2 days"}, 3: {"dependency", "3 dependencies"}, 4: {"key", "4 keys"}, 5: {"copy", "5 copies"}} {
+		if got := Plural(n, words[0]); got != words[1] {
+			t.Errorf("%q, want %q", got, words[1])
 		}
 	}
 }

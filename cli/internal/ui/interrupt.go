@@ -1,4 +1,4 @@
-package cli
+package ui
 
 import (
 	"context"
@@ -17,44 +17,44 @@ import (
 // How long a command may take to end after a signal asked it to. It ends where it is
 // then: what it stores is whole at every moment. A node takes leave of its peers.
 const (
-	endWait     = 3 * time.Second
+	EndWait     = 3 * time.Second
 	nodeEndWait = 15 * time.Second
 )
 
-// An interruption is the signal that ended a command.
-type interruption struct{ signal syscall.Signal }
+// An Interruption is the signal that ended a command.
+type Interruption struct{ signal syscall.Signal }
 
-func (i interruption) Error() string { return i.signal.String() }
+func (i Interruption) Error() string { return i.signal.String() }
 
-// exitCode is what shells give for a program that the signal ended: 130 or 143.
-func (i interruption) exitCode() int { return 128 + int(i.signal) }
+// ExitCode is what shells give for a program that the signal ended: 130 or 143.
+func (i Interruption) ExitCode() int { return 128 + int(i.signal) }
 
-// interruptible returns a context that ends with the first SIGINT or SIGTERM. A second
+// Interruptible returns a context that ends with the first SIGINT or SIGTERM. A second
 // one ends the process at once, and so does time.
-func (a *app) interruptible(ctx context.Context) (context.Context, func()) {
+func (s *Streams) Interruptible(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
 	go func() {
-		var why interruption
+		var why Interruption
 		select {
 		case <-done:
 			return
-		case s := <-signals:
-			why.signal, _ = s.(syscall.Signal)
+		case got := <-signals:
+			why.signal, _ = got.(syscall.Signal)
 		}
 		cancel(why)
-		wait := endWait
-		if a.lingers.Load() {
+		wait := EndWait
+		if s.lingers.Load() {
 			wait = nodeEndWait
 		}
 		select {
 		case <-done:
 		case <-signals:
-			a.endNow(why)
+			s.endNow(why)
 		case <-time.After(wait):
-			a.endNow(why)
+			s.endNow(why)
 		}
 	}()
 	return ctx, func() {
@@ -64,15 +64,15 @@ func (a *app) interruptible(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-func (a *app) endNow(why interruption) {
-	a.echo.restore()
-	fmt.Fprintln(a.err, "es: interrupted")
-	os.Exit(why.exitCode())
+func (s *Streams) endNow(why Interruption) {
+	s.echo.restore()
+	fmt.Fprintln(s.Err, "es: interrupted")
+	os.Exit(why.ExitCode())
 }
 
-// await returns what f returns or, when ctx ends before, ctx's error: f may be waiting
+// Await returns what f returns or, when ctx ends before, ctx's error: f may be waiting
 // for somebody to type, and goes on.
-func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+func Await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -119,14 +119,14 @@ func (t *echo) readPassword(ctx context.Context, in *os.File) ([]byte, error) {
 	t.fd, t.state = fd, state
 	t.mu.Unlock()
 	defer t.restore()
-	return await(ctx, func() ([]byte, error) { return readHidden(in) })
+	return Await(ctx, func() ([]byte, error) { return readHidden(in) })
 }
 
-// readFile reads a small file of the user's, until ctx ends; "-" is standard input.
-func (a *app) readFile(ctx context.Context, path string) ([]byte, error) {
-	return await(ctx, func() ([]byte, error) {
+// ReadFile reads a small file of the user's, until ctx ends; "-" is standard input.
+func (s *Streams) ReadFile(ctx context.Context, path string) ([]byte, error) {
+	return Await(ctx, func() ([]byte, error) {
 		const max = 1 << 20
-		r := a.in
+		r := s.In
 		if path != "-" {
 			f, err := os.Open(path) // a fifo waits for whoever writes to it
 			if err != nil {
@@ -140,7 +140,7 @@ func (a *app) readFile(ctx context.Context, path string) ([]byte, error) {
 			return nil, fmt.Errorf("read %s: %w", path, err)
 		}
 		if len(b) > max {
-			return nil, fmt.Errorf("read %s: more than %s, which no key needs", path, bytesText(max))
+			return nil, fmt.Errorf("read %s: more than %s, which no key needs", path, BytesText(max))
 		}
 		return b, nil
 	})
@@ -148,3 +148,24 @@ func (a *app) readFile(ctx context.Context, path string) ([]byte, error) {
 
 // errNoPassphrase is for a terminal that was closed at the prompt.
 var errNoPassphrase = errors.New("no passphrase was entered")
+
+// Linger gives the command, which is a node, longer to end.
+func (s *Streams) Linger() { s.lingers.Store(true) }
+
+// ReadPassphrase asks for a passphrase at the terminal.
+func (s *Streams) ReadPassphrase(ctx context.Context, prompt string) ([]byte, error) {
+	in, ok := s.In.(*os.File)
+	if !ok {
+		return nil, errors.New("no terminal to read a passphrase from")
+	}
+	fmt.Fprintf(s.Err, "es: %s", prompt)
+	p, err := s.echo.readPassword(ctx, in)
+	fmt.Fprintln(s.Err)
+	if errors.Is(err, io.EOF) {
+		return nil, errNoPassphrase
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read passphrase: %w", err)
+	}
+	return p, nil
+}

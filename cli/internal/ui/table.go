@@ -1,4 +1,4 @@
-package cli
+package ui
 
 import (
 	"slices"
@@ -15,26 +15,26 @@ const (
 	minColumn = 8
 )
 
-// table writes rows in columns, of which the first is never cut.
-func (a *app) table(rows [][]string) { a.columnsOf(rows, 1, nil) }
+// Table writes rows in columns, of which the first is never cut.
+func (s *Streams) Table(rows [][]string) { s.ColumnsOf(rows, 1, nil) }
 
-// columnsOf writes rows in columns. On a terminal each row takes one line: what is too long
+// ColumnsOf writes rows in columns. On a terminal each row takes one line: what is too long
 // is cut, the widest column first, but never in the first fixed columns, whose values
 // somebody may want to copy. No cell begins a line of its own. Style, if there is one, colours a cell that is ready to be printed.
-func (a *app) columnsOf(rows [][]string, fixed int, style func(row, column int, text string) string) {
+func (s *Streams) ColumnsOf(rows [][]string, fixed int, style func(row, column int, text string) string) {
 	var widths []int
 	cells := make([][]string, len(rows))
 	for i, r := range rows {
 		cells[i] = slices.Clone(r)
 		for j := range cells[i] {
-			cells[i][j] = strings.ReplaceAll(visible(cells[i][j]), "\n", `\n`)
+			cells[i][j] = strings.ReplaceAll(Visible(cells[i][j]), "\n", `\n`)
 			if j == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[j] = max(widths[j], textWidth(cells[i][j]))
+			widths[j] = max(widths[j], TextWidth(cells[i][j]))
 		}
 	}
-	fit(widths, fixed, a.columns)
+	fit(widths, fixed, s.Columns)
 	for i, r := range cells {
 		for len(r) > 0 && r[len(r)-1] == "" {
 			r = r[:len(r)-1]
@@ -44,15 +44,15 @@ func (a *app) columnsOf(rows [][]string, fixed int, style func(row, column int, 
 			text = truncate(text, widths[j])
 			pad := ""
 			if j < len(r)-1 {
-				pad = strings.Repeat(" ", widths[j]-textWidth(text)+columnGap)
+				pad = strings.Repeat(" ", widths[j]-TextWidth(text)+columnGap)
 			}
-			if style != nil && a.colour {
+			if style != nil && s.Colour {
 				text = style(i, j, text)
 			}
 			line.WriteString(text + pad)
 		}
 		line.WriteByte('\n')
-		a.out.Write([]byte(line.String()))
+		s.Out.Write([]byte(line.String()))
 	}
 }
 
@@ -82,8 +82,8 @@ func fit(widths []int, fixed, columns int) {
 	}
 }
 
-// textWidth is how many columns of a terminal a text takes.
-func textWidth(s string) int {
+// TextWidth is how many columns of a terminal a text takes.
+func TextWidth(s string) int {
 	n := 0
 	for _, r := range s {
 		n += runeWidth(r)
@@ -103,7 +103,7 @@ func runeWidth(r rune) int {
 
 // truncate cuts a text to so many columns, and shows that it did.
 func truncate(s string, columns int) string {
-	if textWidth(s) <= columns {
+	if TextWidth(s) <= columns {
 		return s
 	}
 	n := 0
@@ -117,14 +117,15 @@ func truncate(s string, columns int) string {
 
 // Colours of a terminal.
 const (
-	bold   = "\x1b[1m"
-	green  = "\x1b[32m"
-	yellow = "\x1b[33m"
-	red    = "\x1b[31m"
+	Bold   = "\x1b[1m"
+	Green  = "\x1b[32m"
+	Yellow = "\x1b[33m"
+	Red    = "\x1b[31m"
 	plain  = "\x1b[0m"
 )
 
-func coloured(colour, text string) string {
+// Coloured returns the text in the colour of a terminal.
+func Coloured(colour, text string) string {
 	if text == "" || colour == "" {
 		return text
 	}
