@@ -3,6 +3,8 @@ package modules
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/everythingstays/es/records"
 )
 
 // checkElement checks one element of a path against [M10]: it must be a file
@@ -29,7 +31,7 @@ func checkElement(s string) string {
 		return "ends with a dot, which Windows drops"
 	case s[len(s)-1] == ' ':
 		return "ends with a space, which Windows drops"
-	case isWindowsDevice(s):
+	case records.IsWindowsDevice(s):
 		return "is a device on Windows"
 	case isShortName(s):
 		return "has the form of a Windows short name"
@@ -71,27 +73,6 @@ func isBidiOrInvisible(r rune) bool {
 		0xFFF0 <= r && r <= 0xFFFB,
 		0xE0000 <= r && r <= 0xE00FF, 0xE01F0 <= r && r <= 0xE0FFF:
 		return true
-	}
-	return false
-}
-
-// isWindowsDevice reports whether Windows opens a device when asked for the
-// file s, whatever its extension.
-func isWindowsDevice(s string) bool {
-	stem, _, _ := strings.Cut(s, ".")
-	stem = strings.ToLower(strings.TrimRight(stem, " "))
-	switch stem {
-	case "con", "prn", "aux", "nul", "conin$", "conout$":
-		return true
-	}
-	for _, prefix := range []string{"com", "lpt"} {
-		switch digit, ok := strings.CutPrefix(stem, prefix); {
-		case !ok:
-		case len(digit) == 1 && '0' <= digit[0] && digit[0] <= '9':
-			return true
-		case digit == "¹" || digit == "²" || digit == "³":
-			return true
-		}
 	}
 	return false
 }

@@ -253,7 +253,7 @@ func CheckCommand(s string) error {
 			return against("R23", "command %q: only letters, digits, '.', '_' and '-' are allowed", s)
 		}
 	}
-	if strings.Trim(s, ".") == "" || s[0] == '.' || s[0] == '-' || s[len(s)-1] == '.' || isWindowsDevice(s) {
+	if strings.Trim(s, ".") == "" || s[0] == '.' || s[0] == '-' || s[len(s)-1] == '.' || IsWindowsDevice(s) {
 		return against("R23", "command %q: is not a file name on every system", s)
 	}
 	return nil
@@ -292,7 +292,7 @@ func CheckPath(s string) error {
 		return against("R23", "path %q: %v", clip(s), err)
 	}
 	for _, e := range strings.Split(s, "/") {
-		if e == "" || e == "." || e == ".." || strings.ContainsAny(e, `\:`) || isWindowsDevice(e) {
+		if e == "" || e == "." || e == ".." || strings.ContainsAny(e, `\:`) || IsWindowsDevice(e) {
 			return against("R23", "path %q: is not a relative path on every system", clip(s))
 		}
 	}

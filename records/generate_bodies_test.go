@@ -78,6 +78,8 @@ func manifestVectors() []vector {
 		refuse("manifest-bin-backslash", "R23", "a path as Windows writes it", field("bin", fields{"x": `bin\x.js`})),
 		refuse("manifest-bin-drive", "R23", "a drive", field("bin", fields{"x": "c:x.js"})),
 		refuse("manifest-bin-device", "R23", "a device on Windows", field("bin", fields{"x": "bin/nul.js"})),
+		refuse("manifest-bin-device-superscript", "R23", "a device on Windows, whose number is a superscript", field("bin", fields{"x": "bin/com¹.js"})),
+		refuse("manifest-bin-device-space", "R23", "a device on Windows, which drops the space", field("bin", fields{"x": "bin/nul .js"})),
 		refuse("manifest-bin-empty", "R23", "no path", field("bin", fields{"x": ""})),
 		refuse("manifest-bin-nul", "R23", "a NUL in the path", field("bin", fields{"x": "a\x00b"})),
 		refuse("manifest-command-slash", "R23", "a command with a directory", field("bin", fields{"../x": "x.js"})),

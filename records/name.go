@@ -74,23 +74,27 @@ func checkNamePart(s string) error {
 	if s == "node_modules" || s == "favicon.ico" {
 		return against("R3", "is reserved by npm")
 	}
-	if isWindowsDevice(s) {
+	if IsWindowsDevice(s) {
 		return against("R3", "is a device name on Windows")
 	}
 	return nil
 }
 
-// isWindowsDevice reports whether Windows opens a device when asked for the
-// file s, whatever its extension.
-func isWindowsDevice(s string) bool {
+// IsWindowsDevice reports whether Windows opens a device when asked for the file s,
+// whatever its extension (SPEC [M10]).
+func IsWindowsDevice(s string) bool {
 	stem, _, _ := strings.Cut(s, ".")
-	switch strings.ToLower(stem) {
+	stem = strings.ToLower(strings.TrimRight(stem, " "))
+	switch stem {
 	case "con", "prn", "aux", "nul", "conin$", "conout$":
 		return true
 	}
-	if len(stem) == 4 && '0' <= stem[3] && stem[3] <= '9' {
-		switch strings.ToLower(stem[:3]) {
-		case "com", "lpt":
+	for _, port := range []string{"com", "lpt"} {
+		switch digit, ok := strings.CutPrefix(stem, port); {
+		case !ok:
+		case len(digit) == 1 && '0' <= digit[0] && digit[0] <= '9':
+			return true
+		case digit == "¹" || digit == "²" || digit == "³":
 			return true
 		}
 	}
