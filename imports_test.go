@@ -34,8 +34,18 @@ var mayImport = map[string][]string{
 	"trust": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "records", "records/npmrange", "trust/internal/delegation"},
 	// The graph of delegations and successions: which keys decide about a name.
 	"trust/internal/delegation": {"records"},
-	// The store of records and keys, and what it answers: search, versions, the set of reconciliation.
-	"index": {"records", "records/npmrange", "sign", "trust"},
+	// The SQLite file of an index: opening, transactions, errors; it knows no table.
+	"index/internal/db": {"records"},
+	// The set of elements that nodes reconcile, with the sums of its ranges; no keys, no trust.
+	"index/rangeset": {"records"},
+	// The store of verified records and keys, and typed questions to its tables.
+	"index": {"records", "sign", "trust", "index/internal/db", "index/rangeset"},
+	// What name@range stands for, by what a user trusts, or why there is nothing.
+	"index/resolve": {"records", "records/npmrange", "trust", "index"},
+	// Names by what a user types, and names that look alike.
+	"index/search": {"records", "trust", "index", "index/internal/db", "index/resolve"},
+	// Check and repair of all that an index stores.
+	"index/fsck": {"records", "sign", "index", "index/internal/db"},
 	// Modules: package.json, the files of a package, their trees, and extraction.
 	"modules": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "records"},
 	// What an author does: releases, their tags and statements. It knows no network.
@@ -61,11 +71,11 @@ var mayImport = map[string][]string{
 	// The bridge to npm's registry (still to come).
 	"npm": {"records", "sign", "trust", "index", "modules"},
 	// One participant: home, network, what it takes from others and tells them.
-	"node": {"internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "modules", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
+	"node": {"internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "modules", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
 	"cli/internal/ui": {"records"},
 	// The commands: flags, output, exit codes.
-	"cli": {"author", "blocks", "cli/internal/ui", "gossip", "index", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "npm", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust"},
+	"cli": {"author", "blocks", "cli/internal/ui", "gossip", "index", "index/resolve", "index/search", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "npm", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust"},
 	// The program es.
 	"cli/es": {"cli"},
 

@@ -51,7 +51,7 @@ type Statements interface {
 	Tags(ctx context.Context, name records.Name) ([]index.Tag, error)
 	Notices(ctx context.Context, name records.Name) ([]index.Notice, error)
 	Statements(ctx context.Context, author records.Fingerprint, kinds ...string) ([]index.Statement, error)
-	Withdrawn(ctx context.Context, author records.Fingerprint) (map[cid.Cid]bool, error)
+	Retracted(ctx context.Context, author records.Fingerprint) (map[cid.Cid]bool, error)
 	Equivocations(ctx context.Context) ([]index.Proof, error)
 }
 

@@ -45,7 +45,7 @@ func (a *Author) releaseAgain(ctx context.Context, by records.Fingerprint) (int,
 	if err != nil {
 		return 0, err
 	}
-	withdrawn, err := a.index.Withdrawn(ctx, by)
+	withdrawn, err := a.index.Retracted(ctx, by)
 	if err != nil {
 		return 0, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
@@ -33,24 +34,25 @@ func (a *app) fail(ctx context.Context, err error) int {
 func exitCode(err error) int {
 	var (
 		unknownKey  *sign.UnknownKeyError
-		untrusted   *index.UntrustedError
-		conflict    *index.ConflictError
-		held        *index.HeldError
+		untrusted   *resolve.UntrustedError
+		conflict    *resolve.ConflictError
+		held        *resolve.HeldError
 		signature   *sign.SignatureError
 		equivocated *index.EquivocationError
 		format      *records.FormatError
 		tree        *modules.RuleError
 		integrity   *install.IntegrityError
-		notFound    *index.NotFoundError
+		notFound    *resolve.NotFoundError
+		noRecord    *index.NotFoundError
 		unreachable *node.UnreachableError
-		constraint  *index.ConstraintError
+		constraint  *resolve.ConstraintError
 	)
 	switch {
 	case errors.As(err, &unknownKey), errors.As(err, &untrusted), errors.As(err, &conflict), errors.As(err, &held):
 		return ui.ExitTrust
 	case errors.As(err, &signature), errors.As(err, &equivocated), errors.As(err, &format), errors.As(err, &tree), errors.As(err, &integrity):
 		return ui.ExitIntegrity
-	case errors.As(err, &notFound):
+	case errors.As(err, &notFound), errors.As(err, &noRecord):
 		return ui.ExitNotFound
 	case errors.As(err, &unreachable):
 		return ui.ExitUnreachable
@@ -64,7 +66,8 @@ func exitCode(err error) int {
 func typedHints(err error) []string {
 	var (
 		equivocated *index.EquivocationError
-		notFound    *index.NotFoundError
+		notFound    *resolve.NotFoundError
+		noRecord    *index.NotFoundError
 		syntax      *trust.SyntaxError
 		broken      *install.SyntaxError
 	)
@@ -86,7 +89,7 @@ func typedHints(err error) []string {
 		return []string{"type the same again; a passphrase that is lost cannot be replaced: es key import FILE takes a backup of the key, es key new makes another key"}
 	case errors.As(err, &notFound) && len(notFound.Have) > 0:
 		return []string{fmt.Sprintf("es info %s shows its versions; es sync asks for newer ones", notFound.Name)}
-	case errors.As(err, &notFound):
+	case errors.As(err, &notFound), errors.As(err, &noRecord):
 		return []string{"es search looks for other names; es connect ADDR finds more records"}
 	case errors.As(err, &syntax):
 		return syntaxHints(syntax)
@@ -106,7 +109,7 @@ func syntaxHints(e *trust.SyntaxError) []string {
 }
 
 // untrustedHints names the keys that the user may decide about.
-func untrustedHints(e *index.UntrustedError) []string {
+func untrustedHints(e *resolve.UntrustedError) []string {
 	var hints []string
 	for _, s := range e.Signers {
 		hint := fmt.Sprintf("es trust add %s %s", s.Key, e.Name)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -115,7 +116,7 @@ func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, 
 		}
 	}
 	if len(found) == 0 {
-		return index.Release{}, &index.NotFoundError{Name: name, Constraint: string(v)}
+		return index.Release{}, &resolve.NotFoundError{Name: name, Constraint: string(v)}
 	}
 	if len(found) == 1 {
 		return found[0], nil
@@ -145,7 +146,7 @@ func versionMeant(ctx context.Context, h *node.Home, name records.Name, constrai
 	if err != nil {
 		return "", err
 	}
-	return h.Index().Takes(ctx, name, constraint, view)
+	return resolve.New(h.Index()).Takes(ctx, name, constraint, view)
 }
 
 // parseExact reads NAME@VERSION.

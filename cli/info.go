@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/records/npmrange"
@@ -150,7 +150,7 @@ func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, cons
 	if err != nil {
 		return err
 	}
-	info, err := h.Index().Info(ctx, name, constraint, view, all)
+	info, err := resolve.New(h.Index()).Info(ctx, name, constraint, view, all)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, cons
 	return a.warnNear(ctx, known, name)
 }
 
-func describeVersion(ctx context.Context, h *node.Home, view *trust.View, vi index.VersionInfo) (versionJSON, error) {
+func describeVersion(ctx context.Context, h *node.Home, view *trust.View, vi resolve.VersionInfo) (versionJSON, error) {
 	out := versionJSON{Version: vi.Version, State: vi.Decision.State, Reason: vi.Decision.Reason}
 	effects := map[string]trust.Verdict{}
 	for _, c := range vi.Decision.Claims {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/cli/internal/ui"
+	"github.com/everythingstays/es/index/search"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -70,7 +71,7 @@ func (k *acquaintance) near(ctx context.Context, name records.Name) ([]nearJSON,
 	if k.written[name] != "" {
 		return nil, nil
 	}
-	found, err := k.home.Index().Near(ctx, name, k.view)
+	found, err := search.New(k.home.Index()).Lookalikes(ctx, name, k.view)
 	if err != nil {
 		return nil, err
 	}

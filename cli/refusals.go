@@ -11,7 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -134,11 +134,11 @@ func (w witness) who(key records.Fingerprint) string {
 // others come back as they are.
 func (w witness) refused(err error) error {
 	var (
-		untrusted   *index.UntrustedError
-		conflicting *index.ConflictError
-		held        *index.HeldError
-		equivocated *index.EquivocationError
-		notFound    *index.NotFoundError
+		untrusted   *resolve.UntrustedError
+		conflicting *resolve.ConflictError
+		held        *resolve.HeldError
+		equivocated *resolve.EquivocationError
+		notFound    *resolve.NotFoundError
 		damaged     *install.IntegrityError
 	)
 	r := &ui.Refusal{Err: err, Code: ui.ExitTrust}
@@ -182,7 +182,7 @@ func (w witness) refused(err error) error {
 	return r
 }
 
-func (w witness) untrusted(r *ui.Refusal, e *index.UntrustedError) {
+func (w witness) untrusted(r *ui.Refusal, e *resolve.UntrustedError) {
 	d := e.Decision
 	switch {
 	case d.State == trust.Denied:
@@ -227,7 +227,7 @@ func renewals(d trust.Decision) []string {
 	return slices.Compact(next)
 }
 
-func (w witness) held(r *ui.Refusal, e *index.HeldError) {
+func (w witness) held(r *ui.Refusal, e *resolve.HeldError) {
 	d := e.Decision
 	r.Add("module", "%s", d.Module)
 	switch {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/cli/internal/ui"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -120,7 +121,7 @@ func (w *work) remarks(ctx context.Context, touched map[string]bool, all bool) (
 			continue
 		}
 		seen[what] = true
-		d, notices, err := w.home.Index().About(ctx, p.Name, p.Version, w.view)
+		d, notices, err := resolve.New(w.home.Index()).About(ctx, p.Name, p.Version, w.view)
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/node"
@@ -24,9 +25,9 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 	if r.distrust != nil {
 		return nil, r.distrust
 	}
-	res, err := r.home.Index().Resolve(ctx, name, spec.Constraint(), r.view)
+	res, err := resolve.New(r.home.Index()).Resolve(ctx, name, spec.Constraint(), r.view)
 	if r.news != nil && r.news.wanted(spec, err) {
-		asked, failed := r.news.get(ctx, errors.As(err, new(*index.NotFoundError)))
+		asked, failed := r.news.get(ctx, errors.As(err, new(*resolve.NotFoundError)))
 		if failed == nil && asked {
 			failed = r.look()
 		}
@@ -34,7 +35,7 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 			return nil, failed
 		}
 		if asked {
-			res, err = r.home.Index().Resolve(ctx, name, spec.Constraint(), r.view)
+			res, err = resolve.New(r.home.Index()).Resolve(ctx, name, spec.Constraint(), r.view)
 		}
 	}
 	if err != nil {
@@ -85,11 +86,11 @@ func (n *news) wanted(spec install.Spec, err error) bool {
 	if err == nil {
 		return spec.Kind != packagejson.Version
 	}
-	var untrusted *index.UntrustedError
+	var untrusted *resolve.UntrustedError
 	if errors.As(err, &untrusted) {
 		return untrusted.Decision.Rule.Scope != ""
 	}
-	return errors.As(err, new(*index.NotFoundError))
+	return errors.As(err, new(*resolve.NotFoundError))
 }
 
 // get asks for news, once in a command, and reports whether it did. That nobody

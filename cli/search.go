@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
+	"github.com/everythingstays/es/index/search"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -73,7 +74,7 @@ type claimantJSON struct {
 	Endorsers []records.Fingerprint `json:"endorsers,omitempty"` // that you believe
 }
 
-func describeClaimants(view *trust.View, all []index.Claimant) []claimantJSON {
+func describeClaimants(view *trust.View, all []resolve.Claimant) []claimantJSON {
 	list := []claimantJSON{}
 	for _, c := range all {
 		list = append(list, claimantJSON{c.Key, c.UserID, view.Label(c.Key), c.Releases, c.Newest, c.FirstSeen, c.Endorsers})
@@ -86,7 +87,7 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	if err != nil {
 		return err
 	}
-	hits, err := h.Index().Search(ctx, query, limit, view)
+	hits, err := search.New(h.Index()).Search(ctx, query, limit, view)
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	return nil
 }
 
-func describeHit(ctx context.Context, h *node.Home, view *trust.View, hit index.Hit) (hitJSON, error) {
+func describeHit(ctx context.Context, h *node.Home, view *trust.View, hit search.Hit) (hitJSON, error) {
 	j := hitJSON{
 		Name: hit.Name, Version: hit.Release.Body.Version, Description: hit.Release.Body.Manifest.Description,
 		Author: hit.Release.Author, Label: hit.Label, Trusted: hit.Decision.State == trust.Trusted, State: hit.Decision.State,
@@ -198,7 +199,7 @@ func highlight(text string, words []string) string {
 func (a *app) noteCount(ctx context.Context, h *node.Home, query string, shown, limit int) error {
 	total := int64(shown)
 	if shown == limit {
-		n, err := h.Index().Matching(ctx, query)
+		n, err := search.New(h.Index()).Matching(ctx, query)
 		if err != nil {
 			return err
 		}
@@ -287,7 +288,7 @@ func (a *app) warnNearHits(ctx context.Context, h *node.Home, view *trust.View, 
 
 // searchAfresh asks peers for records before it searches: nothing may be known here
 // because nobody was asked yet.
-func (a *app) searchAfresh(ctx context.Context, h *node.Home, query string, limit int) ([]index.Hit, error) {
+func (a *app) searchAfresh(ctx context.Context, h *node.Home, query string, limit int) ([]search.Hit, error) {
 	if h.ReadOnly() && !h.Absent() {
 		a.Note("nobody was asked for more: what they say could not be kept in %s", h.Dir())
 		return nil, nil
@@ -305,7 +306,7 @@ func (a *app) searchAfresh(ctx context.Context, h *node.Home, query string, limi
 	if err != nil {
 		return nil, err
 	}
-	return h.Index().Search(ctx, query, limit, view)
+	return search.New(h.Index()).Search(ctx, query, limit, view)
 }
 
 // mark is the first column of a search: how the version stands with this user.

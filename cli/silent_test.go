@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
@@ -148,7 +149,7 @@ func TestThreat10DependencyConfusion(t *testing.T) {
 				switch {
 				case own.Defined() && err == nil && there[own]:
 					right++
-				case own.Defined() || len(there) > 0 || !errors.As(err, new(*index.UntrustedError)):
+				case own.Defined() || len(there) > 0 || !errors.As(err, new(*resolve.UntrustedError)):
 					t.Errorf("%s: %d packages, %v", name, len(there), err)
 				}
 			}
@@ -187,7 +188,7 @@ func TestThreat17Forged(t *testing.T) {
 		silent := 0
 		for i := range attempts() {
 			there, err := o.add(fmt.Sprintf("late-%d%s", i, []string{"", "@^1.0.0", "@1.0.0"}[i%3]))
-			if len(there) > 0 || !errors.As(err, new(*index.HeldError)) {
+			if len(there) > 0 || !errors.As(err, new(*resolve.HeldError)) {
 				silent++
 				t.Errorf("forgery %d: %d packages, %v", i, len(there), err)
 			}

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -223,13 +223,13 @@ func (t *trusted) letIn(ctx context.Context, h *node.Home) error {
 			keys = append(keys, e.Fingerprint)
 		}
 	}
-	lines, err := h.Index().LetIn(ctx, t.view, keys)
+	lines, err := resolve.New(h.Index()).Coverage(ctx, t.view, keys)
 	if err != nil {
 		return err
 	}
 	for i, l := range t.list {
 		if !l.Denied {
-			n := lines[index.Line{Project: l.File != "", Number: l.Line}]
+			n := lines[resolve.Line{Project: l.File != "", Number: l.Line}]
 			t.list[i].Names, t.list[i].Versions = n.Names, n.Versions
 		}
 	}
@@ -287,7 +287,7 @@ func (t *trusted) rules(ctx context.Context, h *node.Home) error {
 		t.Thresholds = append(t.Thresholds, thresholdJSON{x.Scope, x.Keys, x.Line})
 	}
 	for _, p := range t.file.Pins() {
-		d, err := h.Index().Decide(ctx, p.Name, p.Version, t.view)
+		d, err := resolve.New(h.Index()).Decide(ctx, p.Name, p.Version, t.view)
 		if err != nil {
 			return err
 		}

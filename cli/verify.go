@@ -15,6 +15,7 @@ import (
 	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
@@ -369,7 +370,7 @@ func (a *app) runVerifyStored(ctx context.Context, h *node.Home, name records.Na
 		list = append(list, c)
 	}
 	if len(list) == 0 {
-		return &index.NotFoundError{Name: name, Constraint: string(v)}
+		return &resolve.NotFoundError{Name: name, Constraint: string(v)}
 	}
 	if a.JSON {
 		if err := a.Emit(list); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -102,16 +102,16 @@ func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, const
 		return err
 	}
 	view := basis.View()
-	v, err := h.Index().Takes(ctx, name, constraint, view)
+	v, err := resolve.New(h.Index()).Takes(ctx, name, constraint, view)
 	if err != nil {
 		return err
 	}
-	claims, notices, err := h.Index().Claims(ctx, name, v, view)
+	claims, notices, err := resolve.New(h.Index()).Claims(ctx, name, v, view)
 	if err != nil {
 		return err
 	}
 	if len(claims) == 0 {
-		return &index.NotFoundError{Name: name, Constraint: string(v)}
+		return &resolve.NotFoundError{Name: name, Constraint: string(v)}
 	}
 	ruling, err := view.Ruling(ctx, name)
 	if err != nil {
@@ -196,7 +196,7 @@ func explainDecision(ctx context.Context, h *node.Home, view *trust.View, d trus
 			Effect: c.Effect, Void: c.Void, Line: c.Line, Project: c.Project, Via: viaText(c.Via), Time: c.Time.UTC(), FirstSeen: c.FirstSeen.UTC(),
 		})
 	}
-	claims, keys, err := h.Index().CountClaims(ctx, d.Name, d.Version)
+	claims, keys, err := h.Index().CountReleases(ctx, d.Name, d.Version)
 	if err != nil {
 		return j, err
 	}

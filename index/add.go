@@ -15,7 +15,7 @@ import (
 // Has reports whether the record is stored. It is cheap: ask before verifying.
 func (x *Index) Has(ctx context.Context, id cid.Cid) (bool, error) {
 	var found bool
-	err := x.r.QueryRowContext(ctx, "SELECT EXISTS(SELECT 1 FROM records WHERE id = ?)", id.Bytes()).Scan(&found)
+	err := x.file.Readers.QueryRowContext(ctx, "SELECT EXISTS(SELECT 1 FROM records WHERE id = ?)", id.Bytes()).Scan(&found)
 	if err != nil {
 		return false, x.explain("find record", err)
 	}
@@ -89,7 +89,7 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 	var old int64
 	var was string
 	var sealed []byte
-	known, err := b.get(ctx, "SELECT num, void, sealed FROM records WHERE id = ?", []any{id}, &old, &was, &sealed)
+	known, err := b.Get(ctx, "SELECT num, void, sealed FROM records WHERE id = ?", []any{id}, &old, &was, &sealed)
 	if err != nil || known && (was == "" || bytes.Equal(sealed, it.Verified.EnvelopeID().Bytes())) {
 		return Result{Outcome: Known}, err
 	}
@@ -121,7 +121,7 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 		return Result{}, err
 	}
 	if outcome == Equivocation {
-		_, err = b.exec(ctx, "INSERT INTO equivocations (author, name, version) VALUES (?, ?, ?)",
+		_, err = b.Exec(ctx, "INSERT INTO equivocations (author, name, version) VALUES (?, ?, ?)",
 			r.Author.Bytes(), string(release.Name), string(release.Version))
 	}
 	return Result{Outcome: outcome}, err
@@ -132,11 +132,11 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 // and must not take those away by it (SPEC.md [X2]).
 func (b *batch) replace(ctx context.Context, num int64, it Item) error {
 	v, author := it.Verified, it.Verified.Record().Author
-	if _, err := b.exec(ctx, "UPDATE records SET signed = ?, sealed = ?, envelope = ?, void = '' WHERE num = ?",
+	if _, err := b.Exec(ctx, "UPDATE records SET signed = ?, sealed = ?, envelope = ?, void = '' WHERE num = ?",
 		v.SignedAt().Unix(), v.EnvelopeID().Bytes(), v.Envelope(), num); err != nil {
 		return err
 	}
-	if _, err := b.exec(ctx, "UPDATE records SET named = 1 WHERE author = ? AND id IN (SELECT id FROM prev WHERE record = ?)", author.Bytes(), num); err != nil {
+	if _, err := b.Exec(ctx, "UPDATE records SET named = 1 WHERE author = ? AND id IN (SELECT id FROM prev WHERE record = ?)", author.Bytes(), num); err != nil {
 		return err
 	}
 	b.set[records.RecordElement(author, v.ID())] = true
@@ -144,13 +144,13 @@ func (b *batch) replace(ctx context.Context, num int64, it Item) error {
 		delete(f.voids, num)
 	}
 	var size int64
-	stranger, err := b.get(ctx, "SELECT size FROM strangers WHERE record = ?", []any{num}, &size)
+	stranger, err := b.Get(ctx, "SELECT size FROM strangers WHERE record = ?", []any{num}, &size)
 	if err != nil {
 		return err
 	}
 	if stranger {
 		b.bytes += int64(len(v.Envelope())) - size
-		if _, err := b.exec(ctx, "UPDATE strangers SET size = ? WHERE record = ?", len(v.Envelope()), num); err != nil {
+		if _, err := b.Exec(ctx, "UPDATE strangers SET size = ? WHERE record = ?", len(v.Envelope()), num); err != nil {
 			return err
 		}
 	}
@@ -171,11 +171,11 @@ func (s Source) stranger() bool { return s.Stranger && !s.Own }
 func (b *batch) weigh(ctx context.Context, author records.Fingerprint, r *records.Release) (Outcome, error) {
 	args := []any{string(r.Name), string(r.Version), author.Bytes()}
 	var one int
-	frozen, err := b.get(ctx, "SELECT 1 FROM equivocations WHERE name = ? AND version = ? AND author = ?", args, &one)
+	frozen, err := b.Get(ctx, "SELECT 1 FROM equivocations WHERE name = ? AND version = ? AND author = ?", args, &one)
 	if err != nil || frozen {
 		return Frozen, err
 	}
-	second, err := b.get(ctx, `SELECT 1 FROM releases JOIN records ON num = record
+	second, err := b.Get(ctx, `SELECT 1 FROM releases JOIN records ON num = record
 		WHERE name = ? AND version = ? AND releases.author = ? AND module <> ? AND void = '' LIMIT 1`,
 		append(args, r.Module.Bytes()), &one)
 	if err != nil || !second {
@@ -202,7 +202,7 @@ func (b *batch) insert(ctx context.Context, it Item) (num int64, err error) {
 	v, r := it.Verified, it.Verified.Record()
 	id, author := v.ID().Bytes(), r.Author.Bytes()
 	// A record that came late may be named already.
-	res, err := b.exec(ctx, `INSERT INTO records (id, author, kind, seq, time, signed, first_seen, own, named, peer, void, sealed, envelope)
+	res, err := b.Exec(ctx, `INSERT INTO records (id, author, kind, seq, time, signed, first_seen, own, named, peer, void, sealed, envelope)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
 			EXISTS (SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record WHERE prev.id = ?1 AND later.author = ?2 AND later.void = ''),
 			?9, '', ?10, ?11)`,
@@ -215,85 +215,15 @@ func (b *batch) insert(ctx context.Context, it Item) (num int64, err error) {
 	}
 	b.set[records.RecordElement(r.Author, v.ID())] = true
 	for _, p := range r.Prev {
-		if _, err := b.exec(ctx, "INSERT INTO prev (id, record) VALUES (?, ?)", p.Bytes(), num); err != nil {
+		if _, err := b.Exec(ctx, "INSERT INTO prev (id, record) VALUES (?, ?)", p.Bytes(), num); err != nil {
 			return 0, err
 		}
-		if _, err := b.exec(ctx, "UPDATE records SET named = 1 WHERE id = ? AND author = ?", p.Bytes(), author); err != nil {
+		if _, err := b.Exec(ctx, "UPDATE records SET named = 1 WHERE id = ? AND author = ?", p.Bytes(), author); err != nil {
 			return 0, err
 		}
 	}
 	if it.Source.Own {
-		_, err = b.exec(ctx, "INSERT INTO outbox (record) VALUES (?)", num)
+		_, err = b.Exec(ctx, "INSERT INTO outbox (record) VALUES (?)", num)
 	}
 	return num, err
-}
-
-func (b *batch) insertBody(ctx context.Context, num int64, r *records.Record) error {
-	var err error
-	switch body := r.Body.(type) {
-	case *records.Release:
-		_, err = b.exec(ctx, "INSERT INTO releases (record, name, version, author, module) VALUES (?, ?, ?, ?, ?)",
-			num, string(body.Name), string(body.Version), r.Author.Bytes(), body.Module.Bytes())
-		if err == nil {
-			err = b.insertText(ctx, r.Author, body)
-		}
-	case *records.Tag:
-		_, err = b.exec(ctx, "INSERT INTO tags (record, name, tag, version, author) VALUES (?, ?, ?, ?, ?)",
-			num, string(body.Name), body.Tag, string(body.Version), r.Author.Bytes())
-	case *records.Notice:
-		_, err = b.exec(ctx, "INSERT INTO remarks (record, name, kind) VALUES (?, ?, ?)", num, string(body.Name), body.Kind())
-	case *records.Endorse:
-		_, err = b.exec(ctx, "INSERT INTO remarks (record, name, kind) VALUES (?, ?, ?)", num, string(body.Name), body.Kind())
-	}
-	return err
-}
-
-// insertText gives search the words of the release if it is its author's newest
-// under the name.
-func (b *batch) insertText(ctx context.Context, author records.Fingerprint, r *records.Release) error {
-	name, version := string(r.Name), string(r.Version)
-	var num int64
-	var old string
-	known, err := b.get(ctx, "SELECT num, version FROM texts WHERE name = ? AND author = ?", []any{name, author.Bytes()}, &num, &old)
-	if err != nil {
-		return err
-	}
-	switch {
-	case !known:
-		if _, err := b.exec(ctx, "INSERT OR IGNORE INTO names (name, base, skeleton) VALUES (?, ?, ?)", name, r.Name.Base(), r.Name.Skeleton()); err != nil {
-			return err
-		}
-		res, err := b.exec(ctx, "INSERT INTO texts (name, author, version) VALUES (?, ?, ?)", name, author.Bytes(), version)
-		if err != nil {
-			return err
-		}
-		if num, err = res.LastInsertId(); err != nil {
-			return err
-		}
-	case compareNewest(r.Version, records.Version(old)) < 0:
-		return nil
-	default:
-		if _, err := b.exec(ctx, "UPDATE texts SET version = ? WHERE num = ?", version, num); err != nil {
-			return err
-		}
-		if _, err := b.exec(ctx, "DELETE FROM words WHERE rowid = ?", num); err != nil {
-			return err
-		}
-	}
-	return b.insertWords(ctx, num, r)
-}
-
-func (q queries) insertWords(ctx context.Context, num int64, r *records.Release) error {
-	_, err := q.exec(ctx, "INSERT INTO words (rowid, name, description, keywords) VALUES (?, ?, ?, ?)",
-		num, string(r.Name), r.Manifest.Description, joinKeywords(r.Manifest.Keywords))
-	return err
-}
-
-func joinKeywords(words []string) string {
-	var b bytes.Buffer
-	for _, w := range words {
-		b.WriteString(w)
-		b.WriteByte('\n')
-	}
-	return b.String()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/records"
 )
 
@@ -22,7 +23,7 @@ type Author struct {
 // Authors returns who signed at least one stored record, by fingerprint.
 func (x *Index) Authors(ctx context.Context) ([]Author, error) {
 	const op = "list authors"
-	rows, err := x.r.QueryContext(ctx, `SELECT records.author, count(*), sum(void <> ''), count(strangers.record)
+	rows, err := x.file.Readers.QueryContext(ctx, `SELECT records.author, count(*), sum(void <> ''), count(strangers.record)
 		FROM records LEFT JOIN strangers ON strangers.record = num GROUP BY records.author ORDER BY records.author`)
 	if err != nil {
 		return nil, x.explain(op, err)
@@ -31,7 +32,7 @@ func (x *Index) Authors(ctx context.Context) ([]Author, error) {
 	var all []Author
 	for rows.Next() {
 		var a Author
-		var f fingerprint
+		var f db.Fingerprint
 		if err := rows.Scan(&f, &a.Records, &a.Void, &a.Strangers); err != nil {
 			return nil, x.explain(op, err)
 		}
@@ -48,7 +49,7 @@ func (x *Index) Authors(ctx context.Context) ([]Author, error) {
 // name in prev: what somebody withholds or has not sent yet, or was removed as a
 // stranger's. Void records are not asked. Gaps tells which.
 func (x *Index) Incomplete(ctx context.Context, author records.Fingerprint) (missing int, err error) {
-	err = x.r.QueryRowContext(ctx, `SELECT count(DISTINCT prev.id) FROM records JOIN prev ON prev.record = num
+	err = x.file.Readers.QueryRowContext(ctx, `SELECT count(DISTINCT prev.id) FROM records JOIN prev ON prev.record = num
 		WHERE author = ? AND void = '' AND NOT EXISTS (SELECT 1 FROM records AS had WHERE had.id = prev.id)`, author.Bytes()).Scan(&missing)
 	if err != nil {
 		return 0, x.explain("count missing records", err)
@@ -72,16 +73,16 @@ type Latest struct {
 func (x *Index) Newest(ctx context.Context, author records.Fingerprint) (Latest, error) {
 	const op = "find newest record"
 	var l Latest
-	err := x.snapshot(ctx, func(q queries) error {
-		var id link
+	err := x.file.View(ctx, func(q *db.Tx) error {
+		var id db.CID
 		var at, seen int64
-		found, err := q.get(ctx, "SELECT id, seq, time, first_seen FROM records WHERE author = ? AND void = '' ORDER BY seq DESC, time DESC, id DESC LIMIT 1",
+		found, err := q.Get(ctx, "SELECT id, seq, time, first_seen FROM records WHERE author = ? AND void = '' ORDER BY seq DESC, time DESC, id DESC LIMIT 1",
 			[]any{author.Bytes()}, &id, &l.Seq, &at, &seen)
 		if err != nil || !found {
 			return err
 		}
 		l.Record, l.Time, l.FirstSeen = id.Cid, unix(at), time.UnixMilli(seen).UTC()
-		l.Next, err = q.promise(ctx, author)
+		l.Next, err = promise(ctx, q, author)
 		return err
 	})
 	if err != nil {
@@ -91,9 +92,9 @@ func (x *Index) Newest(ctx context.Context, author records.Fingerprint) (Latest,
 }
 
 // promise returns when the author's newest heartbeat says that another comes.
-func (q queries) promise(ctx context.Context, author records.Fingerprint) (time.Time, error) {
+func promise(ctx context.Context, q *db.Tx, author records.Fingerprint) (time.Time, error) {
 	var envelope []byte
-	found, err := q.get(ctx, "SELECT envelope FROM records WHERE author = ? AND kind = 'heartbeat' AND void = '' ORDER BY seq DESC, time DESC, id DESC LIMIT 1",
+	found, err := q.Get(ctx, "SELECT envelope FROM records WHERE author = ? AND kind = 'heartbeat' AND void = '' ORDER BY seq DESC, time DESC, id DESC LIMIT 1",
 		[]any{author.Bytes()}, &envelope)
 	if err != nil || !found {
 		return time.Time{}, err

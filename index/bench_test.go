@@ -11,6 +11,9 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/fsck"
+	"github.com/everythingstays/es/index/resolve"
+	"github.com/everythingstays/es/index/search"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -42,18 +45,18 @@ func TestMany(t *testing.T) {
 		t.Errorf("counts %+v, want %+v", c, want)
 	}
 	trusted := view(t, authors...)
-	r, err := x.Resolve(t.Context(), "pkg-42", "^1.0.0", trusted)
+	r, err := resolve.New(x).Resolve(t.Context(), "pkg-42", "^1.0.0", trusted)
 	if err != nil || r.Version != "1.9.0" || r.Release.Author != authors[2].fpr() {
 		t.Errorf("resolved %+v, %v", r, err)
 	}
-	hits := must[[]index.Hit](t)(x.Search(t.Context(), "thing 42", 10, trusted))
+	hits := must[[]search.Hit](t)(search.New(x).Search(t.Context(), "thing 42", 10, trusted))
 	if len(hits) != 1 || hits[0].Name != "pkg-42" || hits[0].Release.Body.Version != "1.9.0" {
 		t.Errorf("hits %+v", hits)
 	}
-	if hits := must[[]index.Hit](t)(x.Search(t.Context(), "many", 10, trusted)); len(hits) != 10 {
+	if hits := must[[]search.Hit](t)(search.New(x).Search(t.Context(), "many", 10, trusted)); len(hits) != 10 {
 		t.Errorf("%d hits", len(hits))
 	}
-	if err := x.Check(t.Context()); err != nil {
+	if err := fsck.Check(t.Context(), x); err != nil {
 		t.Error(err)
 	}
 }
@@ -154,7 +157,7 @@ func BenchmarkResolve(b *testing.B) {
 	}
 	view := viewOf(b, text)
 	for b.Loop() {
-		r, err := x.Resolve(b.Context(), "pkg-777", "^1.0.0", view)
+		r, err := resolve.New(x).Resolve(b.Context(), "pkg-777", "^1.0.0", view)
 		if err != nil || r.Decision.State != trust.Trusted {
 			b.Fatal(err)
 		}

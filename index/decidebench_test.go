@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
+	"github.com/everythingstays/es/index/search"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -176,14 +178,18 @@ func (w *decideWorld) bench(b *testing.B, what, file string) {
 		}
 	})
 	run("search", none, func(b *testing.B, _ *trust.View, i int) {
-		if hits, err := x.Search(b.Context(), "team", 20, first(b, x, i)); err != nil || len(hits) != 20 {
+		if hits, err := search.New(x).Search(b.Context(), "team", 20, first(b, x, i)); err != nil || len(hits) != 20 {
 			b.Fatal(len(hits), err)
 		}
 	})
 }
 
 func (w *decideWorld) resolve(b *testing.B, x *index.Index, name records.Name, view *trust.View) {
-	if r, err := x.Resolve(context.Background(), name, "^1.0.0", view); err != nil || r.Decision.State != trust.Trusted {
+	if r, err := resolve.New(x).Resolve(context.Background(), name, "^1.0.0", view); err != nil || r.Decision.State != trust.Trusted {
 		b.Fatal(name, r.Version, err)
 	}
+}
+
+func reportCPU(b *testing.B, used time.Duration) {
+	b.ReportMetric(float64(used.Microseconds())/float64(b.N), "cpu-us/op")
 }

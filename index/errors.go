@@ -1,113 +1,12 @@
 package index
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
-	"github.com/everythingstays/es/trust"
 )
-
-// ErrFull is what errors wrap when the disk has no room for what was to be stored.
-var ErrFull = errors.New("there is no space left on the disk")
-
-// A NotFoundError says that nothing in the index answers the question.
-type NotFoundError struct {
-	Name       records.Name
-	Constraint string            // empty for any version
-	Record     cid.Cid           // when a record was asked for
-	Have       []records.Version // what trust lets in of the name, newest first
-	// Void is about the version that was meant when it was signed, and no signature
-	// over it counts any more.
-	Void *trust.Decision
-	Tag  string // when a tag was asked for
-	// Tagged is the version that Tag stands for: its release is not here.
-	Tagged records.Version
-}
-
-func (e *NotFoundError) Error() string {
-	switch {
-	case e.Record.Defined():
-		return fmt.Sprintf("record %s is not in the index", e.Record)
-	case e.Void != nil:
-		return fmt.Sprintf("%s@%s was signed, and no signature over it counts any more", e.Name, e.Void.Version)
-	case e.Tagged != "":
-		return fmt.Sprintf("tag %s of %s is version %s, which has not come here yet", e.Tag, e.Name, e.Tagged)
-	case len(e.Have) > 0 && e.Tag != "":
-		return fmt.Sprintf("%s has no tag %s; its newest version is %s", e.Name, e.Tag, e.Have[0])
-	case len(e.Have) > 0:
-		return fmt.Sprintf("no version of %s matches %q; the newest is %s", e.Name, e.Constraint, e.Have[0])
-	case e.Constraint != "":
-		return fmt.Sprintf("no release of %s@%s is known here", e.Name, clip(e.Constraint))
-	}
-	return fmt.Sprintf("no release of %s is known here", e.Name)
-}
-
-// A ConstraintError says that a constraint cannot be understood.
-type ConstraintError struct {
-	Constraint string
-	Err        error
-}
-
-func (e *ConstraintError) Error() string { return fmt.Sprintf("%.80q %v", e.Constraint, e.Err) }
-
-// An UntrustedError says that what was asked for exists, but that trust lets none
-// of it in.
-type UntrustedError struct {
-	Name       records.Name
-	Constraint string
-	Version    records.Version // the newest that matches, by the first of Signers
-	Decision   trust.Decision  // about that version
-	Signers    []Claimant      // who released a matching version, at most MaxClaimants
-	Keys       int             // how many keys did
-}
-
-func (e *UntrustedError) Error() string {
-	return fmt.Sprintf("%s@%s is not trusted: %s", e.Name, e.Version, e.Decision.Reason)
-}
-
-// A ConflictError says that keys which decide about the version disagree.
-type ConflictError struct {
-	Name     records.Name
-	Version  records.Version
-	Decision trust.Decision
-}
-
-func (e *ConflictError) Error() string {
-	return fmt.Sprintf("%s@%s is in conflict: %s", e.Name, e.Version, e.Decision.Reason)
-}
-
-// A HeldError says that what was asked for is trusted, but not to be used unasked:
-// it is yanked, or held (SPEC.md [T40], [T41], [T45]).
-type HeldError struct {
-	Name     records.Name
-	Version  records.Version
-	Decision trust.Decision
-	Yanked   []trust.Notice
-}
-
-func (e *HeldError) Error() string {
-	switch {
-	case e.Decision.Hold == trust.Backdated:
-		return fmt.Sprintf("%s@%s is held: its record is dated before its key ended, and came here long after that", e.Name, e.Version)
-	case e.Decision.Hold == trust.Cooldown:
-		return fmt.Sprintf("%s@%s is held: it has been known here for less than min-age", e.Name, e.Version)
-	case len(e.Yanked) > 0:
-		return fmt.Sprintf("%s@%s is yanked: %s", e.Name, e.Version, clip(e.Yanked[0].Text))
-	}
-	return fmt.Sprintf("%s@%s is held", e.Name, e.Version)
-}
-
-// An EquivocationError says that a version is frozen because its author signed
-// two modules as that version.
-type EquivocationError struct {
-	Name     records.Name
-	Version  records.Version
-	Author   records.Fingerprint
-	Decision trust.Decision // zero when Add refused a record of our own
-}
 
 // A ReleasedError says that a record of our own was not added, since its author
 // released the version before, as another module ([X1]). Nothing is frozen by that.
@@ -122,22 +21,27 @@ func (e *ReleasedError) Error() string {
 	return fmt.Sprintf("%s@%s was released before by key %s, and not as %s", e.Name, e.Version, e.Author, e.Module)
 }
 
-func (e *EquivocationError) Error() string {
-	return fmt.Sprintf("%s@%s is frozen: key %s signed different modules as this version", e.Name, e.Version, e.Author)
-}
-
-// clip shortens untrusted text for a message and makes it safe to show.
-func clip(s string) string {
-	if records.CheckText(s, 80) != nil {
-		return fmt.Sprintf("%.80q", s)
-	}
-	return s
-}
-
 // An ExhaustedError says that an author's records have reached the greatest seq, which
 // takes somebody who means it: the key can only name a successor any more.
 type ExhaustedError struct{ Author records.Fingerprint }
 
 func (e *ExhaustedError) Error() string {
 	return fmt.Sprintf("find head: key %s has used up its record numbers; rotate to a new key", e.Author)
+}
+
+// A NotFoundError says that a record is not in the index.
+type NotFoundError struct{ Record cid.Cid }
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("record %s is not in the index", e.Record) }
+
+// An EquivocationError says that a version is frozen, since its author signed two
+// modules as that version. Add returns it for a record of our own.
+type EquivocationError struct {
+	Name    records.Name
+	Version records.Version
+	Author  records.Fingerprint
+}
+
+func (e *EquivocationError) Error() string {
+	return fmt.Sprintf("%s@%s is frozen: key %s signed different modules as this version", e.Name, e.Version, e.Author)
 }

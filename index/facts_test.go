@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -37,7 +38,7 @@ func TestFactsDecide(t *testing.T) {
 	line := "key " + root.fpr().String() + " * depth=1 follow=yes\n"
 	state := func(name records.Name) trust.State {
 		t.Helper()
-		return must[trust.Decision](t)(x.Decide(ctx, name, "1.0.0", believe(t, x, line, start))).State
+		return must[trust.Decision](t)(resolve.New(x).Decide(ctx, name, "1.0.0", believe(t, x, line, start))).State
 	}
 	if s := state("left-pad"); s != trust.Untrusted {
 		t.Errorf("before it was delegated: %v", s)
@@ -83,7 +84,7 @@ func TestEndorsementsCount(t *testing.T) {
 	line := "key " + ada.fpr().String() + " hello\nkey " + bob.fpr().String() + " hello\nthreshold 2 hello\n"
 	state := func() trust.State {
 		t.Helper()
-		return must[trust.Decision](t)(x.Decide(ctx, "hello", "1.0.0", believe(t, x, line, start))).State
+		return must[trust.Decision](t)(resolve.New(x).Decide(ctx, "hello", "1.0.0", believe(t, x, line, start))).State
 	}
 	add(t, x, ada.says(release("hello", "1.0.0", "m")))
 	if s := state(); s != trust.Untrusted {
@@ -98,7 +99,7 @@ func TestEndorsementsCount(t *testing.T) {
 	if s := state(); s != trust.Untrusted {
 		t.Errorf("one voice taken back: %v", s)
 	}
-	claims, _, err := x.Claims(ctx, "hello", "1.0.0", believe(t, x, "key "+ada.fpr().String()+" hello\n", start))
+	claims, _, err := resolve.New(x).Claims(ctx, "hello", "1.0.0", believe(t, x, "key "+ada.fpr().String()+" hello\n", start))
 	if err != nil || len(claims) != 2 || !slices.ContainsFunc(claims, func(c trust.Claim) bool { return c.Author == bob.fpr() && c.Retracted }) {
 		t.Errorf("for who does not believe bob yet: %+v, %v", claims, err)
 	}
@@ -114,8 +115,8 @@ func TestResolvePassesOver(t *testing.T) {
 	line := "key " + ada.fpr().String() + " hello\n"
 	chosen := func(constraint, text string, now time.Time) records.Version {
 		t.Helper()
-		r, err := x.Resolve(ctx, "hello", constraint, believe(t, x, text, now))
-		if errors.As(err, new(*index.HeldError)) {
+		r, err := resolve.New(x).Resolve(ctx, "hello", constraint, believe(t, x, text, now))
+		if errors.As(err, new(*resolve.HeldError)) {
 			return "held"
 		}
 		if err != nil {
@@ -129,7 +130,7 @@ func TestResolvePassesOver(t *testing.T) {
 			t.Errorf("%q chooses %s, want %s", constraint, got, want)
 		}
 	}
-	r := must[index.Resolution](t)(x.Resolve(ctx, "hello", "1.2.0", believe(t, x, line, start)))
+	r := must[resolve.Resolution](t)(resolve.New(x).Resolve(ctx, "hello", "1.2.0", believe(t, x, line, start)))
 	if len(r.Notices.Yanked) != 1 || r.Notices.Yanked[0].Text != "broken" {
 		t.Errorf("notices: %+v", r.Notices)
 	}
@@ -160,21 +161,21 @@ func TestResolveHoldsLate(t *testing.T) {
 	add(t, x, early, late)
 	line := "key " + ada.fpr().String() + " hello\n"
 	now := start.Add(90 * 24 * time.Hour)
-	if r := must[index.Resolution](t)(x.Resolve(ctx, "hello", "1.1.0", believe(t, x, line, now))); r.Decision.Hold != trust.NotHeld {
+	if r := must[resolve.Resolution](t)(resolve.New(x).Resolve(ctx, "hello", "1.1.0", believe(t, x, line, now))); r.Decision.Hold != trust.NotHeld {
 		t.Errorf("held: %v", r.Decision.Hold)
 	}
 	if _, _, err := x.AddKey(ctx, ada.revoked(packet.KeyRetired, start.Add(24*time.Hour))); err != nil {
 		t.Fatal(err)
 	}
-	var held *index.HeldError
-	if _, err := x.Resolve(ctx, "hello", "1.1.0", believe(t, x, line, now)); !errors.As(err, &held) || held.Decision.Hold != trust.Backdated {
+	var held *resolve.HeldError
+	if _, err := resolve.New(x).Resolve(ctx, "hello", "1.1.0", believe(t, x, line, now)); !errors.As(err, &held) || held.Decision.Hold != trust.Backdated {
 		t.Errorf("late: %v", err)
 	}
-	if r := must[index.Resolution](t)(x.Resolve(ctx, "hello", "", believe(t, x, line, now))); r.Version != "1.0.0" {
+	if r := must[resolve.Resolution](t)(resolve.New(x).Resolve(ctx, "hello", "", believe(t, x, line, now))); r.Version != "1.0.0" {
 		t.Errorf("chooses %s, want 1.0.0", r.Version)
 	}
 	pinned := line + "pin hello 1.1.0 " + module("2").String() + "\n"
-	if r := must[index.Resolution](t)(x.Resolve(ctx, "hello", "1.1.0", believe(t, x, pinned, now))); r.Version != "1.1.0" {
+	if r := must[resolve.Resolution](t)(resolve.New(x).Resolve(ctx, "hello", "1.1.0", believe(t, x, pinned, now))); r.Version != "1.1.0" {
 		t.Errorf("pinned: %s", r.Version)
 	}
 }
@@ -218,7 +219,7 @@ func TestResolveHoldsLateBySubkey(t *testing.T) {
 	check := func(when string, want map[string]trust.Hold) {
 		t.Helper()
 		for v, hold := range want {
-			d := must[trust.Decision](t)(x.Decide(ctx, "hello", records.Version(v), believe(t, x, line, start.AddDate(0, 3, 0))))
+			d := must[trust.Decision](t)(resolve.New(x).Decide(ctx, "hello", records.Version(v), believe(t, x, line, start.AddDate(0, 3, 0))))
 			if d.State != trust.Trusted || d.Hold != hold {
 				t.Errorf("%s: %s is %v and held %v, want %v", when, v, d.State, d.Hold, hold)
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/multiformats/go-multihash"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/fsck"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -250,7 +251,7 @@ func TestAddAndRead(t *testing.T) {
 	if all := must[[]records.Fingerprint](t)(x.AllKeys(ctx)); len(all) != 2 {
 		t.Errorf("keys %v", all)
 	}
-	if err := x.Check(ctx); err != nil {
+	if err := fsck.Check(ctx, x); err != nil {
 		t.Error(err)
 	}
 }

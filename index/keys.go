@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -44,7 +45,7 @@ func (x *Index) AddKey(ctx context.Context, key *sign.Key) (merged *sign.Key, ch
 // Key returns what is known of the key, and nil when it is unknown.
 func (x *Index) Key(ctx context.Context, f records.Fingerprint) (*sign.Key, error) {
 	var block []byte
-	err := x.r.QueryRowContext(ctx, "SELECT block FROM keys WHERE fingerprint = ?", f.Bytes()).Scan(&block)
+	err := x.file.Readers.QueryRowContext(ctx, "SELECT block FROM keys WHERE fingerprint = ?", f.Bytes()).Scan(&block)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -60,14 +61,14 @@ func (x *Index) Key(ctx context.Context, f records.Fingerprint) (*sign.Key, erro
 
 // AllKeys returns the fingerprints of all known keys, sorted.
 func (x *Index) AllKeys(ctx context.Context) ([]records.Fingerprint, error) {
-	rows, err := x.r.QueryContext(ctx, "SELECT fingerprint FROM keys ORDER BY fingerprint")
+	rows, err := x.file.Readers.QueryContext(ctx, "SELECT fingerprint FROM keys ORDER BY fingerprint")
 	if err != nil {
 		return nil, x.explain("list keys", err)
 	}
 	defer rows.Close()
 	var all []records.Fingerprint
 	for rows.Next() {
-		var f fingerprint
+		var f db.Fingerprint
 		if err := rows.Scan(&f); err != nil {
 			return nil, x.explain("list keys", err)
 		}
@@ -93,6 +94,14 @@ func (x *Index) parseKey(f records.Fingerprint, block []byte) (*sign.Key, error)
 	}
 	x.rememberKey(key)
 	return key, nil
+}
+
+// forgetKeys drops what was parsed, since the store has changed beside it.
+func (x *Index) forgetKeys() {
+	x.keyMu.Lock()
+	defer x.keyMu.Unlock()
+	clear(x.keys)
+	clear(x.merged)
 }
 
 func (x *Index) rememberKey(key *sign.Key) {
@@ -150,7 +159,7 @@ func (k *Keys) Key(f records.Fingerprint) (*sign.Key, bool) {
 func (k *Keys) Err() error { return k.err }
 
 func (b *batch) storedBlock(ctx context.Context, f records.Fingerprint) (block []byte, charged int64, err error) {
-	_, err = b.get(ctx, "SELECT block, charged FROM keys WHERE fingerprint = ?", []any{f.Bytes()}, &block, &charged)
+	_, err = b.Get(ctx, "SELECT block, charged FROM keys WHERE fingerprint = ?", []any{f.Bytes()}, &block, &charged)
 	return block, charged, err
 }
 
@@ -188,7 +197,7 @@ func (b *batch) mergeKey(ctx context.Context, f records.Fingerprint, key *sign.K
 		b.merged = append(b.merged, given)
 		return known, nil
 	}
-	if _, err := b.exec(ctx, "UPDATE keys SET block = ? WHERE fingerprint = ?", merged.Block(), f.Bytes()); err != nil {
+	if _, err := b.Exec(ctx, "UPDATE keys SET block = ? WHERE fingerprint = ?", merged.Block(), f.Bytes()); err != nil {
 		return nil, err
 	}
 	if b.charged[f] > 0 {
@@ -207,7 +216,7 @@ func (b *batch) firstKey(ctx context.Context, f records.Fingerprint, key *sign.K
 	if key == nil {
 		return nil, &sign.UnknownKeyError{Fingerprint: f}
 	}
-	_, err := b.exec(ctx, "INSERT INTO keys (fingerprint, block, first_seen) VALUES (?, ?, ?)", f.Bytes(), key.Block(), from.arrival().UnixMilli())
+	_, err := b.Exec(ctx, "INSERT INTO keys (fingerprint, block, first_seen) VALUES (?, ?, ?)", f.Bytes(), key.Block(), from.arrival().UnixMilli())
 	if err == nil && from.stranger() {
 		err = b.charge(ctx, f, int64(len(key.Block())))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -40,7 +41,7 @@ func (x *Index) ended(ctx context.Context, e ends, record cid.Cid) (time.Time, e
 		return e.at[e.author], nil
 	}
 	var envelope []byte
-	if err := x.r.QueryRowContext(ctx, "SELECT envelope FROM records WHERE id = ?", record.Bytes()).Scan(&envelope); err != nil {
+	if err := x.file.Readers.QueryRowContext(ctx, "SELECT envelope FROM records WHERE id = ?", record.Bytes()).Scan(&envelope); err != nil {
 		if errors.Is(err, sql.ErrNoRows) {
 			return time.Time{}, nil // another process has removed it since
 		}
@@ -56,14 +57,14 @@ func (x *Index) ended(ctx context.Context, e ends, record cid.Cid) (time.Time, e
 // A stored record with what tells whether it is late.
 type stamped struct {
 	num          int64
-	id           link
+	id           db.CID
 	seq          int64
 	signed, seen int64 // Unix seconds, and milliseconds
 }
 
 // stamped returns records of the author, in order, as the end of a query says.
 func (x *Index) stamped(ctx context.Context, author records.Fingerprint, end string, args ...any) ([]stamped, error) {
-	rows, err := x.r.QueryContext(ctx, "SELECT num, id, seq, signed, first_seen FROM records WHERE author = ?1 AND void = '' "+end,
+	rows, err := x.file.Readers.QueryContext(ctx, "SELECT num, id, seq, signed, first_seen FROM records WHERE author = ?1 AND void = '' "+end,
 		append([]any{author.Bytes()}, args...)...)
 	if err != nil {
 		return nil, x.explain("find records of an author", err)
@@ -107,7 +108,7 @@ func (x *Index) followed(ctx context.Context, e ends) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := x.r.QueryContext(ctx, `WITH RECURSIVE before(id) AS (
+	rows, err := x.file.Readers.QueryContext(ctx, `WITH RECURSIVE before(id) AS (
 			SELECT prev.id FROM json_each(?1) JOIN prev ON prev.record = value
 			UNION SELECT prev.id FROM before JOIN records ON records.id = before.id JOIN prev ON prev.record = num WHERE author = ?2)
 		SELECT id FROM before`, string(nums), e.author.Bytes())
@@ -117,7 +118,7 @@ func (x *Index) followed(ctx context.Context, e ends) (map[string]bool, error) {
 	defer rows.Close()
 	ids := map[string]bool{}
 	for rows.Next() {
-		var id link
+		var id db.CID
 		if err := rows.Scan(&id); err != nil {
 			return nil, x.explain("find what follows", err)
 		}
@@ -172,41 +173,42 @@ func (x *Index) vouchable(ctx context.Context, author records.Fingerprint, heads
 	return timely, nil
 }
 
-// lateness finds out which records are late and not followed by others of their
+// Backdating finds out which records are late and not followed by others of their
 // author's log, an author at a time.
-type lateness struct {
+type Backdating struct {
 	index    *Index
 	ends     map[records.Fingerprint]ends
 	followed map[records.Fingerprint]map[string]bool
 }
 
-func (x *Index) lateness() *lateness {
-	return &lateness{x, map[records.Fingerprint]ends{}, map[records.Fingerprint]map[string]bool{}}
+// Backdating returns one that knows nothing yet; it serves one question.
+func (x *Index) Backdating() *Backdating {
+	return &Backdating{x, map[records.Fingerprint]ends{}, map[records.Fingerprint]map[string]bool{}}
 }
 
-// of returns when the key ended that signed the author's record, if it did; and
+// Of returns when the key ended that signed the author's record, if it did; and
 // whether the record came so long after that it may have been dated back ([T110]).
-func (l *lateness) of(ctx context.Context, author records.Fingerprint, record cid.Cid, seen time.Time) (ended time.Time, followed bool, err error) {
-	e, known := l.ends[author]
+func (b *Backdating) Of(ctx context.Context, author records.Fingerprint, record cid.Cid, seen time.Time) (ended time.Time, followed bool, err error) {
+	e, known := b.ends[author]
 	if !known {
-		if e, err = l.index.ends(ctx, author); err != nil {
+		if e, err = b.index.ends(ctx, author); err != nil {
 			return time.Time{}, false, err
 		}
-		l.ends[author] = e
+		b.ends[author] = e
 	}
-	if ended, err = l.index.ended(ctx, e, record); err != nil || !trust.IsBackdated(ended, seen) {
+	if ended, err = b.index.ended(ctx, e, record); err != nil || !trust.IsBackdated(ended, seen) {
 		return ended, false, err
 	}
-	if l.followed[author] == nil {
-		if l.followed[author], err = l.index.followed(ctx, e); err != nil {
+	if b.followed[author] == nil {
+		if b.followed[author], err = b.index.followed(ctx, e); err != nil {
 			return time.Time{}, false, err
 		}
 	}
-	return ended, l.followed[author][record.KeyString()], nil
+	return ended, b.followed[author][record.KeyString()], nil
 }
 
-// is reports whether a statement is late.
-func (l *lateness) is(ctx context.Context, m Meta) (bool, error) {
-	ended, followed, err := l.of(ctx, m.Author, m.ID, m.FirstSeen)
+// Is reports whether a statement is late.
+func (b *Backdating) Is(ctx context.Context, m Meta) (bool, error) {
+	ended, followed, err := b.Of(ctx, m.Author, m.ID, m.FirstSeen)
 	return !followed && trust.IsBackdated(ended, m.FirstSeen), err
 }

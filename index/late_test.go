@@ -8,6 +8,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -113,7 +114,7 @@ func TestThreat54BackdatedStatements(t *testing.T) {
 				}
 				view := believe(t, x, "key "+s.root.fpr().String()+" lib follow=yes depth=1\n", start.AddDate(0, 0, 90))
 				got, want := "none", c.want
-				if r, err := x.Resolve(t.Context(), "lib", "", view); err == nil {
+				if r, err := resolve.New(x).Resolve(t.Context(), "lib", "", view); err == nil {
 					got = string(r.Version)
 				}
 				if inTime {
@@ -125,7 +126,7 @@ func TestThreat54BackdatedStatements(t *testing.T) {
 				if inTime || name != "successor" && name != "delegation" {
 					continue
 				}
-				d, err := x.Decide(t.Context(), "lib", "1.1.0", view)
+				d, err := resolve.New(x).Decide(t.Context(), "lib", "1.1.0", view)
 				if err != nil || len(d.Warnings) == 0 || d.Warnings[len(d.Warnings)-1].Kind != trust.WarnBackdatedGrant {
 					t.Errorf("the user is not told: %+v, %v", d.Warnings, err)
 				}

@@ -15,6 +15,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -121,11 +122,11 @@ func (w *loadWorld) file(t *testing.T) *trust.File {
 func answers(ctx context.Context, x *index.Index, view *trust.View, names []records.Name) (map[records.Name][]any, error) {
 	all := map[records.Name][]any{}
 	for _, name := range names {
-		info, err := x.Info(ctx, name, "", view, true)
-		if err != nil && !errors.As(err, new(*index.NotFoundError)) {
+		info, err := resolve.New(x).Info(ctx, name, "", view, true)
+		if err != nil && !errors.As(err, new(*resolve.NotFoundError)) {
 			return nil, err
 		}
-		res, err := x.Resolve(ctx, name, "", view)
+		res, err := resolve.New(x).Resolve(ctx, name, "", view)
 		ruling, failed := view.Ruling(ctx, name)
 		if failed != nil {
 			return nil, failed
@@ -161,7 +162,7 @@ func TestLoadedFactsOfIndex(t *testing.T) {
 			}
 			want := must[map[records.Name][]any](t)(answers(t.Context(), x, b.View(), loadNames))
 			for _, a := range want {
-				for _, v := range a[0].(index.Info).Versions {
+				for _, v := range a[0].(resolve.Info).Versions {
 					states[v.Decision.State]++
 				}
 			}
@@ -182,9 +183,9 @@ func (w *loadWorld) compare(t *testing.T, x *index.Index, b trust.Basis, want ma
 	b.Load = func(context.Context, []records.Fingerprint) (trust.Facts, error) { return trust.Facts{}, broken }
 	for _, name := range loadNames {
 		view := b.View()
-		info, err := x.Info(t.Context(), name, "", view, true)
+		info, err := resolve.New(x).Info(t.Context(), name, "", view, true)
 		if _, wanted := view.Ruling(t.Context(), name); wanted != nil {
-			if _, failed := x.Resolve(t.Context(), name, "", view); !errors.Is(err, broken) || !errors.Is(failed, broken) {
+			if _, failed := resolve.New(x).Resolve(t.Context(), name, "", view); !errors.Is(err, broken) || !errors.Is(failed, broken) {
 				t.Fatalf("%s\n%s: %+v, %v, %v though facts cannot be read", b.File.Bytes(), name, info, err, failed)
 			}
 		} else if !reflect.DeepEqual(info, want[name][0]) { // no line speaks of it
@@ -210,7 +211,7 @@ func (w *loadWorld) compare(t *testing.T, x *index.Index, b trust.Basis, want ma
 }
 
 // chosen is what a resolution says, besides what a crowd adds to it.
-func chosen(r index.Resolution, err error) []any {
+func chosen(r resolve.Resolution, err error) []any {
 	outcome := func(d trust.Decision) trust.Decision {
 		d.Claims = slices.DeleteFunc(slices.Clone(d.Claims), func(c trust.Verdict) bool {
 			return c.Via == nil && c.Effect != trust.Pinned
@@ -242,10 +243,11 @@ func TestCrowd(t *testing.T) {
 			view := trust.Basis{File: w.file(t), Now: start.AddDate(0, 0, 5), Load: x.Facts}.View()
 			for _, name := range loadNames {
 				for _, constraint := range []string{"", "next", "^1.0.0", "1.0.0", "1.1.0", "2.0.0"} {
-					x.SetCrowd(1_000_000)
-					want := chosen(x.Resolve(t.Context(), name, constraint, view))
-					x.SetCrowd(0)
-					if got := chosen(x.Resolve(t.Context(), name, constraint, view)); !reflect.DeepEqual(got, want) {
+					r := resolve.New(x)
+					r.LargeName = 1_000_000
+					want := chosen(r.Resolve(t.Context(), name, constraint, view))
+					r.LargeName = 0
+					if got := chosen(r.Resolve(t.Context(), name, constraint, view)); !reflect.DeepEqual(got, want) {
 						t.Fatalf("%s@%s\ngot  %+v\nwant %+v", name, constraint, got, want)
 					}
 					outcomes[fmt.Sprintf("%T, %d skipped", want[5], (len(want)-6)/3)]++
@@ -253,7 +255,7 @@ func TestCrowd(t *testing.T) {
 			}
 		}
 	}
-	for _, o := range []string{"<nil>, 0 skipped", "<nil>, 1 skipped", "*index.UntrustedError, 0 skipped", "*index.ConflictError, 0 skipped"} {
+	for _, o := range []string{"<nil>, 0 skipped", "<nil>, 1 skipped", "*resolve.UntrustedError, 0 skipped", "*resolve.ConflictError, 0 skipped"} {
 		if outcomes[o] == 0 {
 			t.Errorf("never %s: %v", o, outcomes)
 		}
@@ -271,8 +273,9 @@ func TestCrowdReleases(t *testing.T) {
 		add(t, x, by.says(&records.Endorse{Name: "left-pad", Version: "1.1.0", Module: r.Module, Claim: records.Reviewed}))
 	}
 	for _, crowd := range []int{0, 1000} {
-		x.SetCrowd(crowd)
-		r, err := x.Resolve(t.Context(), "left-pad", "", view(t, a, b))
+		resolver := resolve.New(x)
+		resolver.LargeName = crowd
+		r, err := resolver.Resolve(t.Context(), "left-pad", "", view(t, a, b))
 		if err != nil || r.Version != "1.0.0" || len(r.Skipped) != 1 || r.Skipped[0].Decision.State != trust.Conflict {
 			t.Errorf("crowd of %d: %v %+v, %v", crowd, r.Version, r.Skipped, err)
 		}
@@ -311,9 +314,10 @@ func BenchmarkCrowd(b *testing.B) {
 		constraint string
 	}{{"resolve", 1000, ""}, {"resolve-exact", 1000, "1.0.0"}, {"reading-all", 1 << 30, ""}} {
 		b.Run(fmt.Sprintf("claims=%d/%s", total, c.what), func(b *testing.B) {
-			x.SetCrowd(c.crowd)
+			resolver := resolve.New(x)
+			resolver.LargeName = c.crowd
 			for b.Loop() {
-				if r, err := x.Resolve(b.Context(), "left-pad", c.constraint, v); err != nil || r.Version != "1.0.0" {
+				if r, err := resolver.Resolve(b.Context(), "left-pad", c.constraint, v); err != nil || r.Version != "1.0.0" {
 					b.Fatal(r.Version, err)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/fsck"
 	"github.com/everythingstays/es/records"
 )
 
@@ -89,18 +90,18 @@ func TestMigration(t *testing.T) {
 	}
 	group.Wait()
 	y := openAt(t, old)
-	if err := y.Check(t.Context()); err != nil {
+	if err := fsck.Check(t.Context(), y); err != nil {
 		t.Error(err)
 	}
 	counts := must[index.Counts](t)(x.Counts(t.Context()))
 	if c := must[index.Counts](t)(y.Counts(t.Context())); c != counts {
 		t.Errorf("counts %+v, want %+v", c, counts)
 	}
-	if got := search(t, y, "pkg 42", 10, view(t, a)); !slices.Equal(got, []string{"pkg-42"}) {
+	if got := searched(t, y, "pkg 42", 10, view(t, a)); !slices.Equal(got, []string{"pkg-42"}) {
 		t.Errorf("found %v", got)
 	}
 	add(t, y, b.says(release("left-pad", "1.0.1", "X")))
-	if err := y.Check(t.Context()); err != nil {
+	if err := fsck.Check(t.Context(), y); err != nil {
 		t.Error(err)
 	}
 }
@@ -143,7 +144,7 @@ func TestThreat63OlderSums(t *testing.T) {
 	if key, err := y.Key(t.Context(), a.fpr()); key == nil || err != nil {
 		t.Errorf("the key is gone: %v", err)
 	}
-	if err := y.Check(t.Context()); err != nil {
+	if err := fsck.Check(t.Context(), y); err != nil {
 		t.Error(err)
 	}
 	if _, err := y.Split(t.Context(), records.Range{}, 16); err != nil {

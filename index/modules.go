@@ -5,6 +5,8 @@ import (
 	"database/sql"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/index/internal/db"
 )
 
 // Modules returns the modules of at most limit releases, in the order of their
@@ -12,13 +14,13 @@ import (
 // module may come several times. No modules means that there are no more.
 func (x *Index) Modules(ctx context.Context, after int64, limit int) (modules []cid.Cid, last int64, err error) {
 	const op = "list modules"
-	rows, err := x.r.QueryContext(ctx, "SELECT record, module FROM releases WHERE record > ? ORDER BY record LIMIT ?", after, limit)
+	rows, err := x.file.Readers.QueryContext(ctx, "SELECT record, module FROM releases WHERE record > ? ORDER BY record LIMIT ?", after, limit)
 	if err != nil {
 		return nil, 0, x.explain(op, err)
 	}
 	defer rows.Close()
 	for last = after; rows.Next(); {
-		var m link
+		var m db.CID
 		if err := rows.Scan(&last, &m); err != nil {
 			return nil, 0, x.explain(op, err)
 		}
@@ -34,8 +36,8 @@ func (x *Index) Modules(ctx context.Context, after int64, limit int) (modules []
 // counts, once, and whether one of these is an own release. What is no CID any more
 // is passed over: Verify tells of it.
 func (x *Index) EachModule(ctx context.Context, visit func(module cid.Cid, own bool) error) error {
-	err := x.snapshot(ctx, func(q queries) error {
-		return q.each(ctx, "SELECT module, max(own) FROM releases JOIN records ON num = record WHERE void = '' GROUP BY module", nil, func(rows *sql.Rows) error {
+	err := x.file.View(ctx, func(q *db.Tx) error {
+		return q.Each(ctx, "SELECT module, max(own) FROM releases JOIN records ON num = record WHERE void = '' GROUP BY module", nil, func(rows *sql.Rows) error {
 			var raw []byte
 			var own bool
 			if err := rows.Scan(&raw, &own); err != nil {

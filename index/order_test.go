@@ -13,6 +13,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/fsck"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -62,7 +64,7 @@ func TestX1Equivocation(t *testing.T) {
 			t.Errorf("%s: outcomes %v", how, outcomes)
 		}
 		proofs := must[[]index.Proof](t)(x.Equivocations(t.Context()))
-		d := must[trust.Decision](t)(x.Decide(t.Context(), "left-pad", "1.0.0", trusted))
+		d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", "1.0.0", trusted))
 		if want == nil {
 			want, wantDecision = proofs, d
 		}
@@ -161,7 +163,7 @@ func TestX2Revocation(t *testing.T) {
 						t.Errorf("%v: stored key is not revoked", p)
 					}
 					for version, want := range map[records.Version]trust.State{"1.0.0": c.before, "2.0.0": c.after} {
-						d := must[trust.Decision](t)(x.Decide(t.Context(), "left-pad", version, view(t, a)))
+						d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", version, view(t, a)))
 						if d.State != want {
 							t.Errorf("%v: %s is %v, want %v", p, version, d.State, want)
 						}
@@ -180,7 +182,7 @@ func TestX2RevocationBesideRecord(t *testing.T) {
 	late := a.says(release("left-pad", "1.1.0", "X"))
 	late.Key = a.revoked(packet.KeyCompromised, a.now)
 	offer(t, x, late)
-	if d := must[trust.Decision](t)(x.Decide(t.Context(), "left-pad", "1.0.0", view(t, a))); d.State != trust.Unknown || d.Claims[0].Effect != trust.VoidKey {
+	if d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", "1.0.0", view(t, a))); d.State != trust.Unknown || d.Claims[0].Effect != trust.VoidKey {
 		t.Errorf("decision %+v", d)
 	}
 	late.Key = a.key // an older block does not help
@@ -227,7 +229,7 @@ func TestX2RevocationOfMany(t *testing.T) {
 			t.Errorf("signed at %v: void %q", s.SignedAt, s.Void)
 		}
 	}
-	if err := x.Check(t.Context()); err != nil {
+	if err := fsck.Check(t.Context(), x); err != nil {
 		t.Error(err)
 	}
 }
@@ -278,7 +280,7 @@ func TestX2RevocationEndsEquivocation(t *testing.T) {
 	if p := must[[]index.Proof](t)(x.Equivocations(t.Context())); len(p) != 0 {
 		t.Errorf("proofs %+v", p)
 	}
-	d := must[trust.Decision](t)(x.Decide(t.Context(), "left-pad", "1.0.0", view(t, a)))
+	d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", "1.0.0", view(t, a)))
 	if d.State != trust.Trusted || d.Module != module("X") {
 		t.Errorf("decision %+v", d)
 	}
@@ -313,7 +315,7 @@ func TestX3X4NewestWins(t *testing.T) {
 			add(t, x, items[i])
 		}
 		add(t, x, releases...)
-		if r, err := x.Resolve(t.Context(), "left-pad", "", view(t, a)); err != nil || r.Version != "1.5.0" {
+		if r, err := resolve.New(x).Resolve(t.Context(), "left-pad", "", view(t, a)); err != nil || r.Version != "1.5.0" {
 			t.Errorf("%v: resolved %s, %v", p, r.Version, err)
 		}
 		ts := must[[]index.Tag](t)(x.Tags(t.Context(), "left-pad"))

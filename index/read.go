@@ -13,37 +13,15 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/records"
 )
-
-// fingerprint and link scan blobs.
-type fingerprint struct{ records.Fingerprint }
-
-func (f *fingerprint) Scan(v any) (err error) {
-	b, ok := v.([]byte)
-	if !ok {
-		return fmt.Errorf("fingerprint is a %T", v)
-	}
-	f.Fingerprint, err = records.FingerprintFromBytes(b)
-	return err
-}
-
-type link struct{ cid.Cid }
-
-func (l *link) Scan(v any) (err error) {
-	b, ok := v.([]byte)
-	if !ok {
-		return fmt.Errorf("link is a %T", v)
-	}
-	l.Cid, err = cid.Cast(b)
-	return err
-}
 
 const statementColumns = "num, id, records.author, signed, first_seen, own, peer, void, envelope"
 
 // statements runs a query for statementColumns and decodes the records.
 func (x *Index) statements(ctx context.Context, op, query string, args ...any) ([]Statement, error) {
-	rows, err := x.r.QueryContext(ctx, query, args...)
+	rows, err := x.file.Readers.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, x.explain(op, err)
 	}
@@ -64,8 +42,8 @@ func (x *Index) statements(ctx context.Context, op, query string, args ...any) (
 
 func scanStatement(rows *sql.Rows) (Statement, error) {
 	var s Statement
-	var id link
-	var author fingerprint
+	var id db.CID
+	var author db.Fingerprint
 	var signed, seen int64
 	var envelope []byte
 	err := rows.Scan(&s.Order, &id, &author, &signed, &seen, &s.Own, &s.Peer, &s.Void, &envelope)
@@ -137,10 +115,10 @@ func (x *Index) Statement(ctx context.Context, id cid.Cid) (Statement, error) {
 func (x *Index) Tags(ctx context.Context, name records.Name) ([]Tag, error) {
 	all, err := x.statements(ctx, "list tags", "SELECT "+statementColumns+
 		" FROM tags JOIN records ON num = record WHERE name = ? AND void = '' ORDER BY num", string(name))
-	return tagsOf(all), err
+	return TagsOf(all), err
 }
 
-func tagsOf(all []Statement) []Tag {
+func TagsOf(all []Statement) []Tag {
 	var ts []Tag
 	for _, s := range newest(all, func(s Statement) string {
 		body, _ := s.Record.Body.(*records.Tag)
@@ -155,10 +133,10 @@ func tagsOf(all []Statement) []Tag {
 // or record of the name. Void records take no part.
 func (x *Index) Notices(ctx context.Context, name records.Name) ([]Notice, error) {
 	all, err := x.remarks(ctx, name, "notice")
-	return noticesOf(all), err
+	return NoticesOf(all), err
 }
 
-func noticesOf(all []Statement) []Notice {
+func NoticesOf(all []Statement) []Notice {
 	var ns []Notice
 	for _, s := range newest(all, func(s Statement) string {
 		body, _ := s.Record.Body.(*records.Notice)
@@ -173,10 +151,10 @@ func noticesOf(all []Statement) []Notice {
 // take no part.
 func (x *Index) Endorsements(ctx context.Context, name records.Name) ([]Endorsement, error) {
 	all, err := x.remarks(ctx, name, "endorse")
-	return endorsementsOf(all), err
+	return EndorsementsOf(all), err
 }
 
-func endorsementsOf(all []Statement) []Endorsement {
+func EndorsementsOf(all []Statement) []Endorsement {
 	var es []Endorsement
 	for _, s := range all {
 		if body, ok := s.Record.Body.(*records.Endorse); ok {
@@ -290,7 +268,7 @@ func (x *Index) HeadBefore(ctx context.Context, author records.Fingerprint) (seq
 // Gaps returns ids that records of the author name in prev and that are not
 // stored: what somebody withholds or has not sent yet. Sorted, at most limit.
 func (x *Index) Gaps(ctx context.Context, author records.Fingerprint, limit int) ([]cid.Cid, error) {
-	rows, err := x.r.QueryContext(ctx, `SELECT DISTINCT prev.id FROM records JOIN prev ON prev.record = num
+	rows, err := x.file.Readers.QueryContext(ctx, `SELECT DISTINCT prev.id FROM records JOIN prev ON prev.record = num
 		WHERE author = ? AND NOT EXISTS (SELECT 1 FROM records AS had WHERE had.id = prev.id) ORDER BY prev.id LIMIT ?`, author.Bytes(), limit)
 	if err != nil {
 		return nil, x.explain("find missing records", err)
@@ -298,7 +276,7 @@ func (x *Index) Gaps(ctx context.Context, author records.Fingerprint, limit int)
 	defer rows.Close()
 	var ids []cid.Cid
 	for rows.Next() {
-		var id link
+		var id db.CID
 		if err := rows.Scan(&id); err != nil {
 			return nil, x.explain("find missing records", err)
 		}
@@ -314,7 +292,7 @@ func (x *Index) Gaps(ctx context.Context, author records.Fingerprint, limit int)
 // know: SetLogKnown said so, or the key signed here before.
 func (x *Index) LogKnown(ctx context.Context, author records.Fingerprint) (bool, error) {
 	var known bool
-	err := x.r.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM logs WHERE author = ?1)
+	err := x.file.Readers.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM logs WHERE author = ?1)
 		OR EXISTS (SELECT 1 FROM records WHERE author = ?1 AND own = 1)`, author.Bytes()).Scan(&known)
 	if err != nil {
 		return false, x.explain("find log", err)
@@ -325,7 +303,7 @@ func (x *Index) LogKnown(ctx context.Context, author records.Fingerprint) (bool,
 // SetLogKnown notes that all records of an own key are here.
 func (x *Index) SetLogKnown(ctx context.Context, author records.Fingerprint) error {
 	err := x.write(ctx, true, func(b *batch) error {
-		_, err := b.exec(ctx, "INSERT OR IGNORE INTO logs (author) VALUES (?)", author.Bytes())
+		_, err := b.Exec(ctx, "INSERT OR IGNORE INTO logs (author) VALUES (?)", author.Bytes())
 		return err
 	})
 	if err != nil {
@@ -337,7 +315,7 @@ func (x *Index) SetLogKnown(ctx context.Context, author records.Fingerprint) err
 const sealedColumns = "records.id, records.author, envelope, block"
 
 func (x *Index) sealed(ctx context.Context, op, query string, args ...any) ([]Sealed, error) {
-	rows, err := x.r.QueryContext(ctx, query, args...)
+	rows, err := x.file.Readers.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, x.explain(op, err)
 	}
@@ -345,8 +323,8 @@ func (x *Index) sealed(ctx context.Context, op, query string, args ...any) ([]Se
 	var all []Sealed
 	for rows.Next() {
 		var s Sealed
-		var id link
-		var author fingerprint
+		var id db.CID
+		var author db.Fingerprint
 		if err := rows.Scan(&id, &author, &s.Envelope, &s.Key); err != nil {
 			return nil, x.explain(op, err)
 		}
@@ -377,8 +355,8 @@ func (x *Index) Envelope(ctx context.Context, record cid.Cid) (envelope, key []b
 // record without its signature, and otherwise nil. It is how IPFS reads them.
 func (x *Index) Block(ctx context.Context, c cid.Cid) ([]byte, error) {
 	var envelope []byte
-	var id link
-	err := x.r.QueryRowContext(ctx, "SELECT envelope, id FROM records WHERE sealed = ?1 OR id = ?1", c.Bytes()).Scan(&envelope, &id)
+	var id db.CID
+	err := x.file.Readers.QueryRowContext(ctx, "SELECT envelope, id FROM records WHERE sealed = ?1 OR id = ?1", c.Bytes()).Scan(&envelope, &id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -405,7 +383,7 @@ func (x *Index) Pending(ctx context.Context) ([]Sealed, error) {
 func (x *Index) Announced(ctx context.Context, ids ...cid.Cid) error {
 	err := x.write(ctx, false, func(b *batch) error {
 		for _, id := range ids {
-			if _, err := b.exec(ctx, "DELETE FROM outbox WHERE record = (SELECT num FROM records WHERE id = ?)", id.Bytes()); err != nil {
+			if _, err := b.Exec(ctx, "DELETE FROM outbox WHERE record = (SELECT num FROM records WHERE id = ?)", id.Bytes()); err != nil {
 				return err
 			}
 		}
@@ -421,7 +399,7 @@ func (x *Index) Announced(ctx context.Context, ids ...cid.Cid) error {
 // module that the author named, the release with the lowest record id.
 func (x *Index) Equivocations(ctx context.Context) ([]Proof, error) {
 	const op = "list equivocations"
-	rows, err := x.r.QueryContext(ctx, `SELECT e.author, e.name, e.version, min(records.id), envelope, block
+	rows, err := x.file.Readers.QueryContext(ctx, `SELECT e.author, e.name, e.version, min(records.id), envelope, block
 		FROM equivocations AS e
 		JOIN releases AS r ON r.name = e.name AND r.version = e.version AND r.author = e.author
 		JOIN records ON num = r.record AND void = ''
@@ -436,8 +414,8 @@ func (x *Index) Equivocations(ctx context.Context) ([]Proof, error) {
 	for rows.Next() {
 		var p Proof
 		var s Sealed
-		var author fingerprint
-		var id link
+		var author db.Fingerprint
+		var id db.CID
 		if err := rows.Scan(&author, &p.Name, &p.Version, &id, &s.Envelope, &s.Key); err != nil {
 			return nil, x.explain(op, err)
 		}
@@ -457,7 +435,7 @@ func (x *Index) Equivocations(ctx context.Context) ([]Proof, error) {
 // Counts returns how much the index holds.
 func (x *Index) Counts(ctx context.Context) (Counts, error) {
 	var c Counts
-	err := x.r.QueryRowContext(ctx, `SELECT
+	err := x.file.Readers.QueryRowContext(ctx, `SELECT
 		(SELECT count(DISTINCT author) FROM records), (SELECT count(*) FROM keys), (SELECT count(*) FROM records),
 		(SELECT count(*) FROM releases), (SELECT count(*) FROM names), (SELECT count(*) FROM outbox),
 		records, bytes FROM strangers_total`).

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/records"
 )
 
@@ -39,10 +40,10 @@ func newRemoval(b *batch) *removal {
 
 // record removes a record, and what belongs to it alone.
 func (r *removal) record(ctx context.Context, num int64) error {
-	var id link
+	var id db.CID
 	var void string
 	var envelope []byte
-	if _, err := r.get(ctx, "SELECT id, void, envelope FROM records WHERE num = ?", []any{num}, &id, &void, &envelope); err != nil {
+	if _, err := r.Get(ctx, "SELECT id, void, envelope FROM records WHERE num = ?", []any{num}, &id, &void, &envelope); err != nil {
 		return err
 	}
 	e, err := records.DecodeEnvelope(envelope)
@@ -58,7 +59,7 @@ func (r *removal) record(ctx context.Context, num int64) error {
 	}
 	if body, ok := e.Record.Body.(*records.Release); ok {
 		r.proofs[claim{author, body.Name, body.Version}] = true
-		shown, err := r.get(ctx, "SELECT 1 FROM texts WHERE name = ? AND author = ? AND version = ?",
+		shown, err := r.Get(ctx, "SELECT 1 FROM texts WHERE name = ? AND author = ? AND version = ?",
 			[]any{string(body.Name), author.Bytes(), string(body.Version)}, new(int))
 		if err != nil {
 			return err
@@ -68,14 +69,14 @@ func (r *removal) record(ctx context.Context, num int64) error {
 		}
 	}
 	// The tables that refer to records are cleared with it.
-	_, err = r.exec(ctx, "DELETE FROM records WHERE num = ?", num)
+	_, err = r.Exec(ctx, "DELETE FROM records WHERE num = ?", num)
 	return err
 }
 
 // settle brings to the state without the removed records what is told of several.
 func (r *removal) settle(ctx context.Context) error {
 	for n := range r.links {
-		_, err := r.exec(ctx, `UPDATE records SET named = EXISTS (
+		_, err := r.Exec(ctx, `UPDATE records SET named = EXISTS (
 				SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
 				WHERE prev.id = ?1 AND later.author = ?2 AND later.void = '')
 			WHERE id = ?1 AND author = ?2`, n.id.Bytes(), n.author.Bytes())
@@ -99,10 +100,10 @@ func (r *removal) settle(ctx context.Context) error {
 // dropProof forgets an equivocation of which one module is left, or none.
 func (r *removal) dropProof(ctx context.Context, c claim) error {
 	args := []any{c.author.Bytes(), string(c.name), string(c.version)}
-	if known, err := r.get(ctx, "SELECT 1 FROM equivocations WHERE author = ? AND name = ? AND version = ?", args, new(int)); err != nil || !known {
+	if known, err := r.Get(ctx, "SELECT 1 FROM equivocations WHERE author = ? AND name = ? AND version = ?", args, new(int)); err != nil || !known {
 		return err
 	}
-	_, err := r.exec(ctx, `DELETE FROM equivocations WHERE author = ?1 AND name = ?2 AND version = ?3 AND 2 > (
+	_, err := r.Exec(ctx, `DELETE FROM equivocations WHERE author = ?1 AND name = ?2 AND version = ?3 AND 2 > (
 		SELECT count(*) FROM (SELECT DISTINCT module FROM releases JOIN records ON num = record
 			WHERE name = ?2 AND version = ?3 AND releases.author = ?1 AND void = '' LIMIT 2))`, args...)
 	return err
@@ -113,14 +114,14 @@ func (r *removal) dropProof(ctx context.Context, c claim) error {
 func (r *removal) renewText(ctx context.Context, c claim) error {
 	var newest records.Version
 	var num int64
-	err := r.each(ctx, "SELECT version, record FROM releases WHERE name = ? AND author = ? ORDER BY record", []any{string(c.name), c.author.Bytes()},
+	err := r.Each(ctx, "SELECT version, record FROM releases WHERE name = ? AND author = ? ORDER BY record", []any{string(c.name), c.author.Bytes()},
 		func(rows *sql.Rows) error {
 			var v records.Version
 			var n int64
 			if err := rows.Scan(&v, &n); err != nil {
 				return err
 			}
-			if newest == "" || compareNewest(v, newest) >= 0 {
+			if newest == "" || v.CompareStable(newest) >= 0 {
 				newest, num = v, n
 			}
 			return nil
@@ -132,7 +133,7 @@ func (r *removal) renewText(ctx context.Context, c claim) error {
 		return err
 	}
 	var envelope []byte
-	if _, err := r.get(ctx, "SELECT envelope FROM records WHERE num = ?", []any{num}, &envelope); err != nil {
+	if _, err := r.Get(ctx, "SELECT envelope FROM records WHERE num = ?", []any{num}, &envelope); err != nil {
 		return err
 	}
 	e, err := records.DecodeEnvelope(envelope)
@@ -146,12 +147,12 @@ func (r *removal) renewText(ctx context.Context, c claim) error {
 // its last author.
 func (r *removal) dropText(ctx context.Context, c claim, last bool) error {
 	args := []any{string(c.name), c.author.Bytes()}
-	if _, err := r.exec(ctx, "DELETE FROM words WHERE rowid = (SELECT num FROM texts WHERE name = ? AND author = ?)", args...); err != nil {
+	if _, err := r.Exec(ctx, "DELETE FROM words WHERE rowid = (SELECT num FROM texts WHERE name = ? AND author = ?)", args...); err != nil {
 		return err
 	}
-	if _, err := r.exec(ctx, "DELETE FROM texts WHERE name = ? AND author = ?", args...); err != nil || !last {
+	if _, err := r.Exec(ctx, "DELETE FROM texts WHERE name = ? AND author = ?", args...); err != nil || !last {
 		return err
 	}
-	_, err := r.exec(ctx, "DELETE FROM names WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM texts WHERE name = ?1)", string(c.name))
+	_, err := r.Exec(ctx, "DELETE FROM names WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM texts WHERE name = ?1)", string(c.name))
 	return err
 }

@@ -11,6 +11,8 @@ import (
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/fsck"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -99,7 +101,7 @@ func TestX2SignedAgain(t *testing.T) {
 			t.Fatalf("%v: %d records are missing still", p, len(left))
 		}
 		for _, version := range []records.Version{"1.0.0", "1.1.0"} {
-			d := must[trust.Decision](t)(x.Decide(t.Context(), "left-pad", version, view(t, owner)))
+			d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", version, view(t, owner)))
 			if d.State != trust.Trusted {
 				t.Fatalf("%v: %s is %v: %s", p, version, d.State, d.Reason)
 			}
@@ -115,7 +117,7 @@ func TestX2SignedAgain(t *testing.T) {
 		if sum != want {
 			t.Fatalf("%v: another set", p)
 		}
-		if err := x.Check(t.Context()); err != nil {
+		if err := fsck.Check(t.Context(), x); err != nil {
 			t.Fatal(err)
 		}
 		// What nobody can sign any more is not asked for.

@@ -10,6 +10,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -65,7 +66,7 @@ func (h *history) belief(t *testing.T, x *index.Index) belief {
 	t.Helper()
 	v := believe(t, x, fmt.Sprintf("key %s * depth=1\n", h.author.fpr()), start)
 	resolve := func(constraint string) string {
-		r, err := x.Resolve(t.Context(), h.name, constraint, v)
+		r, err := resolve.New(x).Resolve(t.Context(), h.name, constraint, v)
 		if err != nil {
 			return "nothing"
 		}

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/everythingstays/es/index/internal/db"
+	"github.com/everythingstays/es/index/rangeset"
 )
 
 const (
@@ -107,7 +105,7 @@ CREATE TABLE texts (
 	version TEXT NOT NULL,
 	UNIQUE (name, author)
 );
-` + wordsSchema
+` + WordsSchema
 
 // logsSchema is of the own keys whose records are all here: the key was made here, or
 // peers were asked. It stands here since it ends with the records that it is about.
@@ -115,7 +113,8 @@ const logsSchema = `
 CREATE TABLE IF NOT EXISTS logs (author BLOB PRIMARY KEY) WITHOUT ROWID;
 `
 
-const wordsSchema = `
+// WordsSchema makes the table of the words that search finds.
+const WordsSchema = `
 CREATE VIRTUAL TABLE words USING fts5(
 	name, description, keywords,
 	content='', contentless_delete=1, prefix='3', tokenize='unicode61 remove_diacritics 2'
@@ -127,16 +126,16 @@ CREATE VIRTUAL TABLE words USING fts5(
 func (x *Index) prepare(ctx context.Context) error {
 	// inspect asks several questions, and another process may be making the
 	// index between them: a bad answer counts only when nobody else can write.
-	version, doubt := x.inspect(ctx, x.w)
+	version, doubt := x.inspect(ctx, x.file.Writer)
 	if doubt == nil && version == schemaVersion {
 		return nil
 	}
 	if doubt == nil && version == 0 {
-		if err := x.useWAL(ctx); err != nil {
+		if err := x.file.UseWAL(ctx); err != nil {
 			return err
 		}
 	}
-	tx, err := x.w.BeginTx(ctx, nil)
+	tx, err := x.file.Writer.BeginTx(ctx, nil)
 	if err != nil {
 		return cmp.Or(doubt, err)
 	}
@@ -148,7 +147,7 @@ func (x *Index) prepare(ctx context.Context) error {
 	if doubt != nil {
 		return doubt
 	}
-	if err := newBatch(x, tx).migrate(ctx, version); err != nil {
+	if err := newBatch(x, db.NewTx(tx)).migrate(ctx, version); err != nil {
 		return err
 	}
 	stamp := fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", applicationID, schemaVersion)
@@ -176,17 +175,17 @@ CREATE INDEX names_by_skeleton ON names(skeleton);
 // migrate makes the tables, or those that came after the version.
 func (b *batch) migrate(ctx context.Context, version int64) error {
 	tables := map[int64]string{
-		0: schema + setSchema + strangersSchema,
-		1: migration1 + setSchema + strangersSchema + migration2,
+		0: schema + rangeset.Schema + strangersSchema,
+		1: migration1 + rangeset.Schema + strangersSchema + migration2,
 		2: migration2,
 	}[version] + logsSchema
-	if _, err := b.tx.ExecContext(ctx, tables); err != nil {
+	if err := b.Script(ctx, tables); err != nil {
 		return err
 	}
 	if version == 4 {
 		return nil
 	}
-	fill := b.rebuildSums
+	fill := func(ctx context.Context) error { return rangeset.Rebuild(ctx, b) }
 	if version < 2 {
 		fill = b.fillSet
 	}
@@ -217,32 +216,11 @@ func (x *Index) inspect(ctx context.Context, q queryer) (version int64, err erro
 	case app == 0 && version == 0 && tables == 0:
 		return 0, nil
 	case app != applicationID:
-		return 0, fmt.Errorf("%s is a database of another program; move it away", x.path)
+		return 0, fmt.Errorf("%s is a database of another program; move it away", x.file.Path)
 	case version > schemaVersion:
-		return 0, fmt.Errorf("%s was written by a newer es (format %d, this es knows %d); update es", x.path, version, schemaVersion)
+		return 0, fmt.Errorf("%s was written by a newer es (format %d, this es knows %d); update es", x.file.Path, version, schemaVersion)
 	case version < 1:
-		return 0, fmt.Errorf("%s has the unknown format %d; move it away", x.path, version)
+		return 0, fmt.Errorf("%s has the unknown format %d; move it away", x.file.Path, version)
 	}
 	return version, nil
-}
-
-// useWAL sets the journal mode, which stays with the file. SQLite does not wait
-// for other processes here, however long its timeout is.
-func (x *Index) useWAL(ctx context.Context) error {
-	for deadline := time.Now().Add(busyWait); ; {
-		var mode string
-		err := x.w.QueryRowContext(ctx, "PRAGMA journal_mode=WAL").Scan(&mode)
-		if err == nil && mode != "wal" {
-			return fmt.Errorf("%s: the file system does not support what several processes at once need (journal mode %q)", x.path, mode)
-		}
-		var se *sqlite.Error
-		if err == nil || !errors.As(err, &se) || se.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
 }

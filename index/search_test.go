@@ -11,14 +11,17 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/fsck"
+	"github.com/everythingstays/es/index/resolve"
+	"github.com/everythingstays/es/index/search"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
 
-func search(t *testing.T, x *index.Index, query string, limit int, v *trust.View) []string {
+func searched(t *testing.T, x *index.Index, query string, limit int, v *trust.View) []string {
 	t.Helper()
 	var names []string
-	for _, h := range must[[]index.Hit](t)(x.Search(t.Context(), query, limit, v)) {
+	for _, h := range must[[]search.Hit](t)(search.New(x).Search(t.Context(), query, limit, v)) {
 		names = append(names, string(h.Name))
 	}
 	return names
@@ -60,14 +63,14 @@ func TestSearchRanking(t *testing.T) {
 		{"files tools", ""},
 		{"none", ""},
 	} {
-		if got := strings.Join(search(t, x, c.query, 100, trusted), " "); got != c.want {
+		if got := strings.Join(searched(t, x, c.query, 100, trusted), " "); got != c.want {
 			t.Errorf("%q: got  %s\nwant %s", c.query, got, c.want)
 		}
 	}
-	if got := search(t, x, "http", 3, trusted); !slices.Equal(got, []string{"http", "@acme/http", "http2"}) {
+	if got := searched(t, x, "http", 3, trusted); !slices.Equal(got, []string{"http", "@acme/http", "http2"}) {
 		t.Errorf("limited: %v", got)
 	}
-	if got := search(t, x, "http", 0, trusted); got != nil {
+	if got := searched(t, x, "http", 0, trusted); got != nil {
 		t.Errorf("limit 0: %v", got)
 	}
 }
@@ -76,9 +79,9 @@ func TestSearchShows(t *testing.T) {
 	x, a, b := open(t), newAuthor(t, "ann"), newAuthor(t, "bob")
 	add(t, x, early(a.says(described("left-pad", "1.0.0", "old"))), a.says(described("left-pad", "1.1.0", "good")),
 		a.says(described("left-pad", "2.0.0-rc.1", "early")), b.says(described("left-pad", "99.0.0", "evil")))
-	one := func(v *trust.View) index.Hit {
+	one := func(v *trust.View) search.Hit {
 		t.Helper()
-		hits := must[[]index.Hit](t)(x.Search(t.Context(), "left-pad", 10, v))
+		hits := must[[]search.Hit](t)(search.New(x).Search(t.Context(), "left-pad", 10, v))
 		if len(hits) != 1 {
 			t.Fatalf("hits %+v", hits)
 		}
@@ -97,10 +100,10 @@ func TestSearchShows(t *testing.T) {
 	}
 	// The words of the newest release count, whatever came last.
 	add(t, x, a.says(described("left-pad", "0.9.0", "ancient")))
-	if got := search(t, x, "ancient", 10, view(t, a)); len(got) != 0 {
+	if got := searched(t, x, "ancient", 10, view(t, a)); len(got) != 0 {
 		t.Errorf("found by an old release: %v", got)
 	}
-	if got := search(t, x, "good", 10, view(t, a)); len(got) != 1 {
+	if got := searched(t, x, "good", 10, view(t, a)); len(got) != 1 {
 		t.Errorf("not found by the newest release: %v", got)
 	}
 	if _, _, err := x.AddKey(t.Context(), b.revoked(packet.KeyCompromised, b.now)); err != nil {
@@ -112,7 +115,7 @@ func TestSearchShows(t *testing.T) {
 	if _, _, err := x.AddKey(t.Context(), a.revoked(packet.KeyCompromised, a.now)); err != nil {
 		t.Fatal(err)
 	}
-	if got := search(t, x, "left-pad", 10, view(t, a)); len(got) != 0 {
+	if got := searched(t, x, "left-pad", 10, view(t, a)); len(got) != 0 {
 		t.Errorf("with revoked keys: %v", got)
 	}
 }
@@ -130,7 +133,7 @@ func TestSearchHostile(t *testing.T) {
 	}
 	for _, q := range hostile {
 		for _, q := range []string{q, "left" + q, q + "left", "left " + q + " pad"} {
-			if _, err := x.Search(t.Context(), q, 10, view(t, a)); err != nil {
+			if _, err := search.New(x).Search(t.Context(), q, 10, view(t, a)); err != nil {
 				t.Errorf("%.40q: %v", q, err)
 			}
 		}
@@ -145,14 +148,14 @@ func TestSearchHostile(t *testing.T) {
 		"\x00left-pad":             {"left-pad"},
 		"'; DROP TABLE records;--": nil,
 	} {
-		if got := search(t, x, q, 10, view(t, a)); !slices.Equal(got, want) {
+		if got := searched(t, x, q, 10, view(t, a)); !slices.Equal(got, want) {
 			t.Errorf("%q: got %v, want %v", q, got, want)
 		}
 	}
 	if after := must[index.Counts](t)(x.Counts(t.Context())); after != before {
 		t.Errorf("counts changed: %+v, %+v", before, after)
 	}
-	if err := x.Check(t.Context()); err != nil {
+	if err := fsck.Check(t.Context(), x); err != nil {
 		t.Error(err)
 	}
 }
@@ -165,7 +168,7 @@ func FuzzSearch(f *testing.F) {
 	add(f, x, a.says(described("left-pad", "1.0.0", "pads strings", "pad")))
 	v := view(f, a)
 	f.Fuzz(func(t *testing.T, q string) {
-		if _, err := x.Search(t.Context(), q, 10, v); err != nil {
+		if _, err := search.New(x).Search(t.Context(), q, 10, v); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -173,15 +176,15 @@ func FuzzSearch(f *testing.F) {
 
 func TestInfo(t *testing.T) {
 	x, a, b := open(t), newAuthor(t, "ann"), newAuthor(t, "bob")
-	var none *index.NotFoundError
-	if _, err := x.Info(t.Context(), "left-pad", "", view(t, a), false); !errors.As(err, &none) || none.Name != "left-pad" {
+	var none *resolve.NotFoundError
+	if _, err := resolve.New(x).Info(t.Context(), "left-pad", "", view(t, a), false); !errors.As(err, &none) || none.Name != "left-pad" {
 		t.Errorf("got %v", err)
 	}
 	for _, v := range []records.Version{"1.0.0", "10.0.0", "2.0.0", "11.0.0-rc.1"} {
 		add(t, x, a.says(release("left-pad", v, string(v))))
 	}
 	add(t, x, b.says(release("left-pad", "2.0.0", "2.0.0")), b.says(release("left-pad", "3.0.0", "evil")))
-	info := must[index.Info](t)(x.Info(t.Context(), "left-pad", "", view(t, a), false))
+	info := must[resolve.Info](t)(resolve.New(x).Info(t.Context(), "left-pad", "", view(t, a), false))
 	var versions []string
 	for _, v := range info.Versions {
 		versions = append(versions, fmt.Sprint(v.Version, " ", v.Decision.State, " ", len(v.Releases)))
@@ -243,17 +246,17 @@ func TestX6Resolve(t *testing.T) {
 		{"frozen", "", "1.0.0 skipped 1.1.0"}, {"frozen", "1.1.0", "equivocation"},
 		{"behind", "", "1.0.0"}, {"behind", ">1", "3.0.0"},
 	} {
-		r, err := x.Resolve(t.Context(), k.name, k.constraint, trusted)
+		r, err := resolve.New(x).Resolve(t.Context(), k.name, k.constraint, trusted)
 		got := string(r.Version)
 		for _, s := range r.Skipped {
 			got += " skipped " + string(s.Version)
 		}
 		var (
-			none       *index.NotFoundError
-			stranger   *index.UntrustedError
-			conflict   *index.ConflictError
-			eq         *index.EquivocationError
-			constraint *index.ConstraintError
+			none       *resolve.NotFoundError
+			stranger   *resolve.UntrustedError
+			conflict   *resolve.ConflictError
+			eq         *resolve.EquivocationError
+			constraint *resolve.ConstraintError
 		)
 		switch {
 		case err == nil:
@@ -283,7 +286,7 @@ func TestX6Resolve(t *testing.T) {
 			t.Errorf("%s@%.40s: got %q, want %q (%v)", k.name, k.constraint, got, k.want, err)
 		}
 	}
-	if _, err := x.Resolve(t.Context(), "plain", "^3", trusted); err == nil || err.Error() != `no version of plain matches "^3"; the newest is 1.10.0` {
+	if _, err := resolve.New(x).Resolve(t.Context(), "plain", "^3", trusted); err == nil || err.Error() != `no version of plain matches "^3"; the newest is 1.10.0` {
 		t.Errorf("message: %v", err)
 	}
 }
@@ -313,13 +316,13 @@ func TestX3RemovedTag(t *testing.T) {
 		{"soon", "tag soon of lib is version 2.0.0, which has not come here yet"},
 		{" next ", "lib has no tag next; its newest version is 1.0.0"},
 	} {
-		_, err := x.Resolve(t.Context(), "lib", c.tag, view(t, a))
-		var none *index.NotFoundError
+		_, err := resolve.New(x).Resolve(t.Context(), "lib", c.tag, view(t, a))
+		var none *resolve.NotFoundError
 		if !errors.As(err, &none) || none.Void != nil || err.Error() != c.want {
 			t.Errorf("%q: %v", c.tag, err)
 		}
 	}
-	if r, err := x.Resolve(t.Context(), "lib", "latest", view(t, a)); err != nil || r.Version != "1.0.0" {
+	if r, err := resolve.New(x).Resolve(t.Context(), "lib", "latest", view(t, a)); err != nil || r.Version != "1.0.0" {
 		t.Errorf("without latest: %s, %v", r.Version, err)
 	}
 }
@@ -344,7 +347,7 @@ func TestX6ResolveByOrder(t *testing.T) {
 		var got []any
 		for _, v := range []*trust.View{view(t, a), view(t, b), view(t, a, b), viewOf(t, "")} {
 			for _, c := range []string{"", "^1.0.0", "1.1.0"} {
-				r, err := x.Resolve(t.Context(), "left-pad", c, v)
+				r, err := resolve.New(x).Resolve(t.Context(), "left-pad", c, v)
 				r.Release.Order = 0
 				got = append(got, r, fmt.Sprint(err))
 			}

@@ -5,40 +5,41 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/everythingstays/es/index/internal/db"
+	"github.com/everythingstays/es/index/rangeset"
 	"github.com/everythingstays/es/records"
 )
 
-// bounds returns r with an upper bound that is no exception, and whether r can
-// hold any element.
-func bounds(r records.Range) (from, to string, ok bool) {
-	to = r.To
-	if to == "" {
-		to = atEnd
+// ReadSet calls f with the set of elements (SPEC.md section 13.1) as it is now.
+func (x *Index) ReadSet(ctx context.Context, f func(*rangeset.View) error) error {
+	err := x.file.View(ctx, func(q *db.Tx) error { return f(rangeset.NewView(q, x.views)) })
+	if err != nil {
+		return x.explain("read the set", err)
 	}
-	return r.From, to, r.From < to
+	return nil
 }
 
-// Sum is SetView.Sum of the set as it is now.
+// Sum is rangeset.View.Sum of the set as it is now.
 func (x *Index) Sum(ctx context.Context, r records.Range) (sum records.Sum, err error) {
-	err = x.ReadSet(ctx, func(v *SetView) error {
+	err = x.ReadSet(ctx, func(v *rangeset.View) error {
 		sum, err = v.Sum(ctx, r)
 		return err
 	})
 	return sum, err
 }
 
-// Split is SetView.Split of the set as it is now.
+// Split is rangeset.View.Split of the set as it is now.
 func (x *Index) Split(ctx context.Context, r records.Range, n int) (parts []records.RangeSum, err error) {
-	err = x.ReadSet(ctx, func(v *SetView) error {
+	err = x.ReadSet(ctx, func(v *rangeset.View) error {
 		parts, err = v.Split(ctx, r, n)
 		return err
 	})
 	return parts, err
 }
 
-// Elements is SetView.Elements of the set as it is now.
+// Elements is rangeset.View.Elements of the set as it is now.
 func (x *Index) Elements(ctx context.Context, r records.Range, limit int) (all []records.Element, err error) {
-	err = x.ReadSet(ctx, func(v *SetView) error {
+	err = x.ReadSet(ctx, func(v *rangeset.View) error {
 		all, err = v.Elements(ctx, r, limit)
 		return err
 	})
@@ -49,41 +50,81 @@ func (x *Index) Elements(ctx context.Context, r records.Range, limit int) (all [
 // envelopes. At least one, if there is any, and no more than have maxBytes
 // together. What is left of r is returned too, the zero Range when nothing is.
 func (x *Index) Items(ctx context.Context, r records.Range, maxBytes int) (items []records.Item, left records.Range, err error) {
-	from, to, ok := bounds(r)
-	if !ok {
-		return nil, records.Range{}, nil
-	}
-	var element, content sql.RawBytes
 	size := 0
-	row := func(rows *sql.Rows) error {
-		if err := rows.Scan(&element, &content); err != nil {
-			return err
-		}
-		e, err := records.ParseElement(element)
-		if err != nil {
-			return fmt.Errorf("stored %w", err)
-		}
-		if content == nil {
-			return fmt.Errorf("an element of key %s stands for nothing", e.Author())
-		}
-		if size += len(content); size > maxBytes && len(items) > 0 {
-			left = records.Range{From: string(e), To: r.To}
-			return errEnough
-		}
-		items = append(items, records.Item{Element: e, Bytes: []byte(string(content))})
-		return nil
-	}
-	// 0x01711220 begins the id of every record.
-	err = x.snapshot(ctx, func(q queries) error {
-		return q.each(ctx, `SELECT element, CASE substr(element, -33, 1)
-				WHEN x'01' THEN (SELECT envelope FROM records WHERE id = CAST(x'01711220' || substr(element, -32) AS BLOB))
-				ELSE (SELECT block FROM keys WHERE fingerprint = substr(element, 2, length(element) - 34)) END
-			FROM elements WHERE element >= ? AND element < ? ORDER BY element`, []any{[]byte(from), []byte(to)}, row)
+	err = x.file.View(ctx, func(q *db.Tx) error {
+		return rangeset.Each(ctx, q, r, func(raw records.Element) error {
+			e, err := records.ParseElement([]byte(raw))
+			if err != nil {
+				return fmt.Errorf("stored %w", err)
+			}
+			content, err := elementContent(ctx, q, e)
+			if err != nil {
+				return err
+			}
+			if size += len(content); size > maxBytes && len(items) > 0 {
+				left = records.Range{From: string(e), To: r.To}
+				return db.ErrStop
+			}
+			items = append(items, records.Item{Element: e, Bytes: content})
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, records.Range{}, x.explain("read elements", err)
 	}
 	return items, left, nil
+}
+
+// elementContent returns the envelope or the key block that the element stands for.
+func elementContent(ctx context.Context, q *db.Tx, e records.Element) (content []byte, err error) {
+	query, arg := "SELECT block FROM keys WHERE fingerprint = ?", e.Author().Bytes()
+	if e.Kind() == records.ElementRecord {
+		query, arg = "SELECT envelope FROM records WHERE id = ?", e.Record().Bytes()
+	}
+	found, err := q.Get(ctx, query, []any{arg}, &content)
+	if err == nil && !found {
+		err = fmt.Errorf("an element of key %s stands for nothing", e.Author())
+	}
+	return content, err
+}
+
+// recordElements selects the elements of the records that count.
+const recordElements = `SELECT CAST(CASE length(author) WHEN 20 THEN x'04' ELSE x'06' END || author || x'01' || substr(id, -32) AS BLOB)
+	FROM records WHERE void = '' ORDER BY 1`
+
+// keyElements returns the elements of the stored key blocks.
+func keyElements(ctx context.Context, q *db.Tx) (all []records.Element, err error) {
+	err = q.Each(ctx, "SELECT fingerprint, block FROM keys", nil, func(rows *sql.Rows) error {
+		var f db.Fingerprint
+		var block []byte
+		if err := rows.Scan(&f, &block); err != nil {
+			return err
+		}
+		all = append(all, records.KeyElement(f.Fingerprint, block))
+		return nil
+	})
+	return all, err
+}
+
+// fillSet makes the set anew of the stored records and keys.
+func (b *batch) fillSet(ctx context.Context) error {
+	keys, err := keyElements(ctx, b.Tx)
+	if err != nil {
+		return err
+	}
+	return rangeset.Refill(ctx, b, recordElements, keys)
+}
+
+// CheckSet compares the set with the stored records and keys.
+func CheckSet(ctx context.Context, q *db.Tx) error {
+	if err := rangeset.Check(ctx, q); err != nil {
+		return err
+	}
+	keys, err := keyElements(ctx, q)
+	if err != nil {
+		return err
+	}
+	return rangeset.Compare(ctx, q, recordElements, keys)
 }
 
 // Missing returns those of the elements that are worth fetching, in the same
@@ -92,7 +133,7 @@ func (x *Index) Items(ctx context.Context, r records.Range, maxBytes int) (items
 // missing when one by another key of its author would.
 func (x *Index) Missing(ctx context.Context, elements []records.Element) ([]records.Element, error) {
 	var missing []records.Element
-	err := x.snapshot(ctx, func(q queries) error {
+	err := x.file.View(ctx, func(q *db.Tx) error {
 		for _, e := range elements {
 			known, err := x.knows(ctx, q, e)
 			if err != nil {
@@ -110,27 +151,27 @@ func (x *Index) Missing(ctx context.Context, elements []records.Element) ([]reco
 	return missing, nil
 }
 
-func (x *Index) knows(ctx context.Context, q queries, e records.Element) (bool, error) {
+func (x *Index) knows(ctx context.Context, q *db.Tx, e records.Element) (bool, error) {
 	var one int
 	switch {
 	case e.Kind() == records.ElementRecord:
 		return x.knowsRecord(ctx, q, e)
 	case x.isMerged(e):
 		// Somebody may have removed the key since.
-		return q.get(ctx, "SELECT 1 FROM keys WHERE fingerprint = ?", []any{e.Author().Bytes()}, &one)
+		return q.Get(ctx, "SELECT 1 FROM keys WHERE fingerprint = ?", []any{e.Author().Bytes()}, &one)
 	}
-	return q.get(ctx, "SELECT 1 FROM elements WHERE element = ?", []any{[]byte(e)}, &one)
+	return rangeset.Has(ctx, q, e)
 }
 
-func (x *Index) knowsRecord(ctx context.Context, q queries, e records.Element) (bool, error) {
+func (x *Index) knowsRecord(ctx context.Context, q *db.Tx, e records.Element) (bool, error) {
 	var void string
 	var at int64
-	known, err := q.get(ctx, "SELECT void, time FROM records WHERE id = ?", []any{e.Record().Bytes()}, &void, &at)
+	known, err := q.Get(ctx, "SELECT void, time FROM records WHERE id = ?", []any{e.Record().Bytes()}, &void, &at)
 	if err != nil || !known || void == "" {
 		return known, err
 	}
 	var block []byte
-	if known, err = q.get(ctx, "SELECT block FROM keys WHERE fingerprint = ?", []any{e.Author().Bytes()}, &block); err != nil || !known {
+	if known, err = q.Get(ctx, "SELECT block FROM keys WHERE fingerprint = ?", []any{e.Author().Bytes()}, &block); err != nil || !known {
 		return false, err
 	}
 	key, err := x.parseKey(e.Author(), block)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -36,21 +37,21 @@ func (b *batch) recheck(ctx context.Context, author records.Fingerprint) error {
 		return err
 	}
 	for num, v := range voids {
-		if _, err := b.exec(ctx, "UPDATE records SET void = ? WHERE num = ?", v.void, num); err != nil {
+		if _, err := b.Exec(ctx, "UPDATE records SET void = ? WHERE num = ?", v.void, num); err != nil {
 			return err
 		}
 		b.set[records.RecordElement(author, v.id)] = v.void == ""
 	}
-	if _, err := b.exec(ctx, `UPDATE records SET named = EXISTS (
+	if _, err := b.Exec(ctx, `UPDATE records SET named = EXISTS (
 			SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
 			WHERE prev.id = records.id AND later.author = ?1 AND later.void = '')
 		WHERE author = ?1`, author.Bytes()); err != nil {
 		return err
 	}
-	if _, err := b.exec(ctx, "DELETE FROM equivocations WHERE author = ?", author.Bytes()); err != nil {
+	if _, err := b.Exec(ctx, "DELETE FROM equivocations WHERE author = ?", author.Bytes()); err != nil {
 		return err
 	}
-	_, err = b.exec(ctx, `INSERT INTO equivocations (author, name, version)
+	_, err = b.Exec(ctx, `INSERT INTO equivocations (author, name, version)
 		SELECT releases.author, name, version FROM records JOIN releases ON record = num
 		WHERE records.author = ? AND kind = 'release' AND void = ''
 		GROUP BY name, version HAVING count(DISTINCT module) > 1`, author.Bytes())
@@ -70,9 +71,9 @@ func (b *batch) reopen(ctx context.Context, author records.Fingerprint) (map[int
 		known = f.voids
 	}
 	voids := map[int64]verdict{}
-	err := b.each(ctx, "SELECT num, id, void FROM records WHERE author = ?", []any{author.Bytes()}, func(rows *sql.Rows) error {
+	err := b.Each(ctx, "SELECT num, id, void FROM records WHERE author = ?", []any{author.Bytes()}, func(rows *sql.Rows) error {
 		var num int64
-		var id link
+		var id db.CID
 		var was string
 		if err := rows.Scan(&num, &id, &was); err != nil {
 			return err
@@ -80,7 +81,7 @@ func (b *batch) reopen(ctx context.Context, author records.Fingerprint) (map[int
 		now, ok := known[num]
 		if !ok {
 			var envelope []byte
-			if _, err := b.get(ctx, "SELECT envelope FROM records WHERE num = ?", []any{num}, &envelope); err != nil {
+			if _, err := b.Get(ctx, "SELECT envelope FROM records WHERE num = ?", []any{num}, &envelope); err != nil {
 				return err
 			}
 			now = void(envelope, key)
@@ -138,7 +139,7 @@ func (x *Index) foresee(ctx context.Context, keys map[records.Fingerprint]*sign.
 func (x *Index) foreseeKey(ctx context.Context, f records.Fingerprint, key *sign.Key) (*sign.Key, error) {
 	var block []byte
 	var many bool
-	err := x.r.QueryRowContext(ctx, `SELECT block, EXISTS (SELECT 1 FROM records WHERE author = ?1 LIMIT 1 OFFSET ?2)
+	err := x.file.Readers.QueryRowContext(ctx, `SELECT block, EXISTS (SELECT 1 FROM records WHERE author = ?1 LIMIT 1 OFFSET ?2)
 		FROM keys WHERE fingerprint = ?1 AND block <> ?3`, f.Bytes(), foreseeFrom-1, key.Block()).Scan(&block, &many)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !many {
 		return nil, nil
@@ -177,8 +178,8 @@ func (x *Index) openAll(ctx context.Context, key *sign.Key) (map[int64]string, e
 			}
 		})
 	}
-	err := x.snapshot(ctx, func(q queries) error {
-		return q.each(ctx, "SELECT num, envelope FROM records WHERE author = ?", []any{key.Fingerprint().Bytes()}, func(rows *sql.Rows) error {
+	err := x.file.View(ctx, func(q *db.Tx) error {
+		return q.Each(ctx, "SELECT num, envelope FROM records WHERE author = ?", []any{key.Fingerprint().Bytes()}, func(rows *sql.Rows) error {
 			var j job
 			if err := rows.Scan(&j.num, &j.envelope); err != nil {
 				return err

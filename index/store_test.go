@@ -20,6 +20,8 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/fsck"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -166,11 +168,11 @@ func TestDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	x = openAt(t, path)
-	if err := x.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "is damaged") {
+	if err := fsck.Check(t.Context(), x); err == nil || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("check: %v", err)
 	}
 	found := 0
-	_, err = x.Verify(t.Context(), func(int64, int64) {}, func(d index.Damage) {
+	_, err = fsck.Verify(t.Context(), x, func(int64, int64) {}, func(d fsck.Damage) {
 		found++
 		if !d.File() || d.Lost() {
 			t.Errorf("damage %+v", d)
@@ -264,10 +266,10 @@ func TestProcesses(t *testing.T) {
 	if p := must[[]index.Proof](t)(x.Equivocations(t.Context())); len(p) != 1 || len(p[0].Records) != handles {
 		t.Errorf("proofs %+v", p)
 	}
-	if d := must[trust.Decision](t)(x.Decide(t.Context(), "left-pad", "1.0.0", view(t, a))); d.State != trust.Equivocation {
+	if d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", "1.0.0", view(t, a))); d.State != trust.Equivocation {
 		t.Errorf("decision %v", d.State)
 	}
-	if err := x.Check(t.Context()); err != nil {
+	if err := fsck.Check(t.Context(), x); err != nil {
 		t.Error(err)
 	}
 }
@@ -342,7 +344,7 @@ func TestThreat46Kill(t *testing.T) {
 		rs := must[[]index.Release](t)(x.Releases(t.Context(), "left-pad"))
 		// What is resolved is no older than what was there last (threat 6).
 		by := must[index.Statement](t)(x.Statement(t.Context(), added[0])).Author
-		latest := must[index.Resolution](t)(x.Resolve(t.Context(), "left-pad", "", viewOf(t, "key "+by.String()+" left-pad\n")))
+		latest := must[resolve.Resolution](t)(resolve.New(x).Resolve(t.Context(), "left-pad", "", viewOf(t, "key "+by.String()+" left-pad\n")))
 		if least := records.Version(fmt.Sprintf("1.0.%d", len(added)-1)); latest.Version.Compare(least) < 0 {
 			t.Errorf("round %d: latest is %s, %s was there before the kill", round, latest.Version, least)
 		}
@@ -350,7 +352,7 @@ func TestThreat46Kill(t *testing.T) {
 		if int64(len(rs)) != c.Records || c.Pending != c.Records {
 			t.Errorf("round %d: %d releases, counts %+v", round, len(rs), c)
 		}
-		if err := x.Check(t.Context()); err != nil {
+		if err := fsck.Check(t.Context(), x); err != nil {
 			t.Error(err)
 		}
 		if err := x.Close(); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/records"
 )
 
@@ -54,9 +55,15 @@ const slack = 1000
 // the same transaction, and key blocks with the last record that needs them.
 // Records that came without Source.Stranger are never removed, and not counted.
 func (x *Index) LimitStrangers(l StrangersLimit) {
-	x.writeMu.Lock()
-	defer x.writeMu.Unlock()
+	x.limitMu.Lock()
+	defer x.limitMu.Unlock()
 	x.limit = l
+}
+
+func (x *Index) strangersLimit() StrangersLimit {
+	x.limitMu.Lock()
+	defer x.limitMu.Unlock()
+	return x.limit
 }
 
 func (l StrangersLimit) records() int64 { return cmp.Or(l.Records, MaxStrangerRecords) }
@@ -75,11 +82,9 @@ func (l StrangersLimit) high(records, bytes int64) bool {
 // StrangersFull reports whether nine tenths of a bound are reached: whoever fetches
 // more of strangers now only replaces what others have said.
 func (x *Index) StrangersFull(ctx context.Context) (bool, error) {
-	x.writeMu.Lock()
-	l := x.limit
-	x.writeMu.Unlock()
+	l := x.strangersLimit()
 	var n, bytes int64
-	if err := x.r.QueryRowContext(ctx, "SELECT records, bytes FROM strangers_total").Scan(&n, &bytes); err != nil {
+	if err := x.file.Readers.QueryRowContext(ctx, "SELECT records, bytes FROM strangers_total").Scan(&n, &bytes); err != nil {
 		return false, x.explain("count strangers", err)
 	}
 	return n >= l.records()/10*9 || bytes >= l.bytes()/10*9, nil
@@ -94,7 +99,7 @@ func (x *Index) Touch(ctx context.Context, ids ...cid.Cid) error {
 			if err != nil {
 				return err
 			}
-			if _, err := b.exec(ctx, "UPDATE strangers SET used = ? WHERE record = (SELECT num FROM records WHERE id = ?)", used, id.Bytes()); err != nil {
+			if _, err := b.Exec(ctx, "UPDATE strangers SET used = ? WHERE record = (SELECT num FROM records WHERE id = ?)", used, id.Bytes()); err != nil {
 				return err
 			}
 		}
@@ -125,14 +130,14 @@ func (b *batch) insertStranger(ctx context.Context, num int64, it Item) error {
 	if err != nil {
 		return err
 	}
-	_, err = b.exec(ctx, "INSERT INTO strangers (record, author, used, size) VALUES (?, ?, ?, ?)",
+	_, err = b.Exec(ctx, "INSERT INTO strangers (record, author, used, size) VALUES (?, ?, ?, ?)",
 		num, it.Verified.Record().Author.Bytes(), used, size)
 	return err
 }
 
 func (b *batch) nextUse(ctx context.Context) (int64, error) {
 	if b.used == 0 {
-		if _, err := b.get(ctx, "SELECT coalesce(max(used), 0) FROM strangers", nil, &b.used); err != nil {
+		if _, err := b.Get(ctx, "SELECT coalesce(max(used), 0) FROM strangers", nil, &b.used); err != nil {
 			return 0, err
 		}
 	}
@@ -144,16 +149,16 @@ func (b *batch) nextUse(ctx context.Context) (int64, error) {
 func (b *batch) charge(ctx context.Context, f records.Fingerprint, bytes int64) error {
 	b.bytes += bytes - b.charged[f]
 	b.charged[f] = bytes
-	_, err := b.exec(ctx, "UPDATE keys SET charged = ? WHERE fingerprint = ?", bytes, f.Bytes())
+	_, err := b.Exec(ctx, "UPDATE keys SET charged = ? WHERE fingerprint = ?", bytes, f.Bytes())
 	return err
 }
 
 func (b *batch) promote(ctx context.Context, author records.Fingerprint) error {
 	var n, bytes int64
-	if _, err := b.get(ctx, "SELECT count(*), coalesce(sum(size), 0) FROM strangers WHERE author = ?", []any{author.Bytes()}, &n, &bytes); err != nil {
+	if _, err := b.Get(ctx, "SELECT count(*), coalesce(sum(size), 0) FROM strangers WHERE author = ?", []any{author.Bytes()}, &n, &bytes); err != nil {
 		return err
 	}
-	if _, err := b.exec(ctx, "DELETE FROM strangers WHERE author = ?", author.Bytes()); err != nil {
+	if _, err := b.Exec(ctx, "DELETE FROM strangers WHERE author = ?", author.Bytes()); err != nil {
 		return err
 	}
 	b.records -= n
@@ -167,7 +172,7 @@ func (b *batch) promote(ctx context.Context, author records.Fingerprint) error {
 // loadCharge returns the bytes of a key that are counted as a stranger's.
 func (b *batch) loadCharge(ctx context.Context, f records.Fingerprint) (int64, error) {
 	var charged int64
-	_, err := b.get(ctx, "SELECT charged FROM keys WHERE fingerprint = ?", []any{f.Bytes()}, &charged)
+	_, err := b.Get(ctx, "SELECT charged FROM keys WHERE fingerprint = ?", []any{f.Bytes()}, &charged)
 	b.charged[f] = charged
 	return charged, err
 }
@@ -178,7 +183,7 @@ func (b *batch) releaseKey(ctx context.Context, author records.Fingerprint) erro
 		return err
 	}
 	var one int
-	if needed, err := b.get(ctx, "SELECT 1 FROM records WHERE author = ? LIMIT 1", []any{author.Bytes()}, &one); err != nil || needed {
+	if needed, err := b.Get(ctx, "SELECT 1 FROM records WHERE author = ? LIMIT 1", []any{author.Bytes()}, &one); err != nil || needed {
 		return err
 	}
 	block, _, err := b.storedBlock(ctx, author)
@@ -191,7 +196,7 @@ func (b *batch) releaseKey(ctx context.Context, author records.Fingerprint) erro
 	b.set[records.KeyElement(author, block)] = false
 	delete(b.keys, author)
 	delete(b.changed, author)
-	_, err = b.exec(ctx, "DELETE FROM keys WHERE fingerprint = ?", author.Bytes())
+	_, err = b.Exec(ctx, "DELETE FROM keys WHERE fingerprint = ?", author.Bytes())
 	return err
 }
 
@@ -201,15 +206,15 @@ func (b *batch) settleStrangers(ctx context.Context) error {
 		return nil
 	}
 	var n, bytes int64
-	if _, err := b.get(ctx, "SELECT records, bytes FROM strangers_total", nil, &n, &bytes); err != nil {
+	if _, err := b.Get(ctx, "SELECT records, bytes FROM strangers_total", nil, &n, &bytes); err != nil {
 		return err
 	}
-	if b.x.limit.full(n+b.records, bytes+b.bytes) {
+	if b.limit.full(n+b.records, bytes+b.bytes) {
 		if err := b.evict(ctx, n, bytes); err != nil {
 			return err
 		}
 	}
-	_, err := b.exec(ctx, "UPDATE strangers_total SET records = ?, bytes = ?", n+b.records, bytes+b.bytes)
+	_, err := b.Exec(ctx, "UPDATE strangers_total SET records = ?, bytes = ?", n+b.records, bytes+b.bytes)
 	return err
 }
 
@@ -218,7 +223,7 @@ func (b *batch) settleStrangers(ctx context.Context) error {
 func (b *batch) evict(ctx context.Context, n, bytes int64) error {
 	r := newRemoval(b)
 	kept := map[records.Fingerprint]bool{}
-	for b.x.limit.high(n+b.records, bytes+b.bytes) {
+	for b.limit.high(n+b.records, bytes+b.bytes) {
 		oldest, err := b.oldest(ctx)
 		if err != nil {
 			return err
@@ -227,11 +232,11 @@ func (b *batch) evict(ctx context.Context, n, bytes int64) error {
 			break
 		}
 		for _, s := range oldest {
-			if !b.x.limit.high(n+b.records, bytes+b.bytes) {
+			if !b.limit.high(n+b.records, bytes+b.bytes) {
 				break
 			}
 			if _, asked := kept[s.author]; !asked {
-				kept[s.author] = b.x.limit.Keep != nil && b.x.limit.Keep(s.author)
+				kept[s.author] = b.limit.Keep != nil && b.limit.Keep(s.author)
 				if kept[s.author] {
 					if err := b.promote(ctx, s.author); err != nil {
 						return err
@@ -263,9 +268,9 @@ type stranger struct {
 // oldest returns some of the least recently used records.
 func (b *batch) oldest(ctx context.Context) ([]stranger, error) {
 	var all []stranger
-	err := b.each(ctx, "SELECT record, author, size FROM strangers ORDER BY used, record LIMIT 500", nil, func(rows *sql.Rows) error {
+	err := b.Each(ctx, "SELECT record, author, size FROM strangers ORDER BY used, record LIMIT 500", nil, func(rows *sql.Rows) error {
 		var s stranger
-		var f fingerprint
+		var f db.Fingerprint
 		if err := rows.Scan(&s.num, &f, &s.size); err != nil {
 			return err
 		}

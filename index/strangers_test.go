@@ -14,6 +14,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/fsck"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -147,7 +149,7 @@ func TestStrangersLeaveNothing(t *testing.T) {
 				}
 			}
 		}
-		if err := x.Check(ctx); err != nil {
+		if err := fsck.Check(ctx, x); err != nil {
 			t.Fatal(err)
 		}
 		other := filepath.Join(t.TempDir(), "index")
@@ -226,10 +228,10 @@ func TestStrangersLimit(t *testing.T) {
 	if c.Keys != 6 || c.Names != 7 { // 5 strangers and one trusted author, with 2 names
 		t.Errorf("counts %+v", c)
 	}
-	if got := search(t, x, "pkg-1", 10, view(t)); slices.Contains(got, "pkg-1") {
+	if got := searched(t, x, "pkg-1", 10, view(t)); slices.Contains(got, "pkg-1") {
 		t.Errorf("found what was removed: %v", got)
 	}
-	if err := x.Check(ctx); err != nil {
+	if err := fsck.Check(ctx, x); err != nil {
 		t.Error(err)
 	}
 }
@@ -262,7 +264,7 @@ func TestStrangersBytes(t *testing.T) {
 	if c := must[index.Counts](t)(x.Counts(ctx)); c.StrangerBytes == before || c.StrangerBytes > 20_000 {
 		t.Errorf("counts %+v", c)
 	}
-	if err := x.Check(ctx); err != nil {
+	if err := fsck.Check(ctx, x); err != nil {
 		t.Error(err)
 	}
 }
@@ -314,7 +316,7 @@ func TestStrangersPromoted(t *testing.T) {
 	if c := must[index.Counts](t)(x.Counts(ctx)); c.Strangers > 10 || c.Records != c.Strangers+4 {
 		t.Errorf("counts %+v", c)
 	}
-	if err := x.Check(ctx); err != nil {
+	if err := fsck.Check(ctx, x); err != nil {
 		t.Error(err)
 	}
 }
@@ -328,7 +330,7 @@ func TestStrangersKeyWithoutRecord(t *testing.T) {
 	if c := must[index.Counts](t)(x.Counts(ctx)); c != (index.Counts{}) {
 		t.Errorf("counts %+v", c)
 	}
-	if err := x.Check(ctx); err != nil {
+	if err := fsck.Check(ctx, x); err != nil {
 		t.Error(err)
 	}
 	// A key that was here before stays.
@@ -365,7 +367,7 @@ func TestThreat27StrangersFlood(t *testing.T) {
 		it.Source.Own = true
 		began := time.Now()
 		add(t, x, it)
-		if r, err := x.Resolve(ctx, "left-pad", "", view(t, trusted)); err != nil || r.Release.ID != it.Verified.ID() {
+		if r, err := resolve.New(x).Resolve(ctx, "left-pad", "", view(t, trusted)); err != nil || r.Release.ID != it.Verified.ID() {
 			t.Fatalf("published %d, resolved %v, %v", i, r.Version, err)
 		}
 		visible = append(visible, time.Since(began))
@@ -409,7 +411,7 @@ func TestThreat27StrangersFlood(t *testing.T) {
 	if rs := must[[]index.Release](t)(x.Releases(ctx, "left-pad")); len(rs) != len(visible) {
 		t.Errorf("%d of %d trusted records are left", len(rs), len(visible))
 	}
-	if err := x.Check(ctx); err != nil {
+	if err := fsck.Check(ctx, x); err != nil {
 		t.Error(err)
 	}
 	slices.Sort(visible)

@@ -11,6 +11,7 @@ import (
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -20,7 +21,7 @@ import (
 func resolvable(t *testing.T, x *index.Index, n int, v *trust.View) (count int) {
 	t.Helper()
 	for i := range n {
-		if _, err := x.Resolve(t.Context(), toolName(i), "", v); err == nil {
+		if _, err := resolve.New(x).Resolve(t.Context(), toolName(i), "", v); err == nil {
 			count++
 		}
 	}
@@ -113,7 +114,7 @@ func TestThreat18Stripping(t *testing.T) {
 		if x, err = index.Open(t.Context(), path); err != nil {
 			t.Fatal(err)
 		}
-		_, resolves := x.Resolve(t.Context(), "left-pad", "", view(t, a))
+		_, resolves := resolve.New(x).Resolve(t.Context(), "left-pad", "", view(t, a))
 		stored := must[bool](t)(x.Has(t.Context(), after.Verified.ID()))
 		if isRevoked(must[*sign.Key](t)(x.Key(t.Context(), a.fpr()))) && resolves != nil && !stored {
 			revoked++
@@ -168,15 +169,15 @@ func TestThreat19Subkeys(t *testing.T) {
 	}
 	b := newAuthor(t, "bob")
 	text := fmt.Sprintf("key %s *\nkey %s left-pad\nkey %s left-pad\nthreshold 2 left-pad\n", a.fpr(), a.fpr(), b.fpr())
-	d := must[trust.Decision](t)(x.Decide(t.Context(), "left-pad", "1.0.0", believe(t, x, text, start)))
+	d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", "1.0.0", believe(t, x, text, start)))
 	if d.State != trust.Untrusted || len(d.Claims) != 50 {
 		t.Errorf("50 signatures by ten subkeys: %v with %d claims", d.State, len(d.Claims))
 	}
-	if _, err := x.Resolve(t.Context(), "left-pad", "1.0.0", believe(t, x, text, start)); err == nil {
+	if _, err := resolve.New(x).Resolve(t.Context(), "left-pad", "1.0.0", believe(t, x, text, start)); err == nil {
 		t.Error("it resolves")
 	}
 	add(t, x, b.says(release("left-pad", "1.0.0", "X")))
-	if _, err := x.Resolve(t.Context(), "left-pad", "1.0.0", believe(t, x, text, start)); err != nil {
+	if _, err := resolve.New(x).Resolve(t.Context(), "left-pad", "1.0.0", believe(t, x, text, start)); err != nil {
 		t.Errorf("with a second key: %v", err)
 	}
 }

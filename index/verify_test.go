@@ -13,17 +13,18 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/fsck"
 	"github.com/everythingstays/es/records"
 )
 
-func verify(t *testing.T, x *index.Index) []index.Damage {
+func verify(t *testing.T, x *index.Index) []fsck.Damage {
 	t.Helper()
-	var all []index.Damage
-	looked, err := x.Verify(t.Context(), func(done, total int64) {
+	var all []fsck.Damage
+	looked, err := fsck.Verify(t.Context(), x, func(done, total int64) {
 		if done > total {
 			t.Errorf("%d of %d done", done, total)
 		}
-	}, func(d index.Damage) { all = append(all, d) })
+	}, func(d fsck.Damage) { all = append(all, d) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,14 +307,14 @@ func TestRepair(t *testing.T) {
 		}
 		found := verify(t, x)
 		aside := map[string][]byte{}
-		if err := x.Repair(t.Context(), found, func(name string, b []byte) error { aside[name] = b; return nil }); err != nil {
+		if err := fsck.Repair(t.Context(), x, found, func(name string, b []byte) error { aside[name] = b; return nil }); err != nil {
 			t.Errorf("%s.%s: %v", c.table, c.column, err)
 			continue
 		}
 		if d := verify(t, x); len(d) > 0 {
 			t.Errorf("%s.%s: after the repair: %+v", c.table, c.column, d)
 		}
-		lost := slices.ContainsFunc(found, index.Damage.Lost)
+		lost := slices.ContainsFunc(found, fsck.Damage.Lost)
 		if lost != (len(aside) > 0) {
 			t.Errorf("%s.%s: %d set aside of %+v", c.table, c.column, len(aside), found)
 		}
@@ -333,7 +334,7 @@ func TestRepairAside(t *testing.T) {
 	}
 	found := verify(t, x)
 	full := errors.New("the disk is full")
-	if err := x.Repair(t.Context(), found, func(string, []byte) error { return full }); !errors.Is(err, full) {
+	if err := fsck.Repair(t.Context(), x, found, func(string, []byte) error { return full }); !errors.Is(err, full) {
 		t.Errorf("repair: %v", err)
 	}
 	if again := verify(t, x); len(again) != len(found) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/blocks"
+	"github.com/everythingstays/es/index/fsck"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -47,7 +48,7 @@ type AuthorCheck struct {
 // CheckHome looks at the disk, the index and the keys of a home.
 func CheckHome(ctx context.Context, h *Home, now time.Time) (HomeCheck, error) {
 	var c HomeCheck
-	if err := h.index.Check(ctx); err != nil {
+	if err := fsck.Check(ctx, h.index); err != nil {
 		c.IndexError = err.Error()
 	}
 	counts, err := h.index.Counts(ctx)

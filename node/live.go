@@ -24,6 +24,7 @@ import (
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/rangeset"
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -120,7 +121,7 @@ func (n *Node) start() (_ *live, err error) {
 		Take:   l.syncer.take,
 		Wanted: l.home.index.Missing,
 		View: func(ctx context.Context, f func(reconcile.View) error) error {
-			return l.home.index.ReadSet(ctx, func(v *index.SetView) error { return f(v) })
+			return l.home.index.ReadSet(ctx, func(v *rangeset.View) error { return f(v) })
 		},
 		Origin: origin,
 		Chosen: l.chosen,

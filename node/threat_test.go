@@ -12,6 +12,7 @@ import (
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
+	indexresolve "github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/reconcile"
@@ -28,7 +29,7 @@ type homeResolver struct {
 }
 
 func (r homeResolver) Resolve(ctx context.Context, name records.Name, spec install.Spec) (*install.Resolution, error) {
-	res, err := r.index.Resolve(ctx, name, spec.Text, r.view)
+	res, err := indexresolve.New(r.index).Resolve(ctx, name, spec.Text, r.view)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/blocks"
-	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/fsck"
 	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/records"
 )
@@ -45,7 +45,7 @@ type Damage struct {
 	Author records.Fingerprint // of a record
 	Reason string
 
-	index index.Damage
+	index fsck.Damage
 	file  string // of a block
 }
 
@@ -53,14 +53,14 @@ type Damage struct {
 func (d Damage) Repairable() bool { return d.Kind != DamagedModule && !d.index.File() }
 
 // VerifyStored reads everything that the home stores again: the index as
-// index.Verify does, every block, and whether the modules of own releases are
+// fsck.Verify does, every block, and whether the modules of own releases are
 // complete. It calls found with what is damaged and step with how far it is, out of
 // a total that is 0 where it is not known, from one goroutine at a time. It writes
 // nothing, needs no network, and others may use the home meanwhile.
 func VerifyStored(ctx context.Context, h *Home, step func(kind DamageKind, done, total int64), found func(Damage)) (Stored, error) {
 	var s Stored
 	unreadable := false
-	looked, err := h.index.Verify(ctx, func(done, total int64) { step(DamagedRecord, done, total) }, func(d index.Damage) {
+	looked, err := fsck.Verify(ctx, h.index, func(done, total int64) { step(DamagedRecord, done, total) }, func(d fsck.Damage) {
 		unreadable = unreadable || d.File()
 		found(indexDamage(d))
 	})
@@ -78,7 +78,7 @@ func VerifyStored(ctx context.Context, h *Home, step func(kind DamageKind, done,
 	return s, err
 }
 
-func indexDamage(d index.Damage) Damage {
+func indexDamage(d fsck.Damage) Damage {
 	out := Damage{Kind: DamagedIndex, Reason: d.Reason, index: d}
 	switch {
 	case d.File():
@@ -126,7 +126,7 @@ func (h *Home) SetAside(ctx context.Context, damage []Damage) (moved int, err er
 	if err := os.MkdirAll(h.AsideDir(), 0o700); err != nil {
 		return 0, fmt.Errorf("set aside: %w", err)
 	}
-	var spoilt []index.Damage
+	var spoilt []fsck.Damage
 	for _, d := range damage {
 		switch d.Kind {
 		case DamagedBlock:
@@ -146,7 +146,7 @@ func (h *Home) SetAside(ctx context.Context, damage []Damage) (moved int, err er
 	if len(spoilt) == 0 {
 		return moved, nil
 	}
-	err = h.index.Repair(ctx, spoilt, func(name string, b []byte) error {
+	err = fsck.Repair(ctx, h.index, spoilt, func(name string, b []byte) error {
 		moved++
 		path, err := h.unusedAside(name)
 		if err != nil {

@@ -59,6 +59,18 @@ func compareDotted(a, b string) int {
 	}
 }
 
+// CompareStable orders versions as someone who wants the newest does: a pre-release
+// comes before every version that is none.
+func (v Version) CompareStable(w Version) int {
+	if vp, wp := v.Prerelease() != "", w.Prerelease() != ""; vp != wp {
+		if vp {
+			return -1
+		}
+		return 1
+	}
+	return v.Compare(w)
+}
+
 func compareIdentifier(x, y string) int {
 	xn, yn := isDigits(x), isDigits(y)
 	switch {

@@ -1,126 +1,104 @@
-package index
+package resolve
 
 import (
 	"context"
 	"slices"
-	"time"
 
+	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/records/npmrange"
 	"github.com/everythingstays/es/trust"
 )
 
+// A Resolver answers from an index what a name stands for. It holds nothing but the
+// index, and may be used by several goroutines.
+type Resolver struct {
+	index *index.Index
+	// LargeName is how many records of one kind about a name are so many that those by keys
+	// that decide nothing are not read unless they must be: largeNameThreshold from New.
+	LargeName int
+}
+
+// New returns a Resolver over the index.
+func New(x *index.Index) *Resolver { return &Resolver{index: x, LargeName: largeNameThreshold} }
+
 // A name with its claims and tags is enough to choose a version.
 type claimed struct {
 	*trust.Ruling
-	name     records.Name
-	authors  []records.Fingerprint // whose records were read; nil for everybody's
-	versions []records.Version     // newest first
-	claims   map[records.Version][]trust.Claim
-	tags     []tagged
-	notices  []trust.Notice
-	late     *lateness
-}
-
-// tagged is an author's newest record about a tag.
-type tagged struct {
-	Meta
-	tag     string
-	version records.Version
-}
-
-// compareNewest orders versions as someone who wants the newest does: a
-// pre-release comes before every final version.
-func compareNewest(v, w records.Version) int {
-	if vp, wp := v.Prerelease() != "", w.Prerelease() != ""; vp != wp {
-		if vp {
-			return -1
-		}
-		return 1
-	}
-	return v.Compare(w)
+	name       records.Name
+	authors    []records.Fingerprint // whose records were read; nil for everybody's
+	versions   []records.Version     // newest first
+	claims     map[records.Version][]trust.Claim
+	tags       []index.TagRow
+	notices    []trust.Notice
+	backdating *index.Backdating
 }
 
 // claimed reads what is said of a name: everything or, where a crowd speaks of it, what
 // decides, and what is said about some versions.
-func (x *Index) claimed(ctx context.Context, name records.Name, view *trust.View, about ...records.Version) (*claimed, error) {
+func (x *Resolver) claimed(ctx context.Context, name records.Name, view *trust.View, about ...records.Version) (*claimed, error) {
 	ruling, err := view.Ruling(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	c := &claimed{Ruling: ruling, name: name, claims: map[records.Version][]trust.Claim{}, late: x.lateness()}
-	deciders, crowded, err := x.inCrowd(ctx, name, ruling)
+	c := &claimed{Ruling: ruling, name: name, claims: map[records.Version][]trust.Claim{}, backdating: x.index.Backdating()}
+	deciders, large, err := x.isLarge(ctx, name, ruling)
 	if err != nil {
 		return nil, err
 	}
-	if crowded {
+	if large {
 		c.authors = append([]records.Fingerprint{}, deciders...)
 	}
-	some, args := c.among("releases.author")
-	if err := x.addClaims(ctx, c, "name = ?"+some, args...); err != nil {
+	if err := x.addClaims(ctx, c, index.Filter{Name: name, Authors: c.authors}); err != nil {
 		return nil, err
 	}
 	if err := x.addEndorsements(ctx, c); err != nil {
 		return nil, err
 	}
-	if crowded {
+	if large {
 		if err := x.addOthers(ctx, c, about); err != nil {
 			return nil, err
 		}
 	}
-	slices.SortFunc(c.versions, func(v, w records.Version) int { return compareNewest(w, v) })
+	slices.SortFunc(c.versions, func(v, w records.Version) int { return w.CompareStable(v) })
 	if err := x.addEnds(ctx, c); err != nil {
 		return nil, err
 	}
 	if c.notices, err = x.notices(ctx, c); err != nil {
 		return nil, err
 	}
-	some, args = c.among("tags.author")
-	c.tags, err = x.tagged(ctx, c, "name = ?"+some, args...)
+	c.tags, err = x.tags(ctx, c, index.Filter{Name: name, Authors: c.authors})
 	return c, err
 }
 
-// addClaims adds the releases that a condition selects.
-func (x *Index) addClaims(ctx context.Context, c *claimed, condition string, args ...any) error {
-	rows, err := x.r.QueryContext(ctx, `SELECT version, releases.author, module, id, void, time, first_seen
-		FROM releases JOIN records ON num = record WHERE `+condition, args...)
+// addClaims adds the releases that a filter selects.
+func (x *Resolver) addClaims(ctx context.Context, c *claimed, f index.Filter) error {
+	rows, err := x.index.ReleaseRows(ctx, f)
 	if err != nil {
-		return x.explain("find releases", err)
+		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var v records.Version
-		var author fingerprint
-		var module, id link
-		var void string
-		var at, seen int64
-		if err := rows.Scan(&v, &author, &module, &id, &void, &at, &seen); err != nil {
-			return x.explain("find releases", err)
+	for _, r := range rows {
+		if _, known := c.claims[r.Version]; !known {
+			c.versions = append(c.versions, r.Version)
 		}
-		if _, known := c.claims[v]; !known {
-			c.versions = append(c.versions, v)
-		}
-		c.claims[v] = append(c.claims[v], trust.Claim{
-			Author: author.Fingerprint, Module: module.Cid, Record: id.Cid, Void: void, Time: unix(at), FirstSeen: time.UnixMilli(seen).UTC()})
-	}
-	if err := rows.Err(); err != nil {
-		return x.explain("find releases", err)
+		c.claims[r.Version] = append(c.claims[r.Version], trust.Claim{
+			Author: r.Author, Module: r.Module, Record: r.ID, Void: r.Void, Time: r.Time, FirstSeen: r.FirstSeen})
 	}
 	return nil
 }
 
 // addEndorsements adds those of versions that somebody has released.
-func (x *Index) addEndorsements(ctx context.Context, c *claimed) error {
-	vouched, err := x.vouched(ctx, c)
+func (x *Resolver) addEndorsements(ctx context.Context, c *claimed) error {
+	endorsed, err := x.endorsed(ctx, c)
 	if err != nil {
 		return err
 	}
 	if c.authors != nil {
-		if err := x.addVersions(ctx, c, vouched); err != nil {
+		if err := x.addVersions(ctx, c, endorsed); err != nil {
 			return err
 		}
 	}
-	for v, claims := range vouched {
+	for v, claims := range endorsed {
 		if _, released := c.claims[v]; released {
 			c.claims[v] = append(c.claims[v], claims...)
 		}
@@ -130,7 +108,7 @@ func (x *Index) addEndorsements(ctx context.Context, c *claimed) error {
 
 // addEnds fills in when the keys of those ended who decide. Others are not looked
 // at: there may be any number of them.
-func (x *Index) addEnds(ctx context.Context, c *claimed) error {
+func (x *Resolver) addEnds(ctx context.Context, c *claimed) error {
 	for _, claims := range c.claims {
 		for i := range claims {
 			claim := &claims[i]
@@ -138,7 +116,7 @@ func (x *Index) addEnds(ctx context.Context, c *claimed) error {
 				continue
 			}
 			var err error
-			if claim.Ended, claim.Followed, err = c.late.of(ctx, claim.Author, claim.Record, claim.FirstSeen); err != nil {
+			if claim.Ended, claim.Followed, err = c.backdating.Of(ctx, claim.Author, claim.Record, claim.FirstSeen); err != nil {
 				return err
 			}
 		}
@@ -146,46 +124,30 @@ func (x *Index) addEnds(ctx context.Context, c *claimed) error {
 	return nil
 }
 
-// tagged returns, of the tags that a condition selects, each author's newest about each.
-func (x *Index) tagged(ctx context.Context, c *claimed, condition string, args ...any) ([]tagged, error) {
-	rows, err := x.r.QueryContext(ctx, `SELECT tag, version, id, tags.author, seq, time, first_seen
-		FROM tags JOIN records ON num = record WHERE void = '' AND `+condition, args...)
+// tags returns, of the tags that a filter selects, each author's newest about each.
+func (x *Resolver) tags(ctx context.Context, c *claimed, f index.Filter) ([]index.TagRow, error) {
+	f.Valid = true
+	all, err := x.index.TagRows(ctx, f)
 	if err != nil {
-		return nil, x.explain("find tags", err)
+		return nil, err
 	}
-	defer rows.Close()
-	var all []tagged
-	for rows.Next() {
-		var t tagged
-		var id link
-		var author fingerprint
-		var seconds, seen int64
-		if err := rows.Scan(&t.tag, &t.version, &id, &author, &t.Seq, &seconds, &seen); err != nil {
-			return nil, x.explain("find tags", err)
-		}
-		t.ID, t.Author, t.Time, t.FirstSeen = id.Cid, author.Fingerprint, unix(seconds), time.UnixMilli(seen).UTC()
-		all = append(all, t)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, x.explain("find tags", err)
-	}
-	best := map[string]tagged{}
+	best := map[string]index.TagRow{}
 	for _, t := range all {
 		if c.Decides(t.Author) {
-			if isLate, err := c.late.is(ctx, t.Meta); err != nil {
+			if backdated, err := c.backdating.Is(ctx, t.Meta); err != nil {
 				return nil, err
-			} else if isLate {
+			} else if backdated {
 				continue
 			}
 		}
-		k := t.tag + "\x00" + t.Author.String()
-		if old, ok := best[k]; !ok || compareAge(t.Meta, old.Meta) > 0 {
+		k := t.Tag + "\x00" + t.Author.String()
+		if old, ok := best[k]; !ok || t.Newer(old.Meta) {
 			best[k] = t
 		}
 	}
-	ts := make([]tagged, 0, len(best))
+	ts := make([]index.TagRow, 0, len(best))
 	for _, t := range best {
-		if t.version != "" { // a record without a version takes the tag away ([X3])
+		if t.Version != "" { // a record without a version takes the tag away ([X3])
 			ts = append(ts, t)
 		}
 	}
@@ -197,8 +159,8 @@ func (x *Index) tagged(ctx context.Context, c *claimed, condition string, args .
 func (c *claimed) tagVersion(tag string) (records.Version, bool) {
 	var best records.Version
 	for _, t := range c.tags {
-		if t.tag == tag && c.Decides(t.Author) && (best == "" || compareNewest(t.version, best) > 0) {
-			best = t.version
+		if t.Tag == tag && c.Decides(t.Author) && (best == "" || t.Version.CompareStable(best) > 0) {
+			best = t.Version
 		}
 	}
 	return best, best != ""
@@ -210,7 +172,7 @@ func (c *claimed) tagVersion(tag string) (records.Version, bool) {
 // pre-release. Only versions that trust lets in are chosen. The error is
 // a *ConstraintError, *NotFoundError, *UntrustedError, *ConflictError or
 // *EquivocationError when the question, and not the store, is the cause.
-func (x *Index) Resolve(ctx context.Context, name records.Name, constraint string, view *trust.View) (Resolution, error) {
+func (x *Resolver) Resolve(ctx context.Context, name records.Name, constraint string, view *trust.View) (Resolution, error) {
 	c, err := x.claimed(ctx, name, view)
 	if err != nil {
 		return Resolution{}, err
@@ -223,7 +185,7 @@ func (x *Index) Resolve(ctx context.Context, name records.Name, constraint strin
 }
 
 // resolve reports whether a version is chosen.
-func (x *Index) resolve(ctx context.Context, c *claimed, constraint string) (r Resolution, ok bool, err error) {
+func (x *Resolver) resolve(ctx context.Context, c *claimed, constraint string) (r Resolution, ok bool, err error) {
 	want, err := parseConstraint(constraint)
 	if err != nil {
 		return Resolution{}, false, err
@@ -233,12 +195,12 @@ func (x *Index) resolve(ctx context.Context, c *claimed, constraint string) (r R
 		return Resolution{}, false, nil
 	}
 	r = Resolution{Version: ch.version, Decision: ch.decision, Skipped: ch.skipped, Notices: ch.notices}
-	r.Release, err = x.Release(ctx, ch.decision.Record)
+	r.Release, err = x.index.Release(ctx, ch.decision.Record)
 	return r, err == nil, err
 }
 
 // Decide says what name@version is for the view.
-func (x *Index) Decide(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, error) {
+func (x *Resolver) Decide(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, error) {
 	d, _, err := x.About(ctx, name, version, view)
 	return d, err
 }

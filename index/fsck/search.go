@@ -1,4 +1,4 @@
-package index
+package fsck
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/records"
 )
 
@@ -16,7 +18,7 @@ const textBatch = 500
 // search compares what search reads with the newest release of each author under
 // each name. The words of a text are compared by the sum of their hashes.
 func (v *verifier) search(ctx context.Context) error {
-	have, err := wordSums(ctx, v.queries, "temp.vocabulary")
+	have, err := wordSums(ctx, v.Tx, "temp.vocabulary")
 	if err != nil {
 		return err
 	}
@@ -26,7 +28,7 @@ func (v *verifier) search(ctx context.Context) error {
 	}
 	defer cut.db.Close()
 	s := &searchCheck{verifier: v, have: have, cut: cut}
-	err = v.each(ctx, "SELECT name, author, version, record FROM releases ORDER BY name, author", nil, func(rows *sql.Rows) error {
+	err = v.Each(ctx, "SELECT name, author, version, record FROM releases ORDER BY name, author", nil, func(rows *sql.Rows) error {
 		var c shown
 		if err := rows.Scan(&c.name, &c.author, &c.version, &c.record); err != nil {
 			return err
@@ -46,7 +48,7 @@ func (v *verifier) search(ctx context.Context) error {
 		v.derived("search has words of texts that are not here: %d", len(s.have))
 	}
 	var texts, names int64
-	if _, err := v.get(ctx, "SELECT (SELECT count(*) FROM texts), (SELECT count(*) FROM names)", nil, &texts, &names); err != nil {
+	if _, err := v.Get(ctx, "SELECT (SELECT count(*) FROM texts), (SELECT count(*) FROM names)", nil, &texts, &names); err != nil {
 		return err
 	}
 	if texts != s.texts || names != s.names {
@@ -83,7 +85,7 @@ type searchText struct {
 func (s *searchCheck) release(ctx context.Context, c shown) error {
 	if c.name == s.newest.name && bytes.Equal(c.author, s.newest.author) {
 		// Of equal versions the one that came last is shown.
-		if n := compareNewest(records.Version(c.version), records.Version(s.newest.version)); n > 0 || n == 0 && c.record > s.newest.record {
+		if n := records.Version(c.version).CompareStable(records.Version(s.newest.version)); n > 0 || n == 0 && c.record > s.newest.record {
 			s.newest = c
 		}
 		return nil
@@ -100,7 +102,7 @@ func (s *searchCheck) release(ctx context.Context, c shown) error {
 	}
 	s.names++
 	var base, skeleton string
-	known, err := s.get(ctx, "SELECT base, skeleton FROM names WHERE name = ?", []any{c.name}, &base, &skeleton)
+	known, err := s.Get(ctx, "SELECT base, skeleton FROM names WHERE name = ?", []any{c.name}, &base, &skeleton)
 	if n := records.Name(c.name); err == nil && (!known || base != n.Base() || skeleton != n.Skeleton()) {
 		s.derived("search has the name %q wrongly", clip(c.name))
 	}
@@ -112,7 +114,7 @@ func (s *searchCheck) text(ctx context.Context, c shown) error {
 	s.texts++
 	var num int64
 	var version string
-	known, err := s.get(ctx, "SELECT num, version FROM texts WHERE name = ? AND author = ?", []any{c.name, c.author}, &num, &version)
+	known, err := s.Get(ctx, "SELECT num, version FROM texts WHERE name = ? AND author = ?", []any{c.name, c.author}, &num, &version)
 	if err != nil {
 		return err
 	}
@@ -121,7 +123,7 @@ func (s *searchCheck) text(ctx context.Context, c shown) error {
 		return nil
 	}
 	var envelope []byte
-	if _, err := s.get(ctx, "SELECT envelope FROM records WHERE num = ?", []any{c.record}, &envelope); err != nil {
+	if _, err := s.Get(ctx, "SELECT envelope FROM records WHERE num = ?", []any{c.record}, &envelope); err != nil {
 		return err
 	}
 	e, err := records.DecodeEnvelope(envelope)
@@ -158,10 +160,10 @@ func (s *searchCheck) compare(ctx context.Context) error {
 
 // wordSums adds up the hashes of the words of each text with their places, and of how
 // many there are.
-func wordSums(ctx context.Context, q queries, vocabulary string) (map[int64]uint64, error) {
+func wordSums(ctx context.Context, q *db.Tx, vocabulary string) (map[int64]uint64, error) {
 	sums := map[int64]uint64{}
 	var size sql.RawBytes
-	err := q.each(ctx, "SELECT id, sz FROM words_docsize", nil, func(rows *sql.Rows) error {
+	err := q.Each(ctx, "SELECT id, sz FROM words_docsize", nil, func(rows *sql.Rows) error {
 		var doc int64
 		if err := rows.Scan(&doc, &size); err != nil {
 			return err
@@ -176,7 +178,7 @@ func wordSums(ctx context.Context, q queries, vocabulary string) (map[int64]uint
 	}
 	var term sql.RawBytes
 	var column sql.RawBytes
-	err = q.each(ctx, "SELECT term, doc, col, offset FROM "+vocabulary, nil, func(rows *sql.Rows) error {
+	err = q.Each(ctx, "SELECT term, doc, col, offset FROM "+vocabulary, nil, func(rows *sql.Rows) error {
 		var doc, offset int64
 		if err := rows.Scan(&term, &doc, &column, &offset); err != nil {
 			return err
@@ -201,7 +203,7 @@ func newWordCutter(ctx context.Context) (*wordCutter, error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(ctx, wordsSchema+"CREATE VIRTUAL TABLE vocabulary USING fts5vocab('words', 'instance');"); err != nil {
+	if _, err := db.ExecContext(ctx, index.WordsSchema+"CREATE VIRTUAL TABLE vocabulary USING fts5vocab('words', 'instance');"); err != nil {
 		db.Close()
 		return nil, err
 	}
@@ -214,9 +216,9 @@ func (c *wordCutter) sums(ctx context.Context, texts []searchText) (map[int64]ui
 		return nil, err
 	}
 	defer tx.Rollback() // which forgets the texts
-	q := newQueries(tx)
+	q := db.NewTx(tx)
 	for _, t := range texts {
-		if err := q.insertWords(ctx, t.num, t.release); err != nil {
+		if err := index.InsertWords(ctx, q, t.num, t.release); err != nil {
 			return nil, err
 		}
 	}

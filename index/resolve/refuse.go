@@ -1,16 +1,17 @@
-package index
+package resolve
 
 import (
 	"context"
 	"slices"
 
+	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/records/npmrange"
 	"github.com/everythingstays/es/trust"
 )
 
 // refusal says why none of the versions that the constraint takes was chosen.
-func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, view *trust.View) error {
+func (x *Resolver) refusal(ctx context.Context, c *claimed, constraint string, view *trust.View) error {
 	want, err := parseConstraint(constraint)
 	if err != nil {
 		return err
@@ -35,7 +36,7 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, view
 		missing.Tag = want.Tag
 		var given bool
 		if missing.Tagged, given = c.tagVersion(want.Tag); !given {
-			if candidates, err = x.strangersTag(ctx, all, want.Tag); err != nil {
+			if candidates, err = x.othersTag(ctx, all, want.Tag); err != nil {
 				return err
 			}
 		}
@@ -53,7 +54,7 @@ func (x *Index) refusal(ctx context.Context, c *claimed, constraint string, view
 		return x.notFound(ctx, missing, candidates, view)
 	}
 	e := &UntrustedError{Name: c.name, Constraint: constraint, Version: claimants[0].Newest, Keys: len(claimants)}
-	if e.Signers, err = x.introduce(ctx, claimants); err != nil {
+	if e.Signers, err = x.describe(ctx, claimants); err != nil {
 		return err
 	}
 	if e.Decision, _, err = x.About(ctx, c.name, e.Version, view); err != nil {
@@ -70,7 +71,7 @@ func (c *claimed) passedOver(s Skipped) error {
 	case trust.Conflict:
 		return &ConflictError{Name: c.name, Version: s.Version, Decision: s.Decision}
 	}
-	e := &EquivocationError{Name: c.name, Version: s.Version, Decision: s.Decision}
+	e := &EquivocationError{index.EquivocationError{Name: c.name, Version: s.Version}, s.Decision}
 	for _, v := range s.Decision.Claims {
 		if v.Effect == trust.Equivocating {
 			e.Author = v.Author
@@ -81,8 +82,8 @@ func (c *claimed) passedOver(s Skipped) error {
 }
 
 // released returns c with all versions that anybody released.
-func (x *Index) released(ctx context.Context, c *claimed) (*claimed, error) {
-	listed, err := x.listed(ctx, c.name)
+func (x *Resolver) released(ctx context.Context, c *claimed) (*claimed, error) {
+	listed, err := x.index.ListReleases(ctx, c.name)
 	if err != nil {
 		return nil, err
 	}
@@ -90,25 +91,25 @@ func (x *Index) released(ctx context.Context, c *claimed) (*claimed, error) {
 	all.versions = nil
 	seen := map[records.Version]bool{}
 	for _, r := range listed {
-		if !seen[r.version] {
-			seen[r.version] = true
-			all.versions = append(all.versions, r.version)
+		if !seen[r.Version] {
+			seen[r.Version] = true
+			all.versions = append(all.versions, r.Version)
 		}
 	}
-	slices.SortFunc(all.versions, func(v, w records.Version) int { return compareNewest(w, v) })
+	slices.SortFunc(all.versions, func(v, w records.Version) int { return w.CompareStable(v) })
 	return &all, nil
 }
 
-// strangersTag returns the versions that somebody gave the tag, that somebody released,
+// othersTag returns the versions that somebody gave the tag, that somebody released,
 // and that trust does not let in. All is what released returns.
-func (x *Index) strangersTag(ctx context.Context, all *claimed, tag string) ([]records.Version, error) {
-	tags, err := x.tagged(ctx, all, "name = ? AND tag = ?", string(all.name), tag)
+func (x *Resolver) othersTag(ctx context.Context, all *claimed, tag string) ([]records.Version, error) {
+	tags, err := x.tags(ctx, all, index.Filter{Name: all.name, Tag: tag})
 	if err != nil {
 		return nil, err
 	}
 	given := map[records.Version]bool{}
 	for _, t := range tags {
-		given[t.version] = true
+		given[t.Version] = true
 	}
 	for _, v := range all.trusted() {
 		delete(given, v)
@@ -124,7 +125,7 @@ func (x *Index) strangersTag(ctx context.Context, all *claimed, tag string) ([]r
 
 // notFound adds to the error which of the candidates was signed, if one was: no signature
 // over any of them counts.
-func (x *Index) notFound(ctx context.Context, e *NotFoundError, candidates []records.Version, view *trust.View) error {
+func (x *Resolver) notFound(ctx context.Context, e *NotFoundError, candidates []records.Version, view *trust.View) error {
 	for _, v := range candidates[:min(len(candidates), maxShown)] {
 		d, _, err := x.About(ctx, e.Name, v, view)
 		if err != nil {

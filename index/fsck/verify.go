@@ -1,4 +1,4 @@
-package index
+package fsck
 
 import (
 	"bytes"
@@ -12,9 +12,9 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -52,31 +52,19 @@ type Looked struct {
 //
 // What only this node knows, such as when a record came, cannot be verified. Memory
 // is bounded but for 50 bytes for each name that an author has released.
-func (x *Index) Verify(ctx context.Context, step func(done, total int64), found func(Damage)) (Looked, error) {
-	db, err := sql.Open("sqlite", dsn(x.path, x.reading))
-	if err != nil {
-		return Looked{}, x.explain("verify index", err)
-	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
+func Verify(ctx context.Context, x *index.Index, step func(done, total int64), found func(Damage)) (Looked, error) {
+	v := &verifier{step: step, found: found}
 	// A table of this connection alone, through which the words can be read.
-	if _, err := db.ExecContext(ctx, "CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab('main', 'words', 'instance')"); err != nil {
-		return Looked{}, x.explain("verify index", err)
-	}
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return Looked{}, x.explain("verify index", err)
-	}
-	defer tx.Rollback()
-	v := &verifier{queries: newQueries(tx), step: step, found: found}
-	if err := v.all(ctx); err != nil {
-		return v.looked, x.explain("verify index", err)
-	}
-	return v.looked, nil
+	const setup = "CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab('main', 'words', 'instance')"
+	err := x.ViewApart(ctx, "verify index", setup, func(tx *db.Tx) error {
+		v.Tx = tx
+		return v.all(ctx)
+	})
+	return v.looked, err
 }
 
 type verifier struct {
-	queries
+	*db.Tx
 	step func(done, total int64)
 
 	mu     sync.Mutex // workers find things too
@@ -97,13 +85,13 @@ func (v *verifier) derived(format string, args ...any) {
 
 func (v *verifier) all(ctx context.Context) error {
 	var verdict string
-	if _, err := v.get(ctx, "PRAGMA integrity_check(1)", nil, &verdict); err != nil {
+	if _, err := v.Get(ctx, "PRAGMA integrity_check(1)", nil, &verdict); err != nil {
 		return v.corrupt(err)
 	}
 	if verdict != "ok" {
 		return v.corrupt(errors.New(verdict))
 	}
-	if _, err := v.get(ctx, "SELECT (SELECT count(*) FROM keys) + (SELECT count(*) FROM records)", nil, &v.total); err != nil {
+	if _, err := v.Get(ctx, "SELECT (SELECT count(*) FROM keys) + (SELECT count(*) FROM records)", nil, &v.total); err != nil {
 		return err
 	}
 	for _, check := range []func(context.Context) error{v.keys, v.records, v.search, v.relations, v.set} {
@@ -117,11 +105,11 @@ func (v *verifier) all(ctx context.Context) error {
 // corrupt tells of a damaged file, of which no more can be read then, and returns any
 // other error.
 func (v *verifier) corrupt(err error) error {
-	var se *sqlite.Error
-	if errors.As(err, &se) && se.Code()&0xff != sqlite3.SQLITE_CORRUPT {
+	corrupt, ofDatabase := db.IsCorrupt(err)
+	if ofDatabase && !corrupt {
 		return err
 	}
-	if se == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+	if !ofDatabase && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return err
 	}
 	v.damage(Damage{Reason: "the file is damaged: " + clip(err.Error()), file: true})
@@ -130,8 +118,8 @@ func (v *verifier) corrupt(err error) error {
 
 // set checks the elements and their sums.
 func (v *verifier) set(ctx context.Context) error {
-	err := v.checkSet(ctx)
-	if err == nil || errors.As(err, new(*sqlite.Error)) || ctx.Err() != nil {
+	err := checkDerived(ctx, v.Tx)
+	if _, ofDatabase := db.IsCorrupt(err); err == nil || ofDatabase || ctx.Err() != nil {
 		return err
 	}
 	v.derived("%v", err)
@@ -139,7 +127,7 @@ func (v *verifier) set(ctx context.Context) error {
 }
 
 func (v *verifier) keys(ctx context.Context) error {
-	return v.each(ctx, "SELECT fingerprint, block, charged FROM keys", nil, func(rows *sql.Rows) error {
+	return v.Each(ctx, "SELECT fingerprint, block, charged FROM keys", nil, func(rows *sql.Rows) error {
 		var raw, block []byte
 		var charged int64
 		if err := rows.Scan(&raw, &block, &charged); err != nil {
@@ -171,32 +159,51 @@ type row struct {
 	id, author, sealed, envelope []byte
 	kind, void                   string
 	seq, time, signed            int64
-	releaseName, releaseVersion  sql.NullString
-	releaseAuthor, module        []byte
-	tagName, tag, tagVersion     sql.NullString
-	tagAuthor                    []byte
-	remarkName, remarkKind       sql.NullString
 	prev                         []byte // the ids that it links to, sorted
 	block                        []byte // its author's key, nil when there is none
 	strange                      sql.NullInt64
 	strangeAuthor                []byte
+	bodies                       [][]any // by place in index.BodyTables, nil where there is no row
 }
 
-const rowColumns = `SELECT num, id, records.author, sealed, envelope, records.kind, void, seq, time, signed,
-		releases.name, releases.version, releases.author, module,
-		tags.name, tag, tags.version, tags.author, remarks.name, remarks.kind,
+// rowsQuery selects the rows; what each table says of bodies comes behind its column
+// record, in the order of index.BodyTables.
+func rowsQuery() string {
+	columns := `num, id, records.author, sealed, envelope, records.kind, void, seq, time, signed,
 		(SELECT unhex(group_concat(hex(id), '')) FROM (SELECT id FROM prev WHERE record = num ORDER BY id)),
-		block, size, strangers.author
-	FROM records
-		LEFT JOIN releases ON releases.record = num LEFT JOIN tags ON tags.record = num LEFT JOIN remarks ON remarks.record = num
-		LEFT JOIN strangers ON strangers.record = num LEFT JOIN keys ON fingerprint = records.author
-	ORDER BY records.author, records.kind`
+		block, size, strangers.author`
+	joins := " LEFT JOIN strangers ON strangers.record = num LEFT JOIN keys ON fingerprint = records.author"
+	for _, t := range index.BodyTables {
+		columns += ", " + t.Name + ".record"
+		for _, c := range t.Columns {
+			columns += ", " + t.Name + "." + c
+		}
+		joins += " LEFT JOIN " + t.Name + " ON " + t.Name + ".record = num"
+	}
+	return "SELECT " + columns + " FROM records" + joins + " ORDER BY records.author, records.kind"
+}
 
 func (r *row) scan(rows *sql.Rows) error {
-	return rows.Scan(&r.num, &r.id, &r.author, &r.sealed, &r.envelope, &r.kind, &r.void, &r.seq, &r.time, &r.signed,
-		&r.releaseName, &r.releaseVersion, &r.releaseAuthor, &r.module,
-		&r.tagName, &r.tag, &r.tagVersion, &r.tagAuthor, &r.remarkName, &r.remarkKind,
-		&r.prev, &r.block, &r.strange, &r.strangeAuthor)
+	to := []any{&r.num, &r.id, &r.author, &r.sealed, &r.envelope, &r.kind, &r.void, &r.seq, &r.time, &r.signed,
+		&r.prev, &r.block, &r.strange, &r.strangeAuthor}
+	present := make([]sql.NullInt64, len(index.BodyTables))
+	r.bodies = make([][]any, len(index.BodyTables))
+	for i, t := range index.BodyTables {
+		to = append(to, &present[i])
+		r.bodies[i] = make([]any, len(t.Columns))
+		for c := range t.Columns {
+			to = append(to, &r.bodies[i][c])
+		}
+	}
+	if err := rows.Scan(to...); err != nil {
+		return err
+	}
+	for i := range present {
+		if !present[i].Valid {
+			r.bodies[i] = nil
+		}
+	}
+	return nil
 }
 
 // verifyBatch is how many records of one author a worker gets at once: parsing the
@@ -229,7 +236,7 @@ func (v *verifier) records(ctx context.Context) error {
 			job = nil
 			return nil
 		}
-		err := v.each(ctx, rowColumns, nil, func(rows *sql.Rows) error {
+		err := v.Each(ctx, rowsQuery(), nil, func(rows *sql.Rows) error {
 			r := &row{}
 			if err := r.scan(rows); err != nil {
 				return err
@@ -314,21 +321,9 @@ func (r *row) checkSignature(e *records.Envelope, key *sign.Key) (reason string,
 // checkColumns compares what was derived from the record with it.
 func (r *row) checkColumns(e *records.Envelope) string {
 	rec := e.Record
-	var want row
-	switch body := rec.Body.(type) {
-	case *records.Release:
-		want.releaseName, want.releaseVersion = text(string(body.Name)), text(string(body.Version))
-		want.releaseAuthor, want.module = rec.Author.Bytes(), body.Module.Bytes()
-	case *records.Tag:
-		want.tagName, want.tag, want.tagVersion = text(string(body.Name)), text(body.Tag), text(string(body.Version))
-		want.tagAuthor = rec.Author.Bytes()
-	case *records.Notice:
-		want.remarkName, want.remarkKind = text(string(body.Name)), text(body.Kind())
-	case *records.Endorse:
-		want.remarkName, want.remarkKind = text(string(body.Name)), text(body.Kind())
-	}
+	var prev []byte
 	for _, p := range slices.SortedFunc(slices.Values(rec.Prev), func(a, b cid.Cid) int { return bytes.Compare(a.Bytes(), b.Bytes()) }) {
-		want.prev = append(want.prev, p.Bytes()...)
+		prev = append(prev, p.Bytes()...)
 	}
 	_, signed, err := sign.SignedBy(r.envelope)
 	switch {
@@ -340,33 +335,52 @@ func (r *row) checkColumns(e *records.Envelope) string {
 		return "its author is " + rec.Author.String()
 	case r.kind != rec.Body.Kind(), r.seq != rec.Seq, r.time != rec.Time, r.signed != signed.Unix():
 		return "its kind, number or times are noted wrongly"
-	case r.releaseName != want.releaseName, r.releaseVersion != want.releaseVersion, !bytes.Equal(r.releaseAuthor, want.releaseAuthor), !bytes.Equal(r.module, want.module):
-		return "its name, version or module is noted wrongly"
-	case r.tagName != want.tagName, r.tag != want.tag, r.tagVersion != want.tagVersion, !bytes.Equal(r.tagAuthor, want.tagAuthor):
-		return "its tag is noted wrongly"
-	case r.remarkName != want.remarkName, r.remarkKind != want.remarkKind:
-		return "the name that it is about is noted wrongly"
-	case !bytes.Equal(r.prev, want.prev):
+	case !bytes.Equal(r.prev, prev):
 		return "the records that it follows are noted wrongly"
 	case r.strange.Valid && (r.strange.Int64 != int64(len(r.envelope)) || !bytes.Equal(r.strangeAuthor, rec.Author.Bytes())):
 		return "it is counted wrongly among those of strangers"
 	}
+	return r.checkBody(rec)
+}
+
+// checkBody compares what the tables say of the body with it.
+func (r *row) checkBody(rec *records.Record) string {
+	table, values, err := index.BodyRow(rec)
+	if err != nil {
+		return err.Error()
+	}
+	for i, t := range index.BodyTables {
+		want := values
+		if t.Name != table {
+			want = nil
+		}
+		if !slices.EqualFunc(r.bodies[i], want, equalValues) {
+			return fmt.Sprintf("its row in %s is wrong", t.Name)
+		}
+	}
 	return ""
 }
 
-func text(s string) sql.NullString { return sql.NullString{String: s, Valid: true} }
+// equalValues compares a column's value with what it must be, a string or bytes.
+func equalValues(have, want any) bool {
+	a, isBytes := have.([]byte)
+	b, wantBytes := want.([]byte)
+	if isBytes && wantBytes {
+		return bytes.Equal(a, b)
+	}
+	return !isBytes && !wantBytes && have == want
+}
 
 // relations checks what follows from several records.
 func (v *verifier) relations(ctx context.Context) error {
 	for query, reason := range map[string]string{
-		"SELECT count(*) FROM pragma_foreign_key_check": "rows about records that are not here: %d",
-		`SELECT count(*) FROM records WHERE named <> EXISTS (SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
-			WHERE prev.id = records.id AND later.author = records.author AND later.void = '')`: "records whose successors are noted wrongly: %d",
-		"SELECT count(*) FROM (" + equivocated + " EXCEPT SELECT author, name, version FROM equivocations)": "equivocations that are not noted: %d",
-		"SELECT count(*) FROM (SELECT author, name, version FROM equivocations EXCEPT " + equivocated + ")": "equivocations that are noted and are none: %d",
+		"SELECT count(*) FROM pragma_foreign_key_check":                                                                  "rows about records that are not here: %d",
+		"SELECT count(*) FROM records WHERE named <> " + index.NamedQuery:                                                "records whose successors are noted wrongly: %d",
+		"SELECT count(*) FROM (" + index.EquivocationsQuery + " EXCEPT SELECT author, name, version FROM equivocations)": "equivocations that are not noted: %d",
+		"SELECT count(*) FROM (SELECT author, name, version FROM equivocations EXCEPT " + index.EquivocationsQuery + ")": "equivocations that are noted and are none: %d",
 	} {
 		var n int64
-		if _, err := v.get(ctx, query, nil, &n); err != nil {
+		if _, err := v.Get(ctx, query, nil, &n); err != nil {
 			return err
 		}
 		if n > 0 {
@@ -376,6 +390,10 @@ func (v *verifier) relations(ctx context.Context) error {
 	return nil
 }
 
-// equivocated finds what is to be in the table equivocations.
-const equivocated = `SELECT releases.author, name, version FROM records JOIN releases ON record = num
-	WHERE kind = 'release' AND void = '' GROUP BY releases.author, name, version HAVING count(DISTINCT module) > 1`
+// clip shortens untrusted text for a message and makes it safe to show.
+func clip(s string) string {
+	if records.CheckText(s, 80) != nil {
+		return fmt.Sprintf("%.80q", s)
+	}
+	return s
+}

@@ -1,4 +1,4 @@
-package index_test
+package rangeset_test
 
 import (
 	"encoding/binary"
@@ -7,16 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
 )
 
 // bigSet fills an index with made-up elements of 1,000 authors, in batches of 500.
-func bigSet(b *testing.B, n int) *index.Index {
+func bigSet(b *testing.B, n int) *set {
 	b.Helper()
 	x := openAt(b, filepath.Join(b.TempDir(), "index"))
 	for i := 0; i < n; i += 5000 {
-		if err := x.PutElements(b.Context(), someElements(i, 5000)); err != nil {
+		if err := x.update(b.Context(), someElements(i, 5000)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -49,7 +48,7 @@ func BenchmarkSet(b *testing.B) {
 	}
 }
 
-func benchmarkSet(b *testing.B, x *index.Index, n int) {
+func benchmarkSet(b *testing.B, x *set, n int) {
 	ctx := b.Context()
 	bound := func(i int) string {
 		return "\x04" + string(binary.BigEndian.AppendUint32(nil, uint32(i)*2654435761))
@@ -91,7 +90,7 @@ func benchmarkSet(b *testing.B, x *index.Index, n int) {
 			changes := someElements(n, 500)
 			began := cpuTime()
 			b.StartTimer()
-			if err := x.PutElements(ctx, changes); err != nil {
+			if err := x.update(ctx, changes); err != nil {
 				b.Fatal(err)
 			}
 			used += cpuTime() - began

@@ -1,10 +1,10 @@
-package index
+package resolve
 
 import (
 	"context"
 	"slices"
-	"time"
 
+	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/records/npmrange"
 	"github.com/everythingstays/es/trust"
@@ -20,7 +20,7 @@ const (
 // Info returns what is known of the versions of a name that the constraint takes, as in
 // Resolve: what decides first, and of what others say a little, unless all is set. The
 // error may be a *NotFoundError or a *ConstraintError.
-func (x *Index) Info(ctx context.Context, name records.Name, constraint string, view *trust.View, all bool) (Info, error) {
+func (x *Resolver) Info(ctx context.Context, name records.Name, constraint string, view *trust.View, all bool) (Info, error) {
 	c, err := x.claimed(ctx, name, view)
 	if err != nil {
 		return Info{}, err
@@ -43,7 +43,7 @@ func (x *Index) Info(ctx context.Context, name records.Name, constraint string, 
 
 // Takes returns the version that a constraint stands for when somebody asks about it:
 // what Resolve chooses or, where it chooses none, what is claimed that fits.
-func (x *Index) Takes(ctx context.Context, name records.Name, constraint string, view *trust.View) (records.Version, error) {
+func (x *Resolver) Takes(ctx context.Context, name records.Name, constraint string, view *trust.View) (records.Version, error) {
 	r, err := x.Resolve(ctx, name, constraint, view)
 	return standsFor(r, err)
 }
@@ -69,7 +69,7 @@ func standsFor(r Resolution, err error) (records.Version, error) {
 }
 
 // wanted returns the versions that a constraint takes, of all that anybody released.
-func (x *Index) wanted(ctx context.Context, c *claimed, constraint string) (map[records.Version]bool, error) {
+func (x *Resolver) wanted(ctx context.Context, c *claimed, constraint string) (map[records.Version]bool, error) {
 	all, err := x.released(ctx, c)
 	if err != nil {
 		return nil, err
@@ -99,9 +99,9 @@ func (x *Index) wanted(ctx context.Context, c *claimed, constraint string) (map[
 
 // tagMeant returns the version that a tag stands for: what trust lets in, else what it is
 // for those who decide, else for others.
-func (x *Index) tagMeant(ctx context.Context, c, all *claimed, want npmrange.Constraint, versions []records.Version) (_ []records.Version, err error) {
+func (x *Resolver) tagMeant(ctx context.Context, c, all *claimed, want npmrange.Constraint, versions []records.Version) (_ []records.Version, err error) {
 	if len(versions) == 0 {
-		versions, err = x.strangersTag(ctx, all, want.Tag)
+		versions, err = x.othersTag(ctx, all, want.Tag)
 	} else if ch := c.choose(c.candidates(want), false); ch.version != "" {
 		return []records.Version{ch.version}, nil
 	}
@@ -111,7 +111,7 @@ func (x *Index) tagMeant(ctx context.Context, c, all *claimed, want npmrange.Con
 // A briefing gathers an Info.
 type briefing struct {
 	*Info
-	x      *Index
+	x      *Resolver
 	c      *claimed
 	view   *trust.View
 	wanted map[records.Version]bool
@@ -146,11 +146,11 @@ func (b *briefing) decided(ctx context.Context) error {
 			if claim.Endorse != "" || !b.c.Decides(claim.Author) {
 				continue
 			}
-			r, err := b.x.Release(ctx, claim.Record)
+			r, err := b.x.index.Release(ctx, claim.Record)
 			if err != nil {
 				return err
 			}
-			if !slices.ContainsFunc(vi.Releases, func(have Release) bool { return have.ID == r.ID }) {
+			if !slices.ContainsFunc(vi.Releases, func(have index.Release) bool { return have.ID == r.ID }) {
 				vi.Releases = append(vi.Releases, r)
 			}
 		}
@@ -166,7 +166,7 @@ func (b *briefing) others(ctx context.Context) error {
 		return err
 	}
 	b.Keys = len(claimants)
-	if b.Claimants, err = b.x.introduce(ctx, claimants); err != nil {
+	if b.Claimants, err = b.x.describe(ctx, claimants); err != nil {
 		return err
 	}
 	room := maxShown
@@ -175,7 +175,7 @@ func (b *briefing) others(ctx context.Context) error {
 			continue
 		}
 		n := 0
-		if c.newest > 0 && room > 0 || b.all {
+		if c.Record.Defined() && room > 0 || b.all {
 			if n, err = b.show(ctx, c, min(room, maxByOne)); err != nil {
 				return err
 			}
@@ -200,7 +200,7 @@ func (b *briefing) show(ctx context.Context, c Claimant, limit int) (shown int, 
 	if err != nil {
 		return 0, err
 	}
-	all = slices.DeleteFunc(all, func(r brief) bool { return !b.wanted[r.version] })
+	all = slices.DeleteFunc(all, func(r index.ReleaseRow) bool { return !b.wanted[r.Version] })
 	all = all[:b.limit(limit, len(all))]
 	for _, r := range all {
 		if err := b.add(ctx, r); err != nil {
@@ -212,11 +212,11 @@ func (b *briefing) show(ctx context.Context, c Claimant, limit int) (shown int, 
 
 // showVoid adds releases over which no signature counts.
 func (b *briefing) showVoid(ctx context.Context) error {
-	all, err := b.x.briefs(ctx, "name = ? AND void <> '' ORDER BY num", string(b.Name))
+	all, err := b.x.index.ReleaseRows(ctx, index.Filter{Name: b.Name})
 	if err != nil {
 		return err
 	}
-	all = slices.DeleteFunc(all, func(r brief) bool { return !b.wanted[r.version] || b.c.Decides(r.author) })
+	all = slices.DeleteFunc(all, func(r index.ReleaseRow) bool { return r.Void == "" || !b.wanted[r.Version] || b.c.Decides(r.Author) })
 	shown := all[:b.limit(maxShown, len(all))]
 	for _, r := range shown {
 		if err := b.add(ctx, r); err != nil {
@@ -227,17 +227,17 @@ func (b *briefing) showVoid(ctx context.Context) error {
 	return nil
 }
 
-func (b *briefing) add(ctx context.Context, r brief) error {
-	all, err := b.x.statements(ctx, "find record", "SELECT "+statementColumns+" FROM records WHERE num = ?", r.num)
+func (b *briefing) add(ctx context.Context, r index.ReleaseRow) error {
+	release, err := b.x.index.Release(ctx, r.ID)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(b.Versions, func(vi VersionInfo) bool { return vi.Version == r.version })
+	i := slices.IndexFunc(b.Versions, func(vi VersionInfo) bool { return vi.Version == r.Version })
 	if i < 0 {
 		i = len(b.Versions)
-		b.Versions = append(b.Versions, VersionInfo{Version: r.version})
+		b.Versions = append(b.Versions, VersionInfo{Version: r.Version})
 	}
-	b.Versions[i].Releases = append(b.Versions[i].Releases, releasesOf(all)...)
+	b.Versions[i].Releases = append(b.Versions[i].Releases, release)
 	return nil
 }
 
@@ -264,55 +264,41 @@ func (b *briefing) decide(ctx context.Context) error {
 
 // said adds tags, notices and endorsements.
 func (b *briefing) said(ctx context.Context) error {
-	tags, err := b.statements(ctx, "tags", "tag")
+	tags, err := b.statements(ctx, "tag")
 	if err != nil {
 		return err
 	}
-	notices, err := b.statements(ctx, "remarks", "notice")
+	notices, err := b.statements(ctx, "notice")
 	if err != nil {
 		return err
 	}
-	endorsements, err := b.statements(ctx, "remarks", "endorse")
+	endorsements, err := b.statements(ctx, "endorse")
 	if err != nil {
 		return err
 	}
-	b.Tags, b.Notices, b.Endorsements = tagsOf(tags), noticesOf(notices), endorsementsOf(endorsements)
+	b.Tags, b.Notices, b.Endorsements = index.TagsOf(tags), index.NoticesOf(notices), index.EndorsementsOf(endorsements)
 	return nil
 }
 
-// statements returns the records of a kind about the name, which a table lists: those by
-// keys that decide, then some of the others', and counts the rest.
-func (b *briefing) statements(ctx context.Context, table, kind string) ([]Statement, error) {
-	const op = "list what is said"
-	of := " ON num = record WHERE name = ? AND records.kind = ? AND void = ''"
-	args := []any{string(b.Name), kind}
-	count, counted := "SELECT count(*) FROM "+table+" WHERE name = ?", args[:1]
-	if table == "remarks" {
-		count, counted = count+" AND kind = ?", args
+// statements returns the records of a kind about the name: those by keys that decide,
+// then some of the others', and counts the rest.
+func (b *briefing) statements(ctx context.Context, kind string) ([]index.Statement, error) {
+	total, err := b.x.index.CountAbout(ctx, kind, b.Name) // void ones too, since no record is read for it
+	if err != nil || total == 0 {
+		return nil, err
 	}
-	var total int // void ones too, since no record is read for it
-	if err := b.x.r.QueryRowContext(ctx, count, counted...).Scan(&total); err != nil {
-		return nil, b.x.explain(op, err)
-	}
-	if total == 0 {
-		return nil, nil
-	}
-	var said, others []Statement
+	var said, others []index.Statement
 	if len(b.c.authors) > 0 {
-		some, authors := b.c.among("records.author")
-		var err error
-		// By author, so that the others' are not even looked at.
-		said, err = b.x.statements(ctx, op, "SELECT "+statementColumns+" FROM records CROSS JOIN "+table+of+some+" ORDER BY num",
-			slices.Concat(args, authors[1:])...)
+		said, err = b.x.index.StatementsAbout(ctx, kind, index.Filter{Name: b.Name, Authors: b.c.authors, Valid: true})
 		if err != nil {
 			return nil, err
 		}
 	}
-	read := b.x.crowd + maxShown
+	read := b.x.LargeName + maxShown
 	if b.all {
 		read = total
 	}
-	all, err := b.x.statements(ctx, op, "SELECT "+statementColumns+" FROM "+table+" JOIN records"+of+" ORDER BY num LIMIT ?", append(args, read)...)
+	all, err := b.x.index.StatementsAbout(ctx, kind, index.Filter{Name: b.Name, Valid: true, Limit: read})
 	if err != nil {
 		return nil, err
 	}
@@ -329,42 +315,4 @@ func (b *briefing) statements(ctx context.Context, table, kind string) ([]Statem
 		b.Omitted.Other += max(0, total-len(said)-len(shown))
 	}
 	return append(said, shown...), nil
-}
-
-// A brief is what the tables say of a release without its record.
-type brief struct {
-	num     int64
-	author  records.Fingerprint
-	version records.Version
-	seen    time.Time // when it came here; zero from listed
-}
-
-// releasesBy returns an author's releases of a name that count, the newest first.
-func (x *Index) releasesBy(ctx context.Context, name records.Name, author records.Fingerprint) ([]brief, error) {
-	all, err := x.briefs(ctx, "name = ? AND releases.author = ? AND void = '' ORDER BY num", string(name), author.Bytes())
-	slices.SortStableFunc(all, func(a, b brief) int { return compareNewest(b.version, a.version) })
-	return all, err
-}
-
-func (x *Index) briefs(ctx context.Context, condition string, args ...any) ([]brief, error) {
-	rows, err := x.r.QueryContext(ctx, "SELECT num, releases.author, version, first_seen FROM releases JOIN records ON num = record WHERE "+condition, args...)
-	if err != nil {
-		return nil, x.explain("find releases", err)
-	}
-	defer rows.Close()
-	var all []brief
-	for rows.Next() {
-		var r brief
-		var author fingerprint
-		var seen int64
-		if err := rows.Scan(&r.num, &author, &r.version, &seen); err != nil {
-			return nil, x.explain("find releases", err)
-		}
-		r.author, r.seen = author.Fingerprint, time.UnixMilli(seen).UTC()
-		all = append(all, r)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, x.explain("find releases", err)
-	}
-	return all, nil
 }

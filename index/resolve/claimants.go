@@ -1,4 +1,4 @@
-package index
+package resolve
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -27,8 +28,11 @@ type Claimant struct {
 	// them as the key released it. Sorted.
 	Endorsers []records.Fingerprint
 
-	first, newest int64 // the first of these records, and that of Newest
-	place         int
+	// Record is the release of Newest; undefined for those that were not looked at closer.
+	Record cid.Cid
+
+	first int64 // the first of these records
+	place int
 }
 
 // claimants returns the keys that released the name, in the versions that wanted takes or
@@ -37,27 +41,27 @@ type Claimant struct {
 // text of it, changes its place. Of those that decide and of the first MaxClaimants others it is known
 // that a signature counts, and FirstSeen; the rest is read from the list alone, since there
 // may be any number of them. UserID is left empty.
-func (x *Index) claimants(ctx context.Context, name records.Name, view *trust.View, wanted func(records.Version) bool) ([]Claimant, error) {
+func (x *Resolver) claimants(ctx context.Context, name records.Name, view *trust.View, wanted func(records.Version) bool) ([]Claimant, error) {
 	ruling, err := view.Ruling(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	listed, err := x.listed(ctx, name)
+	listed, err := x.index.ListReleases(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	by := map[records.Fingerprint]*Claimant{}
 	for _, r := range listed {
-		if wanted != nil && !wanted(r.version) {
+		if wanted != nil && !wanted(r.Version) {
 			continue
 		}
-		c := by[r.author]
+		c := by[r.Author]
 		if c == nil {
-			c = &Claimant{Key: r.author, first: r.num}
-			by[r.author] = c
+			c = &Claimant{Key: r.Author, first: r.Order}
+			by[r.Author] = c
 		}
 		c.Releases++
-		c.first = min(c.first, r.num)
+		c.first = min(c.first, r.Order)
 	}
 	if len(by) > 0 {
 		if err := x.addEndorsers(ctx, name, view, by); err != nil {
@@ -94,7 +98,7 @@ func (c *Claimant) decides() bool { return c.place == placeDecides }
 
 // standing looks closer at the first claimants and drops those whose signatures do not
 // count.
-func (x *Index) standing(ctx context.Context, name records.Name, all []Claimant, wanted func(records.Version) bool) ([]Claimant, error) {
+func (x *Resolver) standing(ctx context.Context, name records.Name, all []Claimant, wanted func(records.Version) bool) ([]Claimant, error) {
 	kept := all[:0]
 	others := 0
 	for i, c := range all {
@@ -108,13 +112,13 @@ func (x *Index) standing(ctx context.Context, name records.Name, all []Claimant,
 			return nil, err
 		}
 		if wanted != nil {
-			releases = slices.DeleteFunc(releases, func(r brief) bool { return !wanted(r.version) })
+			releases = slices.DeleteFunc(releases, func(r index.ReleaseRow) bool { return !wanted(r.Version) })
 		}
 		if len(releases) == 0 {
 			continue
 		}
-		first := slices.MinFunc(releases, func(a, b brief) int { return cmp.Compare(a.num, b.num) })
-		c.Releases, c.Newest, c.newest, c.FirstSeen = len(releases), releases[0].version, releases[0].num, first.seen
+		first := slices.MinFunc(releases, func(a, b index.ReleaseRow) int { return cmp.Compare(a.Order, b.Order) })
+		c.Releases, c.Newest, c.Record, c.FirstSeen = len(releases), releases[0].Version, releases[0].ID, first.FirstSeen
 		kept = append(kept, c)
 		if !c.decides() {
 			others++
@@ -133,61 +137,36 @@ func sortStanding(all []Claimant) {
 	})
 }
 
-// listed returns the releases of a name, void ones too, as one index of the table has
-// them: no record is read.
-func (x *Index) listed(ctx context.Context, name records.Name) ([]brief, error) {
-	rows, err := x.r.QueryContext(ctx, "SELECT record, author, version FROM releases WHERE name = ? ORDER BY author, version, record", string(name))
-	if err != nil {
-		return nil, x.explain("find who released", err)
-	}
-	defer rows.Close()
-	var all []brief
-	for rows.Next() {
-		var r brief
-		var author fingerprint
-		if err := rows.Scan(&r.num, &author, &r.version); err != nil {
-			return nil, x.explain("find who released", err)
-		}
-		r.author = author.Fingerprint
-		all = append(all, r)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, x.explain("find who released", err)
-	}
-	return all, nil
-}
-
 // maxEndorsements is how many endorsements of a name by keys that the user believes are
 // looked at for claimants.
 const maxEndorsements = 1000
 
 // addEndorsers fills in who endorsed what the claimants released.
-func (x *Index) addEndorsers(ctx context.Context, name records.Name, view *trust.View, by map[records.Fingerprint]*Claimant) error {
+func (x *Resolver) addEndorsers(ctx context.Context, name records.Name, view *trust.View, by map[records.Fingerprint]*Claimant) error {
 	believed := view.Believed()
 	if len(believed) == 0 || len(believed) > maxDeciders {
 		return nil
 	}
 	c := &claimed{name: name, authors: believed}
-	all, err := x.remarksOf(ctx, c, "endorse")
+	all, err := x.annotations(ctx, c, "endorse")
 	if err != nil {
 		return err
 	}
-	withdrawn, late := map[records.Fingerprint]map[cid.Cid]bool{}, x.lateness()
+	retracted, backdating := map[records.Fingerprint]map[cid.Cid]bool{}, x.index.Backdating()
 	for _, s := range all[:min(len(all), maxEndorsements)] {
 		body, ok := s.Record.Body.(*records.Endorse)
 		if !ok || s.Void != "" {
 			continue
 		}
-		if withdrawn[s.Author] == nil {
-			if withdrawn[s.Author], err = x.withdrawn(ctx, late, s.Author); err != nil {
+		if retracted[s.Author] == nil {
+			if retracted[s.Author], err = backdating.Retracted(ctx, s.Author); err != nil {
 				return err
 			}
 		}
-		if withdrawn[s.Author][s.ID] {
+		if retracted[s.Author][s.ID] {
 			continue
 		}
-		authors, err := x.authorsOf(ctx, "SELECT author FROM releases WHERE name = ? AND version = ? AND module = ? LIMIT ?",
-			[]any{string(name), string(body.Version), body.Module.Bytes(), maxOthers})
+		authors, err := x.index.ReleasersOf(ctx, name, body.Version, body.Module, maxOthers)
 		if err != nil {
 			return err
 		}
@@ -201,11 +180,29 @@ func (x *Index) addEndorsers(ctx context.Context, name records.Name, view *trust
 	return nil
 }
 
-// introduce returns the first of the claimants with what they say of themselves.
-func (x *Index) introduce(ctx context.Context, all []Claimant) ([]Claimant, error) {
+// Claimants returns who released versions of the name, at most MaxClaimants, and how many
+// keys did.
+func (x *Resolver) Claimants(ctx context.Context, name records.Name, view *trust.View) (all []Claimant, keys int, err error) {
+	if all, err = x.claimants(ctx, name, view, nil); err != nil {
+		return nil, 0, err
+	}
+	keys = len(all)
+	all, err = x.describe(ctx, all)
+	return all, keys, err
+}
+
+// releasesBy returns an author's releases of a name that count, the newest first.
+func (x *Resolver) releasesBy(ctx context.Context, name records.Name, author records.Fingerprint) ([]index.ReleaseRow, error) {
+	all, err := x.index.ReleaseRows(ctx, index.Filter{Name: name, Authors: []records.Fingerprint{author}, Valid: true})
+	slices.SortStableFunc(all, func(a, b index.ReleaseRow) int { return b.Version.CompareStable(a.Version) })
+	return all, err
+}
+
+// describe returns the first of the claimants with what they say of themselves.
+func (x *Resolver) describe(ctx context.Context, all []Claimant) ([]Claimant, error) {
 	shown := slices.Clone(all[:min(len(all), MaxClaimants)])
 	for i := range shown {
-		key, err := x.Key(ctx, shown[i].Key)
+		key, err := x.index.Key(ctx, shown[i].Key)
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package index
+package resolve
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// LetIn is how much a line of a trust file lets in by what is known now.
-type LetIn struct {
+// RuleCoverage is how much is trusted by one line of a trust file.
+type RuleCoverage struct {
 	Names    int
 	Versions int
 }
@@ -22,22 +22,21 @@ type Line struct {
 	Number  int
 }
 
-// LetIn counts, by line of the trust files, the trusted versions that a claim
+// Coverage counts, by line of the trust files, the trusted versions that a claim
 // which counts by that line is about. Only names that one of
 // the keys has released are looked at: name all whom the files lead to.
-func (x *Index) LetIn(ctx context.Context, view *trust.View, keys []records.Fingerprint) (map[Line]LetIn, error) {
+func (x *Resolver) Coverage(ctx context.Context, view *trust.View, keys []records.Fingerprint) (map[Line]RuleCoverage, error) {
 	names := map[records.Name]bool{}
 	for _, key := range keys {
-		released, err := x.names(ctx, `SELECT DISTINCT name FROM records JOIN releases ON record = num
-			WHERE records.author = ? AND records.kind = 'release'`, key.Bytes())
+		released, err := x.index.ReleasedNames(ctx, key)
 		if err != nil {
-			return nil, x.explain("find releases", err)
+			return nil, err
 		}
 		for _, n := range released {
 			names[n] = true
 		}
 	}
-	lines := map[Line]LetIn{}
+	lines := map[Line]RuleCoverage{}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		c, err := x.claimed(ctx, name, view)
 		if err != nil {
@@ -61,7 +60,7 @@ func (x *Index) LetIn(ctx context.Context, view *trust.View, keys []records.Fing
 		}
 		for line, n := range versions {
 			l := lines[line]
-			lines[line] = LetIn{l.Names + 1, l.Versions + n}
+			lines[line] = RuleCoverage{l.Names + 1, l.Versions + n}
 		}
 	}
 	return lines, nil

@@ -1,4 +1,4 @@
-package index
+package rangeset
 
 import (
 	"context"
@@ -19,12 +19,12 @@ const (
 	markEvery = 16
 )
 
-// A SetView is the set of elements as it is at one time. It is for one goroutine.
-type SetView struct {
-	queries queries
-	cache   *lru.Cache[nodeKey, any]
-	top     *branch
-	work    int64
+// A View is the set of elements as it is at one time. It is for one goroutine.
+type View struct {
+	tree  tree
+	cache *Cache
+	top   *branch
+	work  int64
 }
 
 // A nodeKey says what a node holds: the sum stands for its elements, so what is
@@ -57,31 +57,37 @@ type page struct {
 // markAfter is how often a page is asked about before it has marks.
 const markAfter = 3
 
-// ReadSet calls f with the set as it is now.
-func (x *Index) ReadSet(ctx context.Context, f func(*SetView) error) error {
-	err := x.snapshot(ctx, func(q queries) error { return f(&SetView{queries: q, cache: x.nodes}) })
+// A Cache keeps what views have read, for other views of the same set.
+type Cache struct{ nodes *lru.Cache[nodeKey, any] }
+
+// NewCache returns an empty Cache.
+func NewCache() *Cache {
+	nodes, err := lru.New[nodeKey, any](cachedNodes)
 	if err != nil {
-		return x.explain("read the set", err)
+		panic(err) // cachedNodes is positive
 	}
-	return nil
+	return &Cache{nodes}
 }
 
+// NewView returns the set as it is in the transaction, while that lasts.
+func NewView(tx Tx, cache *Cache) *View { return &View{tree: tree{tx}, cache: cache} }
+
 // Work returns what has been done for this view, in elements read or summed.
-func (v *SetView) Work() int64 { return v.work }
+func (v *View) Work() int64 { return v.work }
 
 // branch returns the children, nodes of the level, of a node.
-func (v *SetView) branch(ctx context.Context, level int, n node) (*branch, error) {
+func (v *View) branch(ctx context.Context, level int, n node) (*branch, error) {
 	if level == topLevel && v.top != nil {
 		return v.top, nil
 	}
 	key := keyOf(level, n)
 	if level < topLevel {
-		if known, ok := v.cache.Get(key); ok {
+		if known, ok := v.cache.nodes.Get(key); ok {
 			return known.(*branch), nil
 		}
 	}
 	b, sum := &branch{}, records.Sum{}
-	err := v.queries.eachNode(ctx, level, n.first, n.end(), func(first string, s records.Sum) error {
+	err := v.tree.eachNode(ctx, level, n.first, n.end(), func(first string, s records.Sum) error {
 		b.firsts = append(b.firsts, first)
 		b.before = append(b.before, sum)
 		sum.AddSum(s)
@@ -98,7 +104,7 @@ func (v *SetView) branch(ctx context.Context, level int, n node) (*branch, error
 	if level == topLevel {
 		v.top = b
 	} else if sum == n.sum { // or the file is damaged
-		v.cache.Add(key, b)
+		v.cache.nodes.Add(key, b)
 	}
 	return b, nil
 }
@@ -118,13 +124,13 @@ func (b *branch) child(i int, n node) node {
 }
 
 // page returns the elements of a node of level 0.
-func (v *SetView) page(ctx context.Context, n node) (*page, error) {
+func (v *View) page(ctx context.Context, n node) (*page, error) {
 	key := keyOf(-1, n)
-	if known, ok := v.cache.Get(key); ok {
+	if known, ok := v.cache.nodes.Get(key); ok {
 		return known.(*page), nil
 	}
 	p := &page{whole: n.sum}
-	err := v.queries.eachElement(ctx, n.first, n.end(), func(e records.Element) error {
+	err := v.tree.eachElement(ctx, n.first, n.end(), func(e records.Element) error {
 		p.elements = append(p.elements, e)
 		v.work++
 		return nil
@@ -133,13 +139,13 @@ func (v *SetView) page(ctx context.Context, n node) (*page, error) {
 		return nil, err
 	}
 	if uint64(len(p.elements)) == n.sum.Count { // or the file is damaged
-		v.cache.Add(key, p)
+		v.cache.nodes.Add(key, p)
 	}
 	return p, nil
 }
 
 // marked returns the page's marks, or nil while it has none.
-func (v *SetView) marked(p *page) []records.Sum {
+func (v *View) marked(p *page) []records.Sum {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.asked++; p.asked > markAfter && p.marks == nil {
@@ -153,7 +159,7 @@ func (v *SetView) marked(p *page) []records.Sum {
 }
 
 // upTo returns the sum of the first i elements of the page.
-func (v *SetView) upTo(p *page, i int) records.Sum {
+func (v *View) upTo(p *page, i int) records.Sum {
 	low, high := 0, len(p.elements)
 	var lowSum records.Sum
 	highSum := p.whole
@@ -172,7 +178,7 @@ func (v *SetView) upTo(p *page, i int) records.Sum {
 	return highSum
 }
 
-func (v *SetView) total(elements []records.Element) (sum records.Sum) {
+func (v *View) total(elements []records.Element) (sum records.Sum) {
 	for _, e := range elements {
 		sum.Add(e)
 	}
@@ -191,7 +197,7 @@ type place struct {
 
 // find descends to the page that choose points to, by the number of a branch's
 // child.
-func (v *SetView) find(ctx context.Context, choose func(*branch, records.Sum) int) (place, error) {
+func (v *View) find(ctx context.Context, choose func(*branch, records.Sum) int) (place, error) {
 	n, below := node{}, records.Sum{}
 	for level := topLevel; level >= 0; level-- {
 		b, err := v.branch(ctx, level, n)
@@ -208,7 +214,7 @@ func (v *SetView) find(ctx context.Context, choose func(*branch, records.Sum) in
 }
 
 // bound returns the place of the first element from a bound on.
-func (v *SetView) bound(ctx context.Context, at string) (place, error) {
+func (v *View) bound(ctx context.Context, at string) (place, error) {
 	p, err := v.find(ctx, func(b *branch, _ records.Sum) int {
 		return max(0, sort.Search(len(b.firsts), func(i int) bool { return b.firsts[i] > at })-1)
 	})
@@ -219,7 +225,7 @@ func (v *SetView) bound(ctx context.Context, at string) (place, error) {
 }
 
 // rank returns the place of the element before which there are so many.
-func (v *SetView) rank(ctx context.Context, rank uint64) (place, error) {
+func (v *View) rank(ctx context.Context, rank uint64) (place, error) {
 	p, err := v.find(ctx, func(b *branch, below records.Sum) int {
 		last := len(b.firsts) - 1
 		return min(last, sort.Search(last, func(i int) bool { return below.Count+b.before[i+1].Count > rank }))
@@ -231,7 +237,7 @@ func (v *SetView) rank(ctx context.Context, rank uint64) (place, error) {
 }
 
 // sum returns the sum of all that is before the place.
-func (v *SetView) sum(p place) records.Sum {
+func (v *View) sum(p place) records.Sum {
 	sum := p.below
 	sum.AddSum(v.upTo(p.page, p.index))
 	return sum
@@ -246,15 +252,25 @@ func (p place) bound() string {
 	return between(p.page.elements[p.index-1], p.page.elements[p.index])
 }
 
+// bounds returns r with an upper bound that is no exception, and whether r can
+// hold any element.
+func bounds(r records.Range) (from, to string, ok bool) {
+	to = r.To
+	if to == "" {
+		to = atEnd
+	}
+	return r.From, to, r.From < to
+}
+
 // Sum returns the count and the sum of the elements in r. It costs about the
 // logarithm of the number of elements.
-func (v *SetView) Sum(ctx context.Context, r records.Range) (records.Sum, error) {
+func (v *View) Sum(ctx context.Context, r records.Range) (records.Sum, error) {
 	sum, _, err := v.span(ctx, r)
 	return sum, err
 }
 
 // span returns the sum of r, and how many elements are below it.
-func (v *SetView) span(ctx context.Context, r records.Range) (sum records.Sum, below uint64, err error) {
+func (v *View) span(ctx context.Context, r records.Range) (sum records.Sum, below uint64, err error) {
 	from, to, ok := bounds(r)
 	if !ok {
 		return records.Sum{}, 0, nil
@@ -279,7 +295,7 @@ func (v *SetView) span(ctx context.Context, r records.Range) (sum records.Sum, b
 // Split cuts r into at most n consecutive ranges of about equal count, which
 // together are r, with their sums. Their bounds are short: no more than tells
 // neighbours apart. Large parts are cut between pages.
-func (v *SetView) Split(ctx context.Context, r records.Range, n int) ([]records.RangeSum, error) {
+func (v *View) Split(ctx context.Context, r records.Range, n int) ([]records.RangeSum, error) {
 	whole, below, err := v.span(ctx, r)
 	if err != nil {
 		return nil, err
@@ -326,7 +342,7 @@ func (v *SetView) Split(ctx context.Context, r records.Range, n int) ([]records.
 }
 
 // nearest returns the beginning of the place's page, or of the next one.
-func (v *SetView) nearest(ctx context.Context, p place) (place, error) {
+func (v *View) nearest(ctx context.Context, p place) (place, error) {
 	if p.index > len(p.page.elements)/2 && p.node.next != "" {
 		return v.bound(ctx, p.node.next)
 	}
@@ -335,7 +351,7 @@ func (v *SetView) nearest(ctx context.Context, p place) (place, error) {
 }
 
 // Elements returns the first elements of r, in order, at most limit.
-func (v *SetView) Elements(ctx context.Context, r records.Range, limit int) ([]records.Element, error) {
+func (v *View) Elements(ctx context.Context, r records.Range, limit int) ([]records.Element, error) {
 	from, to, ok := bounds(r)
 	if !ok {
 		return nil, nil

@@ -1,0 +1,72 @@
+package resolve
+
+import (
+	"context"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// endorsed returns the endorsements of a name as claims, by version. Whether one was
+// taken back is only looked up where it matters: of keys that decide.
+func (x *Resolver) endorsed(ctx context.Context, c *claimed) (map[records.Version][]trust.Claim, error) {
+	all, err := x.annotations(ctx, c, "endorse")
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return x.endorsementClaims(ctx, c, all)
+}
+
+func (x *Resolver) endorsementClaims(ctx context.Context, c *claimed, all []index.Statement) (_ map[records.Version][]trust.Claim, err error) {
+	retracted := map[records.Fingerprint]map[cid.Cid]bool{}
+	claims := map[records.Version][]trust.Claim{}
+	for _, s := range all {
+		body, ok := s.Record.Body.(*records.Endorse)
+		if !ok {
+			continue
+		}
+		if retracted[s.Author] == nil && c.Decides(s.Author) {
+			if retracted[s.Author], err = c.backdating.Retracted(ctx, s.Author); err != nil {
+				return nil, err
+			}
+		}
+		claims[body.Version] = append(claims[body.Version], trust.Claim{
+			Author: s.Author, Module: body.Module, Record: s.ID, Void: s.Void,
+			Endorse: body.Claim, Retracted: retracted[s.Author][s.ID], Time: s.Time, FirstSeen: s.FirstSeen,
+		})
+	}
+	return claims, nil
+}
+
+// annotations returns the notices or endorsements of a name, by the authors whose records
+// are read.
+func (x *Resolver) annotations(ctx context.Context, c *claimed, kind string) ([]index.Statement, error) {
+	return x.index.StatementsAbout(ctx, kind, index.Filter{Name: c.name, Authors: c.authors})
+}
+
+// notices returns what is said of a name in notices.
+func (x *Resolver) notices(ctx context.Context, c *claimed) ([]trust.Notice, error) {
+	all, err := x.annotations(ctx, c, "notice")
+	if err != nil {
+		return nil, err
+	}
+	var ns []trust.Notice
+	for _, s := range all {
+		if n, ok := s.Record.Body.(*records.Notice); ok {
+			said := s.TrustStatement(false)
+			if n.Text == "" && c.Decides(s.Author) {
+				if said.Backdated, err = c.backdating.Is(ctx, s.Meta); err != nil {
+					return nil, err
+				}
+			}
+			ns = append(ns, trust.Notice{
+				Statement: said, Name: n.Name, Kind: n.NoticeOf, Range: n.Range, About: n.Record, Text: n.Text,
+				Severity: n.Severity, Fixed: n.Fixed, Refs: n.Refs,
+			})
+		}
+	}
+	return ns, nil
+}
