@@ -2,6 +2,7 @@ package modules
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -131,6 +133,7 @@ func (v *vector) run(t *testing.T) error {
 // number in Path and Text.
 type vectorFile struct {
 	Path   string `json:"path"`
+	Before string `json:"before,omitempty"` // contents before Text
 	Text   string `json:"text"`             // contents, or what is repeated
 	Repeat int    `json:"repeat,omitempty"` // how often; 0 is once
 	Exec   bool   `json:"exec,omitempty"`
@@ -148,7 +151,7 @@ func (v *vector) fsys(t *testing.T) fstest.MapFS {
 		if f.Exec {
 			mode = 0o755
 		}
-		data := strings.Repeat(f.Text, max(f.Repeat, 1))
+		data := f.Before + strings.Repeat(f.Text, max(f.Repeat, 1))
 		if f.Count == 0 {
 			fsys[f.Path] = &fstest.MapFile{Data: []byte(data), Mode: mode}
 		}
@@ -189,11 +192,16 @@ func (v *vector) runPack(t *testing.T) error {
 	return err
 }
 
-// blockLines lists blocks by CID, each with its bytes in hexadecimal.
+// blockLines lists blocks by CID, each with its bytes in hexadecimal. Of more than 64
+// KiB that are all zero their number is written: "0*2097152".
 func blockLines(m *memory) string {
 	var lines []string
 	for c, b := range m.blocks {
-		lines = append(lines, fmt.Sprintf("%s %x\n", c, b))
+		data := fmt.Sprintf("%x", b)
+		if len(b) > 64<<10 && len(bytes.Trim(b, "\x00")) == 0 {
+			data = fmt.Sprintf("0*%d", len(b))
+		}
+		lines = append(lines, fmt.Sprintf("%s %s\n", c, data))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "")
@@ -205,6 +213,11 @@ func (v *vector) runTree(t *testing.T) error {
 	for line := range strings.Lines(v.file("blocks")) {
 		name, data, _ := strings.Cut(strings.TrimSpace(line), " ")
 		b, err := hex.DecodeString(data)
+		if zeros, ok := strings.CutPrefix(data, "0*"); ok {
+			var n int
+			n, err = strconv.Atoi(zeros)
+			b = make([]byte, n)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,6 +245,9 @@ func (v *vector) runTree(t *testing.T) error {
 	if err != nil {
 		return err
 	}
+	if v.has("release.json") {
+		return Check(t.Context(), store, tree, v.release(t, bounds))
+	}
 	var got strings.Builder
 	for _, f := range tree.Files {
 		mode := "0644"
@@ -246,6 +262,31 @@ func (v *vector) runTree(t *testing.T) error {
 		t.Errorf("the tree is\n%swant\n%s", got.String(), v.file("tree"))
 	}
 	return nil
+}
+
+// release is what release.json says of the tree.
+func (v *vector) release(t *testing.T, b records.Target) *records.Release {
+	t.Helper()
+	builder := basicnode.Prototype.Any.NewBuilder()
+	fields := fmt.Sprintf(`"files": %d, "module": {"/": %q}, "size": %d`, b.Files, b.CID.String(), b.Size)
+	for line := range strings.Lines(v.file("release.json")) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		fields += fmt.Sprintf(", %q: %s", key, value)
+	}
+	author := base64.RawStdEncoding.EncodeToString(someAuthor(t).Bytes())
+	record := fmt.Sprintf(`{"author": {"/": {"bytes": %q}}, "body": {"release": {%s}}, "es": 1, "prev": [], "seq": 0, "time": 1}`, author, fields)
+	if err := dagjson.Decode(builder, strings.NewReader(record)); err != nil {
+		t.Fatalf("%v in %s", err, record)
+	}
+	var b2 bytes.Buffer
+	if err := dagcbor.Encode(builder.Build(), &b2); err != nil {
+		t.Fatal(err)
+	}
+	r, err := records.Decode(b2.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Body.(*records.Release)
 }
 
 // runPackage derives what a release says of package.json.
@@ -347,7 +388,8 @@ func (v *vector) runFileSet(t *testing.T) error {
 // -update it writes them.
 func TestGenerated(t *testing.T) {
 	made := map[string]bool{}
-	for _, v := range slices.Concat(packVectors(), treeVectors(), packageVectors(), fileSetVectors()) {
+	for _, v := range slices.Concat(packVectors(), packLimitVectors(), treeVectors(), treeFormVectors(), checkVectors(),
+		packageVectors(), packageFormVectors(), fileSetVectors(), bundleSetVectors()) {
 		file := filepath.Join("..", "testdata", "modules", v.name+".txtar")
 		if made[file] {
 			t.Errorf("%s is made twice", file)
