@@ -70,12 +70,20 @@ var mayImport = map[string][]string{
 	"install/internal/fakes": {"records"},
 	// The bridge to npm's registry (still to come).
 	"npm": {"records", "sign", "trust", "index", "modules"},
+	// The addresses of peers: how they are written, where they lead, and which are believed.
+	"node/address": {},
+	// What commands ask of a node, and what it answers.
+	"node/api": {"records", "node/address"},
+	// peers.json: which nodes were met, and where.
+	"node/peerbook": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "node/address"},
+	// One user's directory: keys, trust file, settings, index and blocks.
+	"node/home": {"internal/atomicfile", "internal/filelock", "internal/owner", "internal/regularfile", "records", "sign", "trust", "index", "index/fsck", "modules", "blocks", "node/address", "node/api", "node/peerbook"},
 	// One participant: home, network, what it takes from others and tells them.
-	"node": {"internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "modules", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
+	"node": {"internal/owner", "node/address", "node/api", "node/peerbook", "node/home", "internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "modules", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
 	"cli/internal/ui": {"records"},
 	// The commands: flags, output, exit codes.
-	"cli": {"author", "blocks", "cli/internal/ui", "gossip", "index", "index/resolve", "index/search", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "npm", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust"},
+	"cli": {"node/address", "node/api", "node/home", "author", "blocks", "cli/internal/ui", "gossip", "index", "index/resolve", "index/search", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "npm", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust"},
 	// The program es.
 	"cli/es": {"cli"},
 
@@ -83,6 +91,8 @@ var mayImport = map[string][]string{
 	"internal/atomicfile": {},
 	// Exclusive locks on files, which end with their process.
 	"internal/filelock": {},
+	// Whose a file is, and whether this user may write to it.
+	"internal/owner": {},
 	// Files of others, read with a limit, and regular files alone.
 	"internal/regularfile": {},
 	// JSON files that people edit: where each member stands, and what is wrong with which line.

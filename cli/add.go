@@ -15,7 +15,7 @@ import (
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/install"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -171,7 +171,7 @@ func parseNames(cmd *cobra.Command, args []string) ([]records.Name, error) {
 
 // work is one change of the project in the current directory.
 type work struct {
-	home    *node.Home
+	home    *home.Home
 	view    *trust.View // of nobody while distrust is set
 	project *install.Project
 	news    *news // nil when nobody may be asked
@@ -189,11 +189,11 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		return err
 	}
 	ctx := cmd.Context()
-	open := node.OpenHome
+	open := home.Open
 	if o.frozen {
 		open = openFrozen
 	}
-	return a.withHomeOpened(ctx, open, func(h *node.Home) error {
+	return a.withHomeOpened(ctx, open, func(h *home.Home) error {
 		p, err := openProject(h)
 		if err != nil {
 			return err
@@ -212,7 +212,7 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		keys := &approval{work: w, ctx: ctx, app: a, accepted: accepted, yes: o.yes, bar: bar}
 		var letIn []records.Fingerprint
 		if !o.frozen { // which asks nobody
-			if letIn, err = h.LetIn(p.Dir()); err != nil {
+			if letIn, err = h.GrantedKeys(p.Dir()); err != nil {
 				return err
 			}
 		}
@@ -275,7 +275,7 @@ func stages(bar *ui.Progress) func(install.Event) {
 }
 
 // openProject opens the project of the current directory for this user.
-func openProject(h *node.Home) (*install.Project, error) {
+func openProject(h *home.Home) (*install.Project, error) {
 	p, err := install.Open(".")
 	if key := h.NoteKey(); err == nil && key != nil {
 		p.NoteKey = key
@@ -284,7 +284,7 @@ func openProject(h *node.Home) (*install.Project, error) {
 }
 
 // here is what the home has for an installation, without asking anybody.
-func here(h *node.Home) install.Sources {
+func here(h *home.Home) install.Sources {
 	return install.Sources{Blocks: h.Blocks(), Records: verifiedRecords{h.Index()}}
 }
 
@@ -340,16 +340,16 @@ func (a *app) rememberLetIn(ctx context.Context, w *work, s install.Signers) {
 	if w.options.Frozen || len(keys) == 0 {
 		return
 	}
-	if err := w.home.RememberLetIn(ctx, w.project.Dir(), keys); err != nil {
+	if err := w.home.RememberGrants(ctx, w.project.Dir(), keys); err != nil {
 		a.Warn("%v", err)
 	}
 }
 
 // openFrozen opens a home that need not be written, as long as what is wanted is in it.
-func openFrozen(ctx context.Context, dir string) (*node.Home, error) {
-	h, err := node.OpenHome(ctx, dir)
-	if errors.Is(err, node.ErrReadOnlyHome) || errors.Is(err, node.ErrForeignHome) {
-		return node.ReadHome(ctx, dir)
+func openFrozen(ctx context.Context, dir string) (*home.Home, error) {
+	h, err := home.Open(ctx, dir)
+	if errors.Is(err, home.ErrReadOnly) || errors.Is(err, home.ErrForeign) {
+		return home.OpenForReading(ctx, dir)
 	}
 	return h, err
 }

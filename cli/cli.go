@@ -17,6 +17,7 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 )
 
 // Main runs es with the arguments of this process and returns its exit code.
@@ -163,17 +164,17 @@ func (a *app) homeDir() (string, error) {
 
 // withHome runs f with the home directory that the flags and the environment name,
 // which is made where there is none.
-func (a *app) withHome(ctx context.Context, f func(*node.Home) error) error {
-	return a.withHomeOpened(ctx, node.OpenHome, f)
+func (a *app) withHome(ctx context.Context, f func(*home.Home) error) error {
+	return a.withHomeOpened(ctx, home.Open, f)
 }
 
 // readingHome is withHome for a command that only reads: it makes no home, and needs
 // none that can be written.
-func (a *app) readingHome(ctx context.Context, f func(*node.Home) error) error {
-	return a.withHomeOpened(ctx, node.ReadHome, f)
+func (a *app) readingHome(ctx context.Context, f func(*home.Home) error) error {
+	return a.withHomeOpened(ctx, home.OpenForReading, f)
 }
 
-func (a *app) withHomeOpened(ctx context.Context, open func(context.Context, string) (*node.Home, error), f func(*node.Home) error) error {
+func (a *app) withHomeOpened(ctx context.Context, open func(context.Context, string) (*home.Home, error), f func(*home.Home) error) error {
 	dir, err := a.homeDir()
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
 )
 
 func (a *app) connectCommand() *cobra.Command {
@@ -22,22 +23,22 @@ The peer is remembered and dialled again by every later command that needs one.`
 			if a.Offline {
 				return usagef(cmd, "--offline and connect contradict each other")
 			}
-			return a.withNetwork(cmd.Context(), a.withHome, func(n node.Network) error { return a.runConnect(cmd.Context(), n, args[0]) })
+			return a.withNetwork(cmd.Context(), a.withHome, func(n api.Network) error { return a.runConnect(cmd.Context(), n, args[0]) })
 		},
 	}
 }
 
-func (a *app) runConnect(ctx context.Context, n node.Network, addr string) error {
+func (a *app) runConnect(ctx context.Context, n api.Network, addr string) error {
 	p, err := n.Connect(ctx, addr)
 	if err != nil {
-		var unreachable *node.UnreachableError
+		var unreachable *api.UnreachableError
 		if errors.As(err, &unreachable) {
 			return err
 		}
 		if errors.As(err, new(*node.RefusedError)) {
 			return ui.Coded(ui.ExitUnreachable, err, "try again in a minute")
 		}
-		var wrong *node.WrongAddrError
+		var wrong *api.WrongAddrError
 		if errors.As(err, &wrong) && wrong.At != "" {
 			return ui.Coded(ui.ExitUnreachable, err, "it is remembered at "+ui.Safe(wrong.At)+", which stays: nothing has to be done if that one is right")
 		}

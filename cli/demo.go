@@ -21,7 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/testdata/samples"
 )
 
@@ -341,7 +341,7 @@ func (d *demo) knows(who, name string) bool {
 // listeners counts the peers of who's node that take records.
 func (d *demo) listeners(who string) int {
 	out, _ := d.command(who, "", d.exe, []string{"peers", "--json"}).Output()
-	var peers []node.PeerInfo
+	var peers []api.PeerInfo
 	json.Unmarshal(out, &peers) // what is not JSON has no peers
 	n := 0
 	for _, p := range peers {

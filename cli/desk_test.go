@@ -12,7 +12,7 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/modules"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -45,9 +45,9 @@ func (d *desk) app(out, err io.Writer) *app {
 }
 
 // in opens the home for f.
-func (d *desk) in(f func(context.Context, *node.Home) error) {
+func (d *desk) in(f func(context.Context, *home.Home) error) {
 	d.Helper()
-	h, err := node.OpenHome(d.Context(), d.home)
+	h, err := home.Open(d.Context(), d.home)
 	if err != nil {
 		d.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func (d *desk) key(name string) *sign.SecretKey {
 // says has the home hear of a record that somebody signed some time ago.
 func (d *desk) says(k *sign.SecretKey, ago time.Duration, body records.Body) {
 	d.Helper()
-	d.in(func(_ context.Context, h *node.Home) error {
+	d.in(func(_ context.Context, h *home.Home) error {
 		(&office{d.T, h}).says(k, time.Now().Add(-ago), time.Time{}, body)
 		return nil
 	})
@@ -84,7 +84,7 @@ func (d *desk) packs(packageJSON string, more ...string) *records.Release {
 		files[name] = &fstest.MapFile{Data: []byte(name), Mode: 0o644}
 	}
 	var m *modules.Module
-	d.in(func(ctx context.Context, h *node.Home) error {
+	d.in(func(ctx context.Context, h *home.Home) error {
 		set, err := modules.Whole(files)
 		if err != nil {
 			return err

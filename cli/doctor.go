@@ -10,6 +10,8 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/trust"
 )
 
@@ -30,7 +32,7 @@ of the keys you trust are complete, fresh and the same as what peers have. The
 exit code is 1 when something is broken.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runDoctor(cmd.Context(), h) })
+			return a.readingHome(cmd.Context(), func(h *home.Home) error { return a.runDoctor(cmd.Context(), h) })
 		},
 	}
 }
@@ -57,10 +59,10 @@ func (f *findings) broken(check, hint, format string, args ...any) {
 	*f = append(*f, finding{check, "broken", fmt.Sprintf(format, args...), hint})
 }
 
-func (a *app) runDoctor(ctx context.Context, h *node.Home) error {
+func (a *app) runDoctor(ctx context.Context, h *home.Home) error {
 	now := time.Now()
 	var f findings
-	c, err := node.CheckHome(ctx, h, now)
+	c, err := home.CheckHealth(ctx, h, now)
 	var syntax *trust.SyntaxError
 	if errors.As(err, &syntax) { // everything else depends on it
 		f.broken("trust", syntaxHints(syntax)[0], "%s", ui.Message(err))
@@ -84,7 +86,7 @@ func (a *app) runDoctor(ctx context.Context, h *node.Home) error {
 }
 
 // daemonRuns reports whether the home's own node answers.
-func daemonRuns(ctx context.Context, h *node.Home) bool {
+func daemonRuns(ctx context.Context, h *home.Home) bool {
 	c, err := node.Dial(ctx, h)
 	if err != nil {
 		return false
@@ -93,7 +95,7 @@ func daemonRuns(ctx context.Context, h *node.Home) bool {
 	return true
 }
 
-func (a *app) checkNetwork(ctx context.Context, h *node.Home, f *findings, c node.HomeCheck, now time.Time) error {
+func (a *app) checkNetwork(ctx context.Context, h *home.Home, f *findings, c home.Health, now time.Time) error {
 	n, err := a.join(ctx, h)
 	if err != nil {
 		return err
@@ -113,7 +115,7 @@ func (a *app) checkNetwork(ctx context.Context, h *node.Home, f *findings, c nod
 	return nil
 }
 
-func checkDisk(f *findings, c node.HomeCheck) {
+func checkDisk(f *findings, c home.Health) {
 	if c.IndexError != "" {
 		f.broken("index", "move index.db away; es sync brings others' records back", "%s", ui.Safe(c.IndexError))
 	} else {
@@ -127,18 +129,18 @@ func checkDisk(f *findings, c node.HomeCheck) {
 	f.ok("disk", "%s", text)
 }
 
-func checkKeys(f *findings, c node.HomeCheck, now time.Time) {
+func checkKeys(f *findings, c home.Health, now time.Time) {
 	for _, k := range c.OwnKeys {
 		checkKey(f, k, "your key "+k.Fingerprint.String(), now)
 	}
 	for _, k := range c.Authors {
 		if k.Known {
-			checkKey(f, k.KeyCheck, authorText(k), now)
+			checkKey(f, k.KeyHealth, authorText(k), now)
 		}
 	}
 }
 
-func checkKey(f *findings, k node.KeyCheck, who string, now time.Time) {
+func checkKey(f *findings, k home.KeyHealth, who string, now time.Time) {
 	switch {
 	case k.Revoked != "":
 		f.broken("key", "es trust remove "+k.Fingerprint.String(), "%s was revoked: %s", who, ui.Safe(k.Revoked))
@@ -151,14 +153,14 @@ func checkKey(f *findings, k node.KeyCheck, who string, now time.Time) {
 	}
 }
 
-func authorText(a node.AuthorCheck) string {
+func authorText(a home.AuthorHealth) string {
 	if a.Label != "" {
 		return fmt.Sprintf("%s (%s)", a.Fingerprint, ui.Safe(a.Label))
 	}
 	return a.Fingerprint.String()
 }
 
-func checkReach(f *findings, s node.Status, answers []node.Answer) {
+func checkReach(f *findings, s api.Status, answers []api.Answer) {
 	daemon := "no es node is running: records arrive only while commands run"
 	if s.Daemon {
 		daemon = "es node is running"
@@ -193,8 +195,8 @@ func checkReach(f *findings, s node.Status, answers []node.Answer) {
 	}
 }
 
-func checkClock(f *findings, answers []node.Answer) {
-	offset, n := node.MedianOffset(answers)
+func checkClock(f *findings, answers []api.Answer) {
+	offset, n := api.MedianOffset(answers)
 	switch away := offset.Abs().Round(time.Second); {
 	case n == 0:
 	case away >= clockFailure:
@@ -206,13 +208,13 @@ func checkClock(f *findings, answers []node.Answer) {
 	}
 }
 
-func checkAuthors(f *findings, c node.HomeCheck, answers []node.Answer, now time.Time) {
+func checkAuthors(f *findings, c home.Health, answers []api.Answer, now time.Time) {
 	if len(c.Authors) == 0 {
 		f.warn("trust", "es search QUERY shows who publishes; es trust add KEY SCOPE...", "you trust nobody yet")
 	}
 	for _, a := range c.Authors {
 		who := authorText(a)
-		same, more := a.Confirmed(answers)
+		same, more := api.CompareAuthor(a.Fingerprint, answers)
 		stale := staleText(a.Freshness, now)
 		asked := fmt.Sprintf("%s asked, %d of them with the same records", ui.Plural(int64(len(answers)), "peer"), same)
 		switch {

@@ -12,7 +12,8 @@ import (
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/modules"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -44,7 +45,7 @@ func exitCode(err error) int {
 		integrity   *install.IntegrityError
 		notFound    *resolve.NotFoundError
 		noRecord    *index.NotFoundError
-		unreachable *node.UnreachableError
+		unreachable *api.UnreachableError
 		constraint  *resolve.ConstraintError
 	)
 	switch {
@@ -77,11 +78,11 @@ func typedHints(err error) []string {
 			"at a terminal: export GPG_TTY=$(tty)",
 			"without one, as in CI: give the agent the passphrase first (gpg-preset-passphrase), put pinentry-mode loopback and passphrase-file FILE into gpg.conf, or es key import a key of its own",
 		}
-	case errors.Is(err, node.ErrNotHome):
+	case errors.Is(err, home.ErrNotHome):
 		return []string{"--home and ES_HOME name a directory of es's own: an empty one, or one that is not there yet"}
-	case errors.Is(err, node.ErrForeignHome):
+	case errors.Is(err, home.ErrForeign):
 		return []string{"run es as that user, or choose a home of your own with --home or ES_HOME"}
-	case errors.Is(err, node.ErrReadOnlyHome):
+	case errors.Is(err, home.ErrReadOnly):
 		return []string{"choose a home that can be written with --home or ES_HOME; commands that only read work with this one"}
 	case errors.As(err, &equivocated):
 		return []string{fmt.Sprintf("es info %s shows both, and the versions that are not frozen", equivocated.Name)}

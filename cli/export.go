@@ -15,7 +15,7 @@ import (
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/resolve"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -44,7 +44,7 @@ ones you believe come first; --from FINGERPRINT names one.`,
 			if constraint == "" {
 				return usagef(cmd, "%q has no version; write NAME@VERSION", args[0])
 			}
-			return a.readingHome(cmd.Context(), func(h *node.Home) error {
+			return a.readingHome(cmd.Context(), func(h *home.Home) error {
 				v, err := versionMeant(cmd.Context(), h, name, constraint)
 				if err != nil {
 					return err
@@ -58,7 +58,7 @@ ones you believe come first; --from FINGERPRINT names one.`,
 	return cmd
 }
 
-func (a *app) runExport(ctx context.Context, h *node.Home, name records.Name, v records.Version, from, out string) error {
+func (a *app) runExport(ctx context.Context, h *home.Home, name records.Name, v records.Version, from, out string) error {
 	release, err := a.pickRelease(ctx, h, name, v, from)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (a *app) runExport(ctx context.Context, h *node.Home, name records.Name, v 
 
 // pickRelease chooses among the releases of one version: the named key's, else
 // one that is trusted, else the first that was seen.
-func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, v records.Version, from string) (index.Release, error) {
+func (a *app) pickRelease(ctx context.Context, h *home.Home, name records.Name, v records.Version, from string) (index.Release, error) {
 	releases, err := h.Index().ReleasesOf(ctx, name, v)
 	if err != nil {
 		return index.Release{}, err
@@ -138,7 +138,7 @@ func (a *app) pickRelease(ctx context.Context, h *node.Home, name records.Name, 
 }
 
 // versionMeant is the version that the user asks about by its number, a tag or a range.
-func versionMeant(ctx context.Context, h *node.Home, name records.Name, constraint string) (records.Version, error) {
+func versionMeant(ctx context.Context, h *home.Home, name records.Name, constraint string) (records.Version, error) {
 	if v, err := records.ParseVersion(constraint); err == nil {
 		return v, nil
 	}

@@ -4,18 +4,19 @@ import (
 	"context"
 	"testing"
 
-	"github.com/everythingstays/es/node"
-	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/records"
 )
 
 // fetches is a network that notes what is fetched.
 type fetches struct {
-	node.Network
+	api.Network
 	targets []records.Target
 }
 
-func (f *fetches) Fetch(_ context.Context, want records.Target, _ func(node.Progress)) error {
+func (f *fetches) Fetch(_ context.Context, want records.Target, _ func(api.Progress)) error {
 	f.targets = append(f.targets, want)
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -30,7 +30,7 @@ somebody keeps your news from them.`,
 			if err != nil || d == 0 {
 				return usagef(cmd, "--within %q is not a duration such as 72h, 30d or 12w", within)
 			}
-			return a.signAndAnnounce(cmd, key, func(context.Context, *node.Home, *author.Author) (records.Body, error) {
+			return a.signAndAnnounce(cmd, key, func(context.Context, *home.Home, *author.Author) (records.Body, error) {
 				next := time.Now().Add(d)
 				a.Note("your next release, statement or heartbeat is due by %s", next.UTC().Format(time.DateOnly))
 				return &records.Heartbeat{Next: next.Unix()}, nil
@@ -43,7 +43,7 @@ somebody keeps your news from them.`,
 }
 
 // staleText says why news of an author seem to be missing, or "".
-func staleText(f node.Freshness, now time.Time) string {
+func staleText(f home.Freshness, now time.Time) string {
 	var all []string
 	if f.Missing > 0 {
 		all = append(all, fmt.Sprintf("%s that others of theirs name, withheld or not here yet", ui.Plural(int64(f.Missing), "record")))
@@ -56,14 +56,14 @@ func staleText(f node.Freshness, now time.Time) string {
 
 // warnStale says of which of the authors news seem to be missing. Asked says who was
 // asked for them.
-func (a *app) warnStale(ctx context.Context, h *node.Home, view *trust.View, authors []records.Fingerprint, asked string) error {
+func (a *app) warnStale(ctx context.Context, h *home.Home, view *trust.View, authors []records.Fingerprint, asked string) error {
 	for _, author := range authors {
 		f, err := h.Fresh(ctx, author)
 		if err != nil {
 			return err
 		}
 		if text := staleText(f, time.Now()); text != "" {
-			who := node.AuthorCheck{KeyCheck: node.KeyCheck{Fingerprint: author}, Label: view.Label(author)}
+			who := home.AuthorHealth{KeyHealth: home.KeyHealth{Fingerprint: author}, Label: view.Label(author)}
 			a.Warn("%s: %s; %s", authorText(who), text, asked)
 		}
 	}
@@ -71,7 +71,7 @@ func (a *app) warnStale(ctx context.Context, h *node.Home, view *trust.View, aut
 }
 
 // askedText says who was asked for news, and when.
-func (n *news) askedText(h *node.Home) (string, error) {
+func (n *news) askedText(h *home.Home) (string, error) {
 	if n != nil {
 		n.mu.Lock()
 		peers := n.peers
@@ -91,7 +91,7 @@ func (n *news) askedText(h *node.Home) (string, error) {
 }
 
 // doneText says at the end of a sentence who was asked for news, if that mattered.
-func (n *news) doneText(h *node.Home) (string, error) {
+func (n *news) doneText(h *home.Home) (string, error) {
 	if n == nil {
 		return "", nil
 	}
@@ -108,7 +108,7 @@ func (n *news) doneText(h *node.Home) (string, error) {
 func dateTime(t time.Time) string { return t.Format("2006-01-02 15:04") }
 
 // noteAge says how old what is shown may be, when it is.
-func (a *app) noteAge(h *node.Home, now time.Time) error {
+func (a *app) noteAge(h *home.Home, now time.Time) error {
 	last, err := h.Synced()
 	switch {
 	case err != nil:

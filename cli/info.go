@@ -10,7 +10,7 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index/resolve"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/records/npmrange"
 	"github.com/everythingstays/es/trust"
@@ -31,7 +31,7 @@ here the longest, and how much more there is. --all shows everything.`,
 			if err != nil {
 				return err
 			}
-			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runInfo(cmd.Context(), h, name, constraint, all) })
+			return a.readingHome(cmd.Context(), func(h *home.Home) error { return a.runInfo(cmd.Context(), h, name, constraint, all) })
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "show all that anybody claims")
@@ -145,7 +145,7 @@ type noticeJSON struct {
 	Author   records.Fingerprint `json:"author"`
 }
 
-func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, constraint string, all bool) error {
+func (a *app) runInfo(ctx context.Context, h *home.Home, name records.Name, constraint string, all bool) error {
 	view, err := h.View(time.Now())
 	if err != nil {
 		return err
@@ -199,7 +199,7 @@ func (a *app) runInfo(ctx context.Context, h *node.Home, name records.Name, cons
 	return a.warnNear(ctx, known, name)
 }
 
-func describeVersion(ctx context.Context, h *node.Home, view *trust.View, vi resolve.VersionInfo) (versionJSON, error) {
+func describeVersion(ctx context.Context, h *home.Home, view *trust.View, vi resolve.VersionInfo) (versionJSON, error) {
 	out := versionJSON{Version: vi.Version, State: vi.Decision.State, Reason: vi.Decision.Reason}
 	effects := map[string]trust.Verdict{}
 	for _, c := range vi.Decision.Claims {

@@ -15,7 +15,7 @@ import (
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/internal/atomicfile"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -43,7 +43,7 @@ type keyJSON struct {
 	Revocation  string              `json:"revocation,omitempty"` // file with the certificate, of a new key
 }
 
-func describeKey(k node.OwnKey, now time.Time) keyJSON {
+func describeKey(k home.OwnKey, now time.Time) keyJSON {
 	j := keyJSON{Fingerprint: k.Fingerprint(), UID: k.Key.UserID(), Default: k.Default, GPG: k.GPG, Created: k.Key.Created().UTC()}
 	if t, ok := k.Key.Expires(); ok {
 		t = t.UTC()
@@ -79,7 +79,7 @@ passphrase lost. Keep a copy of both elsewhere; nobody can make them again.`,
 			if strings.TrimSpace(o.name) == "" {
 				return usagef(cmd, "a key needs --name")
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyNew(cmd.Context(), h, o) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runKeyNew(cmd.Context(), h, o) })
 		},
 	}
 	cmd.Flags().StringVar(&o.name, "name", "", "your name or your project's, as others will see it")
@@ -89,7 +89,7 @@ passphrase lost. Keep a copy of both elsewhere; nobody can make them again.`,
 	return cmd
 }
 
-func (a *app) runKeyNew(ctx context.Context, h *node.Home, o keyNewOptions) error {
+func (a *app) runKeyNew(ctx context.Context, h *home.Home, o keyNewOptions) error {
 	secret, err := sign.NewSecretKey(o.name, o.email, time.Now())
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (a *app) runKeyNew(ctx context.Context, h *node.Home, o keyNewOptions) erro
 
 // storeRevocation makes a revocation certificate, puts it into the file, or beside the
 // key when none is named, and returns where it is.
-func storeRevocation(h *node.Home, secret *sign.SecretKey, file string) (where string, err error) {
+func storeRevocation(h *home.Home, secret *sign.SecretKey, file string) (where string, err error) {
 	certificate, err := secret.RevocationCertificate(time.Now())
 	if err != nil {
 		return "", err
@@ -144,7 +144,7 @@ func storeRevocation(h *node.Home, secret *sign.SecretKey, file string) (where s
 	return file, nil
 }
 
-func defaultNote(own node.OwnKey) string {
+func defaultNote(own home.OwnKey) string {
 	if own.Default {
 		return ", which now signs what you publish"
 	}
@@ -200,12 +200,12 @@ func (a *app) keyListCommand() *cobra.Command {
 		Short:   "list your own keys",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runKeyList(cmd.Context(), h) })
+			return a.readingHome(cmd.Context(), func(h *home.Home) error { return a.runKeyList(cmd.Context(), h) })
 		},
 	}
 }
 
-func (a *app) runKeyList(ctx context.Context, h *node.Home) error {
+func (a *app) runKeyList(ctx context.Context, h *home.Home) error {
 	keys, err := h.Keys(ctx)
 	if err != nil {
 		return err
@@ -252,7 +252,7 @@ key import. With --revocation it prints the certificate that voids the key, and
 makes one where none was stored.`,
 		Args: arguments(0, 1, "at most one fingerprint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runKeyExport(cmd.Context(), h, args, secret, revocation) })
+			return a.readingHome(cmd.Context(), func(h *home.Home) error { return a.runKeyExport(cmd.Context(), h, args, secret, revocation) })
 		},
 	}
 	cmd.Flags().BoolVar(&secret, "secret", false, "print the secret key, as it is stored")
@@ -261,7 +261,7 @@ makes one where none was stored.`,
 	return cmd
 }
 
-func (a *app) runKeyExport(ctx context.Context, h *node.Home, args []string, secret, revocation bool) error {
+func (a *app) runKeyExport(ctx context.Context, h *home.Home, args []string, secret, revocation bool) error {
 	key, own, err := a.findKey(ctx, h, args)
 	if err != nil {
 		return err
@@ -287,7 +287,7 @@ func (a *app) runKeyExport(ctx context.Context, h *node.Home, args []string, sec
 	return err
 }
 
-func (a *app) exportRevocation(ctx context.Context, h *node.Home, own *node.OwnKey) error {
+func (a *app) exportRevocation(ctx context.Context, h *home.Home, own *home.OwnKey) error {
 	f := own.Fingerprint()
 	certificate, err := os.ReadFile(h.RevocationPath(f))
 	if errors.Is(err, fs.ErrNotExist) && own.GPG {
@@ -314,7 +314,7 @@ func (a *app) exportRevocation(ctx context.Context, h *node.Home, own *node.OwnK
 
 // findKey returns the key that args name, or the default one; own is nil for a
 // key that the index knows from others.
-func (a *app) findKey(ctx context.Context, h *node.Home, args []string) (key *sign.Key, own *node.OwnKey, err error) {
+func (a *app) findKey(ctx context.Context, h *home.Home, args []string) (key *sign.Key, own *home.OwnKey, err error) {
 	if len(args) == 0 {
 		k, err := h.Default(ctx)
 		if err != nil {
@@ -328,7 +328,7 @@ func (a *app) findKey(ctx context.Context, h *node.Home, args []string) (key *si
 	}
 	if k, err := h.OwnKey(ctx, f); err == nil {
 		return k.Key, &k, nil
-	} else if !errors.Is(err, node.ErrNoKey) {
+	} else if !errors.Is(err, home.ErrNoKey) {
 		return nil, nil, err
 	}
 	known, err := h.Index().Key(ctx, f)
@@ -342,7 +342,7 @@ func (a *app) findKey(ctx context.Context, h *node.Home, args []string) (key *si
 }
 
 func keyHint(err error) error {
-	if errors.Is(err, node.ErrNoKey) {
+	if errors.Is(err, home.ErrNoKey) {
 		return ui.Hinted(errors.New("you have no key to sign with yet"), "es key new --name NAME --email ADDRESS, or es key use gpg:KEYID")
 	}
 	return err
@@ -359,7 +359,7 @@ A public key is only remembered: it is believed when es trust add says so.
 Of a file with several keys, --key FINGERPRINT names the one.`,
 		Args: arguments(1, 1, "one file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyImport(cmd.Context(), h, args[0], which) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runKeyImport(cmd.Context(), h, args[0], which) })
 		},
 	}
 	cmd.Flags().StringVar(&which, "key", "", "fingerprint of the one to take, of several in the file")
@@ -414,7 +414,7 @@ func fileKeyText(k sign.FileKey) string {
 	return fmt.Sprintf("%s %s", k.Fingerprint, ui.UIDText(key.UserID()))
 }
 
-func (a *app) runKeyImport(ctx context.Context, h *node.Home, path, which string) error {
+func (a *app) runKeyImport(ctx context.Context, h *home.Home, path, which string) error {
 	found, err := a.keyInFile(ctx, path, which)
 	if err != nil {
 		return err
@@ -444,7 +444,7 @@ func (a *app) runKeyImport(ctx context.Context, h *node.Home, path, which string
 		return err
 	}
 	if a.JSON {
-		return a.Emit(describeKey(node.OwnKey{Key: merged}, time.Now()))
+		return a.Emit(describeKey(home.OwnKey{Key: merged}, time.Now()))
 	}
 	a.Printf("%s", merged.Fingerprint())
 	a.Note("remembered the key of %s; it is not trusted by that", ui.UIDText(merged.UserID()))
@@ -462,18 +462,18 @@ where KEYID is a fingerprint, a long key id or an address. es never sees the
 secret of a key in gpg.`,
 		Args: arguments(1, 1, "a fingerprint, or gpg:KEYID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runKeyUse(cmd.Context(), h, args[0]) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runKeyUse(cmd.Context(), h, args[0]) })
 		},
 	}
 }
 
-func (a *app) runKeyUse(ctx context.Context, h *node.Home, which string) error {
+func (a *app) runKeyUse(ctx context.Context, h *home.Home, which string) error {
 	f, err := a.usedKey(ctx, h, which)
 	if err != nil {
 		return err
 	}
 	if err := h.SetDefault(ctx, f); err != nil {
-		if errors.Is(err, node.ErrNoKey) {
+		if errors.Is(err, home.ErrNoKey) {
 			return ui.Coded(ui.ExitNotFound, fmt.Errorf("key %s is not one of your own keys", f), "es key list shows them; gpg:KEYID uses one that gpg holds")
 		}
 		return err
@@ -494,7 +494,7 @@ func (a *app) runKeyUse(ctx context.Context, h *node.Home, which string) error {
 }
 
 // usedKey finds the key to use, and takes it over from gpg when it is there.
-func (a *app) usedKey(ctx context.Context, h *node.Home, which string) (records.Fingerprint, error) {
+func (a *app) usedKey(ctx context.Context, h *home.Home, which string) (records.Fingerprint, error) {
 	id, inGPG := strings.CutPrefix(which, "gpg:")
 	if !inGPG {
 		f, err := records.ParseFingerprint(which)

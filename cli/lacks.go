@@ -12,7 +12,7 @@ import (
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/modules"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 )
 
 // npmConfig is what npm is configured with by the environment: npm sets it for the
@@ -35,7 +35,7 @@ func (a *app) npmFlag(key string) bool {
 // tellLacks says what the package lacks. With somebody at the terminal it asks whether
 // to go on; without, it refuses what stops, unless --yes was given. h is nil where there is
 // no home.
-func (a *app) tellLacks(ctx context.Context, h *node.Home, set *modules.FileSet, o publishOptions) error {
+func (a *app) tellLacks(ctx context.Context, h *home.Home, set *modules.FileSet, o publishOptions) error {
 	about := set.Package.String()
 	for _, w := range set.Warnings {
 		a.Warn("%s: %s", ui.Safe(w.Path), ui.Safe(w.Reason))
@@ -190,7 +190,7 @@ func leaveOut(dir, out string) string {
 }
 
 // allowSecrets lets the named secrets in, but for keys of the home's own.
-func (a *app) allowSecrets(ctx context.Context, h *node.Home, dir string, set *modules.FileSet, paths []string) error {
+func (a *app) allowSecrets(ctx context.Context, h *home.Home, dir string, set *modules.FileSet, paths []string) error {
 	if err := set.Protect(paths...); err != nil {
 		return ui.Coded(ui.ExitUsage, fmt.Errorf("--allow-secret: %w", err), "es publish --dry-run lists the files")
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/install"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
 
@@ -19,7 +19,7 @@ func (a *app) listCommand() *cobra.Command {
 		Short:   "show what es has installed here",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runList(cmd.Context(), h) })
+			return a.readingHome(cmd.Context(), func(h *home.Home) error { return a.runList(cmd.Context(), h) })
 		},
 	}
 }
@@ -38,7 +38,7 @@ type listJSON struct {
 	Needs     []listJSON      `json:"dependencies,omitempty"`
 }
 
-func (a *app) runList(ctx context.Context, h *node.Home) error {
+func (a *app) runList(ctx context.Context, h *home.Home) error {
 	p, err := openProject(h)
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index/search"
 	"github.com/everythingstays/es/install"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -20,14 +20,14 @@ import (
 // acquaintance is what a user knows names from, for telling look-alikes (SPEC.md
 // section 3.6).
 type acquaintance struct {
-	home    *node.Home
+	home    *home.Home
 	view    *trust.View
 	written map[records.Name]string // what spells a name out: "which ... names"
 }
 
 // acquainted gathers the names that the trust files spell out, and those of the
 // project, if there is one.
-func acquainted(h *node.Home, view *trust.View, p *install.Project) (*acquaintance, error) {
+func acquainted(h *home.Home, view *trust.View, p *install.Project) (*acquaintance, error) {
 	k := &acquaintance{home: h, view: view, written: map[records.Name]string{}}
 	file, err := h.Trust()
 	if errors.As(err, new(*trust.SyntaxError)) { // whoever needs trust finds out by themselves
@@ -131,7 +131,7 @@ func (a *app) warnNear(ctx context.Context, k *acquaintance, names ...records.Na
 
 // warnNearScopes says which known names look like those that a trust line is about to
 // spell out.
-func (a *app) warnNearScopes(ctx context.Context, h *node.Home, scopes []records.Scope) error {
+func (a *app) warnNearScopes(ctx context.Context, h *home.Home, scopes []records.Scope) error {
 	view, err := h.View(time.Now())
 	if err != nil {
 		return err

@@ -13,6 +13,8 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 )
 
 // networkOptions are flags that the home remembers; "" and none leave what it has.
@@ -33,20 +35,20 @@ const (
 )
 
 func (o networkOptions) check(cmd *cobra.Command) error {
-	if _, err := node.ParseDHT(o.dht); o.dht != "" && err != nil {
+	if _, err := api.ParseDHT(o.dht); o.dht != "" && err != nil {
 		return usagef(cmd, "--%v", err)
 	}
 	if o.mdns != "" && o.mdns != "on" && o.mdns != "off" {
 		return usagef(cmd, "--mdns %q is not on or off", o.mdns)
 	}
-	if _, err := node.ParseSeed(o.seed); o.seed != "" && err != nil {
+	if _, err := api.ParseSeed(o.seed); o.seed != "" && err != nil {
 		return usagef(cmd, "--seed %q is not used, trusted or all", o.seed)
 	}
 	return nil
 }
 
 // remember writes what the flags say into the home.
-func (a *app) remember(h *node.Home, o networkOptions) error {
+func (a *app) remember(h *home.Home, o networkOptions) error {
 	s, err := h.Settings()
 	if err != nil {
 		return err
@@ -58,15 +60,15 @@ func (a *app) remember(h *node.Home, o networkOptions) error {
 }
 
 // over returns the settings with what the flags say in place of what they said.
-func (o networkOptions) over(s node.Settings) node.Settings {
+func (o networkOptions) over(s home.Settings) home.Settings {
 	if o.dht != "" {
-		s.DHT = node.DHT(o.dht)
+		s.DHT = api.DHT(o.dht)
 	}
 	if o.mdns != "" {
 		s.MDNS = o.mdns
 	}
 	if o.seed != "" {
-		s.Seed = node.Seed(o.seed)
+		s.Seed = api.Seed(o.seed)
 	}
 	s.Bootstrap = addresses(s.Bootstrap, o.bootstrap, noAddress)
 	s.Listen = addresses(s.Listen, o.listen, listenDefault)
@@ -86,7 +88,7 @@ func addresses(remembered, given []string, forget string) []string {
 }
 
 // goPrivate makes the home part of the private network whose key is in the file.
-func (a *app) goPrivate(ctx context.Context, h *node.Home, file string) error {
+func (a *app) goPrivate(ctx context.Context, h *home.Home, file string) error {
 	const makeOne = "es node --private new makes a key, in swarm.key of the home; give the others a copy"
 	if file == "" {
 		return nil
@@ -96,12 +98,12 @@ func (a *app) goPrivate(ctx context.Context, h *node.Home, file string) error {
 		return err
 	}
 	path := filepath.Join(h.Dir(), "swarm.key")
-	var key node.SwarmKey
+	var key home.SwarmKey
 	if file == "new" {
 		if have != nil {
 			return ui.Hinted(errors.New("the home belongs to a private network already"), "its key is %s; for a new network use another --home", path)
 		}
-		key = node.NewSwarmKey()
+		key = home.NewSwarmKey()
 	} else {
 		b, err := a.ReadFile(ctx, file)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -110,12 +112,12 @@ func (a *app) goPrivate(ctx context.Context, h *node.Home, file string) error {
 		if err != nil {
 			return fmt.Errorf("read the key of the private network: %w", err)
 		}
-		if key, err = node.ParseSwarmKey(b); err != nil {
+		if key, err = home.ParseSwarmKey(b); err != nil {
 			return ui.Hinted(fmt.Errorf("read %s: %w", file, err), makeOne)
 		}
 	}
 	err = h.SetSwarmKey(key)
-	if errors.Is(err, node.ErrSwarmKey) {
+	if errors.Is(err, home.ErrSwarmKey) {
 		return ui.Hinted(err, "its key is %s; for this one use another --home", path)
 	}
 	if err == nil && file == "new" {
@@ -126,13 +128,13 @@ func (a *app) goPrivate(ctx context.Context, h *node.Home, file string) error {
 
 // nodeConfig says in which network a node of the home is: flags come before the
 // environment, and that before what the home remembers.
-func (a *app) nodeConfig(h *node.Home, o networkOptions) (node.Config, error) {
+func (a *app) nodeConfig(h *home.Home, o networkOptions) (node.Config, error) {
 	s, err := h.Settings()
 	if err != nil {
 		return node.Config{}, err
 	}
 	if v := a.Getenv("ES_DHT"); v != "" {
-		if s.DHT, err = node.ParseDHT(v); err != nil {
+		if s.DHT, err = api.ParseDHT(v); err != nil {
 			return node.Config{}, fmt.Errorf("ES_DHT: %w", err)
 		}
 	}
@@ -153,28 +155,28 @@ func (a *app) nodeConfig(h *node.Home, o networkOptions) (node.Config, error) {
 }
 
 // usualDHT is the DHT where nobody has chosen one.
-func usualDHT(h *node.Home, s node.Settings) (node.DHT, error) {
+func usualDHT(h *home.Home, s home.Settings) (api.DHT, error) {
 	key, err := h.SwarmKey()
 	switch {
 	case err != nil:
 		return "", err
 	case key == nil:
-		return node.DHTPublic, nil
+		return api.DHTPublic, nil
 	case len(s.Bootstrap) > 0:
-		return node.DHTOwn, nil
+		return api.DHTOwn, nil
 	}
-	return node.DHTOff, nil
+	return api.DHTOff, nil
 }
 
 // join returns the running daemon, or a node for this command.
-func (a *app) join(ctx context.Context, h *node.Home) (node.Network, error) {
+func (a *app) join(ctx context.Context, h *home.Home) (api.Network, error) {
 	cfg, err := a.nodeConfig(h, networkOptions{})
 	if err != nil {
 		return nil, err
 	}
 	cfg.Log = a.passingLogger()
 	if a.Offline || h.ReadOnly() && !h.Absent() { // what peers say would have to be written
-		cfg.Alone, cfg.MDNS, cfg.DHT = true, false, node.DHTOff
+		cfg.Alone, cfg.MDNS, cfg.DHT = true, false, api.DHTOff
 	}
 	if a.stuck != nil {
 		return node.JoinBeside(ctx, h, cfg)

@@ -13,6 +13,9 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 )
 
 type nodeOptions struct {
@@ -52,7 +55,7 @@ forget.`,
 			if a.Offline {
 				return usagef(cmd, "--offline and node contradict each other")
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runNode(cmd.Context(), h, o) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runNode(cmd.Context(), h, o) })
 		},
 	}
 	f := cmd.Flags()
@@ -66,7 +69,7 @@ forget.`,
 	return cmd
 }
 
-func (a *app) runNode(ctx context.Context, h *node.Home, o nodeOptions) error {
+func (a *app) runNode(ctx context.Context, h *home.Home, o nodeOptions) error {
 	a.Linger()
 	if err := a.goPrivate(ctx, h, o.private); err != nil {
 		return err
@@ -100,7 +103,7 @@ func (a *app) runNode(ctx context.Context, h *node.Home, o nodeOptions) error {
 		}
 	})
 	err = group.Wait()
-	var locked *node.LockedError
+	var locked *home.LockedError
 	if errors.As(err, &locked) {
 		return ui.Hinted(err, "stop that one first, or use another --home")
 	}
@@ -120,7 +123,7 @@ func (a *app) printReady(ctx context.Context, n *node.Node, usual bool) error {
 		a.Printf("listening %s", addr)
 	}
 	if moved := elsewhere(s.Listen); usual && len(moved) > 0 {
-		a.Note("port %d is taken: it listens on %s, and the next time elsewhere; --listen chooses where", node.DefaultPort, strings.Join(moved, " and "))
+		a.Note("port %d is taken: it listens on %s, and the next time elsewhere; --listen chooses where", address.DefaultPort, strings.Join(moved, " and "))
 	}
 	if text, hint := unreached(s); text != "" {
 		a.Note("%s", text)
@@ -133,18 +136,18 @@ func (a *app) printReady(ctx context.Context, n *node.Node, usual bool) error {
 // elsewhere are the addresses with another port than the usual one.
 func elsewhere(listen []string) []string {
 	return slices.DeleteFunc(slices.Clone(listen), func(addr string) bool {
-		return slices.Contains(strings.Split(addr, "/"), strconv.Itoa(node.DefaultPort))
+		return slices.Contains(strings.Split(addr, "/"), strconv.Itoa(address.DefaultPort))
 	})
 }
 
 // unreached says of a daemon that others cannot dial why, and what to do; "" of
 // any other.
-func unreached(s node.Status) (text, hint string) {
+func unreached(s api.Status) (text, hint string) {
 	onlyLoopback := len(s.Listen) > 0 && !slices.ContainsFunc(s.Listen, func(addr string) bool {
 		return !strings.HasPrefix(addr, "/ip4/127.") && !strings.HasPrefix(addr, "/ip6/::1/")
 	})
 	switch audience := s.Audience(); {
-	case !s.Daemon || audience > node.AudienceMachine || s.Reachability == "private": // which says more
+	case !s.Daemon || audience > address.AudienceMachine || s.Reachability == "private": // which says more
 		return "", ""
 	case len(s.Listen) == 0:
 		return "nobody can reach this node: it listens nowhere", "es node --listen default"
@@ -177,8 +180,8 @@ func (a *app) logger() *slog.Logger {
 
 // withNetwork runs f with the running daemon, or with a node for this command, of a
 // home that is opened by with.
-func (a *app) withNetwork(ctx context.Context, with func(context.Context, func(*node.Home) error) error, f func(node.Network) error) error {
-	return with(ctx, func(h *node.Home) error {
+func (a *app) withNetwork(ctx context.Context, with func(context.Context, func(*home.Home) error) error, f func(api.Network) error) error {
+	return with(ctx, func(h *home.Home) error {
 		n, err := a.join(ctx, h)
 		if err != nil {
 			return err

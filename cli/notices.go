@@ -9,7 +9,7 @@ import (
 
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/records/npmrange"
 )
@@ -114,7 +114,7 @@ func (a *app) runNotice(cmd *cobra.Command, kind string, o noticeOptions, args [
 		}
 	}
 	n := &records.Notice{Name: name, Range: rng, NoticeOf: kind, Text: text, Severity: o.severity, Fixed: o.fixed, Refs: o.refs}
-	return a.signAndAnnounce(cmd, o.key, func(ctx context.Context, h *node.Home, by *author.Author) (records.Body, error) {
+	return a.signAndAnnounce(cmd, o.key, func(ctx context.Context, h *home.Home, by *author.Author) (records.Body, error) {
 		if err := by.Check(ctx, n); err != nil {
 			return nil, err
 		}
@@ -142,7 +142,7 @@ func (a *app) warnLatest(ctx context.Context, by *author.Author, name records.Na
 }
 
 // showReach says which known versions a notice is about.
-func (a *app) showReach(ctx context.Context, h *node.Home, name records.Name, rng string) error {
+func (a *app) showReach(ctx context.Context, h *home.Home, name records.Name, rng string) error {
 	known, about, err := author.Reach(ctx, h.Index(), name, rng)
 	if err != nil {
 		return err
@@ -202,7 +202,7 @@ With --remove, es tag NAME TAG takes the tag away.`,
 				if err != nil {
 					return usagef(cmd, "%v; --remove takes the name alone", err)
 				}
-				return a.signAndAnnounce(cmd, key, func(context.Context, *node.Home, *author.Author) (records.Body, error) {
+				return a.signAndAnnounce(cmd, key, func(context.Context, *home.Home, *author.Author) (records.Body, error) {
 					return &records.Tag{Name: name, Tag: args[1]}, nil
 				})
 			}
@@ -210,7 +210,7 @@ With --remove, es tag NAME TAG takes the tag away.`,
 			if err != nil {
 				return err
 			}
-			return a.signAndAnnounce(cmd, key, func(context.Context, *node.Home, *author.Author) (records.Body, error) {
+			return a.signAndAnnounce(cmd, key, func(context.Context, *home.Home, *author.Author) (records.Body, error) {
 				return &records.Tag{Name: name, Tag: args[1], Version: v}, nil
 			})
 		},

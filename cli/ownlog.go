@@ -6,7 +6,8 @@ import (
 
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
 
@@ -16,7 +17,7 @@ const askOwnLog = 30 * time.Second
 // logPeers are the peers that a home can reach, as package author asks them.
 type logPeers struct {
 	app  *app
-	home *node.Home
+	home *home.Home
 }
 
 // AskLog implements author.Peers.
@@ -28,7 +29,7 @@ func (p logPeers) AskLog(ctx context.Context, author records.Fingerprint, search
 	defer network.Close()
 	asking, cancel := context.WithTimeout(ctx, askOwnLog)
 	defer cancel()
-	s, err := network.Sync(asking, node.SyncOptions{Authors: []records.Fingerprint{author}, Search: search}, nil)
+	s, err := network.Sync(asking, api.SyncOptions{Authors: []records.Fingerprint{author}, Search: search}, nil)
 	switch {
 	case ctx.Err() != nil:
 		return 0, "", ctx.Err()
@@ -42,7 +43,7 @@ func (p logPeers) AskLog(ctx context.Context, author records.Fingerprint, search
 
 // catchUp asks the peers that can be reached for what the key has signed elsewhere, and says
 // what came of it.
-func (a *app) catchUp(ctx context.Context, h *node.Home, own node.OwnKey, by *author.Author) error {
+func (a *app) catchUp(ctx context.Context, h *home.Home, own home.OwnKey, by *author.Author) error {
 	o := author.LogOptions{Peers: logPeers{a, h}, First: a.First, Unasked: own.GPG && a.Offline}
 	if a.Offline {
 		o.Peers, o.Why = nil, "--offline was given"

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
 )
 
 func (a *app) peersCommand() *cobra.Command {
@@ -19,19 +19,19 @@ func (a *app) peersCommand() *cobra.Command {
 node started, and its address.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withNetwork(cmd.Context(), a.readingHome, func(n node.Network) error { return a.runPeers(cmd.Context(), n) })
+			return a.withNetwork(cmd.Context(), a.readingHome, func(n api.Network) error { return a.runPeers(cmd.Context(), n) })
 		},
 	}
 }
 
-func (a *app) runPeers(ctx context.Context, n node.Network) error {
+func (a *app) runPeers(ctx context.Context, n api.Network) error {
 	peers, err := n.Peers(ctx)
 	if err != nil {
 		return err
 	}
 	if a.JSON {
 		if peers == nil {
-			peers = []node.PeerInfo{}
+			peers = []api.PeerInfo{}
 		}
 		return a.Emit(peers)
 	}
@@ -57,7 +57,7 @@ func (a *app) runPeers(ctx context.Context, n node.Network) error {
 }
 
 // given says what a peer has brought.
-func given(p node.PeerInfo) string {
+func given(p api.PeerInfo) string {
 	var what []string
 	if p.Records > 0 {
 		what = append(what, ui.Plural(p.Records, "record"))

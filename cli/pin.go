@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -31,20 +31,20 @@ With --remove, es trust pin NAME@VERSION takes that back.`,
 				return usagef(cmd, "%s takes NAME@VERSION and a CID, or --remove and NAME@VERSION", cmd.CommandPath())
 			}
 			if remove {
-				return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustUnpin(h, name, v) })
+				return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runTrustUnpin(h, name, v) })
 			}
 			module, err := cid.Decode(args[1])
 			if err != nil {
 				return usagef(cmd, "%q is not a CID; es info %s shows them", args[1], name)
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustPin(h, name, v, module) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runTrustPin(h, name, v, module) })
 		},
 	}
 	cmd.Flags().BoolVar(&remove, "remove", false, "take the pin back")
 	return cmd
 }
 
-func (a *app) runTrustUnpin(h *node.Home, name records.Name, v records.Version) error {
+func (a *app) runTrustUnpin(h *home.Home, name records.Name, v records.Version) error {
 	err := trust.Update(h.TrustPath(), func(file *trust.File) error {
 		if !file.RemovePin(name, v) {
 			return ui.Coded(ui.ExitNotFound, fmt.Errorf("%s has no pin of %s@%s", h.TrustPath(), name, v), "es trust list")
@@ -61,7 +61,7 @@ func (a *app) runTrustUnpin(h *node.Home, name records.Name, v records.Version) 
 	return nil
 }
 
-func (a *app) runTrustPin(h *node.Home, name records.Name, v records.Version, module cid.Cid) error {
+func (a *app) runTrustPin(h *home.Home, name records.Name, v records.Version, module cid.Cid) error {
 	err := trust.Update(h.TrustPath(), func(file *trust.File) error { return file.SetPin(name, v, module) })
 	if err != nil {
 		return err

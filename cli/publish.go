@@ -13,7 +13,8 @@ import (
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/modules"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
 
@@ -77,7 +78,7 @@ As with npm, the tag latest moves to the version unless another tag is given by
 			if o.dryRun {
 				return a.runDryRun(cmd.Context(), dir, o)
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runPublish(cmd.Context(), h, dir, o) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runPublish(cmd.Context(), h, dir, o) })
 		},
 	}
 	f := cmd.Flags()
@@ -112,7 +113,7 @@ type fileJSON struct {
 
 // scan lists the files that would be published, and refuses those that must not be; h
 // is nil where there is no home.
-func (a *app) scan(ctx context.Context, h *node.Home, dir string, o publishOptions) (*modules.FileSet, error) {
+func (a *app) scan(ctx context.Context, h *home.Home, dir string, o publishOptions) (*modules.FileSet, error) {
 	home, err := a.homeDir()
 	if err != nil {
 		return nil, err
@@ -141,23 +142,23 @@ func (a *app) tags(o publishOptions, pkg *modules.PackageJSON) author.PublishOpt
 }
 
 func (a *app) runDryRun(ctx context.Context, dir string, o publishOptions) error {
-	home, err := a.homeDir()
+	where, err := a.homeDir()
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(home); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(where); errors.Is(err, os.ErrNotExist) {
 		if err := a.rehearse(ctx, nil, nil, dir, o); err != nil { // and makes no home by that
 			return err
 		}
-		return keyHint(node.ErrNoKey)
+		return keyHint(home.ErrNoKey)
 	}
-	return a.withHome(ctx, func(h *node.Home) error {
+	return a.withHome(ctx, func(h *home.Home) error {
 		_, err := h.Default(ctx)
-		if o.key == "" && errors.Is(err, node.ErrNoKey) {
+		if o.key == "" && errors.Is(err, home.ErrNoKey) {
 			if err := a.rehearse(ctx, h, nil, dir, o); err != nil {
 				return err
 			}
-			return keyHint(node.ErrNoKey)
+			return keyHint(home.ErrNoKey)
 		}
 		own, err := a.signingKey(ctx, h, o.key)
 		if err != nil {
@@ -169,7 +170,7 @@ func (a *app) runDryRun(ctx context.Context, dir string, o publishOptions) error
 
 // rehearse does all that publishing does but sign and store, and shows the files. h is nil
 // where there is no home, and by where it has no key.
-func (a *app) rehearse(ctx context.Context, h *node.Home, by *author.Author, dir string, o publishOptions) error {
+func (a *app) rehearse(ctx context.Context, h *home.Home, by *author.Author, dir string, o publishOptions) error {
 	set, err := a.scan(ctx, h, dir, o)
 	if err != nil {
 		return err
@@ -213,7 +214,7 @@ func (a *app) showUnpublished(set *modules.FileSet, m *modules.Module) error {
 	return nil
 }
 
-func (a *app) runPublish(ctx context.Context, h *node.Home, dir string, o publishOptions) error {
+func (a *app) runPublish(ctx context.Context, h *home.Home, dir string, o publishOptions) error {
 	own, err := a.signingKey(ctx, h, o.key)
 	if err != nil {
 		return err
@@ -279,17 +280,17 @@ func (a *app) printPublished(m *modules.Module, r author.Released, s spreading, 
 	return late
 }
 
-func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.OwnKey, error) {
+func (a *app) signingKey(ctx context.Context, h *home.Home, which string) (home.OwnKey, error) {
 	var args []string
 	if which != "" {
 		args = []string{which}
 	}
 	_, own, err := a.findKey(ctx, h, args)
 	if err != nil {
-		return node.OwnKey{}, err
+		return home.OwnKey{}, err
 	}
 	if own == nil {
-		return node.OwnKey{}, fmt.Errorf("key %s is not yours, so it cannot sign here", which)
+		return home.OwnKey{}, fmt.Errorf("key %s is not yours, so it cannot sign here", which)
 	}
 	if own.GPG && author.CheckKey(own.Key, time.Now()) != nil {
 		// It may have been renewed in gpg since es read it. What es knows of its
@@ -297,7 +298,7 @@ func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.
 		if _, err := a.usedKey(ctx, h, "gpg:"+own.Fingerprint().String()); err == nil {
 			renewed, err := h.OwnKey(ctx, own.Fingerprint())
 			if err != nil {
-				return node.OwnKey{}, err
+				return home.OwnKey{}, err
 			}
 			own = &renewed
 		}
@@ -308,20 +309,20 @@ func (a *app) signingKey(ctx context.Context, h *node.Home, which string) (node.
 		if own.GPG && errors.As(err, &r) && r.Kind == keyExpired {
 			r.Next = append(r.Next, "gpg --quick-set-expire "+r.About+" 1y renews it, and es key use gpg:"+r.About+" tells es")
 		}
-		return node.OwnKey{}, err
+		return home.OwnKey{}, err
 	}
 	return *own, nil
 }
 
 // announce tells whoever is there and returns how many heard it. Records that
 // nobody heard wait in the outbox.
-func (a *app) announce(ctx context.Context, h *node.Home, ids []cid.Cid) int {
-	return a.tell(ctx, h, "queued, and announced when a peer connects", func(n node.Network) (node.Announced, error) { return n.Announce(ctx, ids) })
+func (a *app) announce(ctx context.Context, h *home.Home, ids []cid.Cid) int {
+	return a.tell(ctx, h, "queued, and announced when a peer connects", func(n api.Network) (api.Announced, error) { return n.Announce(ctx, ids) })
 }
 
 // tell joins the network to say something, and returns how many heard it. kept says
 // what becomes of it when nobody did.
-func (a *app) tell(ctx context.Context, h *node.Home, kept string, say func(node.Network) (node.Announced, error)) int {
+func (a *app) tell(ctx context.Context, h *home.Home, kept string, say func(api.Network) (api.Announced, error)) int {
 	if a.Offline {
 		a.Note("not announced, because of --offline: %s", kept)
 		return 0

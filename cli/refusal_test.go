@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/sign"
 )
 
@@ -50,7 +50,7 @@ func TestRefusedAsDatedBack(t *testing.T) {
 	d := newDesk(t)
 	ada := d.believedAs("ada")
 	release := d.packs(`{"name": "lib", "version": "1.0.0"}`)
-	d.in(func(ctx context.Context, h *node.Home) error {
+	d.in(func(ctx context.Context, h *home.Home) error {
 		(&office{t, h}).says(ada, day("2026-02-01"), day("2026-05-01"), release)
 		retired, err := ada.Revoke(sign.Retired, "", day("2026-03-01"))
 		if err == nil {

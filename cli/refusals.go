@@ -13,7 +13,7 @@ import (
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -107,7 +107,7 @@ freeze the version for everybody.`,
 // A witness knows the names of keys, for telling why something was refused.
 type witness struct {
 	ctx  context.Context
-	home *node.Home
+	home *home.Home
 	view *trust.View
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/install/packagejson"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -70,7 +71,7 @@ const (
 // be out of date.
 type news struct {
 	app     *app
-	home    *node.Home
+	home    *home.Home
 	network *joined
 
 	mu    sync.Mutex
@@ -116,7 +117,7 @@ func (n *news) get(ctx context.Context, missing bool) (asked bool, err error) {
 	}
 	asking, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	s, err := network.Sync(asking, node.SyncOptions{}, nil)
+	s, err := network.Sync(asking, api.SyncOptions{}, nil)
 	n.peers = s.Peers
 	switch {
 	case ctx.Err() != nil:
@@ -139,14 +140,14 @@ func (n *news) get(ctx context.Context, missing bool) (asked bool, err error) {
 // hand needs none.
 type joined struct {
 	app  *app
-	home *node.Home
+	home *home.Home
 
 	once    sync.Once
-	network node.Network
+	network api.Network
 	err     error
 }
 
-func (j *joined) join(ctx context.Context) (node.Network, error) {
+func (j *joined) join(ctx context.Context) (api.Network, error) {
 	j.once.Do(func() { j.network, j.err = j.app.join(ctx, j.home) })
 	if j.err != nil {
 		return nil, fmt.Errorf("join the network: %w", j.err)
@@ -172,10 +173,10 @@ func (f *fetcher) Fetch(ctx context.Context, name records.Name, want records.Tar
 	if err != nil {
 		return err
 	}
-	err = network.Fetch(ctx, want, func(p node.Progress) {
+	err = network.Fetch(ctx, want, func(p api.Progress) {
 		f.bar.Fetched(string(name), ui.Transfer{Bytes: p.Bytes, Received: p.Received, From: p.From, Peers: p.Peers})
 	})
-	var unreachable *node.UnreachableError
+	var unreachable *api.UnreachableError
 	if errors.As(err, &unreachable) {
 		return ui.Hinted(err, "es peers shows who is connected; es connect ADDR meets somebody who has it")
 	}

@@ -13,7 +13,8 @@ import (
 
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -52,7 +53,7 @@ es key new makes one. Without a fingerprint, it is of one of your own keys.`,
 				}
 				return usagef(cmd, "--reason %q is none of %s", o.reason, reasons)
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runRevoke(cmd.Context(), h, args, o) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runRevoke(cmd.Context(), h, args, o) })
 		},
 	}
 	cmd.Flags().StringVar(&o.reason, "reason", "", "superseded, retired, compromised or unspecified")
@@ -69,7 +70,7 @@ type revokeJSON struct {
 	Peers       int                 `json:"peers"`
 }
 
-func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revokeOptions) error {
+func (a *app) runRevoke(ctx context.Context, h *home.Home, args []string, o revokeOptions) error {
 	if o.certificate != "" {
 		var err error
 		if o.read, err = a.ReadFile(ctx, o.certificate); err != nil {
@@ -120,7 +121,7 @@ func (a *app) runRevoke(ctx context.Context, h *node.Home, args []string, o revo
 }
 
 // revokedBy finds which own key a certificate revokes.
-func revokedBy(ctx context.Context, h *node.Home, o revokeOptions) (records.Fingerprint, error) {
+func revokedBy(ctx context.Context, h *home.Home, o revokeOptions) (records.Fingerprint, error) {
 	keys, err := h.Keys(ctx)
 	if err != nil {
 		return records.Fingerprint{}, err
@@ -135,7 +136,7 @@ func revokedBy(ctx context.Context, h *node.Home, o revokeOptions) (records.Fing
 
 // revokedKey joins the key with a certificate, or with a revocation that its secret
 // makes now.
-func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *node.OwnKey, o revokeOptions) (*sign.Key, error) {
+func (a *app) revokedKey(ctx context.Context, h *home.Home, key *sign.Key, own *home.OwnKey, o revokeOptions) (*sign.Key, error) {
 	if o.certificate != "" {
 		revoked, err := key.WithRevocation(o.read)
 		if err != nil {
@@ -165,6 +166,6 @@ func (a *app) revokedKey(ctx context.Context, h *node.Home, key *sign.Key, own *
 }
 
 // announceKey tells whoever is there, and returns how many heard it.
-func (a *app) announceKey(ctx context.Context, h *node.Home, key records.Fingerprint) int {
-	return a.tell(ctx, h, "others get it when they meet this home", func(n node.Network) (node.Announced, error) { return n.AnnounceKey(ctx, key) })
+func (a *app) announceKey(ctx context.Context, h *home.Home, key records.Fingerprint) int {
+	return a.tell(ctx, h, "others get it when they meet this home", func(n api.Network) (api.Announced, error) { return n.AnnounceKey(ctx, key) })
 }

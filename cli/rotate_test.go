@@ -14,6 +14,7 @@ import (
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -47,7 +48,7 @@ func (d *desk) newKey(name string) string {
 // steal has a thief sign with an own key of the home, at any place of its log.
 func (d *desk) steal(seq int64, body records.Body) {
 	d.Helper()
-	d.in(func(ctx context.Context, h *node.Home) error {
+	d.in(func(ctx context.Context, h *home.Home) error {
 		own, err := h.Keys(ctx)
 		if err != nil {
 			return err
@@ -72,7 +73,7 @@ func (d *desk) steal(seq int64, body records.Body) {
 // serve runs a node of the home until the test ends, and returns its address.
 func (d *desk) serve(version string) string {
 	d.Helper()
-	h, err := node.OpenHome(d.Context(), d.home)
+	h, err := home.Open(d.Context(), d.home)
 	if err != nil {
 		d.Fatal(err)
 	}

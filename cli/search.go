@@ -11,7 +11,7 @@ import (
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/index/search"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -38,7 +38,7 @@ pipe have everything.`,
 			if limit < 1 || limit > maxHits {
 				return usagef(cmd, "--limit %d is not between 1 and %d", limit, maxHits)
 			}
-			return a.readingHome(cmd.Context(), func(h *node.Home) error {
+			return a.readingHome(cmd.Context(), func(h *home.Home) error {
 				return a.runSearch(cmd.Context(), h, strings.Join(args, " "), limit)
 			})
 		},
@@ -82,7 +82,7 @@ func describeClaimants(view *trust.View, all []resolve.Claimant) []claimantJSON 
 	return list
 }
 
-func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit int) error {
+func (a *app) runSearch(ctx context.Context, h *home.Home, query string, limit int) error {
 	view, err := h.View(time.Now())
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	}
 	if len(hits) == 0 && !a.Offline && h.Absent() && (a.namedHome() == "" || h.Begun()) {
 		// A new user's first command: what peers say is kept.
-		return a.withHome(ctx, func(h *node.Home) error { return a.runSearch(ctx, h, query, limit) })
+		return a.withHome(ctx, func(h *home.Home) error { return a.runSearch(ctx, h, query, limit) })
 	}
 	if len(hits) == 0 && !a.Offline {
 		if hits, err = a.searchAfresh(ctx, h, query, limit); err != nil {
@@ -137,7 +137,7 @@ func (a *app) runSearch(ctx context.Context, h *node.Home, query string, limit i
 	return nil
 }
 
-func describeHit(ctx context.Context, h *node.Home, view *trust.View, hit search.Hit) (hitJSON, error) {
+func describeHit(ctx context.Context, h *home.Home, view *trust.View, hit search.Hit) (hitJSON, error) {
 	j := hitJSON{
 		Name: hit.Name, Version: hit.Release.Body.Version, Description: hit.Release.Body.Manifest.Description,
 		Author: hit.Release.Author, Label: hit.Label, Trusted: hit.Decision.State == trust.Trusted, State: hit.Decision.State,
@@ -196,7 +196,7 @@ func highlight(text string, words []string) string {
 }
 
 // noteCount says how many names there are.
-func (a *app) noteCount(ctx context.Context, h *node.Home, query string, shown, limit int) error {
+func (a *app) noteCount(ctx context.Context, h *home.Home, query string, shown, limit int) error {
 	total := int64(shown)
 	if shown == limit {
 		n, err := search.New(h.Index()).Matching(ctx, query)
@@ -270,7 +270,7 @@ const nearHits = 10
 
 // warnNearHits says which of the first hits that trust does not let in look like names that
 // the user knows.
-func (a *app) warnNearHits(ctx context.Context, h *node.Home, view *trust.View, list []hitJSON) error {
+func (a *app) warnNearHits(ctx context.Context, h *home.Home, view *trust.View, list []hitJSON) error {
 	known, err := acquainted(h, view, nil)
 	if err != nil {
 		return err
@@ -288,7 +288,7 @@ func (a *app) warnNearHits(ctx context.Context, h *node.Home, view *trust.View, 
 
 // searchAfresh asks peers for records before it searches: nothing may be known here
 // because nobody was asked yet.
-func (a *app) searchAfresh(ctx context.Context, h *node.Home, query string, limit int) ([]search.Hit, error) {
+func (a *app) searchAfresh(ctx context.Context, h *home.Home, query string, limit int) ([]search.Hit, error) {
 	if h.ReadOnly() && !h.Absent() {
 		a.Note("nobody was asked for more: what they say could not be kept in %s", h.Dir())
 		return nil, nil
@@ -332,7 +332,7 @@ func signerText(label, uid string, authors int) string {
 }
 
 // userID returns what the key says of its owner; "" for an unknown key.
-func userID(ctx context.Context, h *node.Home, f records.Fingerprint) (string, error) {
+func userID(ctx context.Context, h *home.Home, f records.Fingerprint) (string, error) {
 	key, err := h.Index().Key(ctx, f)
 	if err != nil || key == nil {
 		return "", err
@@ -340,7 +340,7 @@ func userID(ctx context.Context, h *node.Home, f records.Fingerprint) (string, e
 	return key.UserID(), nil
 }
 
-func (a *app) nothingFound(ctx context.Context, h *node.Home, query string) error {
+func (a *app) nothingFound(ctx context.Context, h *home.Home, query string) error {
 	counts, err := h.Index().Counts(ctx)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/modules"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -33,13 +33,13 @@ func attempts() int {
 // An office is a home that stays open, with all that its user decides by.
 type office struct {
 	*testing.T
-	home *node.Home
+	home *home.Home
 }
 
 // open runs f in a home with this trust file.
 func (d *desk) open(trustFile string, f func(o *office)) {
 	d.Helper()
-	d.in(func(_ context.Context, h *node.Home) error {
+	d.in(func(_ context.Context, h *home.Home) error {
 		file, err := trust.Parse([]byte(trustFile))
 		if err == nil {
 			err = trust.Update(h.TrustPath(), func(f *trust.File) error { *f = *file; return nil })

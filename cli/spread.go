@@ -12,6 +12,8 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 )
 
 // How long a publish waits for peers to fetch what it announced.
@@ -32,10 +34,10 @@ type spreading struct {
 
 // spread announces records and sees who fetches the module that they release, with
 // wait for that long and else as long as somebody does.
-func (a *app) spread(ctx context.Context, h *node.Home, ids []cid.Cid, module cid.Cid, wait time.Duration) (spreading, error) {
+func (a *app) spread(ctx context.Context, h *home.Home, ids []cid.Cid, module cid.Cid, wait time.Duration) (spreading, error) {
 	var s spreading
 	var failed error
-	say := func(n node.Network) (node.Announced, error) {
+	say := func(n api.Network) (api.Announced, error) {
 		_, s.Daemon = n.(*node.Client)
 		told, err := n.Announce(ctx, ids)
 		if err != nil || told.Peers == 0 && wait == 0 {
@@ -66,7 +68,7 @@ func (a *app) spread(ctx context.Context, h *node.Home, ids []cid.Cid, module ci
 
 // awaitHolders asks how many peers have a module, until one does and nobody fetches
 // it any more.
-func awaitHolders(ctx context.Context, n node.Network, module cid.Cid, wait time.Duration, daemon bool) (int, error) {
+func awaitHolders(ctx context.Context, n api.Network, module cid.Cid, wait time.Duration, daemon bool) (int, error) {
 	start := time.Now()
 	most := wait
 	if wait == 0 {

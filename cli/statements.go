@@ -12,15 +12,15 @@ import (
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
 
 // homeKey is an own key of a home, as package author signs with it.
 type homeKey struct {
-	node.OwnKey
-	home       *node.Home
+	home.OwnKey
+	home       *home.Home
 	gpg        sign.GPG
 	passphrase func() ([]byte, error)
 }
@@ -36,7 +36,7 @@ func (k homeKey) LockSigning(ctx context.Context) (unlock func(), err error) {
 }
 
 // author returns who signs with the own key.
-func (a *app) author(ctx context.Context, h *node.Home, own node.OwnKey) *author.Author {
+func (a *app) author(ctx context.Context, h *home.Home, own home.OwnKey) *author.Author {
 	return author.New(own.Key, homeKey{own, h, a.gpg(), a.passphrase(ctx)}, h.Index(), time.Now)
 }
 
@@ -50,7 +50,7 @@ type statementJSON struct {
 
 // A statement makes the body of a record when what it needs to know of the home and of the
 // author is up to date, and says what it is about.
-type statement func(context.Context, *node.Home, *author.Author) (records.Body, error)
+type statement func(context.Context, *home.Home, *author.Author) (records.Body, error)
 
 // signAndAnnounce signs one statement and announces it.
 func (a *app) signAndAnnounce(cmd *cobra.Command, key string, make statement) error {
@@ -58,7 +58,7 @@ func (a *app) signAndAnnounce(cmd *cobra.Command, key string, make statement) er
 	if err := checkKeyFlag(cmd, key); err != nil {
 		return err
 	}
-	return a.withHome(ctx, func(h *node.Home) error {
+	return a.withHome(ctx, func(h *home.Home) error {
 		own, err := a.signingKey(ctx, h, key)
 		if err != nil {
 			return err

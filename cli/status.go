@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -17,12 +17,12 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "show this node, its peers and its index",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withNetwork(cmd.Context(), a.readingHome, func(n node.Network) error { return a.runStatus(cmd.Context(), n) })
+			return a.withNetwork(cmd.Context(), a.readingHome, func(n api.Network) error { return a.runStatus(cmd.Context(), n) })
 		},
 	}
 }
 
-func (a *app) runStatus(ctx context.Context, n node.Network) error {
+func (a *app) runStatus(ctx context.Context, n api.Network) error {
 	s, err := n.Status(ctx)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (a *app) runStatus(ctx context.Context, n node.Network) error {
 }
 
 // reachText says what is known of whether others can dial the node.
-func reachText(s node.Status) string {
+func reachText(s api.Status) string {
 	text := s.Reachability + " from outside"
 	if s.Inbound > 0 {
 		text += fmt.Sprintf("; dialled by %s", ui.Plural(int64(s.Inbound), "connected peer"))
@@ -74,18 +74,18 @@ func reachText(s node.Status) string {
 }
 
 // seedText says which modules the node keeps for others.
-func seedText(s node.Seed) string {
+func seedText(s api.Seed) string {
 	switch s {
-	case node.SeedAll:
+	case api.SeedAll:
 		return "all: the modules of every release that it hears of are fetched and served"
-	case node.SeedTrusted:
+	case api.SeedTrusted:
 		return "trusted: the modules that your trust file lets in are fetched and served"
 	}
 	return "used: what was installed or published here is served"
 }
 
 // meetText says how the node finds others, and others find it.
-func meetText(s node.Status) string {
+func meetText(s api.Status) string {
 	var ways []string
 	if s.Private {
 		ways = append(ways, "a private network alone")
@@ -93,7 +93,7 @@ func meetText(s node.Status) string {
 	if s.MDNS {
 		ways = append(ways, "the local network (mDNS)")
 	}
-	if s.DHT.Network != node.DHTOff && s.DHT.Network != "" {
+	if s.DHT.Network != api.DHTOff && s.DHT.Network != "" {
 		ways = append(ways, fmt.Sprintf("the %s DHT (%s)", s.DHT.Network, ui.Plural(int64(s.DHT.Peers), "peer")))
 	}
 	return strings.Join(append(ways, "known addresses"), ", ")

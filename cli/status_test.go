@@ -9,12 +9,13 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
 )
 
 // A restingNetwork is what a command works with when no daemon answers.
-type restingNetwork struct{ node.Network }
+type restingNetwork struct{ api.Network }
 
-func (restingNetwork) Status(context.Context) (node.Status, error) { return node.Status{}, nil }
+func (restingNetwork) Status(context.Context) (api.Status, error) { return api.Status{}, nil }
 
 // TestThreat65StatusOfStuckNode: a node that runs and does not answer is not called
 // one that does not run, which es node would be the answer to.

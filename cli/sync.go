@@ -9,11 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 )
 
 func (a *app) syncCommand() *cobra.Command {
-	var o node.SyncOptions
+	var o api.SyncOptions
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "get the records that are missing here",
@@ -28,21 +29,21 @@ known when this one ran last.`,
 			if a.Offline {
 				return usagef(cmd, "--offline and sync contradict each other")
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runSync(cmd.Context(), h, o) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runSync(cmd.Context(), h, o) })
 		},
 	}
 	cmd.Flags().BoolVar(&o.All, "all", false, "get the records of strangers too")
 	return cmd
 }
 
-func (a *app) runSync(ctx context.Context, h *node.Home, o node.SyncOptions) error {
+func (a *app) runSync(ctx context.Context, h *home.Home, o api.SyncOptions) error {
 	n, err := a.join(ctx, h)
 	if err != nil {
 		return err
 	}
 	defer n.Close()
 	bar := a.NewProgress()
-	s, err := n.Sync(ctx, o, func(s node.Synced) {
+	s, err := n.Sync(ctx, o, func(s api.Synced) {
 		bar.Stage("getting records", fmt.Sprintf("%d  %s", s.Records, ui.BytesText(s.Bytes)))
 	})
 	bar.End()
@@ -80,7 +81,7 @@ func (a *app) runSync(ctx context.Context, h *node.Home, o node.SyncOptions) err
 	return nil
 }
 
-func nobodyAnswered(s node.Synced) error {
+func nobodyAnswered(s api.Synced) error {
 	switch {
 	case s.Crowded > 0:
 		return fmt.Errorf("%s refused: too many connections from this address", ui.Plural(int64(s.Crowded), "peer"))
@@ -90,7 +91,7 @@ func nobodyAnswered(s node.Synced) error {
 	return errors.New("none of " + ui.Plural(int64(s.Failed), "connected peer") + " answered")
 }
 
-func newRecords(s node.Synced) string {
+func newRecords(s api.Synced) string {
 	if s.Records == 0 {
 		return "nothing new"
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -38,14 +38,14 @@ one key. With --remove, es trust threshold SCOPE takes that back.`,
 					return usagef(cmd, "%q is not a number from 1 to %d", args[0], trust.MaxThreshold)
 				}
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runThreshold(h, m, scope) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runThreshold(h, m, scope) })
 		},
 	}
 	cmd.Flags().BoolVar(&remove, "remove", false, "take the threshold back")
 	return cmd
 }
 
-func (a *app) runThreshold(h *node.Home, m int, scope records.Scope) error {
+func (a *app) runThreshold(h *home.Home, m int, scope records.Scope) error {
 	keys := map[records.Fingerprint]bool{}
 	err := trust.Update(h.TrustPath(), func(f *trust.File) error {
 		for _, e := range f.Entries() {
@@ -93,7 +93,7 @@ you ask for by its number is not held. 0 takes that back.`,
 			if err != nil {
 				return usagef(cmd, "%v", err)
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error {
+			return a.withHome(cmd.Context(), func(h *home.Home) error {
 				err := trust.Update(h.TrustPath(), func(f *trust.File) error {
 					if age == 0 {
 						f.RemoveMinAge()

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -74,7 +74,7 @@ key with anybody's name on it.`,
 			if err != nil {
 				return err
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error {
+			return a.withHome(cmd.Context(), func(h *home.Home) error {
 				e := trust.Entry{Scopes: scopes, Label: o.label, Until: until, Depth: o.depth, Follow: o.follow}
 				return a.runTrustAdd(cmd.Context(), h, args[0], o.key, e, o.yes)
 			})
@@ -119,7 +119,7 @@ func parseUntil(cmd *cobra.Command, s string) (time.Time, error) {
 	return t, nil
 }
 
-func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which, chosen string, e trust.Entry, yes bool) error {
+func (a *app) runTrustAdd(ctx context.Context, h *home.Home, which, chosen string, e trust.Entry, yes bool) error {
 	f, key, err := a.trustedKey(ctx, h, which, chosen)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (a *app) runTrustAdd(ctx context.Context, h *node.Home, which, chosen strin
 // trustedKey finds the key that the user names by fingerprint or in a file, of several
 // there the chosen one. The
 // key itself is nil when only its fingerprint is known.
-func (a *app) trustedKey(ctx context.Context, h *node.Home, which, chosen string) (records.Fingerprint, *sign.Key, error) {
+func (a *app) trustedKey(ctx context.Context, h *home.Home, which, chosen string) (records.Fingerprint, *sign.Key, error) {
 	f, err := records.ParseFingerprint(which)
 	if err == nil {
 		key, err := h.Index().Key(ctx, f)
@@ -207,7 +207,7 @@ func (a *app) trustedKey(ctx context.Context, h *node.Home, which, chosen string
 }
 
 // trustedGPGKey takes a public key from gpg's keyring.
-func (a *app) trustedGPGKey(ctx context.Context, h *node.Home, id string) (records.Fingerprint, *sign.Key, error) {
+func (a *app) trustedGPGKey(ctx context.Context, h *home.Home, id string) (records.Fingerprint, *sign.Key, error) {
 	key, err := sign.GPGPublicKey(ctx, a.gpg(), id)
 	if err != nil {
 		return records.Fingerprint{}, nil, ui.Hinted(err, "gpg --list-keys shows the keys that gpg has")
@@ -358,7 +358,7 @@ when it cannot be read; what it denied or asked for is gone then.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustRemoveLine(h, line) })
+				return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runTrustRemoveLine(h, line) })
 			}
 			f, err := records.ParseFingerprint(args[0])
 			if err != nil {
@@ -368,14 +368,14 @@ when it cannot be read; what it denied or asked for is gone then.`,
 			if err != nil {
 				return err
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustRemove(h, f, scopes) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runTrustRemove(h, f, scopes) })
 		},
 	}
 	cmd.Flags().IntVar(&line, "line", 0, "number of a line to remove, also one that cannot be read")
 	return cmd
 }
 
-func (a *app) runTrustRemoveLine(h *node.Home, n int) error {
+func (a *app) runTrustRemoveLine(h *home.Home, n int) error {
 	text, err := trust.RemoveLine(h.TrustPath(), n)
 	if err != nil {
 		return ui.Coded(ui.ExitNotFound, err, "es trust list shows the lines")
@@ -387,7 +387,7 @@ func (a *app) runTrustRemoveLine(h *node.Home, n int) error {
 	return nil
 }
 
-func (a *app) runTrustRemove(h *node.Home, f records.Fingerprint, scopes []records.Scope) error {
+func (a *app) runTrustRemove(h *home.Home, f records.Fingerprint, scopes []records.Scope) error {
 	var gone, allowed = 0, false
 	err := trust.Update(h.TrustPath(), func(file *trust.File) error {
 		gone = file.RemoveKey(f, scopes...)
@@ -421,7 +421,7 @@ func (a *app) trustDenyCommand() *cobra.Command {
 		Short: "never believe a key, whatever else is said of it",
 		Args:  arguments(1, 1, "a full fingerprint or a key file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runTrustDeny(cmd.Context(), h, args[0], chosen, label) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runTrustDeny(cmd.Context(), h, args[0], chosen, label) })
 		},
 	}
 	cmd.Flags().StringVar(&label, "label", "", "what you call the key")
@@ -429,7 +429,7 @@ func (a *app) trustDenyCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) runTrustDeny(ctx context.Context, h *node.Home, which, chosen, label string) error {
+func (a *app) runTrustDeny(ctx context.Context, h *home.Home, which, chosen, label string) error {
 	f, key, err := a.trustedKey(ctx, h, which, chosen)
 	if err != nil {
 		return err

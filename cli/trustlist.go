@@ -14,7 +14,7 @@ import (
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -29,7 +29,7 @@ project that has an es.trust, that file's lines too: they count in this project
 alone.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runTrustList(cmd.Context(), h) })
+			return a.readingHome(cmd.Context(), func(h *home.Home) error { return a.runTrustList(cmd.Context(), h) })
 		},
 	}
 }
@@ -77,7 +77,7 @@ type pinJSON struct {
 	Released bool            `json:"released"` // some release that counts names the module
 }
 
-func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
+func (a *app) runTrustList(ctx context.Context, h *home.Home) error {
 	p, err := install.Open(".")
 	if err != nil {
 		return err
@@ -128,7 +128,7 @@ func (a *app) runTrustList(ctx context.Context, h *node.Home) error {
 
 // listReadable shows a trust file of which some lines cannot be read: what can be, and
 // what is wrong with the rest. Nothing of it lets anything in before that is mended.
-func (a *app) listReadable(ctx context.Context, h *node.Home, first *trust.SyntaxError) error {
+func (a *app) listReadable(ctx context.Context, h *home.Home, first *trust.SyntaxError) error {
 	file, broken, err := trust.Survey(h.TrustPath())
 	if err != nil {
 		return err
@@ -163,7 +163,7 @@ func (a *app) listReadable(ctx context.Context, h *node.Home, first *trust.Synta
 	return nil
 }
 
-func readTrusted(ctx context.Context, h *node.Home, path string) (*trusted, error) {
+func readTrusted(ctx context.Context, h *home.Home, path string) (*trusted, error) {
 	file, err := h.Trust()
 	if err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func readTrusted(ctx context.Context, h *node.Home, path string) (*trusted, erro
 }
 
 // lines lists the own keys and those of the files.
-func (t *trusted) lines(ctx context.Context, h *node.Home) error {
+func (t *trusted) lines(ctx context.Context, h *home.Home) error {
 	own, err := h.Keys(ctx)
 	if err != nil {
 		return err
@@ -213,7 +213,7 @@ func (t *trusted) lines(ctx context.Context, h *node.Home) error {
 }
 
 // letIn fills in how much each line lets in.
-func (t *trusted) letIn(ctx context.Context, h *node.Home) error {
+func (t *trusted) letIn(ctx context.Context, h *home.Home) error {
 	keys, err := h.Authors(ctx, time.Now())
 	if err != nil {
 		return err
@@ -281,7 +281,7 @@ func letInText(l trustJSON) string {
 }
 
 // rules describes the lines that are not about one key.
-func (t *trusted) rules(ctx context.Context, h *node.Home) error {
+func (t *trusted) rules(ctx context.Context, h *home.Home) error {
 	t.rulesJSON = rulesJSON{Thresholds: []thresholdJSON{}, Pins: []pinJSON{}}
 	for _, x := range t.file.Thresholds() {
 		t.Thresholds = append(t.Thresholds, thresholdJSON{x.Scope, x.Keys, x.Line})

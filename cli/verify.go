@@ -17,7 +17,7 @@ import (
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/modules"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -52,7 +52,7 @@ the next es sync.`,
 				if o.repair {
 					with = a.withHome
 				}
-				return with(cmd.Context(), func(h *node.Home) error { return a.runVerify(cmd.Context(), h, o) })
+				return with(cmd.Context(), func(h *home.Home) error { return a.runVerify(cmd.Context(), h, o) })
 			}
 			if o != (verifyOptions{}) {
 				return usagef(cmd, "the flags are for everything, not for one NAME@VERSION")
@@ -61,7 +61,7 @@ the next es sync.`,
 			if err != nil {
 				return err
 			}
-			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runVerifyStored(cmd.Context(), h, name, v) })
+			return a.readingHome(cmd.Context(), func(h *home.Home) error { return a.runVerifyStored(cmd.Context(), h, name, v) })
 		},
 	}
 	cmd.Flags().BoolVar(&o.installed, "installed", false, "only what is installed in this project")
@@ -104,17 +104,17 @@ type verifiedStoredJSON struct {
 	Moved      int                `json:"moved"`          // out of the way
 	Left       []storedDamageJSON `json:"left,omitempty"` // found after that
 
-	found []node.Damage // by now
+	found []home.Damage // by now
 }
 
 type storedDamageJSON struct {
-	Kind   node.DamageKind `json:"kind"`
+	Kind   home.DamageKind `json:"kind"`
 	ID     string          `json:"id,omitempty"`
 	Author string          `json:"author,omitempty"`
 	Reason string          `json:"reason"`
 }
 
-func (a *app) runVerify(ctx context.Context, h *node.Home, o verifyOptions) error {
+func (a *app) runVerify(ctx context.Context, h *home.Home, o verifyOptions) error {
 	both := o.installed == o.stored
 	var j verifyJSON
 	var err error
@@ -141,7 +141,7 @@ func (a *app) runVerify(ctx context.Context, h *node.Home, o verifyOptions) erro
 
 // verifyProject checks what is installed here. Where es has installed nothing it
 // returns nil, unless the user asked for it.
-func verifyProject(ctx context.Context, h *node.Home, asked bool) (*verifiedProjectJSON, error) {
+func verifyProject(ctx context.Context, h *home.Home, asked bool) (*verifiedProjectJSON, error) {
 	p, err := openProject(h)
 	if err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func verifyProject(ctx context.Context, h *node.Home, asked bool) (*verifiedProj
 	return j, nil
 }
 
-func (a *app) verifyStored(ctx context.Context, h *node.Home, repair bool) (*verifiedStoredJSON, error) {
+func (a *app) verifyStored(ctx context.Context, h *home.Home, repair bool) (*verifiedStoredJSON, error) {
 	bar := a.NewProgress()
 	defer bar.End()
 	s, found, err := findDamage(ctx, h, bar)
@@ -180,7 +180,7 @@ func (a *app) verifyStored(ctx context.Context, h *node.Home, repair bool) (*ver
 		Keys: s.Keys, Records: s.Records, Blocks: s.Blocks, Bytes: s.Bytes, Modules: s.Modules, Incomplete: s.Incomplete,
 		Damage: describeDamage(found), found: found,
 	}
-	if !repair || !slices.ContainsFunc(found, node.Damage.Repairable) || slices.ContainsFunc(found, unmendable) {
+	if !repair || !slices.ContainsFunc(found, home.Damage.Repairable) || slices.ContainsFunc(found, unmendable) {
 		return j, nil
 	}
 	j.Repaired = true
@@ -192,23 +192,23 @@ func (a *app) verifyStored(ctx context.Context, h *node.Home, repair bool) (*ver
 	return j, err
 }
 
-func findDamage(ctx context.Context, h *node.Home, bar *ui.Progress) (s node.Stored, found []node.Damage, err error) {
-	progress := func(kind node.DamageKind, done, total int64) {
+func findDamage(ctx context.Context, h *home.Home, bar *ui.Progress) (s home.VerifyStats, found []home.Damage, err error) {
+	progress := func(kind home.DamageKind, done, total int64) {
 		counts := fmt.Sprintf("%d", done)
 		if total > 0 {
 			counts += fmt.Sprintf("/%d", total)
 		}
 		bar.Stage("verifying "+string(kind)+"s", counts)
 	}
-	s, err = node.VerifyStored(ctx, h, progress, func(d node.Damage) { found = append(found, d) })
-	slices.SortStableFunc(found, func(a, b node.Damage) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
+	s, err = home.Verify(ctx, h, progress, func(d home.Damage) { found = append(found, d) })
+	slices.SortStableFunc(found, func(a, b home.Damage) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
 	return s, found, err
 }
 
 // unmendable is the index when its file is damaged as a whole.
-func unmendable(d node.Damage) bool { return d.Kind == node.DamagedIndex && !d.Repairable() }
+func unmendable(d home.Damage) bool { return d.Kind == home.DamagedIndex && !d.Repairable() }
 
-func describeDamage(found []node.Damage) []storedDamageJSON {
+func describeDamage(found []home.Damage) []storedDamageJSON {
 	list := []storedDamageJSON{}
 	for _, d := range found {
 		author := ""
@@ -259,7 +259,7 @@ func (d storedDamageJSON) line() string {
 	return ui.Safe(what) + ": " + ui.Safe(d.Reason)
 }
 
-func (a *app) noteVerified(h *node.Home, j verifyJSON, both bool) {
+func (a *app) noteVerified(h *home.Home, j verifyJSON, both bool) {
 	if p := j.Project; p != nil {
 		a.Note("%s verified", ui.Plural(int64(p.Packages), "package"))
 		a.noteSignatures(p)
@@ -310,13 +310,13 @@ func (j verifyJSON) damaged() error {
 	var hints []string
 	if s := j.Stored; s != nil {
 		n = len(s.found)
-		if slices.ContainsFunc(s.found, node.Damage.Repairable) {
+		if slices.ContainsFunc(s.found, home.Damage.Repairable) {
 			hints = append(hints, "es verify --repair moves it out of the way; then blocks come when they are needed, and records with es sync")
 		}
 		if slices.ContainsFunc(s.found, unmendable) {
 			hints = append(hints, "move index.db out of your home while no es runs; es sync brings the records of others again")
 		}
-		if slices.ContainsFunc(s.found, func(d node.Damage) bool { return d.Kind == node.DamagedModule }) {
+		if slices.ContainsFunc(s.found, func(d home.Damage) bool { return d.Kind == home.DamagedModule }) {
 			hints = append(hints, "es publish DIR, where DIR has the same files, makes a module of yours whole again")
 		}
 	}
@@ -351,7 +351,7 @@ type verifiedClaimJSON struct {
 	Damage    string              `json:"damage,omitempty"`
 }
 
-func (a *app) runVerifyStored(ctx context.Context, h *node.Home, name records.Name, v records.Version) error {
+func (a *app) runVerifyStored(ctx context.Context, h *home.Home, name records.Name, v records.Version) error {
 	releases, err := h.Index().ReleasesOf(ctx, name, v)
 	if err != nil {
 		return err
@@ -396,7 +396,7 @@ func (a *app) runVerifyStored(ctx context.Context, h *node.Home, name records.Na
 }
 
 // reopen verifies a stored record as if it had come from a stranger.
-func reopen(ctx context.Context, h *node.Home, r index.Release) error {
+func reopen(ctx context.Context, h *home.Home, r index.Release) error {
 	envelope, block, err := h.Index().Envelope(ctx, r.ID)
 	if err != nil {
 		return err
@@ -416,7 +416,7 @@ func reopen(ctx context.Context, h *node.Home, r index.Release) error {
 }
 
 // moduleStored checks the module against its release, when all of it is here.
-func moduleStored(ctx context.Context, h *node.Home, r *records.Release) (bool, error) {
+func moduleStored(ctx context.Context, h *home.Home, r *records.Release) (bool, error) {
 	tree, err := modules.Inspect(ctx, verifiedBlocks{h.Blocks()}, r.Target(cid.Undef))
 	if notHere(err) {
 		return false, nil

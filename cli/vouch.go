@@ -11,7 +11,7 @@ import (
 
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
 
@@ -42,7 +42,7 @@ keys, yours counts as one.`,
 					return ui.Coded(ui.ExitUsage, fmt.Errorf("--module %.100q is not a CID", module))
 				}
 			}
-			return a.signAndAnnounce(cmd, key, func(ctx context.Context, h *node.Home, by *author.Author) (records.Body, error) {
+			return a.signAndAnnounce(cmd, key, func(ctx context.Context, h *home.Home, by *author.Author) (records.Body, error) {
 				if !e.Module.Defined() {
 					if e.Module, err = author.TheModule(ctx, h.Index(), name, v); err != nil {
 						return nil, err
@@ -85,7 +85,7 @@ may pass that on. It ends with --until, a date, or with --undo.`,
 					return usagef(cmd, "--undo takes back all that was delegated to the key, and needs no scope")
 				}
 				d.Depth = 0
-				return a.signAndAnnounce(cmd, key, func(context.Context, *node.Home, *author.Author) (records.Body, error) { return d, nil })
+				return a.signAndAnnounce(cmd, key, func(context.Context, *home.Home, *author.Author) (records.Body, error) { return d, nil })
 			}
 			if d.Scopes, d.Until, err = delegated(cmd, args[1:], until); err != nil {
 				return err
@@ -93,7 +93,7 @@ may pass that on. It ends with --until, a date, or with --undo.`,
 			if depth < 0 || depth > records.MaxDepthGrant {
 				return usagef(cmd, "--depth %d is not 0 to %d", depth, records.MaxDepthGrant)
 			}
-			return a.signAndAnnounce(cmd, key, func(ctx context.Context, h *node.Home, _ *author.Author) (records.Body, error) {
+			return a.signAndAnnounce(cmd, key, func(ctx context.Context, h *home.Home, _ *author.Author) (records.Body, error) {
 				if known, err := h.Index().Key(ctx, to); err != nil || known != nil {
 					return d, err
 				}
@@ -158,7 +158,7 @@ told.`,
 			if err := checkKeyFlag(cmd, key); err != nil {
 				return err
 			}
-			return a.withHome(cmd.Context(), func(h *node.Home) error { return a.runRotate(cmd.Context(), h, key, args[0]) })
+			return a.withHome(cmd.Context(), func(h *home.Home) error { return a.runRotate(cmd.Context(), h, key, args[0]) })
 		},
 	}
 	a.keyFlag(cmd, &key)
@@ -172,7 +172,7 @@ type rotateJSON struct {
 	Peers    int    `json:"peers"`
 }
 
-func (a *app) runRotate(ctx context.Context, h *node.Home, from, to string) error {
+func (a *app) runRotate(ctx context.Context, h *home.Home, from, to string) error {
 	before, err := a.signingKey(ctx, h, from)
 	if err != nil {
 		return err

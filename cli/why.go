@@ -14,7 +14,7 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index/resolve"
-	"github.com/everythingstays/es/node"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -40,7 +40,7 @@ records are written there with their signatures, for gpg --verify.`,
 			if err != nil {
 				return err
 			}
-			return a.readingHome(cmd.Context(), func(h *node.Home) error { return a.runWhy(cmd.Context(), h, name, constraint, proof, all) })
+			return a.readingHome(cmd.Context(), func(h *home.Home) error { return a.runWhy(cmd.Context(), h, name, constraint, proof, all) })
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "show everybody who claims something about the version")
@@ -92,7 +92,7 @@ type changeOfMindJSON struct {
 	Module  string      `json:"module,omitempty"`
 }
 
-func (a *app) runWhy(ctx context.Context, h *node.Home, name records.Name, constraint, proof string, all bool) error {
+func (a *app) runWhy(ctx context.Context, h *home.Home, name records.Name, constraint, proof string, all bool) error {
 	project := ""
 	if _, err := os.Stat(trust.ProjectFile); err == nil {
 		project = trust.ProjectFile
@@ -173,7 +173,7 @@ func inFront(d trust.Decision, all bool) []trust.Verdict {
 	return append(first, others...)
 }
 
-func explainDecision(ctx context.Context, h *node.Home, view *trust.View, d trust.Decision, all bool) (whyJSON, error) {
+func explainDecision(ctx context.Context, h *home.Home, view *trust.View, d trust.Decision, all bool) (whyJSON, error) {
 	j := whyJSON{
 		Name: d.Name, Version: d.Version, State: d.State, Reason: d.Reason, Scope: d.Rule.Scope, Threshold: d.Rule.Threshold,
 		Voices: d.Voices, Hold: d.Hold.String(), Claims: []whyClaimJSON{}, Changes: []changeOfMindJSON{},
@@ -256,7 +256,7 @@ func changeText(name records.Name, v records.Version, c trust.Change) string {
 	return c.Kind.String()
 }
 
-func (a *app) printWhy(h *node.Home, j whyJSON) {
+func (a *app) printWhy(h *home.Home, j whyJSON) {
 	a.Printf("%s@%s is %s: %s", j.Name, j.Version, j.State, ui.Safe(j.Reason))
 	if j.Module != "" {
 		a.Printf("  module   %s", j.Module)
@@ -327,7 +327,7 @@ type proofJSON struct {
 
 // writeProof writes both sides of an equivocation so that anybody can check them
 // with gpg.
-func (a *app) writeProof(ctx context.Context, h *node.Home, name records.Name, v records.Version, dir string) error {
+func (a *app) writeProof(ctx context.Context, h *home.Home, name records.Name, v records.Version, dir string) error {
 	proofs, err := h.Index().Equivocations(ctx)
 	if err != nil {
 		return err

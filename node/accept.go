@@ -13,6 +13,7 @@ import (
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -28,7 +29,7 @@ const (
 // judge decides about what gossip brings, and stores what is worth it. Its
 // verdict is Reject only when the bytes alone are to blame.
 type judge struct {
-	home  *Home
+	home  *home.Home
 	index *index.Index
 	log   *slog.Logger
 	now   func() time.Time
@@ -306,7 +307,7 @@ func (j *judge) standing(author records.Fingerprint) (trusted, denied bool) {
 	if slices.ContainsFunc(f.Entries(), func(e trust.Entry) bool { return e.Fingerprint == author && !e.Expired(now) }) {
 		return true, false
 	}
-	own, err := j.home.ownFingerprints()
+	own, err := j.home.OwnFingerprints()
 	return err == nil && slices.Contains(own, author) || j.circle.has(author), false
 }
 

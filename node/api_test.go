@@ -22,10 +22,12 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
 
-func dialDaemon(t *testing.T, h *Home) *Client {
+func dialDaemon(t *testing.T, h *home.Home) *Client {
 	t.Helper()
 	c, err := Dial(t.Context(), h)
 	if err != nil {
@@ -87,8 +89,8 @@ func TestLocalAPI(t *testing.T) {
 	}
 
 	_, m := a.publish("left-pad", "1.0.0")
-	var last Progress
-	if err := c.Fetch(ctx, wantOf(m), func(p Progress) { last = p }); err != nil {
+	var last api.Progress
+	if err := c.Fetch(ctx, wantOf(m), func(p api.Progress) { last = p }); err != nil {
 		t.Fatal(err)
 	}
 	if !complete(ctx, h, m) || last.Blocks < 5 || last.Bytes < m.Size || last.Peers != 1 {
@@ -99,7 +101,7 @@ func TestLocalAPI(t *testing.T) {
 		t.Errorf("fetch of more than was signed: %v", err)
 	}
 	n.live.patience.first = 100 * time.Millisecond
-	var away *UnreachableError
+	var away *api.UnreachableError
 	if err := c.Fetch(ctx, records.Target{CID: someModule(2), Size: -1, Files: -1}, nil); !errors.As(err, &away) || away.Root != someModule(2) || away.Missing != someModule(2) || away.Peers != 1 {
 		t.Errorf("fetch of what nobody has: %v", err)
 	}
@@ -111,7 +113,7 @@ func TestLocalAPI(t *testing.T) {
 	if _, err := Dial(ctx, h); !errors.Is(err, ErrNoDaemon) {
 		t.Errorf("dial of a daemon that has ended: %v", err)
 	}
-	for _, path := range []string{h.socketPath(), h.elsewherePath()} {
+	for _, path := range []string{socketPath(h.Dir()), elsewherePath(h.Dir())} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", path, err)
 		}
@@ -143,11 +145,11 @@ func TestSecondDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var locked *LockedError
+	var locked *home.LockedError
 	if err := second.Run(t.Context()); !errors.As(err, &locked) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
 		t.Errorf("a second daemon: %v", err)
 	}
-	if _, err := second.Status(t.Context()); !errors.Is(err, ErrClosed) {
+	if _, err := second.Status(t.Context()); !errors.Is(err, api.ErrClosed) {
 		t.Errorf("status of a node that failed: %v", err)
 	}
 	dialDaemon(t, n.home) // the first is unharmed
@@ -182,7 +184,7 @@ func TestDaemonAfterKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // says that it was killed
-	if _, err := os.Lstat(h.socketPath()); err != nil {
+	if _, err := os.Lstat(socketPath(h.Dir())); err != nil {
 		t.Fatalf("the test shows nothing: %v", err)
 	}
 	if _, err := Dial(t.Context(), h); !errors.Is(err, ErrNoDaemon) {
@@ -200,7 +202,7 @@ func TestLongHomePath(t *testing.T) {
 	h := openHome(t, filepath.Join(t.TempDir(), strings.Repeat("long/", 40), "home"))
 	n := startNode(t, h, Config{})
 	dialDaemon(t, openHome(t, h.Dir()))
-	path, err := h.elsewhere()
+	path, err := elsewhere(h.Dir())
 	if err != nil || len(path) > maxSocketPath {
 		t.Fatalf("socket %s: %v", path, err)
 	}
@@ -227,12 +229,12 @@ func TestLongHomePath(t *testing.T) {
 func TestAPIRefuses(t *testing.T) {
 	ctx := t.Context()
 	n := startNode(t, testHome(t), Config{})
-	info, err := os.Stat(n.home.socketPath())
+	info, err := os.Stat(socketPath(n.home.Dir()))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket has mode %v: %v", info.Mode().Perm(), err)
 	}
 	plain := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return n.home.dialAPI(ctx) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAPI(ctx, n.home.Dir()) },
 	}}
 	defer plain.CloseIdleConnections()
 	ask := func(method, path, version string, body []byte) (int, apiError) {
@@ -289,7 +291,7 @@ func TestAPIRefuses(t *testing.T) {
 // A daemon of another version is named, and not taken for none.
 func TestOtherVersion(t *testing.T) {
 	h := testHome(t)
-	l, remove, err := h.listenAPI()
+	l, remove, err := listenAPI(h.Dir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,8 +320,8 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		defer cancel()
 		var nodes []*Node
 		done := make(chan error, 2)
-		for _, h := range []*Home{a, b} {
-			n, err := New(ctx, h, Config{Listen: []string{loopback, "/ip4/127.0.0.1/udp/0/quic-v1"}, Seed: SeedAll})
+		for _, h := range []*home.Home{a, b} {
+			n, err := New(ctx, h, Config{Listen: []string{loopback, "/ip4/127.0.0.1/udp/0/quic-v1"}, Seed: api.SeedAll})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/node/api"
 )
 
 // apiError is an error as it travels over the local API: its text, and what
@@ -42,10 +43,10 @@ const (
 
 func newAPIError(err error) *apiError {
 	e := &apiError{Text: err.Error()}
-	var away *UnreachableError
+	var away *api.UnreachableError
 	var rule *modules.RuleError
 	var missing *index.NotFoundError
-	var wrong *WrongAddrError
+	var wrong *api.WrongAddrError
 	switch {
 	case errors.As(err, &away):
 		e.Kind, e.Root, e.Missing, e.Peers, e.Tried = kindUnreachable, text(away.Root), text(away.Missing), away.Peers, away.Tried
@@ -55,9 +56,9 @@ func newAPIError(err error) *apiError {
 		e.Kind, e.Record = kindNotFound, text(missing.Record)
 	case errors.As(err, &wrong):
 		e.Kind, e.At = kindWrongAddr, wrong.At
-	case errors.Is(err, ErrDiskFull):
+	case errors.Is(err, api.ErrDiskFull):
 		e.Kind = kindFull
-	case errors.Is(err, ErrClosed), errors.Is(err, context.Canceled):
+	case errors.Is(err, api.ErrClosed), errors.Is(err, context.Canceled):
 		e.Kind = kindClosed
 	}
 	return e
@@ -76,17 +77,17 @@ func (e *remoteError) Unwrap() error { return e.cause }
 func (e *apiError) err() error {
 	switch e.Kind {
 	case kindUnreachable:
-		return &UnreachableError{Root: parsed(e.Root), Missing: parsed(e.Missing), Peers: e.Peers, Tried: e.Tried}
+		return &api.UnreachableError{Root: parsed(e.Root), Missing: parsed(e.Missing), Peers: e.Peers, Tried: e.Tried}
 	case kindRule:
 		return &remoteError{e.Text, &modules.RuleError{Rule: e.Rule, Path: e.Path, Reason: e.Reason}}
 	case kindNotFound:
 		return &remoteError{e.Text, &index.NotFoundError{Record: parsed(e.Record)}}
 	case kindWrongAddr:
-		return &WrongAddrError{At: e.At, err: errors.New(e.Text)}
+		return &api.WrongAddrError{At: e.At, Err: errors.New(e.Text)}
 	case kindFull:
-		return &remoteError{e.Text, ErrDiskFull}
+		return &remoteError{e.Text, api.ErrDiskFull}
 	case kindClosed:
-		return &remoteError{e.Text, ErrClosed}
+		return &remoteError{e.Text, api.ErrClosed}
 	}
 	return &remoteError{e.Text, nil}
 }

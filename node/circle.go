@@ -31,11 +31,11 @@ func (c *circle) current(ctx context.Context, j *judge) (*trust.View, error) {
 	if c.view != nil && c.file == f && !c.at.IsZero() && now.Sub(c.at) < circleAge && !now.Before(c.at) {
 		return c.view, nil
 	}
-	view, err := j.home.viewOf(f, now)
+	view, err := j.home.ViewOf(f, now)
 	if err != nil {
 		return nil, err
 	}
-	authors, err := j.home.authors(ctx, f, now)
+	authors, err := j.home.AuthorsOf(ctx, f, now)
 	if err != nil {
 		return nil, err
 	}

@@ -13,13 +13,15 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
 
 // Client is the local API of a running daemon. It implements Network.
 type Client struct {
 	http *http.Client
-	home *Home
+	home *home.Home
 	wait time.Duration // for a sign of life
 }
 
@@ -27,38 +29,14 @@ type Client struct {
 // of it but to run. While it answers, other calls may take their time.
 const lifeWait = 5 * time.Second
 
-// A StuckError says that a daemon runs and does not answer: it is stopped, or stuck.
-type StuckError struct {
-	PID  int // 0 when unknown
-	Wait time.Duration
-}
-
-func (e *StuckError) Error() string {
-	who := "the running es node"
-	if e.PID != 0 {
-		who = fmt.Sprintf("the running es node (process %d)", e.PID)
-	}
-	return fmt.Sprintf("%s has not answered for %v: it is stopped or stuck", who, e.Wait)
-}
-
-// A VersionError says that the running daemon is of another version of es, which
-// this one cannot talk to.
-type VersionError struct {
-	Daemon, Client string // versions of the local API
-}
-
-func (e *VersionError) Error() string {
-	return fmt.Sprintf("the running es node has local API version %.20q, this es has %q: restart it", e.Daemon, e.Client)
-}
-
 // Dial connects to the daemon of the home. The error is ErrNoDaemon when there is
 // none, a *StuckError when it does not answer, and a *VersionError when it speaks
 // another version of the local API.
-func Dial(ctx context.Context, h *Home) (*Client, error) { return openClient(ctx, h, lifeWait) }
+func Dial(ctx context.Context, h *home.Home) (*Client, error) { return openClient(ctx, h, lifeWait) }
 
-func openClient(ctx context.Context, h *Home, wait time.Duration) (*Client, error) {
+func openClient(ctx context.Context, h *home.Home, wait time.Duration) (*Client, error) {
 	c := &Client{home: h, wait: wait, http: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return h.dialAPI(ctx) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAPI(ctx, h.Dir()) },
 	}}}
 	if err := c.alive(ctx); err != nil {
 		c.Close()
@@ -72,7 +50,7 @@ func openClient(ctx context.Context, h *Home, wait time.Duration) (*Client, erro
 
 // alive asks the daemon for a sign of life (SPEC.md [N105]).
 func (c *Client) alive(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.wait, &StuckError{PID: c.home.daemonPID(), Wait: c.wait})
+	ctx, cancel := context.WithTimeoutCause(ctx, c.wait, &StuckError{PID: c.home.DaemonPID(), Wait: c.wait})
 	defer cancel()
 	body, err := c.request(ctx, http.MethodGet, "alive", nil)
 	if err != nil {
@@ -106,7 +84,7 @@ func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFu
 }
 
 // Announce implements Network.
-func (c *Client) Announce(ctx context.Context, ids []cid.Cid) (a Announced, err error) {
+func (c *Client) Announce(ctx context.Context, ids []cid.Cid) (a api.Announced, err error) {
 	r := announceRequest{Records: []string{}}
 	for _, id := range ids {
 		r.Records = append(r.Records, id.String())
@@ -116,32 +94,32 @@ func (c *Client) Announce(ctx context.Context, ids []cid.Cid) (a Announced, err 
 }
 
 // AnnounceKey implements Network.
-func (c *Client) AnnounceKey(ctx context.Context, key records.Fingerprint) (a Announced, err error) {
+func (c *Client) AnnounceKey(ctx context.Context, key records.Fingerprint) (a api.Announced, err error) {
 	err = c.call(ctx, http.MethodPost, "announce-key", announceKeyRequest{key}, &a)
 	return a, err
 }
 
 // Connect implements Network.
-func (c *Client) Connect(ctx context.Context, addr string) (p PeerInfo, err error) {
+func (c *Client) Connect(ctx context.Context, addr string) (p api.PeerInfo, err error) {
 	err = c.call(ctx, http.MethodPost, "connect", connectRequest{addr}, &p)
 	return p, err
 }
 
 // Peers implements Network.
-func (c *Client) Peers(ctx context.Context) (all []PeerInfo, err error) {
+func (c *Client) Peers(ctx context.Context) (all []api.PeerInfo, err error) {
 	err = c.call(ctx, http.MethodGet, "peers", nil, &all)
 	return all, err
 }
 
 // Status implements Network.
-func (c *Client) Status(ctx context.Context) (s Status, err error) {
+func (c *Client) Status(ctx context.Context) (s api.Status, err error) {
 	err = c.call(ctx, http.MethodGet, "status", nil, &s)
 	return s, err
 }
 
 // Fetch implements Network. The daemon goes on when ctx ends only for others who
 // want the same.
-func (c *Client) Fetch(ctx context.Context, w records.Target, progress func(Progress)) error {
+func (c *Client) Fetch(ctx context.Context, w records.Target, progress func(api.Progress)) error {
 	q := fetchRequest{Root: text(w.CID), Size: w.Size, Files: w.Files, Record: text(w.Record)}
 	body, err := c.send(ctx, http.MethodPost, "fetch", q)
 	if err != nil {
@@ -172,10 +150,10 @@ func (c *Client) Fetch(ctx context.Context, w records.Target, progress func(Prog
 }
 
 // Sync implements Network.
-func (c *Client) Sync(ctx context.Context, o SyncOptions, progress func(Synced)) (Synced, error) {
+func (c *Client) Sync(ctx context.Context, o api.SyncOptions, progress func(api.Synced)) (api.Synced, error) {
 	body, err := c.send(ctx, http.MethodPost, "sync", o)
 	if err != nil {
-		return Synced{}, err
+		return api.Synced{}, err
 	}
 	defer body.Close()
 	lines := json.NewDecoder(body)
@@ -183,16 +161,16 @@ func (c *Client) Sync(ctx context.Context, o SyncOptions, progress func(Synced))
 		var e syncEvent
 		if err := lines.Decode(&e); err != nil {
 			if ctx.Err() != nil {
-				return Synced{}, ctx.Err()
+				return api.Synced{}, ctx.Err()
 			}
 			if errors.As(err, new(*StuckError)) {
-				return Synced{}, fmt.Errorf("sync: %w", err)
+				return api.Synced{}, fmt.Errorf("sync: %w", err)
 			}
-			return Synced{}, errors.New("sync: the running es node has ended")
+			return api.Synced{}, errors.New("sync: the running es node has ended")
 		}
 		switch {
 		case e.Error != nil:
-			return Synced{}, e.Error.err()
+			return api.Synced{}, e.Error.err()
 		case e.Done != nil:
 			return *e.Done, nil
 		case e.Progress != nil && progress != nil:
@@ -202,13 +180,13 @@ func (c *Client) Sync(ctx context.Context, o SyncOptions, progress func(Synced))
 }
 
 // Holders implements Network.
-func (c *Client) Holders(ctx context.Context, root cid.Cid) (h Holders, err error) {
+func (c *Client) Holders(ctx context.Context, root cid.Cid) (h api.Holders, err error) {
 	err = c.call(ctx, http.MethodPost, "holders", holdersRequest{text(root)}, &h)
 	return h, err
 }
 
 // Survey implements Network.
-func (c *Client) Survey(ctx context.Context, authors []records.Fingerprint) (all []Answer, err error) {
+func (c *Client) Survey(ctx context.Context, authors []records.Fingerprint) (all []api.Answer, err error) {
 	if authors == nil {
 		authors = []records.Fingerprint{}
 	}
@@ -319,7 +297,7 @@ func (c *Client) request(ctx context.Context, method, path string, q any) (io.Re
 // process that dials the remembered peers and cfg.Bootstrap. It lasts until
 // Close, which may take up to a minute while peers fetch what was announced, or
 // until ctx ends.
-func Join(ctx context.Context, h *Home, cfg Config) (Network, error) {
+func Join(ctx context.Context, h *home.Home, cfg Config) (api.Network, error) {
 	c, err := Dial(ctx, h)
 	if err == nil {
 		return c, nil
@@ -331,7 +309,7 @@ func Join(ctx context.Context, h *Home, cfg Config) (Network, error) {
 }
 
 // JoinBeside is Join without asking for a daemon: for one that does not answer.
-func JoinBeside(ctx context.Context, h *Home, cfg Config) (Network, error) {
+func JoinBeside(ctx context.Context, h *home.Home, cfg Config) (api.Network, error) {
 	cfg.Ephemeral = true
 	n, err := New(ctx, h, cfg)
 	if err != nil {
@@ -351,6 +329,6 @@ func JoinBeside(ctx context.Context, h *Home, cfg Config) (Network, error) {
 }
 
 var (
-	_ Network = (*Node)(nil)
-	_ Network = (*Client)(nil)
+	_ api.Network = (*Node)(nil)
+	_ api.Network = (*Client)(nil)
 )

@@ -21,6 +21,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 )
 
 // raceEnabled is set in builds with the race detector, which take several times as
@@ -44,12 +48,12 @@ func TestMain(m *testing.M) {
 func runForTest(ctx context.Context, dir string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	h, err := OpenHome(ctx, dir)
+	h, err := home.Open(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	n, err := New(ctx, h, Config{Listen: []string{loopback}, DHT: DHTOwn, Log: slog.New(slog.DiscardHandler), Version: "test"})
+	n, err := New(ctx, h, Config{Listen: []string{loopback}, DHT: api.DHTOwn, Log: slog.New(slog.DiscardHandler), Version: "test"})
 	if err != nil {
 		return err
 	}
@@ -169,7 +173,7 @@ func TestThreat33HostileCrowd(t *testing.T) {
 		dialers, streams, long = 1000, 100, time.Minute
 	}
 	addr, pid := victim(t)
-	target, err := parseAddr(addr)
+	target, err := address.Parse(addr)
 	if err != nil {
 		t.Fatal(err)
 	}

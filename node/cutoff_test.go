@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/everythingstays/es/node/peerbook"
 )
 
 // cutFirst listens for a node, ends the first connection that comes before a word is
@@ -61,8 +63,8 @@ func TestFetchAfterCutOff(t *testing.T) {
 	server := startNode(t, a.home, Config{})
 	addr, came := cutFirst(t, server.addr())
 	reader := testHome(t)
-	known := knownPeer{ID: server.live.host.ID(), Addrs: []string{ma.StringCast(addr).Decapsulate(ma.StringCast("/p2p/" + server.live.host.ID().String())).String()}, Answered: 1}
-	if err := reader.remember(ctx, known); err != nil {
+	known := peerbook.Peer{ID: server.live.host.ID(), Addrs: []string{ma.StringCast(addr).Decapsulate(ma.StringCast("/p2p/" + server.live.host.ID().String())).String()}, Answered: 1}
+	if err := reader.Peers().Remember(ctx, known); err != nil {
 		t.Fatal(err)
 	}
 	n := startNode(t, reader, Config{Ephemeral: true})

@@ -18,6 +18,9 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/multiformats/go-multihash"
+
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
 )
 
 // Names in the DHT (SPEC.md [D30], [D31]).
@@ -38,7 +41,7 @@ var errNoTable = errors.New("nobody of the DHT answers")
 // table is this node's part of the DHT. Nothing of it runs before it is opened.
 type table struct {
 	live *live
-	kind DHT
+	kind api.DHT
 
 	mu     sync.Mutex
 	dht    *kad.IpfsDHT
@@ -63,7 +66,7 @@ func (t *table) open() (*kad.IpfsDHT, error) {
 		return t.dht, nil
 	}
 	if t.closed {
-		return nil, ErrClosed
+		return nil, api.ErrClosed
 	}
 	d, err := kad.New(patientHost{t.live.host, t.live.node.idle}, t.options()...)
 	if err != nil {
@@ -81,7 +84,7 @@ func (t *table) options() []kad.Option {
 		kad.EnableOptimisticProvide(),
 	}
 	mode := kad.ModeClient
-	if t.kind == DHTOwn {
+	if t.kind == api.DHTOwn {
 		if !t.live.node.cfg.Ephemeral {
 			mode = kad.ModeServer
 		}
@@ -104,7 +107,7 @@ func publicAddrs(all []ma.Multiaddr) []ma.Multiaddr {
 
 // addrs are those of a peer's addresses that the DHT may have told of it.
 func (t *table) addrs(all []ma.Multiaddr) []ma.Multiaddr {
-	if t.kind == DHTPublic {
+	if t.kind == api.DHTPublic {
 		return publicAddrs(all)
 	}
 	return all
@@ -112,7 +115,7 @@ func (t *table) addrs(all []ma.Multiaddr) []ma.Multiaddr {
 
 // entrances are the peers through whom one gets into the DHT.
 func (t *table) entrances() []peer.AddrInfo {
-	if t.kind == DHTPublic {
+	if t.kind == api.DHTPublic {
 		return kad.GetDefaultBootstrapPeerAddrInfos()
 	}
 	return t.live.node.bootstrap
@@ -128,7 +131,7 @@ func (t *table) found() []peer.AddrInfo {
 // resolve returns the entrance with addresses in place of names. Those that are
 // built in lead to public addresses alone.
 func (t *table) resolve(ctx context.Context, info peer.AddrInfo) (peer.AddrInfo, error) {
-	addrs, err := resolve(ctx, t.live.node.names, info)
+	addrs, err := address.Resolve(ctx, t.live.node.names, info)
 	if err != nil {
 		return info, err
 	}
@@ -148,7 +151,7 @@ func (t *table) ready(ctx context.Context) (*kad.IpfsDHT, error) {
 	if d.RoutingTable().Size() > 0 {
 		return d, nil
 	}
-	if t.kind == DHTPublic && len(localNetworks().nets) == 0 {
+	if t.kind == api.DHTPublic && len(address.LocalNetworks().Nets) == 0 {
 		return nil, errNoTable
 	}
 	ctx, cancel := context.WithTimeout(ctx, tableFirst)
@@ -176,7 +179,7 @@ func (t *table) enter(ctx context.Context) bool {
 	var dials sync.WaitGroup
 	var ok atomic.Bool
 	how := foundDHT
-	if t.kind == DHTOwn {
+	if t.kind == api.DHTOwn {
 		how = foundAsked
 	}
 	for _, info := range t.entrances() {
@@ -200,10 +203,10 @@ func (t *table) enter(ctx context.Context) bool {
 }
 
 // status describes the table without opening it.
-func (t *table) status() DHTStatus {
+func (t *table) status() api.DHTStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := DHTStatus{Network: t.kind}
+	s := api.DHTStatus{Network: t.kind}
 	if t.dht == nil {
 		return s
 	}

@@ -21,12 +21,13 @@ import (
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/node/api"
 )
 
 // entrance starts a node of a DHT of its own, which others are told to begin with.
 func entrance(t *testing.T) (addr string) {
 	t.Helper()
-	return startNode(t, testHome(t), Config{DHT: DHTOwn}).addr()
+	return startNode(t, testHome(t), Config{DHT: api.DHTOwn}).addr()
 }
 
 // SPEC D30, D31, D33. Two nodes that know only a bootstrap address find each other
@@ -36,12 +37,12 @@ func TestOwnDHT(t *testing.T) {
 	door := entrance(t)
 	a := newAuthor(t, testHome(t))
 	_, m := a.publish("left-pad", "1.0.0")
-	writer := startNode(t, a.home, Config{DHT: DHTOwn, Bootstrap: []string{door}})
+	writer := startNode(t, a.home, Config{DHT: api.DHTOwn, Bootstrap: []string{door}})
 	until(t, "in the DHT", func() bool {
 		s, err := writer.Status(ctx)
-		return err == nil && s.DHT.Network == DHTOwn && s.DHT.Mode == "server" && s.DHT.Peers > 0
+		return err == nil && s.DHT.Network == api.DHTOwn && s.DHT.Mode == "server" && s.DHT.Peers > 0
 	})
-	reader := startNode(t, testHome(t), Config{DHT: DHTOwn, Bootstrap: []string{door}})
+	reader := startNode(t, testHome(t), Config{DHT: api.DHTOwn, Bootstrap: []string{door}})
 	until(t, "found by the rendezvous", func() bool {
 		all, err := reader.Peers(ctx)
 		if err != nil {
@@ -56,7 +57,7 @@ func TestOwnDHT(t *testing.T) {
 	})
 	// A node that has met nobody finds the module by itself, and says how.
 	until(t, "provided", func() bool { return writer.live.find.offers.provided(m.CID) })
-	late, err := Join(ctx, testHome(t), Config{DHT: DHTOwn, Bootstrap: []string{door}, Version: "test"})
+	late, err := Join(ctx, testHome(t), Config{DHT: api.DHTOwn, Bootstrap: []string{door}, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func TestProvidesAgain(t *testing.T) {
 	if err := a.home.Blocks().Delete(ctx, links[0]); err != nil {
 		t.Fatal(err)
 	}
-	n := startNodeWith(t, a.home, Config{DHT: DHTOwn, Bootstrap: []string{door}}, func(n *Node) { n.reprovide = 200 * time.Millisecond })
+	n := startNodeWith(t, a.home, Config{DHT: api.DHTOwn, Bootstrap: []string{door}}, func(n *Node) { n.reprovide = 200 * time.Millisecond })
 	at := func() time.Time {
 		o := n.live.find.offers
 		o.mu.Lock()
@@ -182,7 +183,7 @@ func TestThreat35DHTOfSybils(t *testing.T) {
 	a := newAuthor(t, testHome(t))
 	sender := startNode(t, a.home, Config{})
 	patient := func(n *Node) { n.patience.first, n.patience.idle = firstBlock, idleBlock }
-	reader := startNodeWith(t, testHome(t), Config{DHT: DHTOwn, Bootstrap: doors}, patient)
+	reader := startNodeWith(t, testHome(t), Config{DHT: api.DHTOwn, Bootstrap: doors}, patient)
 	reader.join(sender)
 	until(t, "among the sybils", func() bool {
 		s, err := reader.Status(ctx)
@@ -196,7 +197,7 @@ func TestThreat35DHTOfSybils(t *testing.T) {
 		}
 		until(t, "heard", func() bool { return reader.has(id) })
 		// The connection is gone, and its sender must be found among the remembered.
-		if err := reader.live.home.remember(ctx, reader.live.met()...); err != nil {
+		if err := reader.live.home.Peers().Remember(ctx, reader.live.met()...); err != nil {
 			t.Fatal(err)
 		}
 		if i%2 == 1 {
@@ -280,7 +281,7 @@ func TestPublicAddrs(t *testing.T) {
 		/ip6/::1/tcp/1 /ip6/fd00::1/tcp/1 /ip6/fe80::1/tcp/1 /ip4/93.184.216.34/tcp/1`) {
 		in = append(in, ma.StringCast(s))
 	}
-	public, own := &table{kind: DHTPublic}, &table{kind: DHTOwn}
+	public, own := &table{kind: api.DHTPublic}, &table{kind: api.DHTOwn}
 	if out := public.addrs(in); len(out) != 1 || out[0].String() != "/ip4/93.184.216.34/tcp/1" {
 		t.Errorf("of %v the public DHT has %v", in, out)
 	}

@@ -14,6 +14,9 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/peerbook"
 )
 
 const (
@@ -153,7 +156,7 @@ func (l *live) candidates(skip func(peer.ID) bool) []candidate {
 		}
 		out = append(out, candidate{info, foundAsked})
 	}
-	known, err := l.home.knownPeers()
+	known, err := l.home.Peers().Known()
 	if err != nil {
 		l.log.Error("read remembered peers", "err", err)
 	}
@@ -165,7 +168,7 @@ func (l *live) candidates(skip func(peer.ID) bool) []candidate {
 			continue
 		}
 		if k.Asked || room > 0 {
-			out = append(out, candidate{k.info(), k.how()})
+			out = append(out, candidate{k.Info(), rememberedAs(k)})
 			room--
 		}
 	}
@@ -201,8 +204,8 @@ func (l *live) dialAll(ctx context.Context, tries map[peer.ID]attempt) {
 		})
 	}
 	wg.Wait()
-	if len(vain) > 0 && ctx.Err() == nil && len(localNetworks().nets) > 0 {
-		if err := l.home.forget(ctx, vain...); err != nil {
+	if len(vain) > 0 && ctx.Err() == nil && len(address.LocalNetworks().Nets) > 0 {
+		if err := l.home.Peers().Forget(ctx, vain...); err != nil {
 			l.log.Debug("forget peers that never answered", "err", err)
 		}
 	}
@@ -243,18 +246,6 @@ func (l *live) awaitDialled(ctx context.Context) {
 	}
 }
 
-func unique(in []string) []string {
-	seen := map[string]bool{}
-	var out []string
-	for _, s := range in {
-		if !seen[s] {
-			seen[s] = true
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
 // plainDialError says why dialling failed in one line: libp2p's own error lists
 // each address on a line of its own.
 func plainDialError(err error) error {
@@ -270,4 +261,12 @@ func plainDialError(err error) error {
 	}
 	last := d.DialErrors[0]
 	return errors.New(strings.ReplaceAll(last.Address.String()+": "+last.Cause.Error(), "\n", " "))
+}
+
+// rememberedAs says as what a remembered peer counts when it is dialled.
+func rememberedAs(k peerbook.Peer) string {
+	if k.Asked {
+		return foundAsked
+	}
+	return foundRemembered
 }

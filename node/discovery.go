@@ -14,6 +14,8 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/everythingstays/es/gossip"
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
 )
 
 // How a peer was found.
@@ -55,7 +57,7 @@ type discovery struct {
 
 func newDiscovery(l *live) *discovery {
 	d := &discovery{live: l, origins: map[peer.ID]string{}}
-	if k := l.node.cfg.DHT; k != "" && k != DHTOff {
+	if k := l.node.cfg.DHT; k != "" && k != api.DHTOff {
 		d.table = &table{live: l, kind: k}
 	}
 	d.offers = newOffers(d)
@@ -104,9 +106,9 @@ func (d *discovery) close() error {
 	return d.table.close()
 }
 
-func (d *discovery) dhtStatus() DHTStatus {
+func (d *discovery) dhtStatus() api.DHTStatus {
 	if d.table == nil {
-		return DHTStatus{Network: DHTOff}
+		return api.DHTStatus{Network: api.DHTOff}
 	}
 	return d.table.status()
 }
@@ -145,7 +147,7 @@ func (d *discovery) dial(ctx context.Context, info peer.AddrInfo, how string, li
 	switch how {
 	case foundAsked:
 		call = d.live.insist
-		if info.Addrs, err = resolve(ctx, d.live.node.names, info); err != nil {
+		if info.Addrs, err = address.Resolve(ctx, d.live.node.names, info); err != nil {
 			return err
 		}
 	case foundRemembered, foundLAN:
@@ -162,18 +164,18 @@ func (d *discovery) dial(ctx context.Context, info peer.AddrInfo, how string, li
 
 // told is how near addresses may lead that a DHT tells: one's own DHT is where its
 // entrances are (SPEC.md [D82]).
-func (d *discovery) told() reach {
-	if d.table == nil || d.table.kind != DHTOwn || len(d.live.node.bootstrap) == 0 {
-		return reachPublic
+func (d *discovery) told() address.Reach {
+	if d.table == nil || d.table.kind != api.DHTOwn || len(d.live.node.bootstrap) == 0 {
+		return address.Public
 	}
-	nearest, nets := reachSelf, localNetworks()
+	nearest, nets := address.Self, address.LocalNetworks()
 	for _, info := range d.live.node.bootstrap {
 		for _, a := range info.Addrs {
-			ip, ok := plainIP(a)
+			ip, ok := address.PlainIP(a)
 			if !ok {
-				return reachPublic
+				return address.Public
 			}
-			nearest = min(nearest, reachOf(ip, nets))
+			nearest = min(nearest, address.ReachOf(ip, nets))
 		}
 	}
 	return nearest
@@ -211,13 +213,13 @@ func (d *discovery) found(p peer.ID, outbound bool) string {
 func (d *discovery) watchMoves(ctx context.Context) {
 	tick := time.NewTicker(lanWatch)
 	defer tick.Stop()
-	for was := localNetworks(); ; {
+	for was := address.LocalNetworks(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		is := localNetworks()
+		is := address.LocalNetworks()
 		if is.String() == was.String() {
 			continue
 		}
@@ -267,13 +269,13 @@ func outdated(conns []network.Conn) []network.Conn {
 
 // leftBehind reports whether a connection cannot go on: its own address is gone, or
 // the network that the peer is in.
-func leftBehind(local, remote ma.Multiaddr, was, is networks) bool {
+func leftBehind(local, remote ma.Multiaddr, was, is address.Networks) bool {
 	here, err := manet.ToIP(local)
-	if err == nil && was.has(here) && !is.has(here) {
+	if err == nil && was.Has(here) && !is.Has(here) {
 		return true
 	}
 	there, err := manet.ToIP(remote)
-	return err == nil && was.contains(there) && !is.contains(there)
+	return err == nil && was.Contains(there) && !is.Contains(there)
 }
 
 // watchReach follows what others say about whether they can reach this node.

@@ -20,6 +20,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/zeroconf/v2"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 )
 
 // SPEC N9
@@ -29,8 +33,8 @@ func TestSettings(t *testing.T) {
 		t.Errorf("a new home has settings %+v: %v", s, err)
 	}
 	addr := "/ip4/192.0.2.7/tcp/4011/p2p/12D3KooWGBdiGG3AAtRB3M1usj6zCpivF29n7t4wZZkLwRvbaKsv"
-	want := Settings{DHT: DHTOwn, MDNS: "off", Bootstrap: []string{addr, addr}, Listen: []string{loopback, "/ip6/::/udp/4011/quic-v1"},
-		Announce: []string{"/ip4/5.1.0.9/tcp/4011"}, Seed: SeedAll}
+	want := home.Settings{DHT: api.DHTOwn, MDNS: "off", Bootstrap: []string{addr, addr}, Listen: []string{loopback, "/ip6/::/udp/4011/quic-v1"},
+		Announce: []string{"/ip4/5.1.0.9/tcp/4011"}, Seed: api.SeedAll}
 	if err := h.SaveSettings(want); err != nil {
 		t.Fatal(err)
 	}
@@ -39,13 +43,13 @@ func TestSettings(t *testing.T) {
 		t.Errorf("read %+v: %v", got, err)
 	}
 	for _, text := range []string{"dht", "dht on", "dht  PUBLIC", "mdns yes", "mdns", "bootstrap /ip4/192.0.2.7/tcp/4011", "relay on", "listen", "listen /p2p-circuit", "announce /ip4/0.0.0.0/tcp/4011", "seed some", "dht off\nnonsense",
-		strings.Repeat("# ", maxSettings)} {
-		if s, err := parseSettings([]byte(text)); err == nil {
+		strings.Repeat("# ", home.MaxSettings)} {
+		if s, err := home.ParseSettings([]byte(text)); err == nil {
 			t.Errorf("%.30q is read as %+v", text, s)
 		}
 	}
-	s, err := parseSettings([]byte("\xef\xbb\xbf\n  # a comment\n\tdht \t own \r\nmdns on\n"))
-	if err != nil || s.DHT != DHTOwn || s.MDNS != "on" {
+	s, err := home.ParseSettings([]byte("\xef\xbb\xbf\n  # a comment\n\tdht \t own \r\nmdns on\n"))
+	if err != nil || s.DHT != api.DHTOwn || s.MDNS != "on" {
 		t.Errorf("read %+v: %v", s, err)
 	}
 }
@@ -56,7 +60,7 @@ func TestSwarmKey(t *testing.T) {
 	if key, err := h.SwarmKey(); key != nil || err != nil {
 		t.Fatalf("a new home has key %x: %v", key, err)
 	}
-	key := NewSwarmKey()
+	key := home.NewSwarmKey()
 	if err := h.SetSwarmKey(key); err != nil {
 		t.Fatal(err)
 	}
@@ -66,15 +70,15 @@ func TestSwarmKey(t *testing.T) {
 	if err := h.SetSwarmKey(key); err != nil {
 		t.Errorf("the same key again: %v", err)
 	}
-	if err := h.SetSwarmKey(NewSwarmKey()); !errors.Is(err, ErrSwarmKey) {
+	if err := h.SetSwarmKey(home.NewSwarmKey()); !errors.Is(err, home.ErrSwarmKey) {
 		t.Errorf("another key: %v", err)
 	}
-	if info, err := os.Stat(h.swarmKeyPath()); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(filepath.Join(h.Dir(), "swarm.key")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v: %v", info, err)
 	}
 	for _, bad := range []string{"", "nonsense", "/key/swarm/psk/1.0.0/\n/base16/\n", "/key/swarm/psk/1.0.0/\n/base16/\n00ff",
-		"/key/swarm/psk/1.0.0/\n/base32/\n" + strings.Repeat("00", 32), strings.Repeat("x", maxSwarmKey+1)} {
-		if err := os.WriteFile(h.swarmKeyPath(), []byte(bad), 0o600); err != nil {
+		"/key/swarm/psk/1.0.0/\n/base32/\n" + strings.Repeat("00", 32), strings.Repeat("x", home.MaxSwarmKey+1)} {
+		if err := os.WriteFile(filepath.Join(h.Dir(), "swarm.key"), []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if key, err := h.SwarmKey(); key != nil || err == nil {
@@ -90,15 +94,15 @@ func TestSwarmKey(t *testing.T) {
 // SPEC D21, D22. Nodes with another key, or none, are not let in.
 func TestPrivateNetwork(t *testing.T) {
 	ctx := t.Context()
-	key := NewSwarmKey()
-	private := func(key SwarmKey) *testNode {
+	key := home.NewSwarmKey()
+	private := func(key home.SwarmKey) *testNode {
 		h := testHome(t)
 		if err := h.SetSwarmKey(key); err != nil {
 			t.Fatal(err)
 		}
 		return startNode(t, h, Config{})
 	}
-	a, b, other, public := private(key), private(key), private(NewSwarmKey()), startNode(t, testHome(t), Config{})
+	a, b, other, public := private(key), private(key), private(home.NewSwarmKey()), startNode(t, testHome(t), Config{})
 	for _, stranger := range []*testNode{other, public} {
 		if _, err := stranger.Connect(ctx, a.addr()); err == nil {
 			t.Error("a stranger is let in")
@@ -114,21 +118,21 @@ func TestPrivateNetwork(t *testing.T) {
 	if s, err := public.Status(ctx); err != nil || s.Private {
 		t.Errorf("status %+v: %v", s, err)
 	}
-	for _, cfg := range []Config{{DHT: DHTPublic}, {Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1"}}} {
+	for _, cfg := range []Config{{DHT: api.DHTPublic}, {Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1"}}} {
 		if _, err := New(ctx, a.home, cfg); err == nil {
 			t.Errorf("%+v in a private network", cfg)
 		}
 	}
-	if n, err := New(ctx, a.home, Config{DHT: DHTOwn}); err != nil || n.swarmKey == nil {
+	if n, err := New(ctx, a.home, Config{DHT: api.DHTOwn}); err != nil || n.swarmKey == nil {
 		t.Errorf("one's own DHT in a private network: %v", err)
 	}
 	// SPEC D10. They do not even meet on the LAN.
-	names := map[string]bool{SwarmKey(nil).lanName(): true, key.lanName(): true, NewSwarmKey().lanName(): true}
+	names := map[string]bool{home.SwarmKey(nil).LANService(): true, key.LANService(): true, home.NewSwarmKey().LANService(): true}
 	if len(names) != 3 || !names["_es._udp"] {
 		t.Errorf("mDNS services %v", names)
 	}
-	fixed := SwarmKey(bytes.Repeat([]byte{7}, 32))
-	if got := fixed.lanName(); got != "_es-6db2488f6ca2._udp" {
+	fixed := home.SwarmKey(bytes.Repeat([]byte{7}, 32))
+	if got := fixed.LANService(); got != "_es-6db2488f6ca2._udp" {
 		t.Errorf("mDNS service %q", got)
 	}
 }
@@ -137,7 +141,7 @@ func TestPrivateNetwork(t *testing.T) {
 func fakeLAN(t *testing.T, dials *atomic.Int64, entries func(chan<- *zeroconf.ServiceEntry)) *lan {
 	t.Helper()
 	here := netsOf(t, "192.0.2.1/24")
-	here.ifaces, here.v4 = []net.Interface{{Name: "lan0"}}, true
+	here.Interfaces, here.V4 = []net.Interface{{Name: "lan0"}}, true
 	return &lan{
 		self: "self", listens: func() []ma.Multiaddr { return nil },
 		met: func(ctx context.Context, info peer.AddrInfo, how string, limit time.Duration) error {
@@ -153,7 +157,7 @@ func fakeLAN(t *testing.T, dials *atomic.Int64, entries func(chan<- *zeroconf.Se
 			<-ctx.Done()
 			return nil
 		},
-		nets:   func() networks { return here },
+		nets:   func() address.Networks { return here },
 		looked: make(chan struct{}), kick: make(chan struct{}, 1),
 		pace: newBucket(lanRate, lanBurst), tries: map[peer.ID]time.Time{},
 	}
@@ -310,9 +314,9 @@ func TestRoaming(t *testing.T) {
 		var dials, looks atomic.Int64
 		l := fakeLAN(t, &dials, func(chan<- *zeroconf.ServiceEntry) { looks.Add(1) })
 		start := l.nets()
-		var here atomic.Pointer[networks]
+		var here atomic.Pointer[address.Networks]
 		here.Store(&start)
-		l.nets = func() networks { return *here.Load() }
+		l.nets = func() address.Networks { return *here.Load() }
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { l.run(ctx); close(done) }()
@@ -324,12 +328,12 @@ func TestRoaming(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		here.Store(&networks{ifaces: start.ifaces, v4: true, nets: []*net.IPNet{there}})
+		here.Store(&address.Networks{Interfaces: start.Interfaces, V4: true, Nets: []*net.IPNet{there}})
 		time.Sleep(2 * lanWatch)
 		if n := looks.Load(); n != 2 {
 			t.Errorf("%d looks after moving", n)
 		}
-		here.Store(&networks{}) // no network at all
+		here.Store(&address.Networks{}) // no network at all
 		time.Sleep(lanRound)
 		if n := looks.Load(); n != 2 {
 			t.Errorf("%d looks with no network", n)
@@ -396,13 +400,13 @@ func TestFound(t *testing.T) {
 
 // SPEC N24. Which connections a machine leaves behind when it moves.
 func TestLeftBehind(t *testing.T) {
-	nets := func(all ...string) (n networks) {
+	nets := func(all ...string) (n address.Networks) {
 		for _, s := range all {
 			ip, ipnet, err := net.ParseCIDR(s)
 			if err != nil {
 				t.Fatal(err)
 			}
-			n.nets = append(n.nets, &net.IPNet{IP: ip, Mask: ipnet.Mask})
+			n.Nets = append(n.Nets, &net.IPNet{IP: ip, Mask: ipnet.Mask})
 		}
 		return n
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/records"
 )
 
@@ -42,14 +43,14 @@ type fetch struct {
 	waiting *time.Timer // runs while something is wanted
 }
 
-func (l *live) fetch(ctx context.Context, w records.Target, progress func(Progress)) (err error) {
+func (l *live) fetch(ctx context.Context, w records.Target, progress func(api.Progress)) (err error) {
 	if !w.CID.Defined() {
 		return errors.New("fetch: there is no CID")
 	}
 	if progress == nil {
-		progress = func(Progress) {}
+		progress = func(api.Progress) {}
 	}
-	var p Progress
+	var p api.Progress
 	ctx, give := context.WithCancelCause(ctx)
 	f := &fetch{live: l, root: w.CID, give: give, wanted: map[cid.Cid]struct{}{}, limit: l.patience.first}
 	f.search = newSearch(l, w.CID, f.hope)
@@ -62,7 +63,7 @@ func (l *live) fetch(ctx context.Context, w records.Target, progress func(Progre
 			l.find.offers.have(w.CID)
 		}
 	}()
-	sent, err := l.transferTree(ctx, w, f.search.providers(ctx), func(now Progress) { p = now; progress(now) })
+	sent, err := l.transferTree(ctx, w, f.search.providers(ctx), func(now api.Progress) { p = now; progress(now) })
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", w.CID, err)
 	}
@@ -77,7 +78,7 @@ func (l *live) fetch(ctx context.Context, w records.Target, progress func(Progre
 	f.waiting.Stop()
 	defer f.waiting.Stop()
 
-	var walked Progress
+	var walked api.Progress
 	var last time.Time
 	visit := func(c cid.Cid, b []byte) error {
 		walked.Blocks++
@@ -90,7 +91,7 @@ func (l *live) fetch(ctx context.Context, w records.Target, progress func(Progre
 		return nil
 	}
 	err = modules.Walk(ctx, f, w, fetchWorkers, visit)
-	var away *UnreachableError
+	var away *api.UnreachableError
 	if errors.As(context.Cause(ctx), &away) {
 		return away
 	}
@@ -101,7 +102,7 @@ func (l *live) fetch(ctx context.Context, w records.Target, progress func(Progre
 	return nil
 }
 
-func (f *fetch) report(p Progress, progress func(Progress)) {
+func (f *fetch) report(p api.Progress, progress func(api.Progress)) {
 	f.mu.Lock()
 	p.Received += f.bytes
 	f.mu.Unlock()
@@ -111,7 +112,7 @@ func (f *fetch) report(p Progress, progress func(Progress)) {
 
 // Get implements modules.Blocks.
 func (f *fetch) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
-	store := f.live.home.blocks
+	store := f.live.home.Blocks()
 	b, err := store.Get(ctx, c)
 	var corrupt *modules.CorruptError
 	if errors.As(err, &corrupt) {
@@ -126,7 +127,7 @@ func (f *fetch) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 		ok = f.search.await(ctx)
 	}
 	if !ok {
-		err := &UnreachableError{Root: f.root, Missing: c, Tried: tried}
+		err := &api.UnreachableError{Root: f.root, Missing: c, Tried: tried}
 		f.give(err)
 		return nil, err
 	}
@@ -191,7 +192,7 @@ func (f *fetch) giveUp() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for c := range f.wanted {
-		f.give(&UnreachableError{Root: f.root, Missing: c, Peers: len(connected(f.live.host))})
+		f.give(&api.UnreachableError{Root: f.root, Missing: c, Peers: len(connected(f.live.host))})
 		return
 	}
 }

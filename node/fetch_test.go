@@ -13,6 +13,8 @@ import (
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/records"
 )
 
@@ -49,14 +51,14 @@ func TestCorruptProvider(t *testing.T) {
 	defer server.Close()
 
 	n := startNode(t, testHome(t), Config{})
-	info, err := parseAddr(n.addr())
+	info, err := address.Parse(n.addr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := dial(ctx, bad, *info); err != nil {
 		t.Fatal(err)
 	}
-	var away *UnreachableError
+	var away *api.UnreachableError
 	if err := n.Fetch(ctx, wantOf(m), nil); !errors.As(err, &away) {
 		t.Errorf("fetch from a liar: %v", err)
 	}

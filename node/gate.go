@@ -8,6 +8,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/everythingstays/es/node/address"
 )
 
 // maxShunned bounds the memory of gate: of more peers the one that would be let in
@@ -72,7 +74,7 @@ func (g *gate) InterceptPeerDial(p peer.ID) bool { return g.lets(p) }
 // and of others where they are; no packet goes where no peer can be, and none to the
 // LAN or this machine at an address that the address book does not have.
 func (g *gate) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
-	ip, ok := plainIP(a)
+	ip, ok := address.PlainIP(a)
 	return ok && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.Equal(broadcast) && (g.book == nil || g.book.mayDial(p, a, ip))
 }
 

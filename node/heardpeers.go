@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/everythingstays/es/node/address"
 )
 
 // crowdAtIP is how many peers wait at one IP (SPEC.md [D13]).
@@ -31,7 +33,7 @@ func newHeardPeers() *heardPeers { return &heardPeers{at: map[string]*doorway{}}
 
 // add has a peer wait, unless many do at its IP.
 func (c *heardPeers) add(info peer.AddrInfo) {
-	ip, ok := plainIP(info.Addrs[0])
+	ip, ok := address.PlainIP(info.Addrs[0])
 	if !ok {
 		return
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/everythingstays/es/node/api"
 )
 
 // hasProtocol asks a peer whether it has a whole module (SPEC.md [B80]).
@@ -24,33 +26,25 @@ const (
 	hasFor      = time.Minute
 )
 
-// Holders says who has a module besides this home.
-type Holders struct {
-	Asked int `json:"asked"` // connected es nodes that could be asked
-	Have  int `json:"have"`  // of them, by their own word, have all of it
-	// Idle is how long ago this node last sent a block or a record to anybody.
-	Idle time.Duration `json:"idle"`
-}
-
 // Holders implements Network.
-func (n *Node) Holders(ctx context.Context, root cid.Cid) (Holders, error) {
+func (n *Node) Holders(ctx context.Context, root cid.Cid) (api.Holders, error) {
 	l, err := n.running(ctx)
 	if err != nil {
-		return Holders{}, err
+		return api.Holders{}, err
 	}
 	return l.holders(ctx, root)
 }
 
-func (l *live) holders(ctx context.Context, root cid.Cid) (Holders, error) {
+func (l *live) holders(ctx context.Context, root cid.Cid) (api.Holders, error) {
 	if !root.Defined() {
-		return Holders{}, errors.New("ask for holders: there is no CID")
+		return api.Holders{}, errors.New("ask for holders: there is no CID")
 	}
 	peers := slices.DeleteFunc(l.ranked(connected(l.host)), func(p peer.ID) bool {
 		spoken, err := l.host.Peerstore().SupportsProtocols(p, hasProtocol)
 		return err != nil || len(spoken) == 0
 	})
 	peers = peers[:min(len(peers), hasPeers)]
-	h := Holders{Asked: len(peers)}
+	h := api.Holders{Asked: len(peers)}
 	var mu sync.Mutex
 	var asking sync.WaitGroup
 	for _, p := range peers {
@@ -146,7 +140,7 @@ func (h *hasServer) answer(ctx context.Context, s network.Stream) error {
 // has looks whether all blocks of a module are here, two modules at once. What was
 // whole a moment ago still is.
 func (h *hasServer) has(ctx context.Context, root cid.Cid) (bool, error) {
-	if ok, err := h.live.home.blocks.Has(ctx, root); err != nil || !ok {
+	if ok, err := h.live.home.Blocks().Has(ctx, root); err != nil || !ok {
 		return false, err
 	}
 	h.mu.Lock()
@@ -161,7 +155,7 @@ func (h *hasServer) has(ctx context.Context, root cid.Cid) (bool, error) {
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	whole, err := h.live.home.blocks.Complete(ctx, root)
+	whole, err := h.live.home.Blocks().Complete(ctx, root)
 	if err != nil || !whole {
 		return false, err
 	}

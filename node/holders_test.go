@@ -30,7 +30,7 @@ func TestHolders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := reader.home.blocks.PutUnsynced(ctx, m.CID, root); err != nil {
+	if err := reader.home.Blocks().PutUnsynced(ctx, m.CID, root); err != nil {
 		t.Fatal(err)
 	}
 	want(author, 0) // a part is not the module

@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -30,8 +28,8 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
-	"github.com/everythingstays/es/internal/atomicfile"
-	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/home"
 )
 
 // Limits of the host (SPEC.md [N21]). What one address may have of them says
@@ -61,9 +59,9 @@ const (
 type hostConfig struct {
 	key      crypto.PrivKey
 	version  string
-	swarmKey SwarmKey // nil for no private network
+	swarmKey home.SwarmKey // nil for no private network
 	gate     *gate
-	told     reach // of addresses that peers tell of others
+	told     address.Reach // of addresses that peers tell of others
 	// relays finds peers that may relay connections to this node. With it, the
 	// node wants to be reached from outside: it learns whether it can be, has the
 	// router forward its port, and makes holes.
@@ -198,33 +196,6 @@ func newResources() (network.ResourceManager, error) {
 	return newAdmission(resources), nil
 }
 
-// identity returns the key of a node that stays, and makes it the first time.
-func (h *Home) identity() (crypto.PrivKey, error) {
-	path := filepath.Join(h.dir, "identity")
-	b, err := regularfile.Read(path, maxSmall)
-	if errors.Is(err, fs.ErrNotExist) {
-		key, err := passingIdentity()
-		if err != nil {
-			return nil, err
-		}
-		if b, err = crypto.MarshalPrivateKey(key); err != nil {
-			return nil, fmt.Errorf("make peer identity: %w", err)
-		}
-		if err := atomicfile.Replace(path, b); err != nil {
-			return nil, fmt.Errorf("write peer identity: %w", err)
-		}
-		return key, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read peer identity: %w", err)
-	}
-	key, err := crypto.UnmarshalPrivateKey(b)
-	if err != nil {
-		return nil, fmt.Errorf("read peer identity %s: %w", path, err)
-	}
-	return key, nil
-}
-
 // passingIdentity is the key of a node for one command. Two processes with one
 // peer id would get each other's answers.
 func passingIdentity() (crypto.PrivKey, error) {
@@ -233,21 +204,6 @@ func passingIdentity() (crypto.PrivKey, error) {
 		return nil, fmt.Errorf("make peer identity: %w", err)
 	}
 	return key, nil
-}
-
-// parseAddr reads a multiaddr that ends in /p2p/PEER.
-func parseAddr(s string) (*peer.AddrInfo, error) {
-	if len(s) > 1024 {
-		return nil, errors.New("peer address: longer than 1024 bytes")
-	}
-	info, err := peer.AddrInfoFromString(s)
-	if err != nil {
-		return nil, fmt.Errorf("peer address %q: %v; it looks like /ip4/192.0.2.7/tcp/%d/p2p/12D3KooW", s, err, DefaultPort)
-	}
-	if len(info.Addrs) == 0 {
-		return nil, fmt.Errorf("peer address %q: it has a peer and no address", s)
-	}
-	return info, nil
 }
 
 // connected returns the peers that h has a direct connection to.

@@ -16,6 +16,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/everythingstays/es/node/api"
 )
 
 func testHost(t *testing.T) host.Host {
@@ -141,12 +143,12 @@ func TestWhoWantsToBeReached(t *testing.T) {
 		cfg  Config
 		want bool
 	}{
-		{Config{DHT: DHTPublic}, true},
-		{Config{DHT: DHTOwn}, true},
-		{Config{DHT: DHTOwn, Listen: []string{"/ip4/0.0.0.0/tcp/4011"}}, true},
-		{Config{DHT: DHTOff}, false},
-		{Config{DHT: DHTPublic, Listen: []string{loopback}}, false},
-		{Config{DHT: DHTPublic, Ephemeral: true}, false},
+		{Config{DHT: api.DHTPublic}, true},
+		{Config{DHT: api.DHTOwn}, true},
+		{Config{DHT: api.DHTOwn, Listen: []string{"/ip4/0.0.0.0/tcp/4011"}}, true},
+		{Config{DHT: api.DHTOff}, false},
+		{Config{DHT: api.DHTPublic, Listen: []string{loopback}}, false},
+		{Config{DHT: api.DHTPublic, Ephemeral: true}, false},
 	} {
 		n, err := New(t.Context(), testHome(t), c.cfg)
 		if err != nil {

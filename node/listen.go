@@ -11,6 +11,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/everythingstays/es/node/address"
 )
 
 // listenOn makes h listen where the node is to.
@@ -21,18 +23,13 @@ func (n *Node) listenOn(h host.Host) error {
 	if n.cfg.Ephemeral || len(listening(h)) > 0 {
 		return nil
 	}
-	return listenDefault(h, DefaultPort, n.swarmKey != nil)
+	return listenDefault(h, address.DefaultPort, n.swarmKey != nil)
 }
 
 // listening are the addresses that h listens on. That it can be reached through
 // others is no listening: libp2p says so of every node that may use a relay.
 func listening(h host.Host) []ma.Multiaddr {
-	return slices.DeleteFunc(h.Network().ListenAddresses(), isCircuit)
-}
-
-func isCircuit(a ma.Multiaddr) bool {
-	_, err := a.ValueForProtocol(ma.P_CIRCUIT)
-	return err == nil
+	return slices.DeleteFunc(h.Network().ListenAddresses(), address.IsCircuit)
 }
 
 // A ListenError says that the node cannot listen on an address.
@@ -121,88 +118,9 @@ func listenDefault(h host.Host, port int, private bool) error {
 	return nil
 }
 
-func parseListen(s string) (ma.Multiaddr, error) {
-	a, err := ma.NewMultiaddr(s)
-	if err == nil {
-		_, err = a.ValueForProtocol(ma.P_TCP)
-		if err != nil {
-			_, err = a.ValueForProtocol(ma.P_QUIC_V1)
-		}
-	}
-	if err == nil && isCircuit(a) {
-		return nil, fmt.Errorf("listen address %q: through another peer is no place to listen", s)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listen address %q: it must look like /ip4/0.0.0.0/tcp/%d or /ip4/0.0.0.0/udp/%d/quic-v1", s, DefaultPort, DefaultPort)
-	}
-	return a, nil
-}
-
-// parseAnnounce reads an address that the node tells others of. It must be one that
-// they dial: they dial no names that a peer says of itself.
-func parseAnnounce(s string) (ma.Multiaddr, error) {
-	a, err := parseListen(s)
-	if err != nil {
-		return nil, fmt.Errorf("announced address %q: it must look like /ip4/192.0.2.7/tcp/%d or /ip4/192.0.2.7/udp/%d/quic-v1", s, DefaultPort, DefaultPort)
-	}
-	if _, err := a.ValueForProtocol(ma.P_P2P); err == nil {
-		return nil, fmt.Errorf("announced address %q: leave out /p2p/PEER, which is added", s)
-	}
-	ip, err := manet.ToIP(a)
-	if err != nil {
-		return nil, fmt.Errorf("announced address %q: nobody dials a name that a peer says of itself; give it to people, for es connect", s)
-	}
-	if ip.IsUnspecified() || ip.IsLoopback() || ip.IsMulticast() || port(a) == "0" {
-		return nil, fmt.Errorf("announced address %q: others cannot dial it", s)
-	}
-	return a, nil
-}
-
-// port is the TCP or UDP port of an address, "" when it has none.
-func port(a ma.Multiaddr) string {
-	for _, code := range []int{ma.P_TCP, ma.P_UDP} {
-		if p, err := a.ValueForProtocol(code); err == nil {
-			return p
-		}
-	}
-	return ""
-}
-
 // announcing adds what the user announces to the addresses that are told to others.
 func (n *Node) announcing(all []ma.Multiaddr) []ma.Multiaddr {
 	return append(slices.Clone(all), n.announced...)
-}
-
-// An Audience is who can dial an address, as far as the address says.
-type Audience int
-
-// Audiences, each larger than the one before.
-const (
-	AudienceNobody Audience = iota
-	AudienceMachine
-	AudienceLAN
-	AudienceAll
-)
-
-func audience(a ma.Multiaddr) Audience {
-	switch {
-	case manet.IsIPLoopback(a):
-		return AudienceMachine
-	case manet.IsPublicAddr(a):
-		return AudienceAll
-	}
-	return AudienceLAN
-}
-
-// Audience is who can dial the node itself, and not through another peer.
-func (s Status) Audience() Audience {
-	most := AudienceNobody
-	for _, text := range s.Addrs {
-		if a, err := ma.NewMultiaddr(text); err == nil && !isCircuit(a) {
-			most = max(most, audience(a))
-		}
-	}
-	return most
 }
 
 // fullAddrs are the addresses of h that others may dial, each with its peer id,
@@ -210,7 +128,7 @@ func (s Status) Audience() Audience {
 func fullAddrs(h host.Host) []string {
 	all := slices.Clone(h.Addrs())
 	slices.SortStableFunc(all, func(a, b ma.Multiaddr) int {
-		return cmp.Or(cmp.Compare(audience(b), audience(a)), cmp.Compare(transportRank(a), transportRank(b)))
+		return cmp.Or(cmp.Compare(address.AudienceOf(b), address.AudienceOf(a)), cmp.Compare(address.TransportRank(a), address.TransportRank(b)))
 	})
 	out := []string{}
 	for _, a := range all {
@@ -225,14 +143,4 @@ func texts(all []ma.Multiaddr) []string {
 		out = append(out, a.String())
 	}
 	return out
-}
-
-func transportRank(a ma.Multiaddr) int {
-	if isCircuit(a) {
-		return 2
-	}
-	if _, err := a.ValueForProtocol(ma.P_TCP); err != nil {
-		return 1
-	}
-	return 0
 }

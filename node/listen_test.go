@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
 )
 
 // SPEC N70
@@ -28,11 +31,11 @@ func TestAnnouncedAddresses(t *testing.T) {
 		"/ip4/5.1.0.9/tcp/4011/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf":          false,
 		"/ip4/5.1.0.9/tcp/1/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf/p2p-circuit": false,
 	} {
-		if _, err := parseAnnounce(s); (err == nil) != want {
+		if _, err := address.ParseAnnounce(s); (err == nil) != want {
 			t.Errorf("announce %q: %v, want it taken: %v", s, err, want)
 		}
 	}
-	if _, err := parseListen("/ip4/5.1.0.9/tcp/1/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf/p2p-circuit"); err == nil {
+	if _, err := address.ParseListen("/ip4/5.1.0.9/tcp/1/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf/p2p-circuit"); err == nil {
 		t.Error("a node listens on a relay")
 	}
 }
@@ -40,16 +43,16 @@ func TestAnnouncedAddresses(t *testing.T) {
 func TestAudience(t *testing.T) {
 	const peer = "/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf"
 	for _, c := range []struct {
-		want  Audience
+		want  address.Audience
 		addrs string
 	}{
-		{AudienceNobody, ""},
-		{AudienceNobody, "/ip4/5.1.0.9/tcp/1/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf/p2p-circuit"},
-		{AudienceMachine, "/ip4/127.0.0.1/tcp/4011 /ip6/::1/tcp/4011"},
-		{AudienceLAN, "/ip4/127.0.0.1/tcp/4011 /ip4/10.1.2.3/tcp/4011"},
-		{AudienceAll, "/ip4/127.0.0.1/tcp/4011 /ip4/5.1.0.9/udp/4011/quic-v1 /ip4/10.1.2.3/tcp/4011"},
+		{address.AudienceNobody, ""},
+		{address.AudienceNobody, "/ip4/5.1.0.9/tcp/1/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf/p2p-circuit"},
+		{address.AudienceMachine, "/ip4/127.0.0.1/tcp/4011 /ip6/::1/tcp/4011"},
+		{address.AudienceLAN, "/ip4/127.0.0.1/tcp/4011 /ip4/10.1.2.3/tcp/4011"},
+		{address.AudienceAll, "/ip4/127.0.0.1/tcp/4011 /ip4/5.1.0.9/udp/4011/quic-v1 /ip4/10.1.2.3/tcp/4011"},
 	} {
-		var s Status
+		var s api.Status
 		for _, a := range strings.Fields(c.addrs) {
 			s.Addrs = append(s.Addrs, a+peer)
 		}
@@ -76,7 +79,7 @@ func TestAddressesInOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if port(whole) == "0" || port(whole) == "" {
+		if address.Port(whole) == "0" || address.Port(whole) == "" {
 			t.Errorf("%s cannot be dialled", a)
 		}
 		starts = append(starts, ip)

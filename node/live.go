@@ -25,6 +25,8 @@ import (
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/rangeset"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -46,7 +48,7 @@ const (
 // live is a node that runs.
 type live struct {
 	node     *Node
-	home     *Home
+	home     *home.Home
 	log      *slog.Logger
 	patience patience
 
@@ -77,7 +79,7 @@ func (n *Node) start() (_ *live, err error) {
 	if n.cfg.Ephemeral {
 		key, err = passingIdentity()
 	} else {
-		key, err = n.home.identity()
+		key, err = n.home.Identity()
 	}
 	if err != nil {
 		return nil, err
@@ -100,9 +102,9 @@ func (n *Node) start() (_ *live, err error) {
 	l.seeder = newSeeder(l)
 	l.outbox = newOutbox(l)
 	l.given = newGiven()
-	l.judge = &judge{home: l.home, index: l.home.index, log: l.log, now: n.now, quota: newQuota(), stored: l.stored, given: l.given,
+	l.judge = &judge{home: l.home, index: l.home.Index(), log: l.log, now: n.now, quota: newQuota(), stored: l.stored, given: l.given,
 		origin: func(p peer.ID) string { return originOf(l.host, p) }}
-	l.home.index.LimitStrangers(index.StrangersLimit{Keep: func(author records.Fingerprint) bool {
+	l.home.Index().LimitStrangers(index.StrangersLimit{Keep: func(author records.Fingerprint) bool {
 		trusted, _ := l.judge.standing(author)
 		return trusted
 	}})
@@ -116,12 +118,12 @@ func (n *Node) start() (_ *live, err error) {
 		return nil, err
 	}
 	l.reconcile, err = reconcile.New(l.host, reconcile.Config{
-		Set:    l.home.index,
-		Source: recordSource{l.home.index, l.served.set},
+		Set:    l.home.Index(),
+		Source: recordSource{l.home.Index(), l.served.set},
 		Take:   l.syncer.take,
-		Wanted: l.home.index.Missing,
+		Wanted: l.home.Index().Missing,
 		View: func(ctx context.Context, f func(reconcile.View) error) error {
-			return l.home.index.ReadSet(ctx, func(v *rangeset.View) error { return f(v) })
+			return l.home.Index().ReadSet(ctx, func(v *rangeset.View) error { return f(v) })
 		},
 		Origin: origin,
 		Chosen: l.chosen,
@@ -164,7 +166,7 @@ func (l *live) run(ctx context.Context) error {
 	ping.NewPingService(patient)
 	has := newHasServer(l)
 	l.host.SetStreamHandler(hasProtocol, func(s network.Stream) { has.serve(base, s) })
-	l.exchange = bitswap.New(base, bsnet.NewFromIpfsHost(patient), nil, exchangeStore{l.home.blocks, l.home.index.Block, l.served.set},
+	l.exchange = bitswap.New(base, bsnet.NewFromIpfsHost(patient), nil, exchangeStore{l.home.Blocks(), l.home.Index().Block, l.served.set},
 		bitswap.EngineBlockstoreWorkerCount(bitswapReads), bitswap.MaxCidSize(maxBitswapCID))
 
 	var late, parts sync.WaitGroup
@@ -278,12 +280,12 @@ func (l *live) isConnected(p peer.ID) bool {
 	return l.host.Network().Connectedness(p) == network.Connected
 }
 
-func (l *live) peers() []PeerInfo {
-	out := []PeerInfo{}
+func (l *live) peers() []api.PeerInfo {
+	out := []api.PeerInfo{}
 	for _, p := range connected(l.host) {
 		out = append(out, l.peer(p))
 	}
-	slices.SortFunc(out, func(a, b PeerInfo) int {
+	slices.SortFunc(out, func(a, b api.PeerInfo) int {
 		if a.Peer < b.Peer {
 			return -1
 		}
@@ -292,8 +294,8 @@ func (l *live) peers() []PeerInfo {
 	return out
 }
 
-func (l *live) peer(p peer.ID) PeerInfo {
-	info := PeerInfo{Peer: p.String(), Addrs: []string{}}
+func (l *live) peer(p peer.ID) api.PeerInfo {
+	info := api.PeerInfo{Peer: p.String(), Addrs: []string{}}
 	for _, c := range l.host.Network().ConnsToPeer(p) {
 		info.Addrs = append(info.Addrs, c.RemoteMultiaddr().String()+"/p2p/"+p.String())
 		info.Outbound = info.Outbound || c.Stat().Direction == network.DirOutbound
@@ -311,16 +313,16 @@ func (l *live) peer(p peer.ID) PeerInfo {
 	return info
 }
 
-func (l *live) status(ctx context.Context) (Status, error) {
-	c, err := l.home.index.Counts(ctx)
+func (l *live) status(ctx context.Context) (api.Status, error) {
+	c, err := l.home.Index().Counts(ctx)
 	if err != nil {
-		return Status{}, err
+		return api.Status{}, err
 	}
 	synced, err := l.home.Synced()
 	if err != nil {
-		return Status{}, err
+		return api.Status{}, err
 	}
-	return Status{
+	return api.Status{
 		Peer:     l.host.ID().String(),
 		Addrs:    fullAddrs(l.host),
 		Listen:   texts(listening(l.host)),

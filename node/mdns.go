@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"crypto/rand"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +12,9 @@ import (
 	"github.com/libp2p/zeroconf/v2"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/home"
 )
 
 // Bounds of discovery on the LAN (SPEC.md [D10] to [D13]). Anybody there can
@@ -49,7 +51,7 @@ type lan struct {
 
 	// browse and nets are zeroconf's and the machine's, in tests others.
 	browse func(ctx context.Context, service string, entries chan<- *zeroconf.ServiceEntry) error
-	nets   func() networks
+	nets   func() address.Networks
 
 	looked chan struct{} // closed when who is there has had the time to answer
 	kick   chan struct{}
@@ -60,90 +62,29 @@ type lan struct {
 	retry time.Time // when to ask anew because of a peer that was not met; zero for none
 }
 
-func newLAN(l *live, key SwarmKey) *lan {
+func newLAN(l *live, key home.SwarmKey) *lan {
 	return &lan{
-		self: l.host.ID(), listens: l.host.Network().ListenAddresses, service: key.lanName(), met: l.find.dial,
+		self: l.host.ID(), listens: l.host.Network().ListenAddresses, service: key.LANService(), met: l.find.dial,
 		peers:  func() int { return len(connected(l.host)) },
 		fail:   l.log.Debug,
-		browse: browseLAN, nets: localNetworks,
+		browse: browseLAN, nets: address.LocalNetworks,
 		looked: make(chan struct{}), kick: make(chan struct{}, 1),
 		pace: newBucket(lanRate, lanBurst), tries: map[peer.ID]time.Time{},
 	}
 }
 
-// networks are where the machine is.
-type networks struct {
-	ifaces []net.Interface // that multicast works on
-	v4, v6 bool
-	nets   []*net.IPNet
-}
-
-// localNetworks looks at the machine's interfaces.
-func localNetworks() networks {
-	var n networks
-	all, err := net.Interfaces()
-	if err != nil {
-		return n
-	}
-	for _, i := range all {
-		if i.Flags&(net.FlagUp|net.FlagMulticast) != net.FlagUp|net.FlagMulticast || i.Flags&net.FlagLoopback != 0 {
-			continue
-		}
-		addrs, err := i.Addrs()
-		if err != nil || len(addrs) == 0 {
-			continue
-		}
-		n.ifaces = append(n.ifaces, i)
-		for _, a := range addrs {
-			if ipnet, ok := a.(*net.IPNet); ok {
-				n.nets = append(n.nets, ipnet)
-				n.v4 = n.v4 || ipnet.IP.To4() != nil
-				n.v6 = n.v6 || ipnet.IP.To4() == nil
-			}
-		}
-	}
-	return n
-}
-
-func (n networks) String() string {
-	var b strings.Builder
-	for _, x := range n.nets {
-		b.WriteString(x.String() + " ")
-	}
-	return b.String()
-}
-
-// near reports whether ip can belong to a machine on the same LAN. Loopback cannot:
-// an announcement must not make this node talk to the machine's own services.
-func (n networks) near(ip net.IP) bool {
-	if ip.IsLoopback() || ip.IsUnspecified() || ip.IsMulticast() {
-		return false
-	}
-	return (ip.To4() != nil || !ip.IsLinkLocalUnicast()) && n.contains(ip)
-}
-
-// contains reports whether ip is in a network of the machine.
-func (n networks) contains(ip net.IP) bool {
-	return slices.ContainsFunc(n.nets, func(x *net.IPNet) bool { return x.Contains(ip) })
-}
-
-// has reports whether ip is the machine's own.
-func (n networks) has(ip net.IP) bool {
-	return slices.ContainsFunc(n.nets, func(x *net.IPNet) bool { return x.IP.Equal(ip) })
-}
-
 // browseLAN asks for the service on all interfaces until ctx ends, and then closes
 // entries.
 func browseLAN(ctx context.Context, service string, entries chan<- *zeroconf.ServiceEntry) error {
-	n := localNetworks()
+	n := address.LocalNetworks()
 	kinds := zeroconf.IPv4AndIPv6
 	switch {
-	case !n.v6:
+	case !n.V6:
 		kinds = zeroconf.IPv4
-	case !n.v4:
+	case !n.V4:
 		kinds = zeroconf.IPv6
 	}
-	return zeroconf.Browse(ctx, service, lanDomain, entries, zeroconf.SelectIfaces(n.ifaces), zeroconf.SelectIPTraffic(kinds))
+	return zeroconf.Browse(ctx, service, lanDomain, entries, zeroconf.SelectIfaces(n.Interfaces), zeroconf.SelectIPTraffic(kinds))
 }
 
 // run announces this node and looks for others until ctx ends.
@@ -153,7 +94,7 @@ func (n *lan) run(ctx context.Context) {
 	defer looked()
 	for ctx.Err() == nil {
 		nets := n.nets()
-		if len(nets.ifaces) == 0 {
+		if len(nets.Interfaces) == 0 {
 			looked()
 			n.unchanged(ctx, nets, lanRound)
 			continue
@@ -168,7 +109,7 @@ func (n *lan) run(ctx context.Context) {
 }
 
 // stay looks for peers until the machine's networks change.
-func (n *lan) stay(ctx context.Context, nets networks, looked func()) {
+func (n *lan) stay(ctx context.Context, nets address.Networks, looked func()) {
 	for ctx.Err() == nil {
 		round, cancel := context.WithCancel(ctx)
 		same := make(chan bool, 1)
@@ -190,7 +131,7 @@ func (n *lan) stay(ctx context.Context, nets networks, looked func()) {
 
 // unchanged waits until ctx ends, the time is over, or somebody needs peers now,
 // and returns false as soon as the machine has other addresses.
-func (n *lan) unchanged(ctx context.Context, nets networks, most time.Duration) bool {
+func (n *lan) unchanged(ctx context.Context, nets address.Networks, most time.Duration) bool {
 	tick := time.NewTicker(lanWatch)
 	defer tick.Stop()
 	end := time.NewTimer(most)
@@ -224,7 +165,7 @@ func (n *lan) again() {
 
 // look listens to announcements, and dials whom it hears of, until ctx ends or it
 // has heard so many that the browser's memory of them must be given up.
-func (n *lan) look(ctx context.Context, nets networks, looked func()) {
+func (n *lan) look(ctx context.Context, nets address.Networks, looked func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	entries := make(chan *zeroconf.ServiceEntry)
@@ -388,7 +329,7 @@ func (n *lan) await(ctx context.Context) bool {
 
 // announced reads who an announcement is about. It has one peer, and addresses on
 // the LAN alone.
-func announced(e *zeroconf.ServiceEntry, nets networks) (info peer.AddrInfo, ok bool) {
+func announced(e *zeroconf.ServiceEntry, nets address.Networks) (info peer.AddrInfo, ok bool) {
 	for _, text := range e.Text[:min(len(e.Text), 4*lanAddrs)] {
 		s, ok := strings.CutPrefix(text, addrPrefix)
 		if !ok || len(s) > 255 {
@@ -410,18 +351,18 @@ func announced(e *zeroconf.ServiceEntry, nets networks) (info peer.AddrInfo, ok 
 }
 
 // onLAN reports whether a is a direct address of a neighbour.
-func onLAN(a ma.Multiaddr, nets networks) bool {
+func onLAN(a ma.Multiaddr, nets address.Networks) bool {
 	if _, err := a.ValueForProtocol(ma.P_CIRCUIT); err == nil {
 		return false
 	}
 	_, tcp := a.ValueForProtocol(ma.P_TCP)
 	_, quic := a.ValueForProtocol(ma.P_QUIC_V1)
 	ip, err := manet.ToIP(a)
-	return err == nil && (tcp == nil || quic == nil) && nets.near(ip)
+	return err == nil && (tcp == nil || quic == nil) && nets.Near(ip)
 }
 
 // announce says where this node listens. A node that does not says nothing.
-func (n *lan) announce(nets networks) (stop func()) {
+func (n *lan) announce(nets address.Networks) (stop func()) {
 	var texts, ips []string
 	for _, a := range n.addrs(nets) {
 		texts = append(texts, addrPrefix+a.String()+"/p2p/"+n.self.String())
@@ -434,7 +375,7 @@ func (n *lan) announce(nets networks) (stop func()) {
 	}
 	// The name says nothing of the machine, and is another one on each LAN.
 	name := strings.ToLower(rand.Text())
-	server, err := zeroconf.RegisterProxy(name, n.service, lanDomain, DefaultPort, name, ips, texts, nets.ifaces, zeroconf.TTL(lanTTL))
+	server, err := zeroconf.RegisterProxy(name, n.service, lanDomain, address.DefaultPort, name, ips, texts, nets.Interfaces, zeroconf.TTL(lanTTL))
 	if err != nil {
 		n.fail("announce this node on the LAN", "err", err)
 		return func() {}
@@ -443,9 +384,9 @@ func (n *lan) announce(nets networks) (stop func()) {
 }
 
 // addrs are the addresses of this node that neighbours can dial.
-func (n *lan) addrs(nets networks) []ma.Multiaddr {
+func (n *lan) addrs(nets address.Networks) []ma.Multiaddr {
 	var local []ma.Multiaddr
-	for _, x := range nets.nets {
+	for _, x := range nets.Nets {
 		if a, err := manet.FromIP(x.IP); err == nil {
 			local = append(local, a)
 		}

@@ -17,6 +17,8 @@ import (
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -62,13 +64,13 @@ func logTo(name string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", name)
 }
 
-func startNode(t *testing.T, h *Home, cfg Config) *testNode {
+func startNode(t *testing.T, h *home.Home, cfg Config) *testNode {
 	t.Helper()
 	return startNodeWith(t, h, cfg, func(*Node) {})
 }
 
 // startNodeWith starts a node that is changed before.
-func startNodeWith(t *testing.T, h *Home, cfg Config, change func(*Node)) *testNode {
+func startNodeWith(t *testing.T, h *home.Home, cfg Config, change func(*Node)) *testNode {
 	t.Helper()
 	if len(cfg.Listen) == 0 {
 		cfg.Listen = []string{loopback}
@@ -140,11 +142,11 @@ func (n *testNode) has(id cid.Cid) bool {
 // author makes releases in a home.
 type author struct {
 	t    *testing.T
-	home *Home
+	home *home.Home
 	key  *sign.SecretKey
 }
 
-func newAuthor(t *testing.T, h *Home) *author { return &author{t, h, newKey(t, h)} }
+func newAuthor(t *testing.T, h *home.Home) *author { return &author{t, h, newKey(t, h)} }
 
 // pack makes a module of some files.
 func (a *author) pack(name, version string, files map[string]string) *modules.Module {
@@ -249,7 +251,7 @@ func (n *testNode) fetch(m *modules.Module) {
 }
 
 // complete reports whether a whole module is in the store.
-func complete(ctx context.Context, h *Home, m *modules.Module) bool {
+func complete(ctx context.Context, h *home.Home, m *modules.Module) bool {
 	_, err := modules.Inspect(ctx, h.Blocks(), records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
 	return err == nil
 }
@@ -260,7 +262,7 @@ func TestPublishThroughRelay(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))
 	writer := startNode(t, a.home, Config{})
-	relay := startNode(t, testHome(t), Config{Seed: SeedAll})
+	relay := startNode(t, testHome(t), Config{Seed: api.SeedAll})
 	reader := startNode(t, testHome(t), Config{})
 	writer.join(relay)
 	reader.join(relay)
@@ -281,8 +283,8 @@ func TestPublishThroughRelay(t *testing.T) {
 
 	until(t, "seeded by the relay", func() bool { return complete(ctx, relay.home, m) })
 	writer.stop()
-	var last Progress
-	if err := reader.Fetch(ctx, wantOf(m), func(p Progress) { last = p }); err != nil {
+	var last api.Progress
+	if err := reader.Fetch(ctx, wantOf(m), func(p api.Progress) { last = p }); err != nil {
 		t.Fatal(err)
 	}
 	if !complete(ctx, reader.home, m) {
@@ -299,7 +301,7 @@ func TestSeedPolicy(t *testing.T) {
 	trusted, stranger := newAuthor(t, testHome(t)), newAuthor(t, testHome(t))
 	first, second := startNode(t, trusted.home, Config{}), startNode(t, stranger.home, Config{})
 	used := startNode(t, testHome(t), Config{})
-	some := startNode(t, testHome(t), Config{Seed: SeedTrusted})
+	some := startNode(t, testHome(t), Config{Seed: api.SeedTrusted})
 	some.trust(trusted.key.Key().Fingerprint())
 	for _, n := range []*testNode{used, some} {
 		n.join(first)
@@ -340,7 +342,7 @@ func TestSeedCatchesUp(t *testing.T) {
 	if ok, err := h.Blocks().Complete(t.Context(), m.CID); ok || err != nil {
 		t.Fatalf("the module is here too early: %v", err)
 	}
-	seeder := startNode(t, h, Config{Seed: SeedTrusted})
+	seeder := startNode(t, h, Config{Seed: api.SeedTrusted})
 	seeder.join(writer)
 	seeder.trust(a.fingerprint())
 	until(t, "seeded", func() bool { return complete(t.Context(), h, m) })
@@ -379,7 +381,7 @@ func TestFetchWithoutPeers(t *testing.T) {
 	_, m := a.publish("left-pad", "1.0.0")
 	n := startNode(t, testHome(t), Config{})
 	start := time.Now()
-	var away *UnreachableError
+	var away *api.UnreachableError
 	if err := n.Fetch(ctx, wantOf(m), nil); !errors.As(err, &away) || away.Root != m.CID || away.Missing != m.CID || away.Peers != 0 || away.Tried != 0 {
 		t.Errorf("fetch: %v", err)
 	}
@@ -399,7 +401,7 @@ func TestFetchWhatNobodyHas(t *testing.T) {
 	n, other := startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{})
 	n.join(other)
 	n.patience.first, n.live.patience.first = 200*time.Millisecond, 200*time.Millisecond
-	var away *UnreachableError
+	var away *api.UnreachableError
 	if err := n.Fetch(ctx, wantOf(m), nil); !errors.As(err, &away) || away.Missing != m.CID || away.Peers != 1 {
 		t.Errorf("fetch: %v", err)
 	}
@@ -518,7 +520,7 @@ func TestShortLivedPublish(t *testing.T) {
 			t.Errorf("round %d: %d records wait in the outbox: %v", i, c.Pending, err)
 		}
 		until(t, fmt.Sprintf("visible in round %d", i), func() bool { return daemon.has(id) })
-		if _, err := n.Status(ctx); !errors.Is(err, ErrClosed) {
+		if _, err := n.Status(ctx); !errors.Is(err, api.ErrClosed) {
 			t.Errorf("a closed node answers: %v", err)
 		}
 	}
@@ -527,7 +529,7 @@ func TestShortLivedPublish(t *testing.T) {
 // A node for one command stays while a seeder fetches what it has announced.
 func TestShortLivedPublishIsSeeded(t *testing.T) {
 	ctx := t.Context()
-	daemon := startNode(t, testHome(t), Config{Seed: SeedAll})
+	daemon := startNode(t, testHome(t), Config{Seed: api.SeedAll})
 	a := newAuthor(t, testHome(t))
 	id, m := a.publish("left-pad", "1.0.0")
 	n := startNode(t, a.home, Config{Bootstrap: []string{daemon.addr()}, Ephemeral: true})

@@ -19,29 +19,11 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	madns "github.com/multiformats/go-multiaddr-dns"
 
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
-
-// Seed says which modules a node fetches on its own so that it can serve them.
-type Seed string
-
-const (
-	SeedUsed    Seed = "used"    // none but those that were installed or published here
-	SeedTrusted Seed = "trusted" // those that the trust file lets in
-	SeedAll     Seed = "all"     // those of every release it sees
-)
-
-// ParseSeed reads a Seed as it stands in flags and settings.
-func ParseSeed(s string) (Seed, error) {
-	switch seed := Seed(s); seed {
-	case SeedUsed, SeedTrusted, SeedAll:
-		return seed, nil
-	}
-	return "", fmt.Errorf("seed %q: it must be used, trusted or all", s)
-}
-
-// DefaultPort is the TCP and UDP port that a node listens on when it is free.
-const DefaultPort = 4011
 
 // Config says how a node works. The zero value is a node that listens on
 // DefaultPort, or on a port that the system chooses when that is taken.
@@ -49,9 +31,9 @@ type Config struct {
 	Listen    []string // multiaddrs; none for the default; a busy one is an error
 	Announce  []string // multiaddrs told to others beside those that the node knows of
 	Bootstrap []string // multiaddrs ending in /p2p/PEER, dialled beside the remembered peers
-	DHT       DHT      // "" means DHTOff; in a private network it cannot be DHTPublic
+	DHT       api.DHT  // "" means DHTOff; in a private network it cannot be DHTPublic
 	MDNS      bool     // find peers on the LAN, and be found there
-	Seed      Seed     // "" means SeedUsed
+	Seed      api.Seed // "" means SeedUsed
 	Log       *slog.Logger
 	Version   string // of es, told to peers and to clients of the local API
 
@@ -66,7 +48,7 @@ type Config struct {
 // Node is one participant in the network, with the records, blocks and trust of
 // one home. It implements Network; its calls wait until it is ready.
 type Node struct {
-	home      *Home
+	home      *home.Home
 	cfg       Config
 	listen    []ma.Multiaddr
 	announced []ma.Multiaddr
@@ -74,7 +56,7 @@ type Node struct {
 	patience  patience
 	idle      time.Duration // of streams from peers
 	reprovide time.Duration
-	swarmKey  SwarmKey                     // nil for no private network
+	swarmKey  home.SwarmKey                // nil for no private network
 	names     network.MultiaddrDNSResolver // for names that the user gave
 
 	// For simulations, where the host listens on a network that is none, and
@@ -93,25 +75,9 @@ type Node struct {
 	closing   chan struct{}
 }
 
-// A LockedError says that another process is the daemon of the home.
-type LockedError struct {
-	Home string
-	PID  int // 0 when unknown
-}
-
-func (e *LockedError) Error() string {
-	if e.PID == 0 {
-		return fmt.Sprintf("another es node is running for %s", e.Home)
-	}
-	return fmt.Sprintf("another es node (process %d) is running for %s", e.PID, e.Home)
-}
-
-// ErrClosed is returned by calls of a node or client that is closed.
-var ErrClosed = errors.New("the node is closed")
-
 // New checks the configuration. Nothing is started before Run. The node does not
 // close h, which must stay open until Run has returned.
-func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
+func New(ctx context.Context, h *home.Home, cfg Config) (*Node, error) {
 	quiet()
 	n := &Node{
 		home:      h,
@@ -129,30 +95,30 @@ func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	for _, s := range cfg.Listen {
-		a, err := parseListen(s)
+		a, err := address.ParseListen(s)
 		if err != nil {
 			return nil, err
 		}
 		n.listen = append(n.listen, a)
 	}
 	for _, s := range cfg.Bootstrap {
-		info, err := parseAddr(s)
+		info, err := address.Parse(s)
 		if err != nil {
 			return nil, err
 		}
 		n.bootstrap = append(n.bootstrap, *info)
 	}
 	for _, s := range cfg.Announce {
-		a, err := parseAnnounce(s)
+		a, err := address.ParseAnnounce(s)
 		if err != nil {
 			return nil, err
 		}
 		n.announced = append(n.announced, a)
 	}
 	if cfg.Seed == "" {
-		cfg.Seed = SeedUsed
+		cfg.Seed = api.SeedUsed
 	}
-	if _, err := ParseSeed(string(cfg.Seed)); err != nil {
+	if _, err := api.ParseSeed(string(cfg.Seed)); err != nil {
 		return nil, err
 	}
 	if cfg.Log == nil {
@@ -168,9 +134,9 @@ func New(ctx context.Context, h *Home, cfg Config) (*Node, error) {
 // network checks in which network the node will be.
 func (n *Node) network(cfg *Config) (err error) {
 	if cfg.DHT == "" {
-		cfg.DHT = DHTOff
+		cfg.DHT = api.DHTOff
 	}
-	if _, err := ParseDHT(string(cfg.DHT)); err != nil {
+	if _, err := api.ParseDHT(string(cfg.DHT)); err != nil {
 		return err
 	}
 	if n.swarmKey, err = n.home.SwarmKey(); err != nil {
@@ -179,7 +145,7 @@ func (n *Node) network(cfg *Config) (err error) {
 	if n.swarmKey == nil {
 		return nil
 	}
-	if cfg.DHT == DHTPublic {
+	if cfg.DHT == api.DHTPublic {
 		return errors.New("a private network cannot use the public DHT: it must be own or off")
 	}
 	for _, s := range append(slices.Clone(cfg.Listen), cfg.Announce...) {
@@ -199,7 +165,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	defer close(n.done)
 	if !n.cfg.Ephemeral {
-		unlock, err := n.home.lockDaemon()
+		unlock, err := n.home.LockDaemon()
 		if err != nil {
 			return err
 		}
@@ -231,40 +197,40 @@ func (n *Node) running(ctx context.Context) (*live, error) {
 	select {
 	case <-n.ready:
 	case <-n.done:
-		return nil, ErrClosed
+		return nil, api.ErrClosed
 	case <-n.closing:
-		return nil, ErrClosed
+		return nil, api.ErrClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	select {
 	case <-n.done:
-		return nil, ErrClosed
+		return nil, api.ErrClosed
 	default:
 		return n.live, nil
 	}
 }
 
 // Announce implements Network.
-func (n *Node) Announce(ctx context.Context, ids []cid.Cid) (Announced, error) {
+func (n *Node) Announce(ctx context.Context, ids []cid.Cid) (api.Announced, error) {
 	l, err := n.running(ctx)
 	if err != nil {
-		return Announced{}, err
+		return api.Announced{}, err
 	}
 	return l.announce(ctx, ids)
 }
 
 // AnnounceKey implements Network.
-func (n *Node) AnnounceKey(ctx context.Context, key records.Fingerprint) (Announced, error) {
+func (n *Node) AnnounceKey(ctx context.Context, key records.Fingerprint) (api.Announced, error) {
 	l, err := n.running(ctx)
 	if err != nil {
-		return Announced{}, err
+		return api.Announced{}, err
 	}
 	return l.announceKey(ctx, key)
 }
 
 // Fetch implements Network.
-func (n *Node) Fetch(ctx context.Context, w records.Target, progress func(Progress)) error {
+func (n *Node) Fetch(ctx context.Context, w records.Target, progress func(api.Progress)) error {
 	l, err := n.running(ctx)
 	if err != nil {
 		return err
@@ -273,16 +239,16 @@ func (n *Node) Fetch(ctx context.Context, w records.Target, progress func(Progre
 }
 
 // Connect implements Network.
-func (n *Node) Connect(ctx context.Context, addr string) (PeerInfo, error) {
+func (n *Node) Connect(ctx context.Context, addr string) (api.PeerInfo, error) {
 	l, err := n.running(ctx)
 	if err != nil {
-		return PeerInfo{}, err
+		return api.PeerInfo{}, err
 	}
 	return l.connect(ctx, addr)
 }
 
 // Peers implements Network.
-func (n *Node) Peers(ctx context.Context) ([]PeerInfo, error) {
+func (n *Node) Peers(ctx context.Context) ([]api.PeerInfo, error) {
 	l, err := n.running(ctx)
 	if err != nil {
 		return nil, err
@@ -292,10 +258,10 @@ func (n *Node) Peers(ctx context.Context) ([]PeerInfo, error) {
 }
 
 // Status implements Network.
-func (n *Node) Status(ctx context.Context) (Status, error) {
+func (n *Node) Status(ctx context.Context) (api.Status, error) {
 	l, err := n.running(ctx)
 	if err != nil {
-		return Status{}, err
+		return api.Status{}, err
 	}
 	l.awaitDialled(ctx)
 	return l.status(ctx)

@@ -10,6 +10,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/everythingstays/es/node/home"
 )
 
 // origin is whom a connection's work is charged to (SPEC.md [N160]): the IPv4
@@ -48,11 +50,11 @@ type named struct {
 	peers map[peer.ID]bool
 }
 
-func (n *named) has(h *Home, p peer.ID) bool {
+func (n *named) has(h *home.Home, p peer.ID) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.peers == nil || time.Since(n.at) > namedAge {
-		known, err := h.knownPeers()
+		known, err := h.Peers().Known()
 		if err != nil {
 			return false
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -68,7 +69,7 @@ func (o *outbox) run(ctx context.Context) {
 
 // flush announces what waits in the outbox.
 func (o *outbox) flush(ctx context.Context) error {
-	pending, err := o.live.home.index.Pending(ctx)
+	pending, err := o.live.home.Index().Pending(ctx)
 	if err != nil {
 		return err
 	}
@@ -84,51 +85,51 @@ func (o *outbox) flush(ctx context.Context) error {
 }
 
 // announce implements Network.Announce.
-func (l *live) announce(ctx context.Context, ids []cid.Cid) (Announced, error) {
+func (l *live) announce(ctx context.Context, ids []cid.Cid) (api.Announced, error) {
 	if err := l.meet(ctx); err != nil {
-		return Announced{}, err
+		return api.Announced{}, err
 	}
 	least := -1
 	for _, id := range ids {
-		envelope, key, err := l.home.index.Envelope(ctx, id)
+		envelope, key, err := l.home.Index().Envelope(ctx, id)
 		if err != nil {
-			return Announced{}, fmt.Errorf("announce record: %w", err)
+			return api.Announced{}, fmt.Errorf("announce record: %w", err)
 		}
 		n, err := l.outbox.publish(ctx, index.Sealed{ID: id, Envelope: envelope, Key: key})
 		if err != nil {
-			return Announced{}, err
+			return api.Announced{}, err
 		}
 		if least < 0 || n < least {
 			least = n
 		}
-		if r, err := l.home.index.Release(ctx, id); err == nil {
+		if r, err := l.home.Index().Release(ctx, id); err == nil {
 			l.find.offers.have(r.Body.Module)
 		}
 	}
-	return Announced{Peers: max(least, 0)}, nil
+	return api.Announced{Peers: max(least, 0)}, nil
 }
 
 // announceKey implements Network.AnnounceKey.
-func (l *live) announceKey(ctx context.Context, f records.Fingerprint) (Announced, error) {
-	key, err := l.home.index.Key(ctx, f)
+func (l *live) announceKey(ctx context.Context, f records.Fingerprint) (api.Announced, error) {
+	key, err := l.home.Index().Key(ctx, f)
 	if err != nil {
-		return Announced{}, err
+		return api.Announced{}, err
 	}
 	if key == nil {
-		return Announced{}, &sign.UnknownKeyError{Fingerprint: f}
+		return api.Announced{}, &sign.UnknownKeyError{Fingerprint: f}
 	}
 	if err := l.meet(ctx); err != nil {
-		return Announced{}, err
+		return api.Announced{}, err
 	}
 	n, err := l.gossip.PublishKey(ctx, key.Block())
 	if errors.Is(err, gossip.ErrAnnounced) {
 		n, err = len(l.gossip.Peers(gossip.TopicKeys)), nil
 	}
 	if err != nil {
-		return Announced{}, fmt.Errorf("announce key %s: %w", f, err)
+		return api.Announced{}, fmt.Errorf("announce key %s: %w", f, err)
 	}
 	l.served.set()
-	return Announced{Peers: n}, nil
+	return api.Announced{Peers: n}, nil
 }
 
 // meet waits a moment for a peer that takes records, when there may be one.
@@ -180,7 +181,7 @@ func (o *outbox) publish(ctx context.Context, s index.Sealed) (int, error) {
 		o.live.served.set()
 		return n, nil
 	}
-	if err := o.live.home.index.Announced(ctx, s.ID); err != nil {
+	if err := o.live.home.Index().Announced(ctx, s.ID); err != nil {
 		return n, fmt.Errorf("announce record %s: %w", s.ID, err)
 	}
 	return n, nil
@@ -221,7 +222,7 @@ func (o *outbox) confirm(ctx context.Context) error {
 	if len(sent) == 0 {
 		return nil
 	}
-	return o.live.home.index.Announced(ctx, sent...)
+	return o.live.home.Index().Announced(ctx, sent...)
 }
 
 // spreadProof has the other half of the proof of equivocation that record id
@@ -244,7 +245,7 @@ func (o *outbox) spread(ids []cid.Cid) {
 }
 
 func (o *outbox) announceAgain(ctx context.Context, id cid.Cid) error {
-	envelope, key, err := o.live.home.index.Envelope(ctx, id)
+	envelope, key, err := o.live.home.Index().Envelope(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -253,7 +254,7 @@ func (o *outbox) announceAgain(ctx context.Context, id cid.Cid) error {
 }
 
 func (o *outbox) announceProof(ctx context.Context, id cid.Cid) error {
-	proofs, err := o.live.home.index.Equivocations(ctx)
+	proofs, err := o.live.home.Index().Equivocations(ctx)
 	if err != nil {
 		return err
 	}

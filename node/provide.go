@@ -100,7 +100,7 @@ func (o *offers) round(ctx context.Context, due chan<- cid.Cid) bool {
 		return false
 	}
 	for after := int64(0); ; {
-		roots, last, err := o.find.live.home.index.Modules(ctx, after, offerPage)
+		roots, last, err := o.find.live.home.Index().Modules(ctx, after, offerPage)
 		if err != nil {
 			o.find.live.log.Error("list modules", "err", err)
 			return false
@@ -121,7 +121,7 @@ func (o *offers) round(ctx context.Context, due chan<- cid.Cid) bool {
 // offer hands over those of roots that are here and due.
 func (o *offers) offer(ctx context.Context, due chan<- cid.Cid, roots []cid.Cid) bool {
 	for _, root := range roots {
-		if ok, err := o.find.live.home.blocks.Has(ctx, root); err != nil || !ok || !o.isDue(root) {
+		if ok, err := o.find.live.home.Blocks().Has(ctx, root); err != nil || !ok || !o.isDue(root) {
 			continue
 		}
 		select {
@@ -140,7 +140,7 @@ func (o *offers) isDue(root cid.Cid) bool {
 }
 
 func (o *offers) provide(ctx context.Context, root cid.Cid) error {
-	whole, err := o.find.live.home.blocks.Complete(ctx, root)
+	whole, err := o.find.live.home.Blocks().Complete(ctx, root)
 	if err != nil || !whole {
 		return err
 	}

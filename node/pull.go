@@ -3,49 +3,21 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/everythingstays/es/internal/atomicfile"
-	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
-	"github.com/everythingstays/es/trust"
 )
 
-// SyncOptions say what Sync asks for.
-type SyncOptions struct {
-	All bool `json:"all"` // strangers' records too, as far as they are kept
-	// Authors, if any, are whose records are asked for, and nobody else's.
-	Authors []records.Fingerprint `json:"authors,omitempty"`
-	// Search has a node for one command look for somebody when nobody is connected.
-	Search bool `json:"search,omitempty"`
-}
-
-// Synced is what Sync has brought.
-type Synced struct {
-	Peers    int   `json:"peers"`    // that answered
-	Failed   int   `json:"failed"`   // that did not
-	Crowded  int   `json:"crowded"`  // that let nobody in any more from here
-	Records  int64 `json:"records"`  // new here
-	Keys     int64 `json:"keys"`     // key blocks that brought news
-	Refused  int64 `json:"refused"`  // records and key blocks that were not kept
-	Bytes    int64 `json:"bytes"`    // received
-	Complete bool  `json:"complete"` // none of these peers has more that this node asks for
-}
-
 // pull brings what p has and this node lacks, in as many sessions as that takes.
-func (s *syncer) pull(ctx context.Context, p peer.ID, o SyncOptions, told func(reconcile.Result)) (reconcile.Result, error) {
+func (s *syncer) pull(ctx context.Context, p peer.ID, o api.SyncOptions, told func(reconcile.Result)) (reconcile.Result, error) {
 	var sum reconcile.Result
 	if !s.begin(p) {
 		return sum, reconcile.ErrBusy
@@ -70,7 +42,7 @@ func (s *syncer) pull(ctx context.Context, p peer.ID, o SyncOptions, told func(r
 			scope, err = s.led(ctx, o, asked)
 		}
 		if full := false; wide && len(scope) > 0 {
-			if full, err = s.live.home.index.StrangersFull(ctx); err == nil && full {
+			if full, err = s.live.home.Index().StrangersFull(ctx); err == nil && full {
 				scope, wide, err = s.scope(ctx, o)
 			}
 		}
@@ -86,7 +58,7 @@ func (s *syncer) pull(ctx context.Context, p peer.ID, o SyncOptions, told func(r
 
 // led returns what is pulled now that nobody was asked for: what has come may name
 // delegates and successors.
-func (s *syncer) led(ctx context.Context, o SyncOptions, asked map[records.Range]bool) (reconcile.Scope, error) {
+func (s *syncer) led(ctx context.Context, o api.SyncOptions, asked map[records.Range]bool) (reconcile.Scope, error) {
 	scope, wide, err := s.scope(ctx, o)
 	if err != nil || wide {
 		return nil, err
@@ -114,13 +86,13 @@ func (s *syncer) shunned(p peer.ID, d time.Duration) {
 // scope is what this node pulls now, and whether that is wide: not only of authors
 // whom it chose. It changes with the trust file, and with how much is kept of
 // strangers.
-func (s *syncer) scope(ctx context.Context, o SyncOptions) (scope reconcile.Scope, wide bool, err error) {
+func (s *syncer) scope(ctx context.Context, o api.SyncOptions) (scope reconcile.Scope, wide bool, err error) {
 	if len(o.Authors) > 0 {
 		return reconcile.Authors(o.Authors...), false, nil
 	}
 	f := s.live.judge.trust()
-	if o.All || s.live.node.cfg.Seed == SeedAll || len(f.Entries()) == 0 {
-		full, err := s.live.home.index.StrangersFull(ctx)
+	if o.All || s.live.node.cfg.Seed == api.SeedAll || len(f.Entries()) == 0 {
+		full, err := s.live.home.Index().StrangersFull(ctx)
 		if err != nil {
 			return nil, false, err
 		}
@@ -132,26 +104,8 @@ func (s *syncer) scope(ctx context.Context, o SyncOptions) (scope reconcile.Scop
 			return reconcile.Everything().Without(denied...), true, nil
 		}
 	}
-	authors, err := s.live.home.authors(ctx, f, s.live.judge.now())
+	authors, err := s.live.home.AuthorsOf(ctx, f, s.live.judge.now())
 	return reconcile.Authors(authors...), false, err
-}
-
-// Authors returns whose records a node of this home pulls, sorted: the own keys, those
-// that the trust file lists, and whom these lead to (SPEC.md [N43]).
-func (h *Home) Authors(ctx context.Context, now time.Time) ([]records.Fingerprint, error) {
-	f, err := h.Trust()
-	if err != nil {
-		return nil, err
-	}
-	return h.authors(ctx, f, now)
-}
-
-func (h *Home) authors(ctx context.Context, f *trust.File, now time.Time) ([]records.Fingerprint, error) {
-	view, err := h.viewOf(f, now)
-	if err != nil {
-		return nil, err
-	}
-	return view.Followed(ctx)
 }
 
 func add(sum *reconcile.Result, r reconcile.Result) {
@@ -165,31 +119,31 @@ func add(sum *reconcile.Result, r reconcile.Result) {
 }
 
 // Sync implements Network.
-func (n *Node) Sync(ctx context.Context, o SyncOptions, progress func(Synced)) (Synced, error) {
+func (n *Node) Sync(ctx context.Context, o api.SyncOptions, progress func(api.Synced)) (api.Synced, error) {
 	l, err := n.running(ctx)
 	if err != nil {
-		return Synced{}, err
+		return api.Synced{}, err
 	}
 	return l.syncer.sync(ctx, o, progress)
 }
 
 // sync asks the peers that are there, those first that the user named: one, and the
 // others for what that one did not have, or as soon as it is silent (SPEC.md [N82]).
-func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced)) (Synced, error) {
+func (s *syncer) sync(ctx context.Context, o api.SyncOptions, progress func(api.Synced)) (api.Synced, error) {
 	s.live.callNamed(ctx)
 	all, err := s.meet(ctx)
 	if err != nil {
-		return Synced{}, err
+		return api.Synced{}, err
 	}
 	if len(all) == 0 && o.Search && s.live.find.seek(ctx) {
 		if all, err = s.meet(ctx); err != nil {
-			return Synced{}, err
+			return api.Synced{}, err
 		}
 	}
 	all = s.live.ranked(all)
 	all = all[:min(len(all), syncPeers)]
 	var mu sync.Mutex
-	sum := Synced{Complete: true}
+	sum := api.Synced{Complete: true}
 	var full error
 	told := func(r reconcile.Result) {
 		mu.Lock()
@@ -208,7 +162,7 @@ func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced))
 		err = plainFull(err)
 		mu.Lock()
 		defer mu.Unlock()
-		if errors.Is(err, ErrDiskFull) {
+		if errors.Is(err, api.ErrDiskFull) {
 			full = err // and no peer is to blame
 			return
 		}
@@ -246,7 +200,7 @@ func (s *syncer) sync(ctx context.Context, o SyncOptions, progress func(Synced))
 		return sum, ctx.Err()
 	}
 	// Who was asked when the time was over has been asked.
-	return sum, errors.Join(s.live.home.setSynced(time.Now()), ctx.Err())
+	return sum, errors.Join(s.live.home.SetSynced(time.Now()), ctx.Err())
 }
 
 // awaitAnswer waits until a pull has ended or somebody has answered, as long as
@@ -276,7 +230,7 @@ func (s *syncer) take(ctx context.Context, from peer.ID, items []records.Item) (
 
 // pullPatiently waits for a peer that is busy, as with the pull that its coming
 // has begun.
-func (s *syncer) pullPatiently(ctx context.Context, p peer.ID, o SyncOptions, answered <-chan struct{}, told func(reconcile.Result)) (reconcile.Result, error) {
+func (s *syncer) pullPatiently(ctx context.Context, p peer.ID, o api.SyncOptions, answered <-chan struct{}, told func(reconcile.Result)) (reconcile.Result, error) {
 	start := time.Now()
 	for tries := 0; ; tries++ {
 		r, err := s.pull(ctx, p, o, told)
@@ -337,33 +291,4 @@ func (s *syncer) perhaps() []peer.ID {
 		return all
 	}
 	return silent
-}
-
-func (h *Home) syncedPath() string { return filepath.Join(h.dir, "synced") }
-
-// Synced returns when some peer was last asked for all that this home lacks, and
-// the zero time when that never happened.
-func (h *Home) Synced() (time.Time, error) {
-	b, err := regularfile.Read(h.syncedPath(), maxSmall)
-	if errors.Is(err, fs.ErrNotExist) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read when records were last asked for: %w", err)
-	}
-	seconds, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
-	if err != nil {
-		return time.Time{}, nil // written again after the next pull
-	}
-	return time.Unix(seconds, 0), nil
-}
-
-func (h *Home) setSynced(at time.Time) error {
-	if h.readOnly {
-		return nil
-	}
-	if err := atomicfile.Replace(h.syncedPath(), fmt.Appendf(nil, "%d\n", at.Unix())); err != nil {
-		return fmt.Errorf("note when records were asked for: %w", err)
-	}
-	return nil
 }

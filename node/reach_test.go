@@ -20,17 +20,20 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	madns "github.com/multiformats/go-multiaddr-dns"
 
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/peerbook"
 	"github.com/everythingstays/es/reconcile"
 )
 
-func netsOf(t *testing.T, all ...string) (n networks) {
+func netsOf(t *testing.T, all ...string) (n address.Networks) {
 	t.Helper()
 	for _, s := range all {
 		ip, ipnet, err := net.ParseCIDR(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.nets = append(n.nets, &net.IPNet{IP: ip, Mask: ipnet.Mask})
+		n.Nets = append(n.Nets, &net.IPNet{IP: ip, Mask: ipnet.Mask})
 	}
 	return n
 }
@@ -38,20 +41,20 @@ func netsOf(t *testing.T, all ...string) (n networks) {
 // SPEC D80, D81. Where addresses lead, whatever they are written as.
 func TestReachOf(t *testing.T) {
 	nets := netsOf(t, "203.0.113.5/28", "2a00:5e5:1::2/64")
-	for a, want := range map[string]reach{
-		"/ip4/8.8.8.8/tcp/1": reachPublic, "/ip6/2a00:5e5:2::1/udp/1/quic-v1": reachPublic, "/ip4/203.0.113.77/tcp/1": reachPublic,
-		"/ip4/203.0.113.1/tcp/1": reachLAN, "/ip6/2a00:5e5:1::9/tcp/1": reachLAN, // neighbours at public addresses
-		"/ip4/10.1.2.3/tcp/1": reachLAN, "/ip4/172.31.0.1/tcp/1": reachLAN, "/ip4/192.168.1.1/tcp/80": reachLAN, "/ip4/100.64.0.1/tcp/1": reachLAN,
-		"/ip4/169.254.169.254/tcp/80": reachLAN, "/ip6/fe80::1/tcp/1": reachLAN, "/ip6/fc00::1/tcp/1": reachLAN, "/ip6/fec0::1/tcp/1": reachLAN,
-		"/ip4/127.0.0.1/tcp/1": reachSelf, "/ip4/127.9.9.9/tcp/1": reachSelf, "/ip6/::1/tcp/1": reachSelf, "/ip4/0.0.0.0/tcp/1": reachSelf, "/ip6/::/tcp/1": reachSelf,
-		"/ip4/224.0.0.1/udp/1/quic-v1": reachSelf, "/ip4/255.255.255.255/tcp/1": reachSelf,
-		"/ip6/::ffff:127.0.0.1/tcp/1": reachSelf, "/ip6/::ffff:10.0.0.1/tcp/1": reachLAN, "/ip6/::127.0.0.1/tcp/1": reachSelf, // IPv4 written as IPv6
-		"/ip6/64:ff9b::7f00:1/tcp/1": reachLAN, "/ip6/2002:7f00:1::/tcp/1": reachLAN, "/ip6/2001:0:7f00:1::/tcp/1": reachLAN,
-		"/ip4/10.1.2.3/tcp/1/p2p/12D3KooWGBdiGG3AAtRB3M1usj6zCpivF29n7t4wZZkLwRvbaKsv/p2p-circuit": reachLAN,
+	for a, want := range map[string]address.Reach{
+		"/ip4/8.8.8.8/tcp/1": address.Public, "/ip6/2a00:5e5:2::1/udp/1/quic-v1": address.Public, "/ip4/203.0.113.77/tcp/1": address.Public,
+		"/ip4/203.0.113.1/tcp/1": address.LAN, "/ip6/2a00:5e5:1::9/tcp/1": address.LAN, // neighbours at public addresses
+		"/ip4/10.1.2.3/tcp/1": address.LAN, "/ip4/172.31.0.1/tcp/1": address.LAN, "/ip4/192.168.1.1/tcp/80": address.LAN, "/ip4/100.64.0.1/tcp/1": address.LAN,
+		"/ip4/169.254.169.254/tcp/80": address.LAN, "/ip6/fe80::1/tcp/1": address.LAN, "/ip6/fc00::1/tcp/1": address.LAN, "/ip6/fec0::1/tcp/1": address.LAN,
+		"/ip4/127.0.0.1/tcp/1": address.Self, "/ip4/127.9.9.9/tcp/1": address.Self, "/ip6/::1/tcp/1": address.Self, "/ip4/0.0.0.0/tcp/1": address.Self, "/ip6/::/tcp/1": address.Self,
+		"/ip4/224.0.0.1/udp/1/quic-v1": address.Self, "/ip4/255.255.255.255/tcp/1": address.Self,
+		"/ip6/::ffff:127.0.0.1/tcp/1": address.Self, "/ip6/::ffff:10.0.0.1/tcp/1": address.LAN, "/ip6/::127.0.0.1/tcp/1": address.Self, // IPv4 written as IPv6
+		"/ip6/64:ff9b::7f00:1/tcp/1": address.LAN, "/ip6/2002:7f00:1::/tcp/1": address.LAN, "/ip6/2001:0:7f00:1::/tcp/1": address.LAN,
+		"/ip4/10.1.2.3/tcp/1/p2p/12D3KooWGBdiGG3AAtRB3M1usj6zCpivF29n7t4wZZkLwRvbaKsv/p2p-circuit": address.LAN,
 	} {
-		ip, ok := plainIP(ma.StringCast(a))
-		if !ok || reachOf(ip, nets) != want {
-			t.Errorf("%s leads to %v (%v), want %v", a, reachOf(ip, nets), ok, want)
+		ip, ok := address.PlainIP(ma.StringCast(a))
+		if !ok || address.ReachOf(ip, nets) != want {
+			t.Errorf("%s leads to %v (%v), want %v", a, address.ReachOf(ip, nets), ok, want)
 		}
 	}
 	for _, a := range []string{
@@ -61,14 +64,14 @@ func TestReachOf(t *testing.T) {
 		"/ip4/8.8.8.8/tcp/1/p2p/12D3KooWGBdiGG3AAtRB3M1usj6zCpivF29n7t4wZZkLwRvbaKsv/p2p-circuit/ip4/127.0.0.1/tcp/1",
 		"/ip4/8.8.8.8/tcp/1/dns4/localhost/tcp/1",
 	} {
-		if _, ok := plainIP(ma.StringCast(a)); ok {
+		if _, ok := address.PlainIP(ma.StringCast(a)); ok {
 			t.Errorf("%s is believed", a)
 		}
 	}
 }
 
 // bookOf is the address book of a node in nets. from says where peers are connected.
-func bookOf(t *testing.T, told reach, from map[peer.ID]string) *addrBook {
+func bookOf(t *testing.T, told address.Reach, from map[peer.ID]string) *addrBook {
 	t.Helper()
 	inner, err := pstoremem.NewPeerstore()
 	if err != nil {
@@ -79,7 +82,7 @@ func bookOf(t *testing.T, told reach, from map[peer.ID]string) *addrBook {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.machine = func() networks { return netsOf(t, "203.0.113.5/28") }
+	b.machine = func() address.Networks { return netsOf(t, "203.0.113.5/28") }
 	b.conns = func(p peer.ID) []ma.Multiaddr {
 		if at, ok := from[p]; ok {
 			return []ma.Multiaddr{ma.StringCast(at)}
@@ -133,19 +136,19 @@ func TestThreat64AddressesByOrigin(t *testing.T) {
 	}
 	for _, c := range []struct {
 		from string // where the peer is connected
-		told reach
+		told address.Reach
 		want []string
 	}{
-		{"/ip4/8.8.1.30/tcp/999", reachPublic, everywhere[5:]},
-		{"/ip4/8.8.1.30/tcp/999", reachSelf, everywhere[5:]}, // also in a DHT of this machine alone
-		{"/ip4/8.8.1.30/tcp/1/p2p/" + signer.String() + "/p2p-circuit", reachPublic, everywhere[5:]},
-		{"/ip4/10.0.0.1/tcp/999", reachPublic, everywhere[3:]},
-		{"/ip4/10.0.0.7/tcp/999", reachPublic, everywhere[4:]}, // and not at others in networks that are not this machine's
-		{"/ip4/203.0.113.2/tcp/999", reachPublic, everywhere[4:]},
-		{"/ip4/127.0.0.1/tcp/999", reachPublic, everywhere[2:]},
-		{"", reachPublic, everywhere[5:]},
-		{"", reachLAN, everywhere[3:]},
-		{"", reachSelf, everywhere[2:]},
+		{"/ip4/8.8.1.30/tcp/999", address.Public, everywhere[5:]},
+		{"/ip4/8.8.1.30/tcp/999", address.Self, everywhere[5:]}, // also in a DHT of this machine alone
+		{"/ip4/8.8.1.30/tcp/1/p2p/" + signer.String() + "/p2p-circuit", address.Public, everywhere[5:]},
+		{"/ip4/10.0.0.1/tcp/999", address.Public, everywhere[3:]},
+		{"/ip4/10.0.0.7/tcp/999", address.Public, everywhere[4:]}, // and not at others in networks that are not this machine's
+		{"/ip4/203.0.113.2/tcp/999", address.Public, everywhere[4:]},
+		{"/ip4/127.0.0.1/tcp/999", address.Public, everywhere[2:]},
+		{"", address.Public, everywhere[5:]},
+		{"", address.LAN, everywhere[3:]},
+		{"", address.Self, everywhere[2:]},
 	} {
 		for way, tell := range ways {
 			from := map[peer.ID]string{}
@@ -166,7 +169,7 @@ func TestThreat64AddressesByOrigin(t *testing.T) {
 		}
 	}
 	// A record that nobody signed changes nothing.
-	b := bookOf(t, reachPublic, nil)
+	b := bookOf(t, address.Public, nil)
 	forged, err := record.Seal(peer.PeerRecordFromAddrInfo(peer.AddrInfo{ID: testPeer(t), Addrs: saidAddrs(everywhere...)}), key)
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +183,7 @@ func TestThreat64AddressesByOrigin(t *testing.T) {
 // this machine pass only where the address book has that address of that peer.
 func TestThreat64NothingElseIsDialled(t *testing.T) {
 	g := newGate()
-	g.use(bookOf(t, reachPublic, nil))
+	g.use(bookOf(t, address.Public, nil))
 	g.book.admit("a", saidAddrs("/ip4/10.0.0.1/tcp/1", "/dns4/localhost/tcp/1"))
 	for addr, want := range map[string]bool{
 		"/ip4/10.0.0.1/tcp/1": true, "/ip4/10.0.0.1/tcp/2": false, "/ip4/127.0.0.1/tcp/1": false, "/ip4/203.0.113.1/tcp/1": false,
@@ -236,7 +239,7 @@ func TestResolve(t *testing.T) {
 		"/ip4/9.9.9.9/tcp/1": "/ip4/9.9.9.9/tcp/1", "/dns4/node.example/tcp/4011": "/ip4/127.0.0.1/tcp/4011", "/dns/far.example/udp/1/quic-v1": "/ip4/9.9.9.9/udp/1/quic-v1",
 		"/dnsaddr/list.example": "/ip4/10.0.0.1/tcp/5 /ip4/127.0.0.1/tcp/6 /ip4/9.9.9.9/tcp/4", "/dns4/nowhere.example/tcp/1": "", "/dnsaddr/loop.example": "", "/dns4/far.example/tcp/443/wss": "",
 	} {
-		got, err := resolve(t.Context(), names, peer.AddrInfo{ID: "p", Addrs: saidAddrs(a)})
+		got, err := address.Resolve(t.Context(), names, peer.AddrInfo{ID: "p", Addrs: saidAddrs(a)})
 		var texts []string
 		for _, g := range got {
 			texts = append(texts, g.String())
@@ -246,7 +249,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%s leads to %q (%v), want %q", a, texts, err, want)
 		}
 	}
-	entrance := &table{live: &live{node: &Node{names: names}}, kind: DHTPublic}
+	entrance := &table{live: &live{node: &Node{names: names}}, kind: api.DHTPublic}
 	info, err := entrance.resolve(t.Context(), peer.AddrInfo{ID: "p", Addrs: saidAddrs("/dnsaddr/list.example")})
 	if err != nil || len(info.Addrs) != 1 || info.Addrs[0].String() != "/ip4/9.9.9.9/tcp/4" {
 		t.Errorf("an entrance that is built in leads to %v: %v", info.Addrs, err)
@@ -267,7 +270,7 @@ func TestThreat64NamesOfPeers(t *testing.T) {
 	}
 	defer hostile.Close()
 	hostile.SetStreamHandler(reconcile.Protocol, func(s network.Stream) { _ = s.Reset() })
-	there, err := parseAddr(n.addr())
+	there, err := address.Parse(n.addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,17 +281,17 @@ func TestThreat64NamesOfPeers(t *testing.T) {
 	until(t, "it is known as a node", func() bool { return n.live.isNode(hostile.ID()) && len(n.live.saidHere(hostile.ID())) > 0 })
 	n.live.probeComers(t.Context(), map[peer.ID]time.Time{})
 	n.live.rememberMet(t.Context())
-	known, err := h.knownPeers()
+	known, err := h.Peers().Known()
 	if err != nil || len(known) != 1 || len(known[0].Addrs) != 1 || !strings.HasPrefix(known[0].Addrs[0], "/ip4/127.0.0.1/") {
 		t.Errorf("remembered %+v: %v", known, err)
 	}
 	// Files of before, which others may have written into.
-	for _, k := range []knownPeer{
+	for _, k := range []peerbook.Peer{
 		{ID: hostile.ID(), Addrs: []string{"/dns4/node.example/tcp/2222", known[0].Addrs[0]}, Seen: 1, Answered: 1},
 		{ID: hostile.ID(), Addrs: []string{"/dns4/node.example/tcp/2222", "/ip4/127.0.0.1/tcp/2222", "/ip4/10.0.0.1/tcp/1"}, Seen: 1},
 	} {
-		for _, a := range k.info().Addrs {
-			if ip, ok := plainIP(a); !ok || k.Answered == 0 && reachOf(ip, networks{}) != reachPublic {
+		for _, a := range k.Info().Addrs {
+			if ip, ok := address.PlainIP(a); !ok || k.Answered == 0 && address.ReachOf(ip, address.Networks{}) != address.Public {
 				t.Errorf("%+v is sought at %s", k, a)
 			}
 		}
@@ -301,7 +304,7 @@ func TestThreat64NamesOfPeers(t *testing.T) {
 	if _, err := n.Connect(t.Context(), addr); err != nil || len(asked) != 1 {
 		t.Errorf("a name of the user: %v, asked for %q", err, asked)
 	}
-	if known, err = h.knownPeers(); err != nil || !known[0].Asked || known[0].Addrs[0] != strings.Split(addr, "/p2p/")[0] {
+	if known, err = h.Peers().Known(); err != nil || !known[0].Asked || known[0].Addrs[0] != strings.Split(addr, "/p2p/")[0] {
 		t.Errorf("remembered %+v: %v", known, err)
 	}
 }
@@ -322,12 +325,12 @@ func TestConnectToWrongAddress(t *testing.T) {
 		}
 		check := func(when string) {
 			t.Helper()
-			var elsewhere *WrongAddrError
+			var elsewhere *api.WrongAddrError
 			_, err := n.Connect(ctx, wrong)
 			if !errors.As(err, &elsewhere) || elsewhere.At != right {
 				t.Errorf("%s, %s: %v", name, when, err)
 			}
-			known, err := n.home.knownPeers()
+			known, err := n.home.Peers().Known()
 			if err != nil || len(known) != 1 || len(known[0].Addrs) != 1 || known[0].Addrs[0]+"/p2p/"+id != right {
 				t.Errorf("%s, %s: remembered %+v: %v", name, when, known, err)
 			}
@@ -348,25 +351,25 @@ func TestForgetSilentPeers(t *testing.T) {
 	h := testHome(t)
 	asked, met, never := testPeer(t), testPeer(t), testPeer(t)
 	at := []string{"/ip4/192.0.2.1/tcp/1"}
-	if err := h.remember(t.Context(), knownPeer{ID: asked, Addrs: at, Asked: true}, knownPeer{ID: met, Addrs: at, Answered: 1}, knownPeer{ID: never, Addrs: []string{"/ip4/9.9.9.9/tcp/1"}}); err != nil {
+	if err := h.Peers().Remember(t.Context(), peerbook.Peer{ID: asked, Addrs: at, Asked: true}, peerbook.Peer{ID: met, Addrs: at, Answered: 1}, peerbook.Peer{ID: never, Addrs: []string{"/ip4/9.9.9.9/tcp/1"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.forget(t.Context(), asked, met, never); err != nil {
+	if err := h.Peers().Forget(t.Context(), asked, met, never); err != nil {
 		t.Fatal(err)
 	}
-	known, err := h.knownPeers()
+	known, err := h.Peers().Known()
 	if err != nil || len(known) != 2 || known[0].ID != asked || known[1].ID != met {
 		t.Errorf("remembered %+v: %v", known, err)
 	}
 	// Many at one IP leave room for others.
-	var crowd []knownPeer
+	var crowd []peerbook.Peer
 	for range 50 {
-		crowd = append(crowd, knownPeer{ID: testPeer(t), Addrs: []string{"/ip4/9.9.9.9/tcp/1"}, Seen: 9, Answered: 9})
+		crowd = append(crowd, peerbook.Peer{ID: testPeer(t), Addrs: []string{"/ip4/9.9.9.9/tcp/1"}, Seen: 9, Answered: 9})
 	}
-	if err := h.remember(t.Context(), crowd...); err != nil {
+	if err := h.Peers().Remember(t.Context(), crowd...); err != nil {
 		t.Fatal(err)
 	}
-	if known, err = h.knownPeers(); err != nil || len(known) != 2+maxPeersAtIP {
+	if known, err = h.Peers().Known(); err != nil || len(known) != 2+peerbook.MaxPerIP {
 		t.Errorf("%d are remembered: %v", len(known), err)
 	}
 }

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
 )
 
 // turnstile listens where a node seems to be, and closes connections at once, as a node
@@ -39,7 +42,7 @@ func turnstile(t *testing.T, target string) (addr string, lets *atomic.Bool, ref
 				c.Close()
 				continue
 			}
-			there, err := net.Dial("tcp4", "127.0.0.1:"+port(whole))
+			there, err := net.Dial("tcp4", "127.0.0.1:"+address.Port(whole))
 			if err != nil {
 				c.Close()
 				continue
@@ -95,7 +98,7 @@ func TestRefusedSync(t *testing.T) {
 	there := startNode(t, testHome(t), Config{})
 	addr, _, _ := turnstile(t, there.addr())
 	here := startNode(t, testHome(t), Config{Ephemeral: true, Bootstrap: []string{addr}})
-	s, err := here.Sync(t.Context(), SyncOptions{}, nil)
+	s, err := here.Sync(t.Context(), api.SyncOptions{}, nil)
 	if err != nil || s.Peers != 0 || s.Crowded != 1 {
 		t.Errorf("asked a peer that refuses: %+v, %v", s, err)
 	}

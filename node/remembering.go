@@ -12,6 +12,9 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/everythingstays/es/gossip"
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/peerbook"
 	"github.com/everythingstays/es/reconcile"
 )
 
@@ -53,7 +56,7 @@ func (l *live) keepRemembering(ctx context.Context) {
 }
 
 func (l *live) rememberMet(ctx context.Context) {
-	if err := l.home.remember(ctx, l.met()...); err != nil && ctx.Err() == nil {
+	if err := l.home.Peers().Remember(ctx, l.met()...); err != nil && ctx.Err() == nil {
 		l.log.Debug("remember peers", "err", err)
 	}
 }
@@ -65,14 +68,14 @@ func (l *live) isNode(p peer.ID) bool {
 }
 
 // met returns the es nodes that answered when this one dialled them, and where.
-func (l *live) met() []knownPeer {
-	var met []knownPeer
+func (l *live) met() []peerbook.Peer {
+	var met []peerbook.Peer
 	now := time.Now().Unix()
 	for _, p := range connected(l.host) {
 		if !l.isNode(p) {
 			continue
 		}
-		k := knownPeer{ID: p, Seen: now, Answered: now}
+		k := peerbook.Peer{ID: p, Seen: now, Answered: now}
 		for _, a := range l.dialledAt(p) {
 			k.Addrs = append(k.Addrs, a.String())
 		}
@@ -128,7 +131,7 @@ func (l *live) rememberComer(ctx context.Context, p peer.ID) error {
 		return err
 	}
 	now := time.Now().Unix()
-	return l.home.remember(ctx, knownPeer{ID: p, Addrs: []string{at.String()}, Seen: now, Answered: now})
+	return l.home.Peers().Remember(ctx, peerbook.Peer{ID: p, Addrs: []string{at.String()}, Seen: now, Answered: now})
 }
 
 // saidHere are the addresses that a connected peer says it listens on, at the IP
@@ -136,12 +139,12 @@ func (l *live) rememberComer(ctx context.Context, p peer.ID) error {
 func (l *live) saidHere(p peer.ID) []ma.Multiaddr {
 	var out []ma.Multiaddr
 	for _, c := range l.host.Network().ConnsToPeer(p) {
-		from, ok := plainIP(c.RemoteMultiaddr())
+		from, ok := address.PlainIP(c.RemoteMultiaddr())
 		if _, err := c.RemoteMultiaddr().ValueForProtocol(ma.P_CIRCUIT); !ok || err == nil {
 			continue
 		}
 		for _, a := range l.host.Peerstore().Addrs(p) {
-			if ip, ok := plainIP(a); ok && ip.Equal(from) {
+			if ip, ok := address.PlainIP(a); ok && ip.Equal(from) {
 				out = append(out, a)
 			}
 		}
@@ -174,24 +177,24 @@ func (n *Node) dialOnly(ctx context.Context, info peer.AddrInfo) (ma.Multiaddr, 
 }
 
 // connect implements Network.Connect.
-func (l *live) connect(ctx context.Context, addr string) (PeerInfo, error) {
-	info, err := parseAddr(addr)
+func (l *live) connect(ctx context.Context, addr string) (api.PeerInfo, error) {
+	info, err := address.Parse(addr)
 	if err != nil {
-		return PeerInfo{}, err
+		return api.PeerInfo{}, err
 	}
 	if info.ID == l.host.ID() {
-		return PeerInfo{}, fmt.Errorf("connect to %s: that is this node itself", info.ID)
+		return api.PeerInfo{}, fmt.Errorf("connect to %s: that is this node itself", info.ID)
 	}
 	if err := l.reachAt(ctx, *info); err != nil {
-		return PeerInfo{}, err
+		return api.PeerInfo{}, err
 	}
 	now := time.Now().Unix()
-	met := knownPeer{ID: info.ID, Seen: now, Asked: true, Answered: now}
+	met := peerbook.Peer{ID: info.ID, Seen: now, Asked: true, Answered: now}
 	for _, a := range info.Addrs {
 		met.Addrs = append(met.Addrs, a.String())
 	}
-	if err := l.home.remember(ctx, met); err != nil {
-		return PeerInfo{}, err
+	if err := l.home.Peers().Remember(ctx, met); err != nil {
+		return api.PeerInfo{}, err
 	}
 	return l.peer(info.ID), nil
 }
@@ -200,7 +203,7 @@ func (l *live) connect(ctx context.Context, addr string) (PeerInfo, error) {
 // the user gave: libp2p takes whatever connection there is. The error is a
 // *WrongAddrError.
 func (l *live) reachAt(ctx context.Context, info peer.AddrInfo) error {
-	found, err := resolve(ctx, l.node.names, info)
+	found, err := address.Resolve(ctx, l.node.names, info)
 	if err == nil {
 		err = l.find.dial(ctx, peer.AddrInfo{ID: info.ID, Addrs: found}, foundAsked, dialTimeout)
 	}
@@ -212,17 +215,17 @@ func (l *live) reachAt(ctx context.Context, info peer.AddrInfo) error {
 		return nil
 	}
 	err = fmt.Errorf("connect to %s: %w", info.ID, plainDialError(err))
-	return &WrongAddrError{At: l.rememberedAt(info.ID, info.Addrs), err: err}
+	return &api.WrongAddrError{At: l.rememberedAt(info.ID, info.Addrs), Err: err}
 }
 
 // rememberedAt is where a peer is remembered, if not at one of addrs.
 func (l *live) rememberedAt(p peer.ID, addrs []ma.Multiaddr) string {
-	known, err := l.home.knownPeers()
+	known, err := l.home.Peers().Known()
 	if err != nil {
 		return ""
 	}
 	for _, k := range known {
-		for _, a := range k.info().Addrs {
+		for _, a := range k.Info().Addrs {
 			if k.ID == p && !ma.Contains(addrs, a) {
 				return a.String() + "/p2p/" + p.String()
 			}
@@ -230,13 +233,3 @@ func (l *live) rememberedAt(p peer.ID, addrs []ma.Multiaddr) string {
 	}
 	return ""
 }
-
-// A WrongAddrError says that a peer does not answer at the address that the user
-// gave. Where it is remembered at another one, that stays.
-type WrongAddrError struct {
-	At  string // ending in /p2p/PEER; "" where it is not remembered
-	err error
-}
-
-func (e *WrongAddrError) Error() string { return e.err.Error() }
-func (e *WrongAddrError) Unwrap() error { return e.err }

@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/blocks"
+	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -67,8 +68,8 @@ func (s *seeder) note(root cid.Cid) {
 // release is passed over.
 func (s *seeder) offer(ctx context.Context, record cid.Cid, author records.Fingerprint, r *records.Release) {
 	switch s.live.node.cfg.Seed {
-	case SeedAll:
-	case SeedTrusted:
+	case api.SeedAll:
+	case api.SeedTrusted:
 		if !s.live.decides(ctx, author, r.Name) {
 			return
 		}
@@ -97,7 +98,7 @@ func (s *seeder) kick() {
 }
 
 func (s *seeder) run(ctx context.Context) {
-	if s.live.node.cfg.Seed == SeedUsed {
+	if s.live.node.cfg.Seed == api.SeedUsed {
 		return
 	}
 	var wg sync.WaitGroup
@@ -136,13 +137,13 @@ func (s *seeder) lookBack(ctx context.Context) {
 
 func (s *seeder) offerStored(ctx context.Context) error {
 	for after := int64(0); ; {
-		page, err := s.live.home.index.ReleasesAfter(ctx, after, seedPage)
+		page, err := s.live.home.Index().ReleasesAfter(ctx, after, seedPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
 		for _, r := range page {
 			after = r.Order
-			here, err := s.live.home.blocks.Complete(ctx, r.Body.Module)
+			here, err := s.live.home.Blocks().Complete(ctx, r.Body.Module)
 			if errors.As(err, new(*blocks.TreeError)) {
 				continue // no fetch would make it better
 			}
@@ -199,14 +200,14 @@ func (s *seeder) work(ctx context.Context) {
 
 // seed fetches a module when there is room for it.
 func (s *seeder) seed(ctx context.Context, job seedJob) {
-	stranger := s.live.node.cfg.Seed == SeedAll && !s.live.decides(ctx, job.author, job.name)
+	stranger := s.live.node.cfg.Seed == api.SeedAll && !s.live.decides(ctx, job.author, job.name)
 	if err := s.space.claim(ctx, job.want, stranger); err != nil {
 		s.finish(job, err, false)
 		return
 	}
 	began := time.Now()
 	var received int64
-	err := s.live.fetch(ctx, job.want, func(p Progress) { received = p.Received })
+	err := s.live.fetch(ctx, job.want, func(p api.Progress) { received = p.Received })
 	err = plainFull(errors.Join(err, s.space.settle(job.want, stranger, err == nil)))
 	if err != nil && received > 0 {
 		s.leave(leftover{root: job.want.CID, since: began, ended: time.Now()})
@@ -237,11 +238,11 @@ func (s *seeder) clear(ctx context.Context, now time.Time) error {
 	fetched := slices.Clone(s.fetched)
 	s.mu.Unlock()
 	for _, l := range due {
-		if ok, err := s.live.home.blocks.Complete(ctx, l.root); err != nil || ok {
+		if ok, err := s.live.home.Blocks().Complete(ctx, l.root); err != nil || ok {
 			continue
 		}
 		keep := slices.DeleteFunc(slices.Clone(fetched), func(c cid.Cid) bool { return c == l.root })
-		if err := s.live.home.discard(ctx, l, keep); err != nil {
+		if err := discard(ctx, s.live.home, l, keep); err != nil {
 			return err
 		}
 	}
@@ -265,7 +266,7 @@ func (s *seeder) finish(job seedJob, err error, giveUp bool) {
 	log := s.live.log.With("module", job.want.CID.String())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var away *UnreachableError
+	var away *api.UnreachableError
 	if !giveUp && errors.As(err, &away) && time.Since(job.since) < seedFor {
 		log.Debug("seed later", "err", err)
 		s.later = append(s.later, job)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
 
@@ -55,27 +57,27 @@ type surveyRequest struct {
 // fetchEvent is one line of the answer to a fetch: any number of progress lines,
 // then one with done or error.
 type fetchEvent struct {
-	Progress *Progress `json:"progress,omitempty"`
-	Done     bool      `json:"done,omitempty"`
-	Error    *apiError `json:"error,omitempty"`
+	Progress *api.Progress `json:"progress,omitempty"`
+	Done     bool          `json:"done,omitempty"`
+	Error    *apiError     `json:"error,omitempty"`
 }
 
 // syncEvent is one line of the answer to a sync, in the same way.
 type syncEvent struct {
-	Progress *Synced   `json:"progress,omitempty"`
-	Done     *Synced   `json:"done,omitempty"`
-	Error    *apiError `json:"error,omitempty"`
+	Progress *api.Synced `json:"progress,omitempty"`
+	Done     *api.Synced `json:"done,omitempty"`
+	Error    *apiError   `json:"error,omitempty"`
 }
 
 // server is the local API of a daemon.
 type server struct {
-	network Network
+	network api.Network
 	socket  net.Listener
 	remove  func()
 }
 
-func newServer(h *Home, n Network) (*server, error) {
-	l, remove, err := h.listenAPI()
+func newServer(h *home.Home, n api.Network) (*server, error) {
+	l, remove, err := listenAPI(h.Dir())
 	if err != nil {
 		return nil, err
 	}
@@ -115,33 +117,33 @@ func (s *server) run(ctx context.Context) error {
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.HandleFunc("GET /v1/status", answer(func(ctx context.Context, _ struct{}) (Status, error) {
+	mux.HandleFunc("GET /v1/status", answer(func(ctx context.Context, _ struct{}) (api.Status, error) {
 		return s.network.Status(ctx)
 	}))
-	mux.HandleFunc("GET /v1/peers", answer(func(ctx context.Context, _ struct{}) ([]PeerInfo, error) {
+	mux.HandleFunc("GET /v1/peers", answer(func(ctx context.Context, _ struct{}) ([]api.PeerInfo, error) {
 		return s.network.Peers(ctx)
 	}))
-	mux.HandleFunc("POST /v1/connect", answer(func(ctx context.Context, r connectRequest) (PeerInfo, error) {
+	mux.HandleFunc("POST /v1/connect", answer(func(ctx context.Context, r connectRequest) (api.PeerInfo, error) {
 		return s.network.Connect(ctx, r.Addr)
 	}))
-	mux.HandleFunc("POST /v1/announce", answer(func(ctx context.Context, r announceRequest) (Announced, error) {
+	mux.HandleFunc("POST /v1/announce", answer(func(ctx context.Context, r announceRequest) (api.Announced, error) {
 		var ids []cid.Cid
 		for _, text := range r.Records {
 			id, err := cid.Decode(text)
 			if err != nil {
-				return Announced{}, fmt.Errorf("record id %.80q: %v", text, err)
+				return api.Announced{}, fmt.Errorf("record id %.80q: %v", text, err)
 			}
 			ids = append(ids, id)
 		}
 		return s.network.Announce(ctx, ids)
 	}))
-	mux.HandleFunc("POST /v1/holders", answer(func(ctx context.Context, r holdersRequest) (Holders, error) {
+	mux.HandleFunc("POST /v1/holders", answer(func(ctx context.Context, r holdersRequest) (api.Holders, error) {
 		return s.network.Holders(ctx, parsed(r.Root))
 	}))
-	mux.HandleFunc("POST /v1/survey", answer(func(ctx context.Context, r surveyRequest) ([]Answer, error) {
+	mux.HandleFunc("POST /v1/survey", answer(func(ctx context.Context, r surveyRequest) ([]api.Answer, error) {
 		return s.network.Survey(ctx, r.Authors)
 	}))
-	mux.HandleFunc("POST /v1/announce-key", answer(func(ctx context.Context, r announceKeyRequest) (Announced, error) {
+	mux.HandleFunc("POST /v1/announce-key", answer(func(ctx context.Context, r announceKeyRequest) (api.Announced, error) {
 		return s.network.AnnounceKey(ctx, r.Key)
 	}))
 	mux.HandleFunc("POST /v1/fetch", s.fetch)
@@ -208,7 +210,7 @@ func (s *server) fetch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	send := lines[fetchEvent](w)
-	err = s.network.Fetch(r.Context(), want, func(p Progress) { send(fetchEvent{Progress: &p}) })
+	err = s.network.Fetch(r.Context(), want, func(p api.Progress) { send(fetchEvent{Progress: &p}) })
 	if err != nil {
 		send(fetchEvent{Error: newAPIError(err)})
 		return
@@ -217,13 +219,13 @@ func (s *server) fetch(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) sync(w http.ResponseWriter, r *http.Request) {
-	var q SyncOptions
+	var q api.SyncOptions
 	if err := readRequest(r, &q); err != nil {
 		fail(w, http.StatusBadRequest, &apiError{Text: err.Error()})
 		return
 	}
 	send := lines[syncEvent](w)
-	done, err := s.network.Sync(r.Context(), q, func(p Synced) { send(syncEvent{Progress: &p}) })
+	done, err := s.network.Sync(r.Context(), q, func(p api.Synced) { send(syncEvent{Progress: &p}) })
 	if err != nil {
 		send(syncEvent{Error: newAPIError(err)})
 		return

@@ -13,6 +13,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/reconcile"
 )
 
@@ -46,7 +48,7 @@ func TestThreat58SilentPeers(t *testing.T) {
 	n.trust(a.fingerprint())
 	n.join(honest)
 	var asked atomic.Int64
-	there, err := parseAddr(n.addr())
+	there, err := address.Parse(n.addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +71,7 @@ func TestThreat58SilentPeers(t *testing.T) {
 		said := a.heard(version, i)
 		within, cancel := context.WithTimeout(ctx, 30*time.Second)
 		start := time.Now()
-		s, err := n.Sync(within, SyncOptions{}, nil)
+		s, err := n.Sync(within, api.SyncOptions{}, nil)
 		cancel()
 		if err != nil || s.Peers == 0 || !n.has(said) {
 			t.Fatalf("sync %d: %+v, %v after %v", i, s, err, time.Since(start))
@@ -87,7 +89,7 @@ func TestRanked(t *testing.T) {
 	if _, err := n.Connect(ctx, named.addr()); err != nil {
 		t.Fatal(err)
 	}
-	neighbour, err := parseAddr(dialled.addr())
+	neighbour, err := address.Parse(dialled.addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +97,7 @@ func TestRanked(t *testing.T) {
 		t.Fatal(err)
 	}
 	var asked atomic.Int64
-	there, err := parseAddr(n.addr())
+	there, err := address.Parse(n.addr())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/marcopolo/simnet"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/simulation"
 )
@@ -62,7 +63,7 @@ func found(t *testing.T, net *simulation.Network, n, knows int) *village {
 	v := &village{t: t, net: net}
 	for i := range n {
 		h := testHome(t)
-		key, err := h.identity()
+		key, err := h.Identity()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -456,7 +457,7 @@ func (v *village) syncTwice() {
 	v.t.Helper()
 	for range 2 {
 		for _, a := range v.nodes {
-			if _, err := a.node.Sync(v.t.Context(), SyncOptions{All: true}, nil); err != nil {
+			if _, err := a.node.Sync(v.t.Context(), api.SyncOptions{All: true}, nil); err != nil {
 				v.t.Error(err)
 			}
 		}

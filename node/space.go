@@ -17,6 +17,8 @@ import (
 
 	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
 
@@ -39,11 +41,8 @@ type fullError struct{ err error }
 func (e *fullError) Error() string { return "the disk is full: " + e.err.Error() }
 func (e *fullError) Unwrap() error { return e.err }
 
-// ErrDiskFull is what errors wrap that come from a full disk of this machine.
-var ErrDiskFull = errors.New("the disk is full")
-
 // Is makes a fullError an ErrDiskFull.
-func (e *fullError) Is(target error) bool { return target == ErrDiskFull }
+func (e *fullError) Is(target error) bool { return target == api.ErrDiskFull }
 
 // plainFull has the error say so when a full disk is its cause.
 func plainFull(err error) error {
@@ -58,7 +57,7 @@ var errNoRoom = errors.New("no room for seeding")
 
 // space decides what seeding may take up.
 type space struct {
-	home *Home
+	home *home.Home
 	free func(path string) (int64, error)
 
 	mu        sync.Mutex
@@ -67,11 +66,11 @@ type space struct {
 	loaded    bool
 }
 
-func newSpace(h *Home) *space {
+func newSpace(h *home.Home) *space {
 	return &space{home: h, free: blocks.FreeSpace, claimed: map[cid.Cid]int64{}}
 }
 
-func (h *Home) strangersPath() string { return filepath.Join(h.dir, "strangers") }
+func strangersPath(h *home.Home) string { return filepath.Join(h.Dir(), "strangers") }
 
 // storedSize is about how much a module takes up in the store.
 func storedSize(w records.Target) int64 { return w.Size + int64(w.Files)*fileOverhead + 64<<10 }
@@ -83,7 +82,7 @@ func (s *space) claim(ctx context.Context, w records.Target, stranger bool) erro
 	if err := s.load(ctx); err != nil {
 		return err
 	}
-	free, err := s.free(s.home.dir)
+	free, err := s.free(s.home.Dir())
 	if err != nil {
 		return fmt.Errorf("look how much room there is: %w", err)
 	}
@@ -113,7 +112,7 @@ func (s *space) settle(w records.Target, stranger, here bool) error {
 		return nil
 	}
 	s.strangers += storedSize(w)
-	f, err := os.OpenFile(s.home.strangersPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(strangersPath(s.home), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("list a stranger's module: %w", err)
 	}
@@ -129,7 +128,7 @@ func (s *space) load(ctx context.Context) error {
 	if s.loaded {
 		return nil
 	}
-	b, err := os.ReadFile(s.home.strangersPath())
+	b, err := os.ReadFile(strangersPath(s.home))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read the list of strangers' modules: %w", err)
 	}
@@ -142,7 +141,7 @@ func (s *space) load(ctx context.Context) error {
 			continue // a line that was cut short
 		}
 		seen[c] = true
-		if ok, err := s.home.blocks.Has(ctx, c); err == nil && ok {
+		if ok, err := s.home.Blocks().Has(ctx, c); err == nil && ok {
 			s.strangers += n
 		}
 	}
@@ -159,14 +158,14 @@ type leftover struct {
 
 // discard deletes the blocks of a tree that came since the fetch began and that
 // nothing else here needs, by which is meant the trees of other releases and keep.
-func (h *Home) discard(ctx context.Context, l leftover, keep []cid.Cid) error {
+func discard(ctx context.Context, h *home.Home, l leftover, keep []cid.Cid) error {
 	needed := map[string]bool{}
 	need := func(c cid.Cid) error {
 		needed[string(c.Hash())] = true
 		return nil
 	}
 	for after := int64(0); ; {
-		releases, err := h.index.ReleasesAfter(ctx, after, seedPage)
+		releases, err := h.Index().ReleasesAfter(ctx, after, seedPage)
 		if err != nil {
 			return err
 		}
@@ -181,13 +180,13 @@ func (h *Home) discard(ctx context.Context, l leftover, keep []cid.Cid) error {
 		}
 	}
 	for _, root := range keep {
-		if err := h.blocks.WalkPresent(ctx, root, need); err != nil {
+		if err := h.Blocks().WalkPresent(ctx, root, need); err != nil {
 			return err
 		}
 	}
 	var gone []cid.Cid
-	err := h.blocks.WalkPresent(ctx, l.root, func(c cid.Cid) error {
-		at, err := h.blocks.ModTime(c)
+	err := h.Blocks().WalkPresent(ctx, l.root, func(c cid.Cid) error {
+		at, err := h.Blocks().ModTime(c)
 		if err == nil && !needed[string(c.Hash())] && !at.Before(l.since.Add(-time.Second)) {
 			gone = append(gone, c)
 		}
@@ -197,7 +196,7 @@ func (h *Home) discard(ctx context.Context, l leftover, keep []cid.Cid) error {
 		return err
 	}
 	for _, c := range gone {
-		if err := h.blocks.Delete(ctx, c); err != nil {
+		if err := h.Blocks().Delete(ctx, c); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/records"
 )
 
@@ -64,7 +65,7 @@ func TestThreat60Reserve(t *testing.T) {
 	s = open()
 	module := func(i int) records.Target {
 		c, b := block("module %d", i)
-		if err := h.blocks.Put(t.Context(), c, b); err != nil {
+		if err := h.Blocks().Put(t.Context(), c, b); err != nil {
 			t.Fatal(err)
 		}
 		return records.Target{CID: c, Size: 1 << 30, Files: 1}
@@ -88,7 +89,7 @@ func TestThreat60Reserve(t *testing.T) {
 	if err := open().claim(t.Context(), module(30), false); err != nil {
 		t.Errorf("a trusted author's: %v", err)
 	}
-	if err := h.blocks.Delete(t.Context(), module(0).CID); err != nil {
+	if err := h.Blocks().Delete(t.Context(), module(0).CID); err != nil {
 		t.Fatal(err)
 	}
 	if err := open().claim(t.Context(), module(30), true); err != nil {
@@ -105,16 +106,16 @@ func TestThreat60HalfFetched(t *testing.T) {
 	mine := a.pack("mine", "1.0.0", map[string]string{"LICENSE": "MIT", "a.js": "a"}).CID
 	past := time.Now().Add(-time.Hour)
 	old := leafOf("a")
-	path, _ := h.blocks.Path(old)
+	path, _ := h.Blocks().Path(old)
 	if err := os.Chtimes(path, past, past); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now().Add(-time.Minute)
 	theirs := a.pack("theirs", "1.0.0", map[string]string{"LICENSE": "MIT", "a.js": "a", "b.js": "b"}).CID
-	if err := h.blocks.Delete(ctx, leafOf("b")); err != nil { // the rest never came
+	if err := h.Blocks().Delete(ctx, leafOf("b")); err != nil { // the rest never came
 		t.Fatal(err)
 	}
-	if err := h.discard(ctx, leftover{root: theirs, since: began}, []cid.Cid{mine}); err != nil {
+	if err := discard(ctx, h, leftover{root: theirs, since: began}, []cid.Cid{mine}); err != nil {
 		t.Fatal(err)
 	}
 	for what, c := range map[string]struct {
@@ -124,11 +125,11 @@ func TestThreat60HalfFetched(t *testing.T) {
 		"the root": {theirs, false}, "its package.json": {leafOf(`{"name":"theirs","version":"1.0.0"}`), false},
 		"what both have": {leafOf("MIT"), true}, "what was here before": {old, true}, "the other module": {mine, true},
 	} {
-		if ok, err := h.blocks.Has(ctx, c.cid); ok != c.here || err != nil {
+		if ok, err := h.Blocks().Has(ctx, c.cid); ok != c.here || err != nil {
 			t.Errorf("%s: here %v, %v", what, ok, err)
 		}
 	}
-	if ok, err := h.blocks.Complete(ctx, mine); !ok || err != nil {
+	if ok, err := h.Blocks().Complete(ctx, mine); !ok || err != nil {
 		t.Errorf("the other module is not whole: %v", err)
 	}
 }
@@ -140,14 +141,14 @@ func TestThreat60FullDisk(t *testing.T) {
 		fmt.Errorf("store block: %w", &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}),
 	} {
 		got := plainFull(err)
-		if !errors.Is(got, ErrDiskFull) || !bytes.HasPrefix([]byte(got.Error()), []byte("the disk is full")) {
+		if !errors.Is(got, api.ErrDiskFull) || !bytes.HasPrefix([]byte(got.Error()), []byte("the disk is full")) {
 			t.Errorf("%v is %v", err, got)
 		}
-		if over := newAPIError(got).err(); !errors.Is(over, ErrDiskFull) || over.Error() != got.Error() {
+		if over := newAPIError(got).err(); !errors.Is(over, api.ErrDiskFull) || over.Error() != got.Error() {
 			t.Errorf("over the local API it is %v", over)
 		}
 	}
-	if err := plainFull(errors.New("peer is busy")); errors.Is(err, ErrDiskFull) {
+	if err := plainFull(errors.New("peer is busy")); errors.Is(err, api.ErrDiskFull) {
 		t.Error("a busy peer is a full disk")
 	}
 	if plainFull(nil) != nil {

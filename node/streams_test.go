@@ -7,13 +7,16 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
 )
 
 // stall opens streams to n from several hosts, since one has at most maxPerPeer,
 // starts a message on each and says no more.
 func stall(t *testing.T, n *testNode, hosts int) (hostile []host.Host, streams int) {
 	t.Helper()
-	addr, err := parseAddr(n.addr())
+	addr, err := address.Parse(n.addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +57,7 @@ func TestStalledStreams(t *testing.T) {
 	if full {
 		idle, most = idleStream, 30*time.Second
 	}
-	n := startNodeWith(t, testHome(t), Config{DHT: DHTOwn}, func(n *Node) { n.idle = idle })
+	n := startNodeWith(t, testHome(t), Config{DHT: api.DHTOwn}, func(n *Node) { n.idle = idle })
 	drop := func(hostile []host.Host) {
 		for _, h := range hostile {
 			if err := h.Close(); err != nil {

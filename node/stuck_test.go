@@ -8,12 +8,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/everythingstays/es/node/api"
 )
 
 // SPEC N105. A daemon that is stopped still has its socket: what waits for it ends.
 func TestThreat65StoppedDaemon(t *testing.T) {
 	h := testHome(t)
-	l, err := net.Listen("unix", h.socketPath()) // connects, and nobody accepts
+	l, err := net.Listen("unix", socketPath(h.Dir())) // connects, and nobody accepts
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +30,7 @@ func TestThreat65StoppedDaemon(t *testing.T) {
 // one that only takes its time does.
 func TestThreat65DaemonStopsInACall(t *testing.T) {
 	h := testHome(t)
-	l, err := net.Listen("unix", h.socketPath())
+	l, err := net.Listen("unix", socketPath(h.Dir()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +53,7 @@ func TestThreat65DaemonStopsInACall(t *testing.T) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set(versionHeader, apiVersion)
 			if path == "/v1/sync" {
-				json.NewEncoder(w).Encode(syncEvent{Progress: &Synced{}})
+				json.NewEncoder(w).Encode(syncEvent{Progress: &api.Synced{}})
 				w.(http.Flusher).Flush()
 			}
 			<-stopped
@@ -67,7 +69,7 @@ func TestThreat65DaemonStopsInACall(t *testing.T) {
 	}
 	defer c.Close()
 	var stuck *StuckError
-	if _, err := c.Sync(t.Context(), SyncOptions{}, nil); !errors.As(err, &stuck) {
+	if _, err := c.Sync(t.Context(), api.SyncOptions{}, nil); !errors.As(err, &stuck) {
 		t.Errorf("Sync: %v, want a StuckError", err)
 	}
 	mu.Lock()

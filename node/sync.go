@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/reconcile"
 )
 
@@ -174,9 +175,9 @@ func (s *syncer) work(ctx context.Context) {
 			}
 			continue
 		}
-		r, err := s.pull(ctx, p, SyncOptions{}, nil)
+		r, err := s.pull(ctx, p, api.SyncOptions{}, nil)
 		if err == nil && !r.More {
-			err = s.live.home.setSynced(time.Now())
+			err = s.live.home.SetSynced(time.Now())
 		}
 		if err != nil && ctx.Err() == nil {
 			s.live.log.Debug("pull", "peer", p.String(), "err", err)

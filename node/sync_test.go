@@ -14,6 +14,8 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -51,7 +53,7 @@ func TestPullOnConnect(t *testing.T) {
 		records.Item{Element: records.RecordElement(stranger.fingerprint(), other), Bytes: v})
 
 	server := startNode(t, friend.home, Config{})
-	reader, curious, seeder := startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{Seed: SeedAll})
+	reader, curious, seeder := startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{Seed: api.SeedAll})
 	reader.trust(friend.fingerprint())
 	seeder.trust(friend.fingerprint())
 	asker := startNode(t, testHome(t), Config{})
@@ -66,18 +68,18 @@ func TestPullOnConnect(t *testing.T) {
 		return hasAll(curious, append(said, other)...) && hasAll(seeder, append(said, other)...)
 	})
 	until(t, "here", func() bool { return hasAll(asker, said...) })
-	if s, err := asker.Sync(ctx, SyncOptions{Authors: []records.Fingerprint{stranger.fingerprint()}}, nil); err != nil || s.Peers != 1 || s.Records != 1 || !asker.has(other) {
+	if s, err := asker.Sync(ctx, api.SyncOptions{Authors: []records.Fingerprint{stranger.fingerprint()}}, nil); err != nil || s.Peers != 1 || s.Records != 1 || !asker.has(other) {
 		t.Errorf("sync of an author: %+v, %v", s, err)
 	}
 	// The reader is done: what it did not ask for does not come.
-	s, err := reader.Sync(ctx, SyncOptions{}, nil)
+	s, err := reader.Sync(ctx, api.SyncOptions{}, nil)
 	if err != nil || s.Peers != 1 || !s.Complete || s.Records != 0 {
 		t.Errorf("sync: %+v, %v", s, err)
 	}
 	if reader.has(other) {
 		t.Error("a stranger's record was pulled by who trusts others")
 	}
-	if s, err := reader.Sync(ctx, SyncOptions{All: true}, nil); err != nil || s.Records != 1 || !reader.has(other) {
+	if s, err := reader.Sync(ctx, api.SyncOptions{All: true}, nil); err != nil || s.Records != 1 || !reader.has(other) {
 		t.Errorf("sync of everything: %+v, %v", s, err)
 	}
 	if p, err := reader.Peers(ctx); err != nil || len(p) != 1 || p[0].Records != 4 {
@@ -89,7 +91,7 @@ func TestPullOnConnect(t *testing.T) {
 }
 
 // take has a home store items as if a peer had sent them.
-func take(t *testing.T, h *Home, items ...records.Item) reconcile.Taken {
+func take(t *testing.T, h *home.Home, items ...records.Item) reconcile.Taken {
 	t.Helper()
 	done, err := testTaker(h).take(t.Context(), "12D3", items)
 	if err != nil {
@@ -98,7 +100,7 @@ func take(t *testing.T, h *Home, items ...records.Item) reconcile.Taken {
 	return done
 }
 
-func testTaker(h *Home) *taker {
+func testTaker(h *home.Home) *taker {
 	return newTaker(&judge{home: h, index: h.Index(), log: slog.New(slog.DiscardHandler), now: time.Now, quota: newQuota(), stored: func(context.Context, sign.Verified, index.Outcome) {}})
 }
 
@@ -114,7 +116,7 @@ func TestSyncOfOneCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := n.Sync(ctx, SyncOptions{}, nil)
+		s, err := n.Sync(ctx, api.SyncOptions{}, nil)
 		if err != nil || s.Peers != 1 || s.Records != 1 || !s.Complete {
 			t.Errorf("sync %d: %+v, %v", i, s, err)
 		}
@@ -130,7 +132,7 @@ func TestSyncOfOneCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer alone.Close()
-	if s, err := alone.Sync(ctx, SyncOptions{}, nil); err != nil || s.Peers != 0 || s.Complete {
+	if s, err := alone.Sync(ctx, api.SyncOptions{}, nil); err != nil || s.Peers != 0 || s.Complete {
 		t.Errorf("sync with nobody: %+v, %v", s, err)
 	}
 }
@@ -165,7 +167,7 @@ func TestAuthorsToPull(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got, err := h.authors(ctx, f, time.Now())
+		got, err := h.AuthorsOf(ctx, f, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +231,7 @@ func TestAuthorsToPullInForce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := h.authors(ctx, f, time.Now())
+	got, err := h.AuthorsOf(ctx, f, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,15 +305,15 @@ func TestTake(t *testing.T) {
 	forged := now
 	forged.Bytes = bytes.Clone(now.Bytes)
 	forged.Bytes[len(forged.Bytes)-1] ^= 1
-	lineFor := func(format string) func(*Home) {
-		return func(h *Home) {
+	lineFor := func(format string) func(*home.Home) {
+		return func(h *home.Home) {
 			if err := atomicfile.Replace(h.TrustPath(), []byte(format+" "+a.fingerprint().String()+" *\n")); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	for name, c := range map[string]struct {
-		prepare func(*Home)
+		prepare func(*home.Home)
 		batches [][]records.Item
 		want    reconcile.Taken
 		offence bool
@@ -351,8 +353,8 @@ func TestTake(t *testing.T) {
 	}
 }
 
-func denied(a *author) func(*Home) {
-	return func(h *Home) {
+func denied(a *author) func(*home.Home) {
+	return func(h *home.Home) {
 		if err := atomicfile.Replace(h.TrustPath(), []byte("deny "+a.fingerprint().String()+"\n")); err != nil {
 			a.t.Fatal(err)
 		}
@@ -372,17 +374,17 @@ func TestSurvey(t *testing.T) {
 	both := []records.Fingerprint{a.fingerprint(), b.fingerprint()}
 	until(t, "pulled", func() bool {
 		all, err := reader.Survey(ctx, both)
-		return err == nil && len(all) == 1 && all[0].Authors[a.fingerprint()] == SameRecords
+		return err == nil && len(all) == 1 && all[0].Authors[a.fingerprint()] == api.SameRecords
 	})
 	a.heard("1.1.0", 3)
 	all, err := reader.Survey(ctx, both)
 	if err != nil || len(all) != 1 || all[0].Peer != server.live.host.ID().String() {
 		t.Fatalf("survey: %+v, %v", all, err)
 	}
-	if all[0].Authors[a.fingerprint()] != MoreThere || all[0].Authors[b.fingerprint()] != MoreHere {
+	if all[0].Authors[a.fingerprint()] != api.MoreThere || all[0].Authors[b.fingerprint()] != api.MoreHere {
 		t.Errorf("survey: %+v", all[0].Authors)
 	}
-	if offset, n := MedianOffset(all); n != 1 || offset.Abs() > 10*time.Second {
+	if offset, n := api.MedianOffset(all); n != 1 || offset.Abs() > 10*time.Second {
 		t.Errorf("clocks are %v apart by %d peers", offset, n)
 	}
 }
@@ -393,10 +395,10 @@ func TestPullWhenFullOfStrangers(t *testing.T) {
 	ctx := t.Context()
 	friend, stranger := newAuthor(t, testHome(t)), newAuthor(t, testHome(t))
 	server := startNode(t, friend.home, Config{})
-	n := startNode(t, testHome(t), Config{Seed: SeedAll})
+	n := startNode(t, testHome(t), Config{Seed: api.SeedAll})
 	n.home.Index().LimitStrangers(index.StrangersLimit{Records: 10})
 	n.trust(friend.fingerprint())
-	give := func(h *Home, v sign.Verified) {
+	give := func(h *home.Home, v sign.Verified) {
 		if _, err := h.Index().Add(ctx, v, stranger.key.Key(), index.Source{Stranger: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -410,14 +412,14 @@ func TestPullWhenFullOfStrangers(t *testing.T) {
 	if _, err := n.Connect(ctx, server.addr()); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := n.Sync(ctx, SyncOptions{All: true}, nil); err != nil || s.Peers != 1 || !s.Complete {
+	if s, err := n.Sync(ctx, api.SyncOptions{All: true}, nil); err != nil || s.Peers != 1 || !s.Complete {
 		t.Fatalf("sync: %+v, %v", s, err)
 	}
 	if !n.has(said) || n.has(other.ID()) {
 		t.Errorf("a friend's record is here: %v, a stranger's: %v", n.has(said), n.has(other.ID()))
 	}
 	n.home.Index().LimitStrangers(index.StrangersLimit{})
-	if s, err := n.Sync(ctx, SyncOptions{All: true}, nil); err != nil || !n.has(other.ID()) {
+	if s, err := n.Sync(ctx, api.SyncOptions{All: true}, nil); err != nil || !n.has(other.ID()) {
 		t.Errorf("with room it does not come: %+v, %v", s, err)
 	}
 }

@@ -15,6 +15,8 @@ import (
 	indexresolve "github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -180,7 +182,7 @@ func TestThreat2Variants(t *testing.T) {
 		net.Heal()
 		simulation.Settle(2 * time.Minute)
 		for i, a := range v.nodes {
-			got, err := a.node.Sync(t.Context(), SyncOptions{All: true}, nil)
+			got, err := a.node.Sync(t.Context(), api.SyncOptions{All: true}, nil)
 			if err != nil || got.Peers == 0 || !got.Complete || got.Records+got.Keys+got.Refused != 0 {
 				t.Errorf("node %d syncs %+v, %v", i, got, err)
 			}
@@ -254,7 +256,7 @@ func TestThreat18Home(t *testing.T) {
 	j, now := newJudge(t)
 	still := 0
 	for i := range 101 {
-		h, err := OpenHome(ctx, dir)
+		h, err := home.Open(ctx, dir)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/everythingstays/es/blocks"
+	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/transfer"
 )
@@ -20,7 +21,7 @@ const strangersFirst = 500 * time.Millisecond
 
 func newTransfer(l *live) *transfer.Exchange {
 	return transfer.New(l.host, transfer.Config{
-		Store:  transferStore{l.home.blocks},
+		Store:  transferStore{l.home.Blocks()},
 		Served: func(peer.ID) { l.served.set() },
 		Offence: func(p peer.ID, err error) {
 			l.log.Warn("disconnect a peer that sent a bad block", "peer", p.String(), "err", err)
@@ -40,7 +41,7 @@ func (s transferStore) Put(ctx context.Context, c cid.Cid, b []byte) error {
 }
 
 // transferTree fetches from peers that speak transfer.
-func (l *live) transferTree(ctx context.Context, w records.Target, more func() <-chan peer.AddrInfo, progress func(Progress)) (transfer.Result, error) {
+func (l *live) transferTree(ctx context.Context, w records.Target, more func() <-chan peer.AddrInfo, progress func(api.Progress)) (transfer.Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -54,7 +55,7 @@ func (l *live) transferTree(ctx context.Context, w records.Target, more func() <
 		}
 	}}
 	return l.transfer.Fetch(ctx, w, providers, func(p transfer.Progress) {
-		progress(Progress{Bytes: p.Bytes, Blocks: p.Blocks, Received: p.Received, From: p.Givers, Peers: len(connected(l.host))})
+		progress(api.Progress{Bytes: p.Bytes, Blocks: p.Blocks, Received: p.Received, From: p.Givers, Peers: len(connected(l.host))})
 	})
 }
 
@@ -149,7 +150,7 @@ func (l *live) senderOf(ctx context.Context, record cid.Cid) candidate {
 	if !record.Defined() {
 		return candidate{}
 	}
-	r, err := l.home.index.Release(ctx, record)
+	r, err := l.home.Index().Release(ctx, record)
 	if err != nil || r.Peer == "" {
 		return candidate{}
 	}
@@ -158,13 +159,13 @@ func (l *live) senderOf(ctx context.Context, record cid.Cid) candidate {
 		return candidate{}
 	}
 	info := candidate{AddrInfo: peer.AddrInfo{ID: id}}
-	known, err := l.home.knownPeers()
+	known, err := l.home.Peers().Known()
 	if err != nil {
 		return info
 	}
 	for _, k := range known {
 		if k.ID == id {
-			return candidate{k.info(), k.how()}
+			return candidate{k.Info(), rememberedAs(k)}
 		}
 	}
 	return info

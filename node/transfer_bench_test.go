@@ -13,6 +13,7 @@ import (
 
 	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/node/home"
 )
 
 // BenchmarkTransfer moves modules of 36 files with 9 KiB on average from one node
@@ -53,7 +54,7 @@ func BenchmarkTransfer(b *testing.B) {
 }
 
 func benchNode(b *testing.B) *Node {
-	h, err := OpenHome(b.Context(), filepath.Join(b.TempDir(), "home"))
+	h, err := home.Open(b.Context(), filepath.Join(b.TempDir(), "home"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func benchNode(b *testing.B) *Node {
 	return n
 }
 
-func packNoise(b *testing.B, h *Home, seed, files int) *modules.Module {
+func packNoise(b *testing.B, h *home.Home, seed, files int) *modules.Module {
 	dir := b.TempDir()
 	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
 	write := func(name string, text []byte) {
@@ -96,7 +97,7 @@ func packNoise(b *testing.B, h *Home, seed, files int) *modules.Module {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m, err := set.Pack(b.Context(), unsynced{h.blocks})
+	m, err := set.Pack(b.Context(), unsynced{h.Blocks()})
 	if err != nil {
 		b.Fatal(err)
 	}

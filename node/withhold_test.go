@@ -8,6 +8,8 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/simulation"
@@ -92,11 +94,11 @@ func heldBack(t *testing.T, v *village, reader *villager, author records.Fingerp
 	go func() { done <- n.Run(ctx) }()
 	defer func() { cancel(); <-done }()
 	<-n.Ready()
-	s, err := n.Sync(ctx, SyncOptions{}, nil)
+	s, err := n.Sync(ctx, api.SyncOptions{}, nil)
 	if err != nil || s.Peers != 5 || !s.Complete {
 		return fmt.Errorf("sync: %+v, %v", s, err)
 	}
-	check, err := CheckHome(ctx, reader.author.home, time.Now())
+	check, err := home.CheckHealth(ctx, reader.author.home, time.Now())
 	if err != nil || len(check.Authors) != 1 {
 		return fmt.Errorf("check: %+v, %v", check.Authors, err)
 	}
@@ -105,7 +107,7 @@ func heldBack(t *testing.T, v *village, reader *villager, author records.Fingerp
 	if err != nil || len(answers) != 5 {
 		return fmt.Errorf("%d peers answer the survey, %v", len(answers), err)
 	}
-	same, more := a.Confirmed(answers)
+	same, more := api.CompareAuthor(a.Fingerprint, answers)
 	days, overdue := a.Overdue(time.Now())
 	switch {
 	case all && (a.Records != 20 || overdue || a.Missing != 0 || same != 1 || more != 0):

@@ -8,121 +8,82 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/everythingstays/es/internal/atomicfile"
-	"github.com/everythingstays/es/internal/filelock"
+	"github.com/everythingstays/es/internal/owner"
 	"github.com/everythingstays/es/internal/regularfile"
 )
+
+// ErrNoDaemon is returned by Dial when no daemon answers for the home.
+var ErrNoDaemon = errors.New("no es node is running for this home")
 
 // maxSocketPath is what every system takes, the end byte included (macOS: 104).
 const maxSocketPath = 103
 
-func (h *Home) lockPath() string { return filepath.Join(h.dir, "node.lock") }
+const maxAddrFile = 4 << 10 // bytes of node.addr
 
-// lockDaemon makes this process the daemon of the home. The lock ends with the
-// process; the file stays, empty, since removing it would let two processes lock
-// two files.
-func (h *Home) lockDaemon() (unlock func(), err error) {
-	f, err := filelock.Open(h.lockPath())
-	if err != nil {
-		return nil, fmt.Errorf("lock home: %w", err)
-	}
-	ok, err := filelock.Try(f)
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock home: %w", err)
-	}
-	if !ok {
-		f.Close()
-		return nil, &LockedError{Home: h.dir, PID: h.daemonPID()}
-	}
-	unlock = func() {
-		_ = f.Truncate(0)
-		f.Close()
-	}
-	if err := f.Truncate(0); err != nil {
-		unlock()
-		return nil, fmt.Errorf("lock home: %w", err)
-	}
-	if _, err := f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0); err != nil {
-		unlock()
-		return nil, fmt.Errorf("lock home: %w", err)
-	}
-	return unlock, nil
-}
-
-// daemonPID returns the process id that the lock file holds, or 0.
-func (h *Home) daemonPID() int {
-	b, err := os.ReadFile(h.lockPath())
-	if err != nil {
-		return 0
-	}
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-	return pid
-}
-
-func (h *Home) socketPath() string { return filepath.Join(h.dir, "node.sock") }
+func socketPath(dir string) string { return filepath.Join(dir, "node.sock") }
 
 // The file that says where the socket is when its path in the home would be too
 // long for the system.
-func (h *Home) elsewherePath() string { return filepath.Join(h.dir, "node.addr") }
+func elsewherePath(dir string) string { return filepath.Join(dir, "node.addr") }
 
 // listenAPI makes the API's socket, which only this user can connect to. The
 // caller holds the daemon's lock, so a socket that is there is a dead process's.
-func (h *Home) listenAPI() (l net.Listener, remove func(), err error) {
-	h.removeSocket()
-	path, dir := h.socketPath(), ""
+func listenAPI(dir string) (l net.Listener, remove func(), err error) {
+	removeSocket(dir)
+	path, dir := socketPath(dir), ""
 	if len(path) > maxSocketPath {
 		if dir, err = os.MkdirTemp("", "es-"); err != nil { // mode 0700
 			return nil, nil, fmt.Errorf("make API socket: %w", err)
 		}
 		path = filepath.Join(dir, "node.sock")
-		if err := atomicfile.Replace(h.elsewherePath(), []byte(path+"\n")); err != nil {
+		if err := atomicfile.Replace(elsewherePath(dir), []byte(path+"\n")); err != nil {
 			os.Remove(dir)
 			return nil, nil, fmt.Errorf("make API socket: %w", err)
 		}
 	}
 	l, err = net.Listen("unix", path)
 	if err != nil {
-		h.removeSocket()
+		removeSocket(dir)
 		return nil, nil, fmt.Errorf("make API socket: %w", err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		l.Close()
-		h.removeSocket()
+		removeSocket(dir)
 		return nil, nil, fmt.Errorf("make API socket: %w", err)
 	}
-	return l, h.removeSocket, nil
+	return l, func() { removeSocket(dir) }, nil
 }
 
 // removeSocket removes the socket, wherever it is.
-func (h *Home) removeSocket() {
-	os.Remove(h.socketPath())
-	if path, err := h.elsewhere(); err == nil {
+func removeSocket(dir string) {
+	os.Remove(socketPath(dir))
+	if path, err := elsewhere(dir); err == nil {
 		os.Remove(path)
 		os.Remove(filepath.Dir(path))
 	}
-	os.Remove(h.elsewherePath())
+	os.Remove(elsewherePath(dir))
 }
 
 // elsewhere returns the socket's path outside of the home. Others can write to
 // the directory above, so its own directory must be ours alone.
-func (h *Home) elsewhere() (string, error) {
-	b, err := regularfile.Read(h.elsewherePath(), maxSmall)
+func elsewhere(dir string) (string, error) {
+	b, err := regularfile.Read(elsewherePath(dir), maxAddrFile)
 	if err != nil {
 		return "", err
 	}
 	path := strings.TrimSpace(string(b))
 	if !filepath.IsAbs(path) || filepath.Base(path) != "node.sock" {
-		return "", fmt.Errorf("%s holds no path of a socket", h.elsewherePath())
+		return "", fmt.Errorf("%s holds no path of a socket", elsewherePath(dir))
 	}
 	info, err := os.Lstat(filepath.Dir(path))
 	if err != nil {
 		return "", err
 	}
-	if !info.IsDir() || info.Mode().Perm() != 0o700 || !ownedByUser(info) {
+	if !info.IsDir() || info.Mode().Perm() != 0o700 || !owner.IsUser(info) {
 		return "", fmt.Errorf("%s is not a directory of this user alone", filepath.Dir(path))
 	}
 	return path, nil
@@ -130,11 +91,11 @@ func (h *Home) elsewhere() (string, error) {
 
 // dialAPI connects to the daemon's socket. The error is ErrNoDaemon when there is
 // none.
-func (h *Home) dialAPI(ctx context.Context) (net.Conn, error) {
-	path := h.socketPath()
+func dialAPI(ctx context.Context, dir string) (net.Conn, error) {
+	path := socketPath(dir)
 	if len(path) > maxSocketPath {
 		var err error
-		if path, err = h.elsewhere(); errors.Is(err, fs.ErrNotExist) {
+		if path, err = elsewhere(dir); errors.Is(err, fs.ErrNotExist) {
 			return nil, ErrNoDaemon
 		} else if err != nil {
 			return nil, fmt.Errorf("find the running es node: %w", err)
@@ -150,4 +111,28 @@ func (h *Home) dialAPI(ctx context.Context) (net.Conn, error) {
 		return nil, fmt.Errorf("find the running es node: %w", err)
 	}
 	return nil, ErrNoDaemon // no file, or a dead process's
+}
+
+// A StuckError says that a daemon runs and does not answer: it is stopped, or stuck.
+type StuckError struct {
+	PID  int // 0 when unknown
+	Wait time.Duration
+}
+
+func (e *StuckError) Error() string {
+	who := "the running es node"
+	if e.PID != 0 {
+		who = fmt.Sprintf("the running es node (process %d)", e.PID)
+	}
+	return fmt.Sprintf("%s has not answered for %v: it is stopped or stuck", who, e.Wait)
+}
+
+// A VersionError says that the running daemon is of another version of es, which
+// this one cannot talk to.
+type VersionError struct {
+	Daemon, Client string // versions of the local API
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("the running es node has local API version %.20q, this es has %q: restart it", e.Daemon, e.Client)
 }

@@ -1,4 +1,4 @@
-package node
+package home
 
 import (
 	"os"
@@ -41,9 +41,9 @@ func releaseHere(t *testing.T, h *Home, k *sign.SecretKey, name string, own bool
 	return m
 }
 
-func verifyStored(t *testing.T, h *Home) (s Stored, damage []Damage) {
+func verifyStored(t *testing.T, h *Home) (s VerifyStats, damage []Damage) {
 	t.Helper()
-	s, err := VerifyStored(t.Context(), h, func(DamageKind, int64, int64) {}, func(d Damage) { damage = append(damage, d) })
+	s, err := Verify(t.Context(), h, func(DamageKind, int64, int64) {}, func(d Damage) { damage = append(damage, d) })
 	if err != nil {
 		t.Fatal(err)
 	}

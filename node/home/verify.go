@@ -1,4 +1,4 @@
-package node
+package home
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// Stored says how much VerifyStored looked at.
-type Stored struct {
+// VerifyStats says how much VerifyStored looked at.
+type VerifyStats struct {
 	Keys       int64
 	Records    int64
 	Blocks     int64
@@ -52,13 +52,13 @@ type Damage struct {
 // Repairable reports whether SetAside helps.
 func (d Damage) Repairable() bool { return d.Kind != DamagedModule && !d.index.File() }
 
-// VerifyStored reads everything that the home stores again: the index as
+// Verify reads everything that the home stores again: the index as
 // fsck.Verify does, every block, and whether the modules of own releases are
 // complete. It calls found with what is damaged and step with how far it is, out of
 // a total that is 0 where it is not known, from one goroutine at a time. It writes
 // nothing, needs no network, and others may use the home meanwhile.
-func VerifyStored(ctx context.Context, h *Home, step func(kind DamageKind, done, total int64), found func(Damage)) (Stored, error) {
-	var s Stored
+func Verify(ctx context.Context, h *Home, step func(kind DamageKind, done, total int64), found func(Damage)) (VerifyStats, error) {
+	var s VerifyStats
 	unreadable := false
 	looked, err := fsck.Verify(ctx, h.index, func(done, total int64) { step(DamagedRecord, done, total) }, func(d fsck.Damage) {
 		unreadable = unreadable || d.File()
@@ -93,7 +93,7 @@ func indexDamage(d fsck.Damage) Damage {
 
 // module counts a module that is here, whole or in part. What was released here must
 // be whole: nobody else may have it.
-func (s *Stored) module(ctx context.Context, store *blocks.Store, module cid.Cid, own bool, found func(Damage)) error {
+func (s *VerifyStats) module(ctx context.Context, store *blocks.Store, module cid.Cid, own bool, found func(Damage)) error {
 	here, err := store.Has(ctx, module)
 	if err != nil || !here && !own {
 		return nil // such a CID can be no module; it is the releasing author's matter

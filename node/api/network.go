@@ -1,15 +1,27 @@
-package node
+package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/ipfs/go-cid"
+	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/everythingstays/es/node/address"
 	"github.com/everythingstays/es/records"
 )
+
+// Audience is who can dial the node itself, and not through another peer.
+func (s Status) Audience() address.Audience {
+	most := address.AudienceNobody
+	for _, text := range s.Addrs {
+		if a, err := ma.NewMultiaddr(text); err == nil && !address.IsCircuit(a) {
+			most = max(most, address.AudienceOf(a))
+		}
+	}
+	return most
+}
 
 // Network is what commands need of other peers. *Node is one inside this
 // process, *Client is a running daemon, and Join returns whichever there is.
@@ -127,6 +139,3 @@ func (e *UnreachableError) Error() string {
 	}
 	return fmt.Sprintf("fetch %s: none of %d connected peers sent its block %s", e.Root, e.Peers, e.Missing)
 }
-
-// ErrNoDaemon is returned by Dial when no daemon answers for the home.
-var ErrNoDaemon = errors.New("no es node is running for this home")

@@ -1,4 +1,4 @@
-package node
+package home
 
 import (
 	"context"
@@ -17,37 +17,37 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// HomeCheck is what can be told about a home without asking anybody.
-type HomeCheck struct {
+// Health is what can be told about a home without asking anybody.
+type Health struct {
 	Records    int64
 	Strangers  int64  // records of authors who are not trusted
 	IndexError string // what is wrong with the index, or ""
 	IndexBytes int64  // on disk
 	BlockBytes int64  // on disk
 	Free       int64  // bytes for this user on the file system of the home
-	OwnKeys    []KeyCheck
-	Authors    []AuthorCheck // whose records are pulled, sorted by fingerprint
+	OwnKeys    []KeyHealth
+	Authors    []AuthorHealth // whose records are pulled, sorted by fingerprint
 }
 
-// KeyCheck is the state of one key.
-type KeyCheck struct {
+// KeyHealth is the state of one key.
+type KeyHealth struct {
 	Fingerprint records.Fingerprint
 	Expires     time.Time // zero for never
 	Revoked     string    // why, or ""
 }
 
-// AuthorCheck is how much is known of an author.
-type AuthorCheck struct {
-	KeyCheck
+// AuthorHealth is how much is known of an author.
+type AuthorHealth struct {
+	KeyHealth
 	Freshness
 	Label   string // the trust file's
 	Known   bool   // a key block is here
 	Records int64
 }
 
-// CheckHome looks at the disk, the index and the keys of a home.
-func CheckHome(ctx context.Context, h *Home, now time.Time) (HomeCheck, error) {
-	var c HomeCheck
+// CheckHealth looks at the disk, the index and the keys of a home.
+func CheckHealth(ctx context.Context, h *Home, now time.Time) (Health, error) {
+	var c Health
 	if err := fsck.Check(ctx, h.index); err != nil {
 		c.IndexError = err.Error()
 	}
@@ -70,7 +70,7 @@ func CheckHome(ctx context.Context, h *Home, now time.Time) (HomeCheck, error) {
 }
 
 // measure finds how much the home takes, and how much it may take.
-func (c *HomeCheck) measure(h *Home) (err error) {
+func (c *Health) measure(h *Home) (err error) {
 	place, err := existing(h.dir) // of a home that is not made yet, where it would be
 	if err != nil {
 		return err
@@ -106,8 +106,8 @@ func ignoreGone(err error) error {
 	return err
 }
 
-func checkKey(k *sign.Key) KeyCheck {
-	c := KeyCheck{Fingerprint: k.Fingerprint()}
+func checkKey(k *sign.Key) KeyHealth {
+	c := KeyHealth{Fingerprint: k.Fingerprint()}
 	if at, ok := k.Expires(); ok {
 		c.Expires = at
 	}
@@ -123,16 +123,16 @@ func checkKey(k *sign.Key) KeyCheck {
 	return c
 }
 
-func (c *HomeCheck) authors(ctx context.Context, h *Home, now time.Time) error {
+func (c *Health) authors(ctx context.Context, h *Home, now time.Time) error {
 	f, err := h.Trust()
 	if err != nil {
 		return err
 	}
-	all, err := h.authors(ctx, f, now)
+	all, err := h.AuthorsOf(ctx, f, now)
 	if err != nil {
 		return err
 	}
-	own, err := h.ownFingerprints()
+	own, err := h.OwnFingerprints()
 	if err != nil {
 		return err
 	}
@@ -141,13 +141,13 @@ func (c *HomeCheck) authors(ctx context.Context, h *Home, now time.Time) error {
 		if slices.Contains(own, key) {
 			continue
 		}
-		a := AuthorCheck{KeyCheck: KeyCheck{Fingerprint: key}, Label: labels.Label(key)}
+		a := AuthorHealth{KeyHealth: KeyHealth{Fingerprint: key}, Label: labels.Label(key)}
 		known, err := h.index.Key(ctx, key)
 		if err != nil {
 			return err
 		}
 		if known != nil {
-			a.KeyCheck, a.Known = checkKey(known), true
+			a.KeyHealth, a.Known = checkKey(known), true
 		}
 		if err := a.news(ctx, h); err != nil {
 			return err
@@ -158,7 +158,7 @@ func (c *HomeCheck) authors(ctx context.Context, h *Home, now time.Time) error {
 }
 
 // news fills in how much an author has said, and promised to say.
-func (a *AuthorCheck) news(ctx context.Context, h *Home) error {
+func (a *AuthorHealth) news(ctx context.Context, h *Home) error {
 	sum, err := h.index.Sum(ctx, records.AuthorRange(a.Fingerprint))
 	if err != nil {
 		return err
@@ -207,24 +207,10 @@ func (h *Home) Fresh(ctx context.Context, author records.Fingerprint) (f Freshne
 }
 
 // AuthorKeys returns the fingerprints of the authors.
-func (c HomeCheck) AuthorKeys() []records.Fingerprint {
+func (c Health) AuthorKeys() []records.Fingerprint {
 	var all []records.Fingerprint
 	for _, a := range c.Authors {
 		all = append(all, a.Fingerprint)
 	}
 	return all
-}
-
-// Confirmed counts the peers that have the same records of the author, and those
-// that have some that are not here.
-func (a AuthorCheck) Confirmed(answers []Answer) (same, more int) {
-	for _, peer := range answers {
-		switch peer.Authors[a.Fingerprint] {
-		case SameRecords:
-			same++
-		case MoreThere, Differ:
-			more++
-		}
-	}
-	return same, more
 }

@@ -1,6 +1,7 @@
-package node
+package home
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multihash"
 
+	"github.com/everythingstays/es/node/peerbook"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -52,7 +54,7 @@ func testHome(t *testing.T) *Home {
 
 func openHome(t *testing.T, dir string) *Home {
 	t.Helper()
-	h, err := OpenHome(t.Context(), dir)
+	h, err := Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,10 +84,10 @@ func TestOpenHome(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "home")
 	h := openHome(t, dir)
 	newKey(t, h)
-	if _, err := h.identity(); err != nil {
+	if _, err := h.Identity(); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.remember(t.Context(), knownPeer{ID: testPeer(t), Addrs: []string{"/ip4/192.0.2.1/tcp/1"}}); err != nil {
+	if err := h.Peers().Remember(t.Context(), peerbook.Peer{ID: testPeer(t), Addrs: []string{"/ip4/192.0.2.1/tcp/1"}}); err != nil {
 		t.Fatal(err)
 	}
 	c, b := block("hello")
@@ -159,7 +161,7 @@ func TestOpenHomeRefuses(t *testing.T) {
 			if err := c.prepare(dir); err != nil {
 				t.Fatal(err)
 			}
-			h, err := OpenHome(t.Context(), dir)
+			h, err := Open(t.Context(), dir)
 			if err == nil {
 				h.Close()
 				t.Fatal("it was opened")
@@ -257,7 +259,7 @@ func TestOwnKeys(t *testing.T) {
 func TestMisnamedKeyFile(t *testing.T) {
 	h := testHome(t)
 	a, b := newKey(t, h).Key().Fingerprint(), newKey(t, h).Key().Fingerprint()
-	if err := os.Rename(h.keyPath(a, secretSuffix), h.keyPath(b, secretSuffix)); err != nil {
+	if err := os.Rename(h.keyPath(a, SecretSuffix), h.keyPath(b, SecretSuffix)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.OwnKey(t.Context(), b); err == nil {
@@ -312,7 +314,7 @@ func TestTrustIsReadAgain(t *testing.T) {
 
 func testPeer(t *testing.T) peer.ID {
 	t.Helper()
-	k, err := passingIdentity()
+	k, _, err := crypto.GenerateEd25519Key(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,11 +332,11 @@ func peerID(t *testing.T, k crypto.PrivKey) peer.ID {
 
 func TestIdentityStays(t *testing.T) {
 	h := testHome(t)
-	a, err := h.identity()
+	a, err := h.Identity()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := openHome(t, h.Dir()).identity()
+	b, err := openHome(t, h.Dir()).Identity()
 	if err != nil || peerID(t, a) != peerID(t, b) {
 		t.Errorf("the identity changed: %v", err)
 	}
@@ -344,30 +346,30 @@ func TestIdentityStays(t *testing.T) {
 func TestRememberedPeers(t *testing.T) {
 	ctx := t.Context()
 	h := testHome(t)
-	asked := knownPeer{ID: testPeer(t), Addrs: []string{"/ip4/192.0.2.1/tcp/1"}, Seen: 1, Asked: true}
-	if err := h.remember(ctx, asked); err != nil {
+	asked := peerbook.Peer{ID: testPeer(t), Addrs: []string{"/ip4/192.0.2.1/tcp/1"}, Seen: 1, Asked: true}
+	if err := h.Peers().Remember(ctx, asked); err != nil {
 		t.Fatal(err)
 	}
 	// Two processes at once, more peers than are kept.
 	var wg sync.WaitGroup
 	for i := range 4 {
 		other := openHome(t, h.Dir())
-		var met []knownPeer
+		var met []peerbook.Peer
 		for j := range 100 {
-			met = append(met, knownPeer{ID: testPeer(t), Addrs: []string{fmt.Sprintf("/ip4/198.51.%d.%d/tcp/1", i, j)}, Seen: int64(1000*j + 2)})
+			met = append(met, peerbook.Peer{ID: testPeer(t), Addrs: []string{fmt.Sprintf("/ip4/198.51.%d.%d/tcp/1", i, j)}, Seen: int64(1000*j + 2)})
 		}
 		wg.Go(func() {
-			for _, m := range [][]knownPeer{met[:50], met[50:]} {
-				if err := other.remember(ctx, m...); err != nil {
+			for _, m := range [][]peerbook.Peer{met[:50], met[50:]} {
+				if err := other.Peers().Remember(ctx, m...); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	known, err := h.knownPeers()
-	if err != nil || len(known) != maxKnownPeers {
-		t.Fatalf("%d peers are known, want %d: %v", len(known), maxKnownPeers, err)
+	known, err := h.Peers().Known()
+	if err != nil || len(known) != peerbook.MaxPeers {
+		t.Fatalf("%d peers are known, want %d: %v", len(known), peerbook.MaxPeers, err)
 	}
 	if known[0].ID != asked.ID {
 		t.Error("the peer that the user named was pushed out")
@@ -376,17 +378,17 @@ func TestRememberedPeers(t *testing.T) {
 		t.Errorf("a peer last seen at %d pushed out a later one", last)
 	}
 	asked.Addrs, asked.Asked = []string{"/ip4/192.0.2.2/tcp/2"}, false
-	if err := h.remember(ctx, asked); err != nil {
+	if err := h.Peers().Remember(ctx, asked); err != nil {
 		t.Fatal(err)
 	}
-	if known, err = h.knownPeers(); err != nil || !known[0].Asked || known[0].Addrs[0] != asked.Addrs[0] {
+	if known, err = h.Peers().Known(); err != nil || !known[0].Asked || known[0].Addrs[0] != asked.Addrs[0] {
 		t.Errorf("after meeting again: %+v, %v", known[0], err)
 	}
 	// Damage costs the memory, not the command.
-	if err := os.WriteFile(h.peersPath(), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(h.Dir(), "peers.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if known, err := h.knownPeers(); err != nil || len(known) != 0 {
+	if known, err := h.Peers().Known(); err != nil || len(known) != 0 {
 		t.Errorf("%v, %v", known, err)
 	}
 }
@@ -394,16 +396,16 @@ func TestRememberedPeers(t *testing.T) {
 // SPEC N7. One daemon for a home, and the refusal names it.
 func TestDaemonLock(t *testing.T) {
 	h := testHome(t)
-	unlock, err := h.lockDaemon()
+	unlock, err := h.LockDaemon()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var locked *LockedError
-	if _, err := openHome(t, h.Dir()).lockDaemon(); !errors.As(err, &locked) || locked.PID != os.Getpid() {
+	if _, err := openHome(t, h.Dir()).LockDaemon(); !errors.As(err, &locked) || locked.PID != os.Getpid() {
 		t.Errorf("the second lock: %v", err)
 	}
 	unlock()
-	unlock, err = h.lockDaemon()
+	unlock, err = h.LockDaemon()
 	if err != nil {
 		t.Fatal(err)
 	}

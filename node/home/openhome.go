@@ -1,4 +1,4 @@
-package node
+package home
 
 import (
 	"context"
@@ -15,41 +15,47 @@ import (
 	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/internal/owner"
 	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/node/peerbook"
 )
 
-// homeVersion is the layout of the directory that this code writes. It reads and
+// layoutVersion is the layout of the directory that this code writes. It reads and
 // migrates those before it:
 //
 //	1  index.db as the umask said; no keys/FINGERPRINT.rev
 //	2  this one
-const homeVersion = 2
+const layoutVersion = 2
 
 // Why a directory is not opened as a home.
 var (
-	ErrNotHome      = errors.New("it holds other files, and is no home of es")
-	ErrForeignHome  = errors.New("it belongs to another user")
-	ErrReadOnlyHome = errors.New("it cannot be written")
+	ErrNotHome  = errors.New("it holds other files, and is no home of es")
+	ErrForeign  = errors.New("it belongs to another user")
+	ErrReadOnly = errors.New("it cannot be written")
 )
 
-// OpenHome opens the home directory dir for reading and writing, and makes it where
+// Open opens the home directory dir for reading and writing, and makes it where
 // there is nothing or an empty directory (SPEC.md [N1], [N100]). Only its owner can
 // read it. The error is ErrNotHome, ErrForeignHome or ErrReadOnlyHome where that is
 // why; then nothing has changed. Close must be called.
-func OpenHome(ctx context.Context, dir string) (*Home, error) {
+func Open(ctx context.Context, dir string) (*Home, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open home: %w", err)
 	}
-	h, err := openHomeAt(ctx, dir)
+	h, err := openAt(ctx, dir)
 	if err != nil {
 		return nil, fmt.Errorf("open home %s: %w", dir, err)
 	}
 	return h, nil
 }
 
-func openHomeAt(ctx context.Context, dir string) (*Home, error) {
-	found, err := inspectHome(dir)
+func newHome(dir string, readOnly bool) *Home {
+	return &Home{dir: dir, readOnly: readOnly, peers: peerbook.New(filepath.Join(dir, "peers.json"), readOnly)}
+}
+
+func openAt(ctx context.Context, dir string) (*Home, error) {
+	found, err := inspect(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +65,7 @@ func openHomeAt(ctx context.Context, dir string) (*Home, error) {
 	if err := found.prepare(dir); err != nil {
 		return nil, err
 	}
-	h := &Home{dir: dir}
+	h := newHome(dir, false)
 	if h.blocks, err = blocks.Open(filepath.Join(dir, "blocks")); err != nil {
 		return nil, err
 	}
@@ -69,23 +75,23 @@ func openHomeAt(ctx context.Context, dir string) (*Home, error) {
 	return h, nil
 }
 
-// ReadHome opens the home directory dir for a command that only reads. Where there is
+// OpenForReading opens the home directory dir for a command that only reads. Where there is
 // no home it makes none, and the Home is as if a new one had been made; where this
 // user may not write, ReadOnly reports so, and what wants to write fails (SPEC.md
 // [N101]). Elsewhere it is OpenHome. Close must be called.
-func ReadHome(ctx context.Context, dir string) (*Home, error) {
+func OpenForReading(ctx context.Context, dir string) (*Home, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open home: %w", err)
 	}
-	found, err := inspectHome(dir)
+	found, err := inspect(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open home %s: %w", dir, err)
 	}
 	if found.version > 0 && found.mayWrite(dir) == nil {
-		return OpenHome(ctx, dir)
+		return Open(ctx, dir)
 	}
-	h := &Home{dir: dir, readOnly: true}
+	h := newHome(dir, true)
 	if err := h.readParts(ctx); err != nil {
 		h.Close()
 		return nil, fmt.Errorf("open home %s: %w", dir, err)
@@ -114,8 +120,8 @@ func (h *Home) readParts(ctx context.Context) (err error) {
 	return err
 }
 
-// foundHome is what stands where a home should be.
-type foundHome struct {
+// foundDir is what stands where a home should be.
+type foundDir struct {
 	info    fs.FileInfo // nil for nothing
 	version int         // 0 for a directory that can become a home
 }
@@ -123,11 +129,11 @@ type foundHome struct {
 // writtenByHand are the files that users put into a home before es has made it.
 var writtenByHand = []string{"trust", "network", "swarm.key"}
 
-// inspectHome looks at dir without changing it.
-func inspectHome(dir string) (found foundHome, err error) {
+// inspect looks at dir without changing it.
+func inspect(dir string) (found foundDir, err error) {
 	found.info, err = os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return foundHome{}, nil
+		return foundDir{}, nil
 	}
 	if err != nil {
 		return found, err
@@ -145,8 +151,8 @@ func inspectHome(dir string) (found foundHome, err error) {
 	if found.version, err = strconv.Atoi(strings.TrimSpace(string(b))); err != nil || found.version < 1 {
 		return found, fmt.Errorf("its version file says %.20q, which is no version", b)
 	}
-	if found.version > homeVersion {
-		return found, fmt.Errorf("it has version %d and this es knows %d: use a newer es", found.version, homeVersion)
+	if found.version > layoutVersion {
+		return found, fmt.Errorf("it has version %d and this es knows %d: use a newer es", found.version, layoutVersion)
 	}
 	if info, err := os.Lstat(filepath.Join(dir, "keys")); err != nil || !info.IsDir() {
 		found.version = 0 // the file is somebody else's, or es was killed when it made the home
@@ -171,7 +177,7 @@ func checkEmpty(dir string, but ...string) error {
 }
 
 // mayWrite says why nothing may be written into dir, or made there.
-func (f foundHome) mayWrite(dir string) error {
+func (f foundDir) mayWrite(dir string) error {
 	info, written := f.info, []string{dir, filepath.Join(dir, "index.db")}
 	if info == nil {
 		above, err := existing(dir)
@@ -185,12 +191,12 @@ func (f foundHome) mayWrite(dir string) error {
 	}
 	// Where there is no home yet, an administrator alone can make one that the owner of
 	// the place cannot enter.
-	if !ownedByUser(info) && (f.info != nil || isAdministrator()) {
-		return fmt.Errorf("%w, whom files of yours would lock out of it", ErrForeignHome)
+	if !owner.IsUser(info) && (f.info != nil || owner.IsAdministrator()) {
+		return fmt.Errorf("%w, whom files of yours would lock out of it", ErrForeign)
 	}
 	for _, path := range written {
-		if err := writable(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: %v", ErrReadOnlyHome, err)
+		if err := owner.CanWrite(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: %v", ErrReadOnly, err)
 		}
 	}
 	return nil
@@ -208,7 +214,7 @@ func existing(dir string) (string, error) {
 }
 
 // prepare makes the home, or brings it to this version.
-func (f foundHome) prepare(dir string) error {
+func (f foundDir) prepare(dir string) error {
 	if f.info == nil {
 		// Parents as anybody makes them; the home itself is private.
 		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
@@ -223,8 +229,8 @@ func (f foundHome) prepare(dir string) error {
 			return err
 		}
 	}
-	sweepUnfinished(dir, time.Now().Add(-unfinishedAge))
-	if f.version == homeVersion {
+	sweepUnfinished(dir, time.Now().Add(-UnfinishedAge))
+	if f.version == layoutVersion {
 		return nil
 	}
 	if f.version > 0 {
@@ -232,7 +238,7 @@ func (f foundHome) prepare(dir string) error {
 			return err
 		}
 	}
-	if err := atomicfile.Replace(filepath.Join(dir, "version"), fmt.Appendf(nil, "%d\n", homeVersion)); err != nil {
+	if err := atomicfile.Replace(filepath.Join(dir, "version"), fmt.Appendf(nil, "%d\n", layoutVersion)); err != nil {
 		return err
 	}
 	if err := os.Mkdir(filepath.Join(dir, "keys"), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -262,8 +268,8 @@ func makePrivate(dir string) error {
 	return nil
 }
 
-// unfinishedAge is how long a file that is being written may take.
-const unfinishedAge = time.Minute
+// UnfinishedAge is how long a file that is being written may take.
+const UnfinishedAge = time.Minute
 
 // isUnfinished reports whether a file is one that replaceFile or trust.Update has not
 // renamed yet.

@@ -1,4 +1,4 @@
-package node
+package home
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/node/peerbook"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -75,7 +76,7 @@ func TestThreat66NotAHome(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := tree(t, dir)
-			for what, open := range map[string]func(context.Context, string) (*Home, error){"OpenHome": OpenHome, "ReadHome": ReadHome} {
+			for what, open := range map[string]func(context.Context, string) (*Home, error){"OpenHome": Open, "ReadHome": OpenForReading} {
 				h, err := open(t.Context(), dir)
 				if err == nil {
 					h.Close()
@@ -111,7 +112,7 @@ func TestThreat66ReadingMakesNoHome(t *testing.T) {
 	}
 	for _, dir := range []string{filepath.Join(above, "none", "home"), empty} {
 		before := tree(t, above)
-		h, err := ReadHome(t.Context(), dir)
+		h, err := OpenForReading(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,10 +126,10 @@ func TestThreat66ReadingMakesNoHome(t *testing.T) {
 		if f, err := h.Trust(); err != nil || len(f.Entries()) != 0 {
 			t.Errorf("trust: %v", err)
 		}
-		if c, err := CheckHome(t.Context(), h, time.Now()); err != nil || c.Records != 0 || c.Free == 0 {
+		if c, err := CheckHealth(t.Context(), h, time.Now()); err != nil || c.Records != 0 || c.Free == 0 {
 			t.Errorf("check: %+v, %v", c, err)
 		}
-		if _, err := VerifyStored(t.Context(), h, func(DamageKind, int64, int64) {}, func(d Damage) { t.Error(d.Reason) }); err != nil {
+		if _, err := Verify(t.Context(), h, func(DamageKind, int64, int64) {}, func(d Damage) { t.Error(d.Reason) }); err != nil {
 			t.Errorf("verify: %v", err)
 		}
 		scratch := h.scratch
@@ -151,9 +152,9 @@ func TestThreat66PlantedLinks(t *testing.T) {
 		name string
 		use  func(*Home) error
 	}{
-		{"node.lock", func(h *Home) error { _, err := h.lockDaemon(); return err }},
+		{"node.lock", func(h *Home) error { _, err := h.LockDaemon(); return err }},
 		{"peers.json.lock", func(h *Home) error {
-			return h.remember(t.Context(), knownPeer{ID: testPeer(t), Addrs: []string{"/ip4/192.0.2.1/tcp/1"}})
+			return h.Peers().Remember(t.Context(), peerbook.Peer{ID: testPeer(t), Addrs: []string{"/ip4/192.0.2.1/tcp/1"}})
 		}},
 		{"trust.lock", func(h *Home) error {
 			return trust.Update(h.TrustPath(), func(f *trust.File) error {
@@ -190,7 +191,7 @@ func TestThreat66PlantedPlaces(t *testing.T) {
 		os.Symlink(filepath.Dir(old), filepath.Join(dir, "blocks", ".es-temp"))); err != nil {
 		t.Fatal(err)
 	}
-	if h, err := OpenHome(t.Context(), dir); err == nil {
+	if h, err := Open(t.Context(), dir); err == nil {
 		h.Close()
 		t.Error("a home was opened whose unfinished blocks are elsewhere")
 	}
@@ -201,7 +202,7 @@ func TestThreat66PlantedPlaces(t *testing.T) {
 	if err := errors.Join(os.Remove(filepath.Join(dir, "blocks", ".es-temp")), os.Symlink(elsewhere, filepath.Join(dir, "index.db"))); err != nil {
 		t.Fatal(err)
 	}
-	if h, err := OpenHome(t.Context(), dir); err == nil {
+	if h, err := Open(t.Context(), dir); err == nil {
 		h.Close()
 		t.Error("an index was made behind a link")
 	}
@@ -217,7 +218,7 @@ func TestThreat66LeftoversGo(t *testing.T) {
 	old := []string{".new-1", ".trust-1", "keys/.new-2", "blocks/.new-3"}
 	for _, name := range old {
 		put(t, h.Dir(), map[string]string{name: "x"})
-		if err := os.Chtimes(filepath.Join(h.Dir(), name), time.Now().Add(-2*unfinishedAge), time.Now().Add(-2*unfinishedAge)); err != nil {
+		if err := os.Chtimes(filepath.Join(h.Dir(), name), time.Now().Add(-2*UnfinishedAge), time.Now().Add(-2*UnfinishedAge)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -247,7 +248,7 @@ func TestHomeMigrates(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := testPeer(t)
-	if err := h.remember(t.Context(), knownPeer{ID: id, Addrs: []string{"/ip4/192.0.2.1/tcp/1"}}); err != nil {
+	if err := h.Peers().Remember(t.Context(), peerbook.Peer{ID: id, Addrs: []string{"/ip4/192.0.2.1/tcp/1"}}); err != nil {
 		t.Fatal(err)
 	}
 	trusted, err := os.ReadFile(h.TrustPath())
@@ -271,7 +272,7 @@ func TestHomeMigrates(t *testing.T) {
 	if own, err := again.Default(t.Context()); err != nil || own.Fingerprint() != k.Fingerprint() {
 		t.Errorf("own key: %v", err)
 	}
-	if known, err := again.knownPeers(); err != nil || len(known) != 1 || known[0].ID != id {
+	if known, err := again.Peers().Known(); err != nil || len(known) != 1 || known[0].ID != id {
 		t.Errorf("peers: %v, %v", known, err)
 	}
 	if b, err := os.ReadFile(again.TrustPath()); string(b) != string(trusted) {
@@ -302,7 +303,7 @@ func TestThreat66IndexIsPrivate(t *testing.T) {
 func TestThreat66AnothersHome(t *testing.T) {
 	if os.Geteuid() != 0 {
 		// Without that power there is nobody else's home but what root has.
-		if h, err := OpenHome(t.Context(), "/"); err == nil {
+		if h, err := Open(t.Context(), "/"); err == nil {
 			h.Close()
 			t.Error("the root directory is a home")
 		}
@@ -323,14 +324,14 @@ func TestThreat66AnothersHome(t *testing.T) {
 	}
 	before := tree(t, theirs)
 	for _, dir := range []string{h.Dir(), filepath.Join(theirs, "not", "yet")} {
-		if h, err := OpenHome(t.Context(), dir); !errors.Is(err, ErrForeignHome) {
+		if h, err := Open(t.Context(), dir); !errors.Is(err, ErrForeign) {
 			if err == nil {
 				h.Close()
 			}
 			t.Errorf("%s: %v, want ErrForeignHome", dir, err)
 		}
 	}
-	read, err := ReadHome(t.Context(), h.Dir())
+	read, err := OpenForReading(t.Context(), h.Dir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package node
+package home
 
 import (
 	"bytes"
@@ -27,36 +27,36 @@ func TestLetIn(t *testing.T) {
 	if err := os.Symlink(a, link); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := h.LetIn(a); err != nil || got != nil {
+	if got, err := h.GrantedKeys(a); err != nil || got != nil {
 		t.Errorf("at first: %v, %v", got, err)
 	}
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			if err := h.RememberLetIn(t.Context(), []string{a, link}[i%2], []records.Fingerprint{key(i), key(0)}); err != nil {
+			if err := h.RememberGrants(t.Context(), []string{a, link}[i%2], []records.Fingerprint{key(i), key(0)}); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
 	for _, dir := range []string{a, link} {
-		got, err := h.LetIn(dir)
+		got, err := h.GrantedKeys(dir)
 		slices.SortFunc(got, func(a, b records.Fingerprint) int { return bytes.Compare([]byte(a.String()), []byte(b.String())) })
 		if err != nil || len(got) != 8 || got[7] != key(7) {
 			t.Errorf("%s: %v, %v", dir, got, err)
 		}
 	}
-	if got, err := h.LetIn(b); err != nil || got != nil {
+	if got, err := h.GrantedKeys(b); err != nil || got != nil {
 		t.Errorf("another project: %v, %v", got, err)
 	}
-	if _, err := h.LetIn(filepath.Join(b, "none")); err == nil {
+	if _, err := h.GrantedKeys(filepath.Join(b, "none")); err == nil {
 		t.Error("a project that is not there")
 	}
 	for _, text := range []string{"", "{", "[1]", `[{"path":1}]`} {
 		if err := os.WriteFile(h.projectsPath(), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := h.LetIn(a); err != nil || got != nil {
+		if got, err := h.GrantedKeys(a); err != nil || got != nil {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
@@ -68,7 +68,7 @@ func TestNoteKey(t *testing.T) {
 		t.Errorf("a new home has %x", key)
 	}
 	one, err := h.MakeNoteKey()
-	if err != nil || len(one) != noteKeySize || !bytes.Equal(one, h.NoteKey()) {
+	if err != nil || len(one) != NoteKeySize || !bytes.Equal(one, h.NoteKey()) {
 		t.Errorf("%x, then %x, %v", one, h.NoteKey(), err)
 	}
 	if two, err := h.MakeNoteKey(); err != nil || !bytes.Equal(one, two) {

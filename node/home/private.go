@@ -1,4 +1,4 @@
-package node
+package home
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ type SwarmKey pnet.PSK
 
 const (
 	swarmKeyHeader = "/key/swarm/psk/1.0.0/\n/base16/\n"
-	maxSwarmKey    = 4 << 10
+	MaxSwarmKey    = 4 << 10
 )
 
 // ErrSwarmKey is returned by SetSwarmKey for a home that belongs to another
@@ -39,8 +39,8 @@ func NewSwarmKey() SwarmKey {
 
 // ParseSwarmKey reads a key in the format /key/swarm/psk/1.0.0/, as kubo has it.
 func ParseSwarmKey(b []byte) (SwarmKey, error) {
-	if len(b) > maxSwarmKey {
-		return nil, fmt.Errorf("swarm key: longer than %d bytes", maxSwarmKey)
+	if len(b) > MaxSwarmKey {
+		return nil, fmt.Errorf("swarm key: longer than %d bytes", MaxSwarmKey)
 	}
 	key, err := pnet.DecodeV1PSK(bytes.NewReader(b))
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -91,9 +91,9 @@ func (h *Home) SetSwarmKey(key SwarmKey) error {
 	return nil
 }
 
-// lanName is the name of the network's mDNS service: other networks on the same
+// LANService is the name of the network's mDNS service: other networks on the same
 // LAN have others, and a private one's does not tell the key.
-func (k SwarmKey) lanName() string {
+func (k SwarmKey) LANService() string {
 	if k == nil {
 		return "_es._udp"
 	}

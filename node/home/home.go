@@ -1,4 +1,4 @@
-package node
+package home
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/node/peerbook"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -24,9 +25,10 @@ type Home struct {
 	readOnly bool
 	scratch  string // of a home whose index is not there: a directory for an empty one
 
+	peers *peerbook.Book
+
 	mu    sync.Mutex
 	trust trustCache
-	peers sync.Mutex // serializes this process's edits of peers.json
 }
 
 // maxSmall is more than the bytes of any file of the home that holds one value.
@@ -74,6 +76,9 @@ func (h *Home) Index() *index.Index { return h.index }
 // Blocks returns the home's block store.
 func (h *Home) Blocks() *blocks.Store { return h.blocks }
 
+// Peers returns the home's peers.json.
+func (h *Home) Peers() *peerbook.Book { return h.peers }
+
 // TrustPath returns where the trust file is or would be.
 func (h *Home) TrustPath() string { return filepath.Join(h.dir, "trust") }
 
@@ -118,7 +123,7 @@ func (h *Home) View(now time.Time) (*trust.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.viewOf(f, now)
+	return h.ViewOf(f, now)
 }
 
 // ProjectView is View for a project, whose own trust file is at path: it can let
@@ -147,7 +152,7 @@ func (h *Home) Basis(path string, now time.Time) (trust.Basis, error) {
 	return h.basisOf(f, project, now)
 }
 
-func (h *Home) viewOf(f *trust.File, now time.Time) (*trust.View, error) {
+func (h *Home) ViewOf(f *trust.File, now time.Time) (*trust.View, error) {
 	b, err := h.basisOf(f, nil, now)
 	if err != nil {
 		return nil, err
@@ -158,11 +163,11 @@ func (h *Home) viewOf(f *trust.File, now time.Time) (*trust.View, error) {
 // basisOf is of the files and own keys; what is known of keys is read from the index
 // when it matters.
 func (h *Home) basisOf(f, project *trust.File, now time.Time) (trust.Basis, error) {
-	own, err := h.ownFingerprints()
+	own, err := h.OwnFingerprints()
 	return trust.Basis{File: f, Project: project, Own: own, Now: now, Load: h.index.Facts}, err
 }
 
-func (h *Home) ownFingerprints() ([]records.Fingerprint, error) {
+func (h *Home) OwnFingerprints() ([]records.Fingerprint, error) {
 	entries, err := h.keyFiles()
 	if err != nil {
 		return nil, err

@@ -1,12 +1,10 @@
-package node
+package home
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"time"
@@ -20,11 +18,11 @@ import (
 const (
 	maxProjects    = 4096 // remembered; the one used longest ago goes first
 	maxProjectFile = 4 << 20
-	noteKeySize    = 32
+	NoteKeySize    = 32
 )
 
-// letIn is what the user has let into one project (SPEC.md [N130]).
-type letIn struct {
+// grant is what the user has let into one project (SPEC.md [N130]).
+type grant struct {
 	Path string   `json:"path"` // real and absolute
 	Keys []string `json:"keys"` // fingerprints
 	Used int64    `json:"used"` // Unix seconds
@@ -32,9 +30,9 @@ type letIn struct {
 
 func (h *Home) projectsPath() string { return filepath.Join(h.dir, "projects.json") }
 
-// LetIn returns the keys that the user has let into the project in dir. A file that cannot
+// GrantedKeys returns the keys that the user has let into the project in dir. A file that cannot
 // be understood says nothing: the user is asked again.
-func (h *Home) LetIn(dir string) ([]records.Fingerprint, error) {
+func (h *Home) GrantedKeys(dir string) ([]records.Fingerprint, error) {
 	real, err := realPath(dir)
 	if err != nil {
 		return nil, err
@@ -43,7 +41,7 @@ func (h *Home) LetIn(dir string) ([]records.Fingerprint, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(all, func(p letIn) bool { return p.Path == real })
+	i := slices.IndexFunc(all, func(p grant) bool { return p.Path == real })
 	if i < 0 {
 		return nil, nil
 	}
@@ -56,9 +54,9 @@ func (h *Home) LetIn(dir string) ([]records.Fingerprint, error) {
 	return keys, nil
 }
 
-// RememberLetIn adds keys to those that the user has let into the project in dir. Other
+// RememberGrants adds keys to those that the user has let into the project in dir. Other
 // processes may do the same at the same time.
-func (h *Home) RememberLetIn(ctx context.Context, dir string, keys []records.Fingerprint) error {
+func (h *Home) RememberGrants(ctx context.Context, dir string, keys []records.Fingerprint) error {
 	real, err := realPath(dir)
 	if err != nil {
 		return err
@@ -72,8 +70,8 @@ func (h *Home) RememberLetIn(ctx context.Context, dir string, keys []records.Fin
 	if err != nil {
 		return err
 	}
-	now := letIn{Path: real}
-	if i := slices.IndexFunc(all, func(p letIn) bool { return p.Path == real }); i >= 0 {
+	now := grant{Path: real}
+	if i := slices.IndexFunc(all, func(p grant) bool { return p.Path == real }); i >= 0 {
 		now = all[i]
 		all = slices.Delete(all, i, i+1)
 	}
@@ -95,27 +93,10 @@ func (h *Home) RememberLetIn(ctx context.Context, dir string, keys []records.Fin
 }
 
 // projects returns what is remembered, the project used last first.
-func (h *Home) projects() ([]letIn, error) {
-	all, err := remembered[letIn](h.projectsPath(), maxProjectFile)
+func (h *Home) projects() ([]grant, error) {
+	all, err := regularfile.ReadList[grant](h.projectsPath(), maxProjectFile)
 	if err != nil {
 		return nil, fmt.Errorf("read keys of projects: %w", err)
-	}
-	return all, nil
-}
-
-// remembered reads a list that a home keeps as JSON and can do without: a file that is
-// not there, is too large or cannot be understood counts as empty.
-func remembered[T any](path string, limit int64) ([]T, error) {
-	b, err := regularfile.Read(path, limit)
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*regularfile.SizeError)) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var all []T
-	if json.Unmarshal(b, &all) != nil {
-		return nil, nil
 	}
 	return all, nil
 }
@@ -134,8 +115,8 @@ func realPath(dir string) (string, error) {
 // NoteKey returns this home's key for the notes that es leaves in projects (SPEC.md
 // [I25]), or nil when there is none.
 func (h *Home) NoteKey() []byte {
-	b, err := regularfile.Read(h.noteKeyPath(), noteKeySize)
-	if err != nil || len(b) != noteKeySize {
+	b, err := regularfile.Read(h.noteKeyPath(), NoteKeySize)
+	if err != nil || len(b) != NoteKeySize {
 		return nil
 	}
 	return b
@@ -148,9 +129,9 @@ func (h *Home) MakeNoteKey() ([]byte, error) {
 		return key, nil
 	}
 	if h.readOnly {
-		return nil, fmt.Errorf("write the key of notes: %w", ErrReadOnlyHome)
+		return nil, fmt.Errorf("write the key of notes: %w", ErrReadOnly)
 	}
-	key := make([]byte, noteKeySize)
+	key := make([]byte, NoteKeySize)
 	_, _ = rand.Read(key) // never fails
 	if err := atomicfile.Replace(h.noteKeyPath(), key); err != nil {
 		return nil, fmt.Errorf("write the key of notes: %w", err)

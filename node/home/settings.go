@@ -1,4 +1,4 @@
-package node
+package home
 
 import (
 	"bufio"
@@ -11,64 +11,47 @@ import (
 
 	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/node/address"
+	"github.com/everythingstays/es/node/api"
 )
-
-// DHT says which distributed hash table a node asks for peers and for who has a
-// module, if any.
-type DHT string
-
-const (
-	DHTOff    DHT = "off"    // "" means the same
-	DHTPublic DHT = "public" // Amino, IPFS's own
-	DHTOwn    DHT = "own"    // that of the bootstrap nodes and whoever they know
-)
-
-// ParseDHT reads a DHT as it stands in flags and settings.
-func ParseDHT(s string) (DHT, error) {
-	switch d := DHT(s); d {
-	case DHTOff, DHTPublic, DHTOwn:
-		return d, nil
-	}
-	return "", fmt.Errorf("dht %q: it must be public, own or off", s)
-}
 
 // Settings say how the nodes of a home, those for one command too, find others, and
 // where its daemon is found.
 // They are the home's file "network" (SPEC.md [N9]).
 type Settings struct {
-	DHT       DHT      // "" when nothing is said
+	DHT       api.DHT  // "" when nothing is said
 	MDNS      string   // "on", "off", or "" when nothing is said
 	Bootstrap []string // multiaddrs ending in /p2p/PEER
 
 	// Of the daemon alone.
 	Listen   []string // multiaddrs; none for the default
 	Announce []string // multiaddrs told to others beside those that the node knows of
-	Seed     Seed     // "" when nothing is said
+	Seed     api.Seed // "" when nothing is said
 }
 
-const maxSettings = 64 << 10
+const MaxSettings = 64 << 10
 
 func (h *Home) settingsPath() string { return filepath.Join(h.dir, "network") }
 
 // Settings reads the home's settings; there need not be any.
 func (h *Home) Settings() (Settings, error) {
-	b, err := regularfile.Read(h.settingsPath(), maxSettings)
+	b, err := regularfile.Read(h.settingsPath(), MaxSettings)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Settings{}, nil
 	}
 	if err != nil {
 		return Settings{}, fmt.Errorf("read network settings: %w", err)
 	}
-	s, err := parseSettings(b)
+	s, err := ParseSettings(b)
 	if err != nil {
 		return Settings{}, fmt.Errorf("read network settings %s: %w", h.settingsPath(), err)
 	}
 	return s, nil
 }
 
-func parseSettings(b []byte) (Settings, error) {
-	if len(b) > maxSettings {
-		return Settings{}, fmt.Errorf("longer than %d bytes", maxSettings)
+func ParseSettings(b []byte) (Settings, error) {
+	if len(b) > MaxSettings {
+		return Settings{}, fmt.Errorf("longer than %d bytes", MaxSettings)
 	}
 	var s Settings
 	_, b = regularfile.CutBOM(b)
@@ -89,29 +72,29 @@ func parseSettings(b []byte) (Settings, error) {
 func (s *Settings) set(word, value string) (err error) {
 	switch word {
 	case "dht":
-		s.DHT, err = ParseDHT(value)
+		s.DHT, err = api.ParseDHT(value)
 	case "mdns":
 		if value != "on" && value != "off" {
 			return fmt.Errorf("mdns %q: it must be on or off", value)
 		}
 		s.MDNS = value
 	case "bootstrap":
-		if _, err := parseAddr(value); err != nil {
+		if _, err := address.Parse(value); err != nil {
 			return err
 		}
 		s.Bootstrap = append(s.Bootstrap, value)
 	case "listen":
-		if _, err := parseListen(value); err != nil {
+		if _, err := address.ParseListen(value); err != nil {
 			return err
 		}
 		s.Listen = append(s.Listen, value)
 	case "announce":
-		if _, err := parseAnnounce(value); err != nil {
+		if _, err := address.ParseAnnounce(value); err != nil {
 			return err
 		}
 		s.Announce = append(s.Announce, value)
 	case "seed":
-		s.Seed, err = ParseSeed(value)
+		s.Seed, err = api.ParseSeed(value)
 	default:
 		return fmt.Errorf("%q is none of dht, mdns, bootstrap, listen, announce and seed", word)
 	}
@@ -140,7 +123,7 @@ func (h *Home) SaveSettings(s Settings) error {
 	if s.Seed != "" {
 		fmt.Fprintf(&b, "seed %s\n", s.Seed)
 	}
-	if _, err := parseSettings(b.Bytes()); err != nil {
+	if _, err := ParseSettings(b.Bytes()); err != nil {
 		return fmt.Errorf("save network settings: %w", err)
 	}
 	if err := atomicfile.Replace(h.settingsPath(), b.Bytes()); err != nil {

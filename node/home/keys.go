@@ -1,4 +1,4 @@
-package node
+package home
 
 import (
 	"context"
@@ -29,7 +29,7 @@ type OwnKey struct {
 func (k OwnKey) Fingerprint() records.Fingerprint { return k.Key.Fingerprint() }
 
 const (
-	secretSuffix = ".key" // an armored secret key block
+	SecretSuffix = ".key" // an armored secret key block
 	gpgSuffix    = ".gpg" // the public key block of a key whose secret gpg holds
 	revSuffix    = ".rev" // a revocation certificate
 )
@@ -41,7 +41,7 @@ func (h *Home) keyPath(f records.Fingerprint, suffix string) string {
 }
 
 func keyFileName(name string) (f records.Fingerprint, gpg, ok bool) {
-	digits, isSecret := strings.CutSuffix(name, secretSuffix)
+	digits, isSecret := strings.CutSuffix(name, SecretSuffix)
 	if !isSecret {
 		if digits, gpg = strings.CutSuffix(name, gpgSuffix); !gpg {
 			return f, false, false
@@ -89,7 +89,7 @@ func (h *Home) Keys(ctx context.Context) ([]OwnKey, error) {
 // readOwn reads an own key, joined with what the index knows of it: a revocation,
 // say.
 func (h *Home) readOwn(ctx context.Context, f records.Fingerprint, gpg bool) (OwnKey, error) {
-	suffix := secretSuffix
+	suffix := SecretSuffix
 	if gpg {
 		suffix = gpgSuffix
 	}
@@ -128,7 +128,7 @@ func (h *Home) AddKey(ctx context.Context, secret []byte) (OwnKey, error) {
 	if err != nil {
 		return OwnKey{}, fmt.Errorf("add key: %w", err)
 	}
-	path := h.keyPath(k.Fingerprint(), secretSuffix)
+	path := h.keyPath(k.Fingerprint(), SecretSuffix)
 	if _, err := os.Lstat(path); err == nil {
 		return OwnKey{}, fmt.Errorf("add key: %s is there already", k.Fingerprint())
 	}
@@ -229,7 +229,7 @@ func (h *Home) OwnKey(ctx context.Context, f records.Fingerprint) (OwnKey, error
 
 // SecretFile returns the file of an own key whose secret is in the home.
 func (h *Home) SecretFile(f records.Fingerprint) ([]byte, error) {
-	b, err := regularfile.Read(h.keyPath(f, secretSuffix), sign.MaxKeyFile)
+	b, err := regularfile.Read(h.keyPath(f, SecretSuffix), sign.MaxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("key %s: %w", f, ErrNoKey)
 	}
