@@ -64,8 +64,10 @@ var mayImport = map[string][]string{
 	"install/packagejson": {"internal/jsontext", "internal/regularfile", "records", "records/npmrange"},
 	// From dependencies to a tree: which release, and which node_modules it stands in.
 	"install/tree": {"records", "install/lockfile", "install/packagejson"},
+	// node_modules: what is pending, how it is written, and what stands there.
+	"install/layout": {"internal/atomicfile", "internal/filelock", "internal/jsontext", "internal/regularfile", "records", "records/npmrange", "modules", "install/lockfile", "install/packagejson", "install/tree"},
 	// A project: what es add, install, update, remove, list and verify do with it.
-	"install": {"internal/atomicfile", "internal/filelock", "internal/jsontext", "internal/regularfile", "records", "records/npmrange", "modules", "install/lockfile", "install/packagejson", "install/tree"},
+	"install": {"internal/jsontext", "internal/regularfile", "records", "modules", "install/layout", "install/lockfile", "install/packagejson", "install/tree"},
 	// For tests: releases that need each other in every way.
 	"install/internal/fakes": {"records"},
 	// The bridge to npm's registry (still to come).

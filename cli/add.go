@@ -309,11 +309,11 @@ func (v verifiedRecords) Release(ctx context.Context, record cid.Cid) (*install.
 
 // warnBeside says what other package managers do to what es installs, and what helps.
 func (a *app) warnBeside(p *install.Project) error {
-	b, err := p.Beside()
+	b, err := p.OtherManagers()
 	if err != nil {
 		return err
 	}
-	for _, client := range b.Clients {
+	for _, client := range b.Names {
 		switch {
 		case client == "npm" && b.Hook:
 		case client == "npm":

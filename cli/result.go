@@ -80,7 +80,7 @@ func describeSignature(p *install.Package, s install.Signature) (signer, claimed
 type signatures map[*install.Package]install.Signature
 
 func (w *work) signatures(ctx context.Context, r *install.Result) (signatures, error) {
-	all := slices.Concat(r.Added, r.Removed, r.Restored, r.Taken)
+	all := slices.Concat(r.Added, r.Removed, r.Restored, r.Kept)
 	for _, c := range r.Changed {
 		all = append(all, c.After)
 		if c.Before != nil {
@@ -117,7 +117,7 @@ func describeResult(r *install.Result, s signatures) resultJSON {
 	for _, p := range r.Restored {
 		j.Restored = append(j.Restored, s.describe(p))
 	}
-	for _, p := range r.Taken {
+	for _, p := range r.Kept {
 		j.Taken = append(j.Taken, s.describe(p))
 	}
 	for _, d := range r.Saved {
@@ -178,14 +178,14 @@ func (a *app) printResult(ctx context.Context, w *work, r *install.Result, remar
 	for _, s := range j.Scripts {
 		a.Note("%s has install scripts, which were not run", s)
 	}
-	for _, p := range r.Taken {
+	for _, p := range r.Kept {
 		a.Note("%s was there already, and is the very module: taken as it is", packageText(p))
 	}
-	switch in := ui.Plural(int64(r.Unchanged+len(r.Taken)), "package"); {
+	switch in := ui.Plural(int64(r.Unchanged+len(r.Kept)), "package"); {
 	case len(rows) > 0:
 	case r.Linked:
 		a.Note("%s in place; their commands were linked again", in)
-	case len(r.Taken) > 0:
+	case len(r.Kept) > 0:
 		a.Note("%s in place", in)
 	default:
 		wanted, err := w.project.Dependencies()

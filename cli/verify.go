@@ -9,9 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ipfs/go-cid"
-	"github.com/spf13/cobra"
-
 	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
@@ -20,6 +17,8 @@ import (
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
+	"github.com/ipfs/go-cid"
+	"github.com/spf13/cobra"
 )
 
 type verifyOptions struct {
@@ -153,7 +152,7 @@ func verifyProject(ctx context.Context, h *home.Home, asked bool) (*verifiedProj
 	if err != nil {
 		return nil, err
 	}
-	j := &verifiedProjectJSON{Packages: v.Packages, Damage: []damageJSON{}, Signed: v.Signed, Others: v.Others}
+	j := &verifiedProjectJSON{Packages: v.Packages, Damage: []damageJSON{}, Signed: v.Signed, Others: v.Managed}
 	for _, p := range v.Unknown {
 		j.Unknown = append(j.Unknown, packageText(p))
 	}
@@ -163,7 +162,7 @@ func verifyProject(ctx context.Context, h *home.Home, asked bool) (*verifiedProj
 	for _, d := range v.Damage {
 		j.Damage = append(j.Damage, damageJSON{Path: d.Package.Path, File: d.File, Reason: d.Reason})
 	}
-	for _, at := range v.Strangers {
+	for _, at := range v.Extraneous {
 		j.Damage = append(j.Damage, damageJSON{Path: at, Reason: "is in no lockfile: es did not put it there", stranger: true})
 	}
 	return j, nil

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/install/internal/fakes"
+	"github.com/everythingstays/es/install/layout"
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/records"
@@ -169,19 +170,15 @@ func (a *attacker) dropPackage() {
 
 // note plants a note: the attacker has not the user's key.
 func (a *attacker) note() {
-	m := marker{Version: 1, Modules: map[string]placed{}, Bins: map[string]string{}}
+	m := layout.Note{Version: 1, Modules: map[string]layout.Placed{}, Bins: map[string]string{}}
 	for _, r := range a.releases {
 		at := "node_modules/" + string(r.Name)
-		m.Modules[at] = placed{Module: r.Locked().Module.String()}
+		m.Modules[at] = layout.Placed{Module: r.Locked().Module.String()}
 		m.Modules["node_modules/lib/"+at] = m.Modules[at]
 		m.Bins["node_modules/.bin/"+string(r.Name)] = at
 	}
-	m.MAC = m.mac([][]byte{nil, []byte("mallory")}[a.r.IntN(2)])
-	b, err := json.Marshal(m)
-	if err != nil {
-		a.Fatal(err)
-	}
-	a.replace(filepath.Join(a.p.dir, filepath.FromSlash(markerJSON)), b)
+	b := m.Encode([][]byte{nil, []byte("mallory")}[a.r.IntN(2)])
+	a.replace(filepath.Join(a.p.dir, filepath.FromSlash(layout.NotePath)), b)
 }
 
 // plant puts packages, or changed files of packages, where they are found.
@@ -221,7 +218,7 @@ func (a *attacker) spoilLock() {
 }
 
 func (a *attacker) otherLockfile() {
-	name := pick(a, map[string]bool{"package-lock.json": true, hiddenNPMLock: true, "yarn.lock": true})
+	name := pick(a, map[string]bool{"package-lock.json": true, "node_modules/.package-lock.json": true, "yarn.lock": true})
 	a.replace(filepath.Join(a.p.dir, filepath.FromSlash(name)), []byte(`{"packages":{"node_modules/dep":{},"node_modules/evil":{},"../outside":{}}}`))
 }
 
@@ -275,7 +272,7 @@ func TestThreat52AttackerWritesTheProject(t *testing.T) {
 			if _, err := a.p.Install(t.Context(), a.sources(), Options{Frozen: true}); err != nil {
 				t.Fatal(err)
 			}
-			os.Remove(filepath.Join(a.p.dir, filepath.FromSlash(markerJSON))) // it is somebody else's
+			os.Remove(filepath.Join(a.p.dir, filepath.FromSlash(layout.NotePath))) // it is somebody else's
 		}
 		for range 1 + a.r.IntN(4) {
 			a.mutate()
@@ -371,7 +368,7 @@ func (a *attacker) isSigned(p *Package) bool {
 
 // signedAsRecorded checks that what counts as signed is the module that the record names.
 func (a *attacker) signedAsRecorded(result *Result) {
-	all := slices.Concat(result.Added, result.Restored, result.Taken)
+	all := slices.Concat(result.Added, result.Restored, result.Kept)
 	for _, c := range result.Changed {
 		all = append(all, c.After)
 	}
@@ -401,7 +398,7 @@ func (a *attacker) strangersAreTold(v *Verified) {
 		if content != "evil" {
 			continue
 		}
-		told := v.Others > 0 || slices.ContainsFunc(v.Strangers, func(at string) bool { return strings.HasPrefix(name, at+"/") }) ||
+		told := v.Managed > 0 || slices.ContainsFunc(v.Extraneous, func(at string) bool { return strings.HasPrefix(name, at+"/") }) ||
 			slices.ContainsFunc(v.Damage, func(d Damage) bool { return d.Package.Path+"/"+d.File == name })
 		if !told {
 			a.Errorf("%s is there, and es verify says nothing of it", name)

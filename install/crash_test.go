@@ -147,10 +147,14 @@ func neverMixed(t *testing.T, at string, w *world, p *Project, states []*Project
 	t.Helper()
 	var known [][]string
 	for _, s := range states {
-		known = append(known, layout(t, s.dir))
+		known = append(known, installed(t, s.dir))
 	}
-	d := readable(t, p)
-	for _, line := range layout(t, p.dir) {
+	d, err := p.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, line := range installed(t, p.dir) {
 		path, id, _ := strings.Cut(line, " ")
 		if !slices.Contains(known[0], line) && !slices.Contains(known[1], line) {
 			t.Errorf("%s: %s is in neither state", at, line)
@@ -160,7 +164,6 @@ func neverMixed(t *testing.T, at string, w *world, p *Project, states []*Project
 			continue
 		}
 		i := slices.IndexFunc(w.releases, func(r *Resolution) bool { return string(r.Name)+"@"+string(r.Version) == id })
-		v := newVerifier(d, Sources{Blocks: w.remote}, nil)
 		n := &tree.Node{Package: withPath(w.releases[i].Locked(), path), Children: map[records.Name]*tree.Node{}}
 		filepath.WalkDir(filepath.Join(p.dir, path), func(name string, e fs.DirEntry, err error) error {
 			if e != nil && e.IsDir() && filepath.Base(name) == lockfile.NodeModules {
@@ -171,7 +174,7 @@ func neverMixed(t *testing.T, at string, w *world, p *Project, states []*Project
 			}
 			return nil
 		})
-		damage, err := v.compare(context.Background(), n)
+		_, damage, err := d.Compare(w.remote, nil).Check(t.Context(), n)
 		if err != nil || len(damage) > 0 {
 			t.Errorf("%s: %s is neither old nor new: %v %v", at, line, damage, err)
 		}
@@ -192,16 +195,6 @@ func neverMixed(t *testing.T, at string, w *world, p *Project, states []*Project
 func withPath(p *Package, path string) *Package {
 	p.Path = path
 	return p
-}
-
-func readable(t *testing.T, p *Project) *disk {
-	t.Helper()
-	root, err := os.OpenRoot(p.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { root.Close() })
-	return &disk{root: root, step: func(string) {}}
 }
 
 // settled checks that p is exactly one of the states.

@@ -27,18 +27,6 @@ func (e *MissingError) Error() string {
 
 func (e *MissingError) Unwrap() error { return e.Err }
 
-// An OccupiedError says that something es did not install stands where a
-// package must go.
-type OccupiedError struct {
-	Path   string
-	Reason string
-	By     string // the file or field that has another package manager install it, or ""
-}
-
-func (e *OccupiedError) Error() string {
-	return fmt.Sprintf("install into %s: %s", e.Path, e.Reason)
-}
-
 // A DisagreeError says why a frozen install stopped: es-lock.json is not the
 // lockfile of this package.json.
 type DisagreeError struct {

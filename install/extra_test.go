@@ -47,7 +47,7 @@ func TestThreat11ExtraneousDependencies(t *testing.T) {
 		if slices.Contains(w.fetched, records.Name("evil")) {
 			t.Errorf("%d: fetched %v", i, w.fetched)
 		}
-		if l := layout(t, p.dir); len(l) > 0 {
+		if l := installed(t, p.dir); len(l) > 0 {
 			t.Errorf("%d: installed %v", i, l)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/install/layout"
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/install/tree"
@@ -79,14 +80,9 @@ func TestHostileMarker(t *testing.T) {
 		p := project(t, `"a": "1"`)
 		write(t, filepath.Join(p.dir, "victim/x"), "x")
 		write(t, filepath.Join(p.dir, "victim/package.json"), "{}")
-		var m marker
+		var m layout.Note
 		if json.Unmarshal([]byte(text), &m) == nil { // as this user's own es would not write it
-			m.MAC = m.mac(p.NoteKey)
-			b, err := json.Marshal(m)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text = string(b)
+			text = string(m.Encode(p.NoteKey))
 		}
 		write(t, filepath.Join(p.dir, "node_modules/.es-modules.json"), text)
 		mustInstall(t, p, w, Options{})

@@ -44,14 +44,6 @@ type Options struct {
 	Progress func(Event)
 }
 
-// Platform names a machine as node does.
-type Platform struct {
-	OS   string // process.platform: linux, darwin, win32, ...
-	CPU  string // process.arch: x64, arm64, ...
-	Libc string // glibc or musl, on linux
-	Node string // node's version without the v
-}
-
 // Stage is what an Event tells of.
 type Stage int
 
@@ -77,7 +69,7 @@ type Result struct {
 	Signers   Signers
 	Removed   []*Package
 	Restored  []*Package // by path: written again, since they were damaged or gone, or by force
-	Taken     []*Package // by path: what another program had put there is the very module
+	Kept      []*Package // by path: what another program had put there is the very module
 	Linked    bool       // commands were linked anew or removed
 	Unchanged int        // packages that were installed already
 	Scripts   []*Package // added or changed, with scripts that did not run
@@ -106,12 +98,6 @@ type Signers struct {
 	// First are the other packages that are new to the lockfile, by path, by keys
 	// that the user has not let in.
 	First []*Package
-}
-
-// A Warning is about something that did not stop the installation.
-type Warning struct {
-	Path string // of the package it is about, "" for the project
-	Text string // untrusted: it may quote what a package says
 }
 
 // Add resolves requests, writes them into package.json and installs. When it
@@ -206,13 +192,16 @@ func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func
 	if _, err := lockfile.Read(p.dir); err != nil {
 		return nil, err
 	}
-	d, err := p.lockDisk(ctx, &o)
+	d, err := p.open()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, d.close()) }()
-	o.Platform = o.Platform.fill()
-	j := &job{dir: p.dir, disk: d, options: &o, modules: newModuleCache(s), resolver: s.Resolver, result: &Result{}}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := d.Lock(ctx, func() { o.event(Event{Stage: Waiting}) }); err != nil {
+		return nil, err
+	}
+	o.Platform = o.Platform.OrThis()
+	j := &job{project: p, dir: d, options: &o, modules: newModuleCache(s), resolver: s.Resolver, result: &Result{}}
 	if err := j.load(); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/install/layout"
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/install/tree"
@@ -19,8 +20,9 @@ import (
 
 // A job is one operation on a project, while the project is locked.
 type job struct {
-	dir      string
-	disk     *disk
+	project  *Project
+	dir      *layout.Dir
+	change   *layout.Change
 	options  *Options
 	modules  *moduleCache
 	resolver Resolver
@@ -28,17 +30,12 @@ type job struct {
 
 	file   *packagejson.File
 	locked *lockfile.File // before; may be nil
-	marker *marker
 	edges  []tree.Edge
-	asked  map[records.Name]bool // what this command names
-	edits  []edit                // for package.json
+	edits  []edit // for package.json
 	renew  func(*tree.Edge) bool
 
-	tree    *tree.Node // what shall be
-	failed  map[*tree.Node]error
-	others  *others
-	adopted bool                // the note was lost, and is made anew
-	taken   map[*tree.Node]bool // whether what another program put there is the module
+	tree   *tree.Node // what shall be
+	failed map[*tree.Node]error
 }
 
 // An edit is one change of package.json.
@@ -51,28 +48,29 @@ type edit struct {
 // load reads the project.
 func (j *job) load() error {
 	var err error
-	if j.file, _, err = packagejson.Read(j.dir); err != nil {
+	if j.file, _, err = packagejson.Read(j.project.dir); err != nil {
 		return err
 	}
 	for _, d := range j.file.Dependencies() {
 		j.edges = append(j.edges, tree.Edge{Name: d.Name, Spec: d.Spec})
 	}
-	if j.locked, err = lockfile.Read(j.dir); err != nil {
+	if j.locked, err = lockfile.Read(j.project.dir); err != nil {
 		return err
 	}
-	j.others, j.taken = j.disk.readOthers(), map[*tree.Node]bool{}
-	j.asked, j.failed = map[records.Name]bool{}, map[*tree.Node]error{}
-	j.marker = j.disk.readMarker()
-	paths := j.marker.paths()
+	j.failed = map[*tree.Node]error{}
+	j.change = j.dir.Change(j.modules.sources.Blocks, layout.Options{
+		Force: j.options.Force, Workers: j.options.workers(), Extract: j.options.Extract,
+		Written: func(name records.Name, done, total int) { j.options.event(Event{Writing, name, done, total}) },
+	})
+	paths := j.change.Note().Paths()
 	if j.locked != nil {
 		paths = slices.AppendSeq(paths, maps.Keys(j.locked.Packages))
 	}
-	return j.disk.recover(paths, j.options.Frozen)
+	return j.dir.Recover(paths, j.options.Frozen)
 }
 
 // request replaces what the project asks for under r's name.
 func (j *job) request(r Request) {
-	j.asked[r.Name] = true
 	j.edges = slices.DeleteFunc(j.edges, func(e tree.Edge) bool { return e.Name == r.Name })
 	j.edges = append(j.edges, tree.Edge{Name: r.Name, Spec: r.Spec, Fresh: true})
 }
@@ -109,6 +107,15 @@ func (j *job) save(requests []Request) error {
 	return nil
 }
 
+// adopt has what es-lock.json had before noted as es's, where it still stands.
+func (j *job) adopt(ctx context.Context) error {
+	if j.locked == nil {
+		return nil
+	}
+	root, _ := tree.FromLockfile(j.locked, slices.Clone(j.edges))
+	return j.change.Adopt(ctx, root)
+}
+
 // apply makes the disk agree with the tree: first node_modules, then
 // package.json, then es-lock.json.
 func (j *job) apply(ctx context.Context) error {
@@ -123,14 +130,17 @@ func (j *job) apply(ctx context.Context) error {
 	if err := j.adopt(ctx); err != nil {
 		return err
 	}
-	nodes, stale, err := j.fetch(ctx)
+	nodes, pending, err := j.fetch(ctx)
 	if err != nil {
 		return err
 	}
-	j.warnEngines(ctx, stale)
-	if err := j.place(ctx, nodes, stale); err != nil {
+	j.warnEngines(ctx, pending)
+	j.report(nodes, pending)
+	linked, warnings, err := j.change.Apply(ctx, j.modules, nodes, pending)
+	if err != nil {
 		return err
 	}
+	j.result.Linked, j.result.Warnings = linked, append(j.result.Warnings, warnings...)
 	if j.options.Frozen {
 		return nil
 	}
@@ -146,7 +156,7 @@ func (j *job) writePackageJSON() error {
 	if len(j.edits) == 0 {
 		return nil
 	}
-	f, found, err := packagejson.Read(j.dir)
+	f, found, err := packagejson.Read(j.project.dir)
 	if err != nil {
 		return err
 	}
@@ -164,18 +174,18 @@ func (j *job) writePackageJSON() error {
 	if found && bytes.Equal(before, f.Bytes()) {
 		return nil
 	}
-	return j.disk.writeAtomic(j.dir, packagejson.Name, f.Bytes())
+	return j.dir.WriteFile(packagejson.Name, f.Bytes())
 }
 
 func (j *job) writeLockfile(l *lockfile.File) error {
 	b := l.Bytes()
-	if old, err := regularfile.Read(filepath.Join(j.dir, lockfile.Name), lockfile.MaxSize); err == nil && bytes.Equal(old, b) {
+	if old, err := regularfile.Read(filepath.Join(j.project.dir, lockfile.Name), lockfile.MaxSize); err == nil && bytes.Equal(old, b) {
 		return nil
 	}
 	if j.locked == nil && len(l.Packages) == 0 {
 		return nil
 	}
-	return j.disk.writeAtomic(j.dir, lockfile.Name, b)
+	return j.dir.WriteFile(lockfile.Name, b)
 }
 
 // has reports whether the lockfile has a package of the name, or one that stands
@@ -194,9 +204,9 @@ func (j *job) has(name records.Name) bool {
 
 // warnEngines names the packages to be written that are for another node. What is
 // in place was told of when it came: asking node takes longer than all the rest.
-func (j *job) warnEngines(ctx context.Context, stale []*tree.Node) {
+func (j *job) warnEngines(ctx context.Context, pending []*tree.Node) {
 	p := j.options.Platform
-	for _, n := range stale {
+	for _, n := range pending {
 		if n.Target != nil || n.Package.Engines["node"] == "" {
 			continue
 		}
@@ -206,7 +216,7 @@ func (j *job) warnEngines(ctx context.Context, stale []*tree.Node) {
 		if p.Node == "" {
 			return
 		}
-		if why := p.engine(n.Package); why != "" {
+		if why := p.RefusesNode(n.Package); why != "" {
 			j.warnf(n, "%s %s", n.Package, why)
 		}
 	}
@@ -218,7 +228,7 @@ func (j *job) warn() {
 		if n.Package == nil || n.Target != nil {
 			return
 		}
-		if why := j.options.Platform.refuses(n.Package); why != "" && !n.Package.Optional {
+		if why := j.options.Platform.Refuses(n.Package); why != "" && !n.Package.Optional {
 			j.warnf(n, "%s %s", n.Package, why)
 		}
 		for _, name := range slices.Sorted(maps.Keys(n.Package.PeerDependencies)) {
@@ -228,7 +238,7 @@ func (j *job) warn() {
 }
 
 func (j *job) warnf(n *tree.Node, format string, args ...any) {
-	j.result.Warnings = append(j.result.Warnings, Warning{n.Path(), fmt.Sprintf(format, args...)})
+	j.result.Warnings = append(j.result.Warnings, Warning{Path: n.Path(), Text: fmt.Sprintf(format, args...)})
 }
 
 // warnPeer looks for a peer where the package would find it.
@@ -238,7 +248,7 @@ func (j *job) warnPeer(n *tree.Node, name string) {
 	switch to := n.Lookup(e.Name); {
 	case e.Err != nil || own:
 	case to == nil:
-		version, there := j.standsThere(e.Name)
+		version, there := j.dir.PackageOf(e.Name, j.change.Note())
 		if there && (version == "" || e.Spec.Match(version)) || !there && e.Optional {
 			return
 		}
@@ -252,29 +262,6 @@ func (j *job) warnPeer(n *tree.Node, name string) {
 	}
 }
 
-// wanted returns the packages to have in node_modules on this platform, by
-// path. Those that cannot be had are left out with all that only they need.
-func (j *job) wanted() []*tree.Node {
-	reached := j.tree.Reach(func(_ *tree.Edge, to *tree.Node) bool {
-		return j.available(to) && (to.Target == nil || j.available(to.Target))
-	})
-	var nodes []*tree.Node
-	for n := range reached {
-		if n.Package != nil {
-			nodes = append(nodes, n)
-		}
-	}
-	slices.SortFunc(nodes, func(a, b *tree.Node) int { return lockfile.ComparePaths(a.Package.Path, b.Package.Path) })
-	return nodes
-}
-
-func (j *job) available(n *tree.Node) bool { return j.failed[n] == nil && !j.foreign(n) }
-
-// foreign reports whether n is an optional package for other platforms.
-func (j *job) foreign(n *tree.Node) bool {
-	return n.Package.Optional && j.options.Platform.refuses(n.Package) != ""
-}
-
 // noteSkipped adds what wanted left out to the result.
 func (j *job) noteSkipped() {
 	j.tree.Walk(func(n *tree.Node) {
@@ -282,8 +269,8 @@ func (j *job) noteSkipped() {
 			return
 		}
 		err := j.failed[n]
-		if err == nil && j.foreign(n) {
-			err = fmt.Errorf("%s %s", n.Package, j.options.Platform.refuses(n.Package))
+		if err == nil && j.options.Platform.Foreign(n) {
+			err = fmt.Errorf("%s %s", n.Package, j.options.Platform.Refuses(n.Package))
 		}
 		if err != nil {
 			j.result.Skipped = append(j.result.Skipped, Skipped{Name: n.Package.Name, By: n.Parent.Path(), Err: err})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/install/layout"
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/records"
@@ -30,15 +31,14 @@ func (p *Project) List(ctx context.Context, s Sources) ([]*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer d.root.Close()
-	j := &job{tree: root, options: &Options{Platform: Platform{}.fill()}}
-	l := &lister{verifier: newVerifier(d, s, j.wanted()), marker: d.readMarker(), shown: map[*tree.Node]bool{}}
+	defer d.Close()
+	l := &lister{Comparer: d.Compare(s.Blocks, wantedHere(root)), dir: d, known: s.Records, note: d.Note(), shown: map[*tree.Node]bool{}}
 	return l.below(ctx, root)
 }
 
 // look opens the project for reading; the tree is es-lock.json's, however much
 // it agrees with package.json.
-func (p *Project) look() (*tree.Node, *disk, error) {
+func (p *Project) look() (*tree.Node, *layout.Dir, error) {
 	deps, err := p.Dependencies()
 	if err != nil {
 		return nil, nil, err
@@ -54,7 +54,7 @@ func (p *Project) look() (*tree.Node, *disk, error) {
 	if l == nil {
 		l = &lockfile.File{}
 	}
-	d, err := p.openDisk()
+	d, err := p.open()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -62,10 +62,17 @@ func (p *Project) look() (*tree.Node, *disk, error) {
 	return root, d, nil
 }
 
+// wantedHere returns what a project is to have on this machine.
+func wantedHere(root *tree.Node) []*tree.Node {
+	return layout.Wanted(root, layout.Platform{}.OrThis(), func(*tree.Node) bool { return false })
+}
+
 type lister struct {
-	*verifier
-	marker *marker
-	shown  map[*tree.Node]bool
+	*layout.Comparer
+	dir   *layout.Dir
+	known Records
+	note  *layout.Note
+	shown map[*tree.Node]bool
 }
 
 func (l *lister) below(ctx context.Context, n *tree.Node) ([]*Node, error) {
@@ -104,8 +111,8 @@ func (l *lister) below(ctx context.Context, n *tree.Node) ([]*Node, error) {
 
 // installed reports whether n's module stands where it belongs.
 func (l *lister) installed(ctx context.Context, n *tree.Node) (bool, error) {
-	if l.marker.holds(l.disk, n.Package) {
+	if l.note.Holds(l.dir, n.Package) {
 		return true, nil
 	}
-	return l.stands(ctx, n)
+	return l.Stands(ctx, n)
 }

@@ -116,7 +116,7 @@ func TestThreat9MixAndMatch(t *testing.T) {
 		case err != nil && got == none && needed[gone]:
 			failed++
 		default:
-			t.Fatalf("subset %d, without %s: another tree, or none: %v\n%s", i, gone, err, layout(t, q.dir))
+			t.Fatalf("subset %d, without %s: another tree, or none: %v\n%s", i, gone, err, installed(t, q.dir))
 		}
 		if read(t, q.dir, lockfile.Name) != lock {
 			t.Fatalf("subset %d: the lockfile has changed", i)

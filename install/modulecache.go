@@ -217,6 +217,11 @@ func (c *moduleCache) resolved(record cid.Cid) bool {
 	return c.releases[record] != nil
 }
 
+// Tree implements layout.Trees.
+func (c *moduleCache) Tree(ctx context.Context, p *Package) (*modules.Tree, error) {
+	return c.tree(ctx, p.Name, p.Target())
+}
+
 // Chosen implements tree.Modules: it keeps what was signed, for Check.
 func (c *moduleCache) Chosen(r *Resolution) {
 	c.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/everythingstays/es/install/layout"
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/modules"
@@ -70,6 +71,25 @@ func (p *Project) Dependencies() ([]packagejson.Dependency, error) {
 		return nil, err
 	}
 	return f.Dependencies(), nil
+}
+
+// open opens the project's directory for reading.
+func (p *Project) open() (*layout.Dir, error) { return layout.Open(p.dir, p.NoteKey, p.step) }
+
+// OtherManagers says which other package managers work in a project.
+type OtherManagers struct {
+	Names []string // of npm, yarn, pnpm and bun
+	Hook  bool     // package.json has npm run es after it has changed node_modules
+}
+
+// OtherManagers looks for other package managers in the project.
+func (p *Project) OtherManagers() (OtherManagers, error) {
+	d, err := p.open()
+	if err != nil {
+		return OtherManagers{}, err
+	}
+	defer d.Close()
+	return OtherManagers{Names: d.Managers().Names(), Hook: d.HasHook()}, nil
 }
 
 // Lockfile returns es-lock.json, or nil when there is none.

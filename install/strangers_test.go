@@ -1,12 +1,12 @@
 package install
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/everythingstays/es/install/layout"
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 )
@@ -14,16 +14,11 @@ import (
 // plant writes a note as the user's own es would, with these packages in it.
 func plantNote(t *testing.T, p *Project, key []byte, paths ...string) {
 	t.Helper()
-	m := marker{Version: 1, Modules: map[string]placed{}, Bins: map[string]string{"node_modules/.bin/evil": "node_modules/a"}}
+	m := layout.Note{Version: 1, Modules: map[string]layout.Placed{}, Bins: map[string]string{"node_modules/.bin/evil": "node_modules/a"}}
 	for _, at := range paths {
-		m.Modules[at] = placed{Module: "bafy"}
+		m.Modules[at] = layout.Placed{Module: "bafy"}
 	}
-	m.MAC = m.mac(key)
-	b, err := json.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(p.dir, filepath.FromSlash(markerJSON)), string(b))
+	write(t, filepath.Join(p.dir, filepath.FromSlash(layout.NotePath)), string(m.Encode(key)))
 }
 
 // TestThreat55NoteHidesPlantedPackages (SPEC I25, I27): es verify looks at what is in
@@ -57,8 +52,8 @@ func TestThreat55NoteHidesPlantedPackages(t *testing.T) {
 			t.Errorf("key %q: damage %+v", key, v.Damage)
 		}
 		want := []string{scoped, top, "node_modules/file.js", "node_modules/.bin/a", "node_modules/.bin/evil"}
-		if !slices.Equal(v.Strangers, want) {
-			t.Errorf("key %q: strangers %q, want %q", key, v.Strangers, want)
+		if !slices.Equal(v.Extraneous, want) {
+			t.Errorf("key %q: strangers %q, want %q", key, v.Extraneous, want)
 		}
 	}
 
@@ -122,7 +117,7 @@ func TestVerifyTellsApart(t *testing.T) {
 		write(t, filepath.Join(p.dir, file), text)
 		v, err := p.Verify(t.Context(), w.sources())
 		want := []string{"node_modules/planted", "node_modules/s", "node_modules/the"}
-		if err != nil || v.Others != 2 || len(v.Damage) != 0 || !slices.Equal(v.Strangers, want) {
+		if err != nil || v.Managed != 2 || len(v.Damage) != 0 || !slices.Equal(v.Extraneous, want) {
 			t.Errorf("%s: %+v, %v", file, v, err)
 		}
 	}

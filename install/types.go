@@ -1,6 +1,7 @@
 package install
 
 import (
+	"github.com/everythingstays/es/install/layout"
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/install/tree"
@@ -15,12 +16,19 @@ type (
 	Resolution = tree.Resolution
 	Resolver   = tree.Resolver
 	Skipped    = tree.Skipped
+	Platform   = layout.Platform
+	Warning    = layout.Warning
+	Damage     = layout.Damage
 
 	SyntaxError     = jsontext.SyntaxError
 	DependencyError = tree.DependencyError
 	IntegrityError  = tree.IntegrityError
 	BoundError      = tree.BoundError
+	OccupiedError   = layout.OccupiedError
 )
+
+// Hook is the script of package.json by which npm has es put back what it removed.
+const Hook = layout.Hook
 
 // ParseRequest reads one argument of es add.
 func ParseRequest(s string) (Request, error) { return packagejson.ParseRequest(s) }

@@ -274,14 +274,14 @@ func mustVerify(t testing.TB, p *Project, w *world) {
 	for _, d := range v.Damage {
 		t.Errorf("%s %s: %s", d.Package.Path, d.File, d.Reason)
 	}
-	for _, at := range v.Strangers {
+	for _, at := range v.Extraneous {
 		t.Errorf("%s: is a stranger", at)
 	}
 }
 
-// layout lists node_modules as "path name@version" lines, from the disk, with
+// installed lists node_modules as "path name@version" lines, from the disk, with
 // links as "path -> target".
-func layout(t testing.TB, dir string) []string {
+func installed(t testing.TB, dir string) []string {
 	t.Helper()
 	var lines []string
 	var visit func(modules string)
@@ -342,7 +342,7 @@ func layout(t testing.TB, dir string) []string {
 
 func wantLayout(t testing.TB, p *Project, want ...string) {
 	t.Helper()
-	got := layout(t, p.dir)
+	got := installed(t, p.dir)
 	for i := range want {
 		want[i] = lockfile.NodeModules + "/" + want[i]
 	}

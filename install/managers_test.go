@@ -38,7 +38,7 @@ func TestBesideNPM(t *testing.T) {
 	for name, names := range map[string]func(p *Project){
 		"package-lock.json": func(p *Project) {},
 		"hidden lockfile": func(p *Project) {
-			if err := os.Rename(filepath.Join(p.dir, "package-lock.json"), filepath.Join(p.dir, hiddenNPMLock)); err != nil {
+			if err := os.Rename(filepath.Join(p.dir, "package-lock.json"), filepath.Join(p.dir, "node_modules/.package-lock.json")); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -89,14 +89,14 @@ func TestTakenAsItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := mustAdd(t, p, w, "lodash")
-	if len(r.Taken) != 1 || len(r.Added) != 0 {
+	if len(r.Kept) != 1 || len(r.Added) != 0 {
 		t.Errorf("result %+v", r)
 	}
 	if now, err := os.Stat(filepath.Join(p.dir, "node_modules/lodash")); err != nil || !os.SameFile(before, now) {
 		t.Errorf("it was written again: %v", err)
 	}
 	mustVerify(t, p, w)
-	if r := mustInstall(t, p, w, Options{Frozen: true}); len(r.Taken) != 1 {
+	if r := mustInstall(t, p, w, Options{Frozen: true}); len(r.Kept) != 1 {
 		t.Errorf("again %+v", r)
 	}
 	if _, err := p.Remove(t.Context(), w.sources(), []records.Name{"lodash"}, Options{}); err != nil {
@@ -125,18 +125,18 @@ func TestTakenAsItIs(t *testing.T) {
 	}
 }
 
-func TestBeside(t *testing.T) {
-	for files, want := range map[string]Beside{
+func TestOtherManagers(t *testing.T) {
+	for files, want := range map[string]OtherManagers{
 		``:                          {},
 		`{}`:                        {},
 		`{"dependencies": {}}`:      {},
-		`{"dependencies": {"a":1}}`: {Clients: []string{"npm"}},
-		`{"devDependencies": {"a":"1"}, "scripts": {"dependencies": "npx x && es install --frozen"}}`: {Clients: []string{"npm"}, Hook: true},
-		`yarn.lock`:         {Clients: []string{"yarn"}},
-		`pnpm-lock.yaml`:    {Clients: []string{"pnpm"}},
-		`bun.lockb`:         {Clients: []string{"bun"}},
-		hiddenNPMLock:       {Clients: []string{"npm"}},
-		`package-lock.json`: {Clients: []string{"npm"}},
+		`{"dependencies": {"a":1}}`: {Names: []string{"npm"}},
+		`{"devDependencies": {"a":"1"}, "scripts": {"dependencies": "npx x && es install --frozen"}}`: {Names: []string{"npm"}, Hook: true},
+		`yarn.lock`:                       {Names: []string{"yarn"}},
+		`pnpm-lock.yaml`:                  {Names: []string{"pnpm"}},
+		`bun.lockb`:                       {Names: []string{"bun"}},
+		"node_modules/.package-lock.json": {Names: []string{"npm"}},
+		`package-lock.json`:               {Names: []string{"npm"}},
 	} {
 		p := project(t, "")
 		switch {
@@ -145,7 +145,7 @@ func TestBeside(t *testing.T) {
 		case files != "":
 			write(t, filepath.Join(p.dir, files), "")
 		}
-		if got, err := p.Beside(); err != nil || got.Hook != want.Hook || !slices.Equal(got.Clients, want.Clients) {
+		if got, err := p.OtherManagers(); err != nil || got.Hook != want.Hook || !slices.Equal(got.Names, want.Names) {
 			t.Errorf("%s: %+v, %v", files, got, err)
 		}
 	}
@@ -216,7 +216,7 @@ func TestFrozenTouchesNodeModulesAlone(t *testing.T) {
 	w.publish("a@1.0.0", `"bin": {"a": "a.js"}`, files{"a.js": "\xef\xbb\xbf#!/usr/bin/env node\n"})
 	p := project(t, `"a": "1"`)
 	mustInstall(t, p, w, Options{})
-	left := filepath.Join(p.dir, newName(packagejson.Name))
+	left := filepath.Join(p.dir, ".es-new-"+packagejson.Name)
 	write(t, left, "x")
 	if err := os.RemoveAll(filepath.Join(p.dir, lockfile.NodeModules)); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package install
+package layout
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,54 +23,44 @@ import (
 
 const (
 	lockName  = ".es-lock" // in node_modules: held by whoever changes the project
-	oldPrefix = ".es-old-" // in node_modules: what was taken out and is being removed
+	oldPrefix = ".es-old-" // in node_modules: what was moved aside and is being removed
 	tempName  = ".es-new"  // in node_modules: what will be renamed
 	lockPause = 20 * time.Millisecond
 )
 
-// A disk is the project's directory. Every directory on the way to what it
-// changes is a real one: os.Root keeps to the project, but follows links in it.
-type disk struct {
+// A Dir is the directory of a project. Every directory on the way to what it changes
+// is a real one: os.Root keeps to the project, but follows links in it.
+type Dir struct {
+	path    string
 	root    *os.Root
-	lock    *os.File
+	lock    *os.File // while Lock holds it
 	noteKey []byte
 	step    func(op string) // called before every change; for tests
 }
 
-// openDisk opens the project for reading.
-func (p *Project) openDisk() (*disk, error) {
-	root, err := os.OpenRoot(p.dir)
+// Open opens the project at path for reading. The key is that of the user's notes
+// ([I25]); step, if set, is called before every change.
+func Open(path string, noteKey []byte, step func(op string)) (*Dir, error) {
+	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, fmt.Errorf("open project: %w", err)
 	}
-	d := &disk{root: root, noteKey: p.NoteKey, step: p.step}
-	if d.step == nil {
-		d.step = func(string) {}
+	if step == nil {
+		step = func(string) {}
 	}
-	return d, nil
+	return &Dir{path: path, root: root, noteKey: noteKey, step: step}, nil
 }
 
-// lockDisk opens the project with its node_modules, and waits until no other process
-// works on it.
-func (p *Project) lockDisk(ctx context.Context, o *Options) (*disk, error) {
-	d, err := p.openDisk()
-	if err != nil {
-		return nil, err
-	}
-	if err := d.acquire(ctx, p.dir, o); err != nil {
-		return nil, errors.Join(err, d.root.Close())
-	}
-	return d, nil
-}
-
-func (d *disk) acquire(ctx context.Context, dir string, o *Options) error {
+// Lock makes the node_modules of the project and waits until no other process works
+// on it ([I23]); waiting is called once if there is one. Close unlocks it.
+func (d *Dir) Lock(ctx context.Context, waiting func()) error {
 	pause := time.NewTicker(lockPause)
 	defer pause.Stop()
-	for told := false; ; told = true {
+	for first := true; ; first = false {
 		if err := d.mkdir(lockfile.NodeModules); err != nil {
 			return err
 		}
-		f, locked, err := filelock.TryNamed(filepath.Join(dir, lockfile.NodeModules, lockName))
+		f, locked, err := filelock.TryNamed(filepath.Join(d.path, lockfile.NodeModules, lockName))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("lock project: %w", err)
 		}
@@ -79,8 +68,8 @@ func (d *disk) acquire(ctx context.Context, dir string, o *Options) error {
 			d.lock = f
 			return nil
 		}
-		if !told {
-			o.event(Event{Stage: Waiting})
+		if first {
+			waiting()
 		}
 		select {
 		case <-ctx.Done():
@@ -90,11 +79,17 @@ func (d *disk) acquire(ctx context.Context, dir string, o *Options) error {
 	}
 }
 
-func (d *disk) close() error { return errors.Join(d.lock.Close(), d.root.Close()) }
+// Close closes the directory, and unlocks it if it was locked.
+func (d *Dir) Close() error {
+	if d.lock == nil {
+		return d.root.Close()
+	}
+	return errors.Join(d.lock.Close(), d.root.Close())
+}
 
 // mkdir makes the directory at name, whose parents are there, unless it is
 // there.
-func (d *disk) mkdir(name string) error {
+func (d *Dir) mkdir(name string) error {
 	err := d.realDir(name)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -107,7 +102,7 @@ func (d *disk) mkdir(name string) error {
 
 // realDir returns nil for a directory, fs.ErrNotExist for nothing, and an
 // *OccupiedError for anything else, a link to a directory among it.
-func (d *disk) realDir(name string) error {
+func (d *Dir) realDir(name string) error {
 	info, err := d.root.Lstat(filepath.FromSlash(name))
 	if err != nil {
 		return err
@@ -120,7 +115,7 @@ func (d *disk) realDir(name string) error {
 
 // parent opens the directory that the package or the file at name stands in.
 // With make, missing directories are made.
-func (d *disk) parent(name string, make bool) (*os.Root, error) {
+func (d *Dir) parent(name string, make bool) (*os.Root, error) {
 	elements := strings.Split(path.Dir(name), "/")
 	for i := range elements {
 		prefix := path.Join(elements[:i+1]...)
@@ -137,7 +132,7 @@ func (d *disk) parent(name string, make bool) (*os.Root, error) {
 
 // lstat returns what stands at name, every directory above being a real one;
 // nil is nothing.
-func (d *disk) lstat(name string) (fs.FileInfo, error) {
+func (d *Dir) lstat(name string) (fs.FileInfo, error) {
 	parent, err := d.parent(name, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -153,9 +148,9 @@ func (d *disk) lstat(name string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// recover cleans up in every directory that packages of these paths stand in, and in the
-// project itself unless that is to stay as it is.
-func (d *disk) recover(paths []string, frozen bool) error {
+// Recover cleans up what an earlier run left behind in every directory that packages of
+// these paths stand in, and in the project itself unless that is to stay as it is.
+func (d *Dir) Recover(paths []string, frozen bool) error {
 	parents := map[string]bool{lockfile.NodeModules: true}
 	for _, p := range paths {
 		parents[path.Dir(p)] = true
@@ -182,8 +177,8 @@ func (d *disk) recover(paths []string, frozen bool) error {
 	return d.removeUnfinished()
 }
 
-// removeOld removes what an earlier run took out of the tree.
-func (d *disk) removeOld() error {
+// removeOld removes what an earlier run moved aside.
+func (d *Dir) removeOld() error {
 	dir, err := d.root.Open(lockfile.NodeModules)
 	if err != nil {
 		return fmt.Errorf("clean up node_modules: %w", err)
@@ -204,7 +199,7 @@ func (d *disk) removeOld() error {
 }
 
 // removeUnfinished removes the files of the project that an earlier run did not complete.
-func (d *disk) removeUnfinished() error {
+func (d *Dir) removeUnfinished() error {
 	for _, name := range []string{packagejson.Name, lockfile.Name} {
 		if _, err := d.root.Lstat(newName(name)); errors.Is(err, fs.ErrNotExist) {
 			continue // where nothing can be written, removing nothing fails too
@@ -216,8 +211,8 @@ func (d *disk) removeUnfinished() error {
 	return nil
 }
 
-// takeOut moves what stands at name away in one step, and then removes it.
-func (d *disk) takeOut(name string) error {
+// moveAside moves what stands at name away in one step, and then removes it.
+func (d *Dir) moveAside(name string) error {
 	if info, err := d.lstat(name); err != nil || info == nil {
 		return err
 	}
@@ -228,7 +223,7 @@ func (d *disk) takeOut(name string) error {
 			break
 		}
 	}
-	d.step("take out " + name)
+	d.step("move aside " + name)
 	if err := d.root.Rename(filepath.FromSlash(name), old); err != nil {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
@@ -239,8 +234,8 @@ func (d *disk) takeOut(name string) error {
 	return nil
 }
 
-// tidy removes the directories above name, up to node_modules, that are empty.
-func (d *disk) tidy(name string) {
+// pruneEmpty removes the directories above name, up to node_modules, that are empty.
+func (d *Dir) pruneEmpty(name string) {
 	for dir := path.Dir(name); dir != lockfile.NodeModules && dir != "."; dir = path.Dir(dir) {
 		base := path.Base(dir)
 		if base != lockfile.NodeModules && base[0] != '@' && base != ".bin" {
@@ -254,12 +249,12 @@ func (d *disk) tidy(name string) {
 }
 
 // symlink makes name a link to target, in one step.
-func (d *disk) symlink(target, name string) error {
+func (d *Dir) symlink(target, name string) error {
 	return d.replace(name, func(temp string) error { return d.root.Symlink(target, temp) })
 }
 
 // write makes name a file with these contents, in one step.
-func (d *disk) write(name string, b []byte, mode fs.FileMode) error {
+func (d *Dir) write(name string, b []byte, mode fs.FileMode) error {
 	return d.replace(name, func(temp string) error {
 		f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 		if err != nil {
@@ -271,7 +266,7 @@ func (d *disk) write(name string, b []byte, mode fs.FileMode) error {
 }
 
 // replace renames what fill makes to name.
-func (d *disk) replace(name string, fill func(temp string) error) error {
+func (d *Dir) replace(name string, fill func(temp string) error) error {
 	parent, err := d.parent(name, true)
 	if err != nil {
 		return err
@@ -293,7 +288,7 @@ func (d *disk) replace(name string, fill func(temp string) error) error {
 
 // fingerprint hashes the package.json of the package at name, so that another
 // program's package at the same place is told from ours; "" when it has none.
-func (d *disk) fingerprint(name string) string {
+func (d *Dir) fingerprint(name string) string {
 	b, err := regularfile.ReadIn(d.root, filepath.Join(filepath.FromSlash(name), packagejson.Name), packagejson.MaxSize)
 	if err != nil {
 		return ""
@@ -302,10 +297,10 @@ func (d *disk) fingerprint(name string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// writeAtomic replaces the file at name, following a link there, keeps its mode
-// and returns when it is on the disk.
-func (d *disk) writeAtomic(dir, name string, b []byte) error {
-	file := filepath.Join(dir, name)
+// WriteFile replaces a file in the directory of the project, following a link there,
+// keeps its mode and returns when it is on the disk.
+func (d *Dir) WriteFile(name string, b []byte) error {
+	file := filepath.Join(d.path, name)
 	if real, err := filepath.EvalSymlinks(file); err == nil {
 		file = real
 	}
@@ -330,8 +325,3 @@ func (d *disk) writeAtomic(dir, name string, b []byte) error {
 
 // newName is what a file is called until it is complete.
 func newName(name string) string { return ".es-new-" + name }
-
-// sortedByDepth orders paths so that packages come before those in them.
-func sortedByDepth(paths []string) []string {
-	return slices.SortedFunc(slices.Values(paths), lockfile.ComparePaths)
-}

@@ -1,4 +1,4 @@
-package install
+package layout
 
 import (
 	"encoding/json"
@@ -22,22 +22,22 @@ const hiddenNPMLock = lockfile.NodeModules + "/.package-lock.json"
 // npmFields are the fields of package.json whose packages npm and its like install.
 var npmFields = []string{"dependencies", "devDependencies", "optionalDependencies", "peerDependencies"}
 
-// others are the package managers that work in the project beside es, and what they
+// Managers are the other package managers that work in the project, and what they
 // install there. es never touches it unasked (SPEC.md [I134]).
-type others struct {
+type Managers struct {
 	clients []string          // npm, yarn, pnpm, bun: those that have a lockfile here
 	paths   map[string]string // a path of npm's -> the file that names it
 	named   map[string]string // a name in package.json -> the field
 	texts   map[string]string // lockfiles of which only the names are read -> contents
 }
 
-// readOthers reads the lockfiles of other package managers, and what package.json asks
+// Managers reads the lockfiles of other package managers, and what package.json asks
 // them for. A file that cannot be understood names nothing.
-func (d *disk) readOthers() *others {
-	o := &others{paths: map[string]string{}, named: map[string]string{}, texts: map[string]string{}}
+func (d *Dir) Managers() *Managers {
+	o := &Managers{paths: map[string]string{}, named: map[string]string{}, texts: map[string]string{}}
 	for _, name := range []string{"package-lock.json", "npm-shrinkwrap.json", hiddenNPMLock} {
 		if b, err := d.readProject(name); err == nil {
-			o.client("npm")
+			o.add("npm")
 			o.readNPM(name, b)
 		}
 	}
@@ -45,7 +45,7 @@ func (d *disk) readOthers() *others {
 		{"yarn.lock", "yarn"}, {"pnpm-lock.yaml", "pnpm"}, {lockfile.NodeModules + "/.modules.yaml", "pnpm"}, {"bun.lock", "bun"}, {"bun.lockb", "bun"},
 	} {
 		if b, err := d.readProject(l.file); err == nil {
-			o.client(l.client)
+			o.add(l.client)
 			o.texts[l.file] = string(b)
 		}
 	}
@@ -64,11 +64,11 @@ func (d *disk) readOthers() *others {
 	return o
 }
 
-func (d *disk) readProject(name string) ([]byte, error) {
+func (d *Dir) readProject(name string) ([]byte, error) {
 	return regularfile.ReadIn(d.root, filepath.FromSlash(name), lockfile.MaxSize)
 }
 
-func (o *others) client(name string) {
+func (o *Managers) add(name string) {
 	if !slices.Contains(o.clients, name) {
 		o.clients = append(o.clients, name)
 	}
@@ -84,7 +84,7 @@ type npmDependency struct {
 	Dependencies map[string]npmDependency `json:"dependencies"`
 }
 
-func (o *others) readNPM(file string, b []byte) {
+func (o *Managers) readNPM(file string, b []byte) {
 	var lock npmLock
 	if json.Unmarshal(b, &lock) != nil {
 		return
@@ -97,7 +97,7 @@ func (o *others) readNPM(file string, b []byte) {
 	}
 }
 
-func (o *others) readNested(file, above string, deps map[string]npmDependency) {
+func (o *Managers) readNested(file, above string, deps map[string]npmDependency) {
 	for name, d := range deps {
 		at := path.Join(above, lockfile.NodeModules, name)
 		o.paths[at] = file
@@ -105,9 +105,18 @@ func (o *others) readNested(file, above string, deps map[string]npmDependency) {
 	}
 }
 
+// Names returns npm, yarn, pnpm and bun, as far as they have a lockfile here or
+// package.json has dependencies for npm.
+func (o *Managers) Names() []string {
+	if len(o.clients) == 0 && len(o.named) > 0 {
+		return []string{"npm"}
+	}
+	return o.clients
+}
+
 // names returns the file or field that says that another package manager installs the
 // package at the path, or "".
-func (o *others) names(at string) string {
+func (o *Managers) names(at string) string {
 	if file := o.locks(at); file != "" {
 		return file
 	}
@@ -118,7 +127,7 @@ func (o *others) names(at string) string {
 }
 
 // locks is names for lockfiles alone.
-func (o *others) locks(at string) string {
+func (o *Managers) locks(at string) string {
 	if file := o.paths[at]; file != "" || lockfile.Parent(at) != "" {
 		return file
 	}
@@ -167,35 +176,12 @@ func inName(c byte) bool {
 	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || strings.IndexByte("-._~", c) >= 0
 }
 
-// A Beside says which other package managers work in a project.
-type Beside struct {
-	// Clients are npm, yarn, pnpm and bun, as far as they have a lockfile here or
-	// package.json has dependencies for npm.
-	Clients []string
-	// Hook says that package.json has npm run es after it has changed node_modules.
-	Hook bool
-}
-
 // Hook is the script of package.json by which npm, from version 7 on, puts back what it
 // has removed of es's.
 const Hook = `"scripts": {"dependencies": "es install --frozen"}`
 
-// Beside looks for other package managers in the project.
-func (p *Project) Beside() (Beside, error) {
-	d, err := p.openDisk()
-	if err != nil {
-		return Beside{}, err
-	}
-	defer d.root.Close()
-	o := d.readOthers()
-	if len(o.clients) == 0 && len(o.named) > 0 {
-		o.client("npm")
-	}
-	return Beside{Clients: o.clients, Hook: d.hasHook()}, nil
-}
-
-// hasHook reports whether package.json's script for npm starts es.
-func (d *disk) hasHook() bool {
+// HasHook reports whether package.json's script for npm starts es.
+func (d *Dir) HasHook() bool {
 	b, err := d.readProject(packagejson.Name)
 	if err != nil {
 		return false
@@ -209,13 +195,13 @@ func (d *disk) hasHook() bool {
 	return strings.Contains(script, "es install")
 }
 
-// standsThere returns the version of the package that node finds as name from the
-// project, whoever put it there: in its node_modules or in one above. ok says that there
-// is one.
-func (j *job) standsThere(name records.Name) (version records.Version, ok bool) {
-	for dir := j.dir; ; dir = filepath.Dir(dir) {
+// PackageOf returns the version of the package that node finds as name from the
+// project and that es did not put there: in its node_modules or in one above. ok says
+// that there is one.
+func (d *Dir) PackageOf(name records.Name, note *Note) (version records.Version, ok bool) {
+	for dir := d.path; ; dir = filepath.Dir(dir) {
 		at := lockfile.NodeModules + "/" + string(name)
-		if dir == j.dir && j.marker.ours(j.disk, at) {
+		if dir == d.path && note.ours(d, at) {
 			return "", false // it goes, since es-lock.json has it no more
 		}
 		b, err := regularfile.Read(filepath.Join(dir, filepath.FromSlash(at), packagejson.Name), packagejson.MaxSize)

@@ -1,12 +1,14 @@
-package install
+package layout
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -16,15 +18,15 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// A bin is a command to be linked.
-type bin struct {
+// A Bin is a command to be linked.
+type Bin struct {
 	at      string // "node_modules/.bin/tool"
-	owner   *Package
+	owner   *lockfile.Package
 	program string // its path in the owner
 }
 
 // file returns the program's path in the project.
-func (b bin) file() string { return b.owner.Path + "/" + b.program }
+func (b Bin) file() string { return b.owner.Path + "/" + b.program }
 
 // binDir returns the directory for the commands of the package at p.
 func binDir(p string) string {
@@ -47,8 +49,8 @@ func checkBinPath(p string) error {
 
 // chooseBins decides which command goes to which package: first to those that
 // the package above asks for itself, then by path.
-func chooseBins(nodes []*tree.Node) ([]bin, []Warning) {
-	chosen := map[string]bin{}
+func chooseBins(nodes []*tree.Node) ([]Bin, []Warning) {
+	chosen := map[string]Bin{}
 	var warnings []Warning
 	nodes = slices.SortedFunc(slices.Values(nodes), func(a, b *tree.Node) int {
 		if a.IsDirect() != b.IsDirect() {
@@ -64,7 +66,7 @@ func chooseBins(nodes []*tree.Node) ([]bin, []Warning) {
 			continue
 		}
 		for _, command := range slices.Sorted(maps.Keys(n.Package.Bin)) {
-			b := bin{binDir(n.Package.Path) + "/" + command, n.Package, n.Package.Bin[command]}
+			b := Bin{binDir(n.Package.Path) + "/" + command, n.Package, n.Package.Bin[command]}
 			place := binDir(n.Package.Path) + "/" + strings.ToLower(command) // some disks fold case
 			switch other, taken := chosen[place]; {
 			case lockfile.CheckBin(command, b.program) != nil:
@@ -78,12 +80,56 @@ func chooseBins(nodes []*tree.Node) ([]bin, []Warning) {
 			}
 		}
 	}
-	list := slices.SortedFunc(maps.Values(chosen), func(a, b bin) int { return strings.Compare(a.at, b.at) })
+	list := slices.SortedFunc(maps.Values(chosen), func(a, b Bin) int { return strings.Compare(a.at, b.at) })
 	return list, warnings
 }
 
+// linkBins links the commands, and notes which are es's.
+func (w *writer) linkBins(bins []Bin) error {
+	for _, b := range bins {
+		warning, err := w.dir.linkBin(b, w.note, runtime.GOOS == "windows")
+		var occupied *OccupiedError
+		if errors.As(err, &occupied) {
+			warning, err = &Warning{b.owner.Path, fmt.Sprintf("its command %q is not linked: %v", path.Base(b.at), err)}, nil
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("link %s: %w", b.at, err)
+		case warning != nil:
+			w.warnings = append(w.warnings, *warning)
+			delete(w.note.Bins, b.at)
+		default:
+			w.note.Bins[b.at] = b.owner.Path
+			if w.dir.startsWithMark(b) {
+				w.warnings = append(w.warnings, Warning{b.owner.Path,
+					fmt.Sprintf("its command %q has a byte order mark before #!, so that the system does not start it", path.Base(b.at))})
+			}
+		}
+	}
+	return nil
+}
+
+// areCurrent reports whether the commands are linked as they should be.
+func (c *Change) areCurrent(bins []Bin) bool {
+	count := 0
+	for _, b := range bins {
+		if c.note.Bins[b.at] != b.owner.Path {
+			return false
+		}
+		count++
+		if runtime.GOOS == "windows" {
+			continue
+		}
+		target, err := c.dir.root.Readlink(filepath.FromSlash(b.at))
+		if err != nil || target != linkTarget(b.at, b.file()) {
+			return false
+		}
+	}
+	return count == len(c.note.Bins)
+}
+
 // linkBin links b unless something else than es made what is there.
-func (d *disk) linkBin(b bin, m *marker, windows bool) (*Warning, error) {
+func (d *Dir) linkBin(b Bin, m *Note, windows bool) (*Warning, error) {
 	if why := d.program(b); why != "" {
 		return &Warning{b.owner.Path, fmt.Sprintf("its command %q is not linked: %s", path.Base(b.at), why)}, nil
 	}
@@ -105,7 +151,7 @@ func (d *disk) linkBin(b bin, m *marker, windows bool) (*Warning, error) {
 
 // program says why b's program is not a file of its package, or makes it
 // executable.
-func (d *disk) program(b bin) string {
+func (d *Dir) program(b Bin) string {
 	info, err := d.lstat(b.file())
 	if err != nil || info == nil || !info.Mode().IsRegular() {
 		return fmt.Sprintf("%q is not a file of the package", clip(b.program))
@@ -126,7 +172,7 @@ func (d *disk) program(b bin) string {
 
 // startsWithMark reports whether b's program has a byte order mark before its #!, which
 // keeps the system from finding the interpreter (SPEC.md [I131]).
-func (d *disk) startsWithMark(b bin) bool {
+func (d *Dir) startsWithMark(b Bin) bool {
 	f, err := d.root.Open(filepath.FromSlash(b.file()))
 	if err != nil {
 		return false
@@ -142,7 +188,7 @@ func (d *disk) startsWithMark(b bin) bool {
 
 // foreignBin reports whether something at b.at was not linked by es and does
 // not lead into b's own package.
-func (d *disk) foreignBin(b bin, m *marker) bool {
+func (d *Dir) foreignBin(b Bin, m *Note) bool {
 	if _, ours := m.Bins[b.at]; ours {
 		return false
 	}
@@ -158,7 +204,7 @@ func (d *disk) foreignBin(b bin, m *marker) bool {
 
 // leadsInto reports whether the link at name points to a file of the package
 // at owner.
-func (d *disk) leadsInto(name, owner string) bool {
+func (d *Dir) leadsInto(name, owner string) bool {
 	target, err := d.root.Readlink(filepath.FromSlash(name))
 	if err != nil {
 		return false
@@ -167,7 +213,7 @@ func (d *disk) leadsInto(name, owner string) bool {
 }
 
 // unlinkBin removes the command at name if es linked it to owner.
-func (d *disk) unlinkBin(name, owner string) error {
+func (d *Dir) unlinkBin(name, owner string) error {
 	info, err := d.lstat(name)
 	if err != nil || info == nil {
 		return nil

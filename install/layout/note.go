@@ -1,10 +1,11 @@
-package install
+package layout
 
 import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,28 +14,29 @@ import (
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
-// markerJSON says what es put into node_modules. It is a note and no promise: losing it
-// costs that everything is read again. It counts only when this user's es has written it,
-// since a checkout may bring one.
-const markerJSON = lockfile.NodeModules + "/.es-modules.json"
+// NotePath is where the Note of a project is.
+const NotePath = lockfile.NodeModules + "/.es-modules.json"
 
-type marker struct {
+// A Note says what es put into node_modules ([I25]). It is no promise: losing it costs
+// that everything is read again. It counts only when this user's es has written it,
+// since a checkout may bring one.
+type Note struct {
 	Version int               `json:"version"`
 	MAC     string            `json:"mac,omitempty"` // of all else, by the user's key
-	Modules map[string]placed `json:"modules"`       // by path
+	Modules map[string]Placed `json:"modules"`       // by path
 	Bins    map[string]string `json:"bins"`          // path of the command -> path of its package
 }
 
-// placed is one package that es installed. While it is being replaced, Module
-// is empty.
-type placed struct {
+// Placed is one package that es installed. While it is being replaced, Module is
+// empty.
+type Placed struct {
 	Module      string `json:"module"`
 	Link        string `json:"link,omitempty"`
 	Fingerprint string `json:"packagejson.Name,omitempty"`
 }
 
 // mac authenticates all of m but its MAC.
-func (m *marker) mac(key []byte) string {
+func (m *Note) mac(key []byte) string {
 	text := *m
 	text.MAC = ""
 	b, err := json.Marshal(text)
@@ -47,14 +49,14 @@ func (m *marker) mac(key []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// readMarker returns an empty marker when there is none that can be used.
-func (d *disk) readMarker() *marker {
-	empty := &marker{Version: 1, Modules: map[string]placed{}, Bins: map[string]string{}}
-	b, err := regularfile.ReadIn(d.root, filepath.FromSlash(markerJSON), lockfile.MaxSize)
+// Note returns the note, which is empty when there is none that counts.
+func (d *Dir) Note() *Note {
+	empty := &Note{Version: 1, Modules: map[string]Placed{}, Bins: map[string]string{}}
+	b, err := regularfile.ReadIn(d.root, filepath.FromSlash(NotePath), lockfile.MaxSize)
 	if err != nil {
 		return empty
 	}
-	var m marker
+	var m Note
 	if json.Unmarshal(b, &m) != nil || m.Version != 1 || m.Modules == nil || m.Bins == nil {
 		return empty
 	}
@@ -74,18 +76,21 @@ func (d *disk) readMarker() *marker {
 	return &m
 }
 
-// write stores m; a reader finds the old one or the new one.
-func (m *marker) write(d *disk) error {
-	m.MAC = m.mac(d.noteKey)
+// Encode returns the file of m, with the MAC that the key gives it.
+func (m *Note) Encode(key []byte) []byte {
+	m.MAC = m.mac(key)
 	b, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
-		return err
+		panic(err) // strings and numbers always encode
 	}
-	return d.write(markerJSON, append(b, '\n'), 0o644)
+	return append(b, '\n')
 }
 
-// ours reports whether es put what now stands at path.
-func (m *marker) ours(d *disk, path string) bool {
+// write stores m; a reader finds the old one or the new one.
+func (m *Note) write(d *Dir) error { return d.write(NotePath, m.Encode(d.noteKey), 0o644) }
+
+// ours reports whether es put there what now stands at path.
+func (m *Note) ours(d *Dir, path string) bool {
 	p, known := m.Modules[path]
 	info, err := d.lstat(path)
 	if err != nil || info == nil || !known {
@@ -98,21 +103,18 @@ func (m *marker) ours(d *disk, path string) bool {
 	return p.Module == "" || info.IsDir() && d.fingerprint(path) == p.Fingerprint
 }
 
-// holds reports whether p stands where it belongs.
-func (m *marker) holds(d *disk, p *Package) bool {
+// Holds reports whether p stands where it belongs, as far as the note says.
+func (m *Note) Holds(d *Dir, p *lockfile.Package) bool {
 	now := m.Modules[p.Path]
 	return now.Module == p.Module.String() && now.Link == p.Link && m.ours(d, p.Path)
 }
 
-func (m *marker) paths() []string {
-	var list []string
-	for path := range m.Modules {
-		list = append(list, path)
-	}
-	return sortedByDepth(list)
+// Paths returns where packages of es's stand, each before those in it.
+func (m *Note) Paths() []string {
+	return slices.SortedFunc(maps.Keys(m.Modules), lockfile.ComparePaths)
 }
 
-// inside returns the marker's packages in the package at path.
-func (m *marker) inside(path string) []string {
-	return slices.DeleteFunc(m.paths(), func(p string) bool { return !strings.HasPrefix(p, path+"/") })
+// Inside returns the paths in the package at path.
+func (m *Note) Inside(path string) []string {
+	return slices.DeleteFunc(m.Paths(), func(p string) bool { return !strings.HasPrefix(p, path+"/") })
 }

@@ -1,4 +1,4 @@
-package install
+package layout
 
 import (
 	"errors"
@@ -13,34 +13,31 @@ import (
 	"github.com/everythingstays/es/install/lockfile"
 )
 
-// findStrangers looks at what is in the project's node_modules and not in es-lock.json. It
-// is another package manager's when that one's lockfile names it. What stands inside of
-// es's packages was compared with these.
-func (v *verifier) findStrangers() error {
-	paths, err := v.disk.topPackages()
+// Extraneous returns the packages and commands in the project's node_modules that are not
+// in the lockfile, and counts those that the lockfile of another package manager names.
+// What stands inside of packages is compared with these.
+func (v *Comparer) Extraneous(l *lockfile.File) (extraneous []string, managed int, err error) {
+	paths, err := v.dir.topPackages()
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	locked := map[string]bool{}
-	for _, n := range v.locked {
-		locked[n.Package.Path] = true
-	}
-	o := v.disk.readOthers()
+	o := v.dir.Managers()
 	for _, at := range paths {
 		switch {
-		case locked[at]:
-		case o.locks(at) != "" || o.linked(v.disk, at):
-			v.result.Others++
+		case l.Packages[at] != nil:
+		case o.locks(at) != "" || o.linked(v.dir, at):
+			managed++
 		default:
-			v.result.Strangers = append(v.result.Strangers, at)
+			extraneous = append(extraneous, at)
 		}
 	}
-	return v.findCommands(o)
+	commands, err := v.extraneousCommands(o)
+	return append(extraneous, commands...), managed, err
 }
 
 // topPackages lists what stands in the project's node_modules under a name that require
 // finds: all but hidden entries.
-func (d *disk) topPackages() ([]string, error) {
+func (d *Dir) topPackages() ([]string, error) {
 	names, err := d.names(lockfile.NodeModules)
 	if err != nil {
 		return nil, err
@@ -68,7 +65,7 @@ func (d *disk) topPackages() ([]string, error) {
 }
 
 // names lists a directory without its hidden entries, sorted; there need not be one.
-func (d *disk) names(dir string) ([]string, error) {
+func (d *Dir) names(dir string) ([]string, error) {
 	var names []string
 	err := d.realDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*OccupiedError)) {
@@ -90,29 +87,28 @@ func (d *disk) names(dir string) ([]string, error) {
 }
 
 // linked reports whether at is a link as pnpm makes them, into its own store beside.
-func (o *others) linked(d *disk, at string) bool {
+func (o *Managers) linked(d *Dir, at string) bool {
 	target, err := d.root.Readlink(filepath.FromSlash(at))
 	return err == nil && slices.Contains(o.clients, "pnpm") &&
 		strings.HasPrefix(path.Join(path.Dir(at), filepath.ToSlash(target)), lockfile.NodeModules+"/.pnpm/")
 }
 
-// findCommands looks at the project's commands that es-lock.json does not have, or that
-// lead elsewhere than it says.
-func (v *verifier) findCommands(o *others) error {
+// extraneousCommands returns the project's commands that es-lock.json does not have, or
+// that lead elsewhere than it says.
+func (v *Comparer) extraneousCommands(o *Managers) (extraneous []string, err error) {
 	const dir = lockfile.NodeModules + "/.bin"
-	names, err := v.disk.names(dir)
+	names, err := v.dir.names(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, name := range names {
 		at := path.Join(dir, name)
 		b, ours := v.commands[commandOf(at)]
-		if ours && v.disk.isBin(b, at) || v.byOthers(o, at) {
-			continue
+		if !(ours && v.dir.isBin(b, at)) && !v.isManaged(o, at) {
+			extraneous = append(extraneous, at)
 		}
-		v.result.Strangers = append(v.result.Strangers, at)
 	}
-	return nil
+	return extraneous, nil
 }
 
 // commandOf returns the path that a command has in es-lock.json's terms.
@@ -124,7 +120,7 @@ func commandOf(at string) string {
 }
 
 // isBin reports whether what stands at a path is b as es makes it.
-func (d *disk) isBin(b bin, at string) bool {
+func (d *Dir) isBin(b Bin, at string) bool {
 	if os.PathSeparator != '/' {
 		return d.isShim(b, at)
 	}
@@ -132,13 +128,13 @@ func (d *disk) isBin(b bin, at string) bool {
 	return err == nil && target == linkTarget(b.at, b.file())
 }
 
-// byOthers reports whether a command leads into a package of another package manager. On
-// Windows it is a script, of which that cannot be told.
-func (v *verifier) byOthers(o *others, at string) bool {
+// isManaged reports whether a command leads into a package of another package manager.
+// On Windows it is a script, of which that cannot be told.
+func (v *Comparer) isManaged(o *Managers, at string) bool {
 	if len(o.clients) == 0 {
 		return false
 	}
-	target, err := v.disk.root.Readlink(filepath.FromSlash(at))
+	target, err := v.dir.root.Readlink(filepath.FromSlash(at))
 	if err != nil {
 		return os.PathSeparator != '/'
 	}

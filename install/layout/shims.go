@@ -1,4 +1,4 @@
-package install
+package layout
 
 import (
 	"path/filepath"
@@ -18,7 +18,7 @@ func shimNames(at string) []string { return []string{at, at + ".cmd", at + ".ps1
 
 // writeShims writes what npm's cmd-shim 8 writes, so that a command starts from
 // cmd.exe, from PowerShell and from a shell on Windows.
-func (d *disk) writeShims(b bin) error {
+func (d *Dir) writeShims(b Bin) error {
 	contents, err := d.shims(b)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (d *disk) writeShims(b bin) error {
 }
 
 // shims returns what the files of shimNames hold for a command.
-func (d *disk) shims(b bin) ([]string, error) {
+func (d *Dir) shims(b Bin) ([]string, error) {
 	text, err := regularfile.ReadIn(d.root, filepath.FromSlash(b.file()), records.MaxModuleSize)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (d *disk) shims(b bin) ([]string, error) {
 }
 
 // isShim reports whether the file at a path is one of b's as es writes them.
-func (d *disk) isShim(b bin, at string) bool {
+func (d *Dir) isShim(b Bin, at string) bool {
 	contents, err := d.shims(b)
 	i := slices.Index(shimNames(b.at), at)
 	if err != nil || i < 0 {

@@ -1,15 +1,26 @@
-package install
+package layout
 
 import (
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/records/npmrange"
 )
 
-// fill replaces the zero fields of p by this machine's.
-func (p Platform) fill() Platform {
+// Platform names a machine as node does.
+type Platform struct {
+	OS   string // process.platform: linux, darwin, win32, ...
+	CPU  string // process.arch: x64, arm64, ...
+	Libc string // glibc or musl, on linux
+	Node string // node's version without the v
+}
+
+// OrThis replaces the zero fields of p by this machine's.
+func (p Platform) OrThis() Platform {
 	if p.OS == "" {
 		p.OS = nodeOS(runtime.GOOS)
 	}
@@ -49,8 +60,8 @@ func nodeCPU(goarch string) string {
 	return goarch
 }
 
-// refuses says why pkg is not for this platform, or "".
-func (p Platform) refuses(pkg *Package) string {
+// Refuses says why pkg is not for this platform, or "".
+func (p Platform) Refuses(pkg *lockfile.Package) string {
 	switch {
 	case !listed(p.OS, pkg.OS):
 		return "is for " + strings.Join(pkg.OS, ", ") + ", not for " + p.OS
@@ -81,9 +92,9 @@ func listed(value string, list []string) bool {
 	return match || negated == len(list)
 }
 
-// engine says why node's version is not one that pkg asks for, or "". As npm does
+// RefusesNode says why node's version is not one that pkg asks for, or "". As npm does
 // it, pre-releases of node are in a range like other versions.
-func (p Platform) engine(pkg *Package) string {
+func (p Platform) RefusesNode(pkg *lockfile.Package) string {
 	want := pkg.Engines["node"]
 	if p.Node == "" || want == "" {
 		return ""
@@ -96,4 +107,25 @@ func (p Platform) engine(pkg *Package) string {
 		return ""
 	}
 	return "asks for node " + want + ", and this is " + p.Node
+}
+
+// Foreign reports whether n is an optional package for other platforms.
+func (p Platform) Foreign(n *tree.Node) bool { return n.Package.Optional && p.Refuses(n.Package) != "" }
+
+// Wanted returns the packages to have in node_modules on a platform, by path. Those that
+// failed, and optional ones for other platforms, are left out with all that only they
+// need ([I18]).
+func Wanted(root *tree.Node, p Platform, failed func(*tree.Node) bool) []*tree.Node {
+	available := func(n *tree.Node) bool { return !failed(n) && !p.Foreign(n) }
+	reached := root.Reach(func(_ *tree.Edge, to *tree.Node) bool {
+		return available(to) && (to.Target == nil || available(to.Target))
+	})
+	var nodes []*tree.Node
+	for n := range reached {
+		if n.Package != nil {
+			nodes = append(nodes, n)
+		}
+	}
+	slices.SortFunc(nodes, func(a, b *tree.Node) int { return lockfile.ComparePaths(a.Package.Path, b.Package.Path) })
+	return nodes
 }

@@ -1,0 +1,32 @@
+package layout
+
+import (
+	"fmt"
+)
+
+// An OccupiedError says that something es did not install stands where a
+// package must go.
+type OccupiedError struct {
+	Path   string
+	Reason string
+	By     string // the file or field that has another package manager install it, or ""
+}
+
+func (e *OccupiedError) Error() string {
+	return fmt.Sprintf("install into %s: %s", e.Path, e.Reason)
+}
+
+// A Warning is about something that did not stop the installation.
+type Warning struct {
+	Path string // of the package it is about, "" for the project
+	Text string // untrusted: it may quote what a package says
+}
+
+// clip shortens s for an error message.
+func clip(s string) string {
+	const most = 200
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
+}
