@@ -80,8 +80,10 @@ var mayImport = map[string][]string{
 	"node/peerbook": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "node/address"},
 	// One user's directory: keys, trust file, settings, index and blocks.
 	"node/home": {"internal/atomicfile", "internal/filelock", "internal/owner", "internal/regularfile", "records", "sign", "trust", "index", "index/fsck", "modules", "blocks", "node/address", "node/api", "node/peerbook"},
+	// The one way in for records and keys of others: what is stored, and what is passed on.
+	"ingest": {"records", "sign", "trust", "index"},
 	// One participant: home, network, what it takes from others and tells them.
-	"node": {"internal/owner", "node/address", "node/api", "node/peerbook", "node/home", "internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "modules", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
+	"node": {"internal/owner", "node/address", "node/api", "node/peerbook", "node/home", "internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "modules", "ingest", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
 	"cli/internal/ui": {"records"},
 	// The commands: flags, output, exit codes.

@@ -20,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/zeroconf/v2"
 	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/time/rate"
 
 	"github.com/everythingstays/es/node/address"
 	"github.com/everythingstays/es/node/api"
@@ -159,7 +160,7 @@ func fakeLAN(t *testing.T, dials *atomic.Int64, entries func(chan<- *zeroconf.Se
 		},
 		nets:   func() address.Networks { return here },
 		looked: make(chan struct{}), kick: make(chan struct{}, 1),
-		pace: newBucket(lanRate, lanBurst), tries: map[peer.ID]time.Time{},
+		pace: rate.NewLimiter(lanRate, lanBurst), tries: map[peer.ID]time.Time{},
 	}
 }
 

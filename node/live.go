@@ -25,6 +25,7 @@ import (
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/rangeset"
+	"github.com/everythingstays/es/ingest"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/reconcile"
@@ -57,9 +58,9 @@ type live struct {
 	transfer  *transfer.Exchange
 	gossip    *gossip.Gossip
 	reconcile *reconcile.Reconcile
-	judge     *judge
+	ingest    *ingest.Ingester
+	queue     *ingest.Queue // of what gossip brings
 	syncer    *syncer
-	given     *given
 	named     named
 	seeder    *seeder
 	outbox    *outbox
@@ -101,16 +102,12 @@ func (n *Node) start() (_ *live, err error) {
 	l.transfer = newTransfer(l)
 	l.seeder = newSeeder(l)
 	l.outbox = newOutbox(l)
-	l.given = newGiven()
-	l.judge = &judge{home: l.home, index: l.home.Index(), log: l.log, now: n.now, quota: newQuota(), stored: l.stored, given: l.given,
-		origin: func(p peer.ID) string { return originOf(l.host, p) }}
-	l.home.Index().LimitStrangers(index.StrangersLimit{Keep: func(author records.Fingerprint) bool {
-		trusted, _ := l.judge.standing(author)
-		return trusted
-	}})
+	l.ingest = newIngester(l)
+	l.queue = ingest.NewQueue(l.ingest)
 	l.syncer = newSyncer(l)
 	l.gossip, err = gossip.New(l.host, gossip.Config{
-		Accept:  l.judge.accept,
+		Accept:  ingestGossip(l.host, l.ingest, l.queue),
+		Workers: ingest.MaxQueued,
 		Dropped: l.dropped,
 		Log:     l.log,
 	})
@@ -170,6 +167,11 @@ func (l *live) run(ctx context.Context) error {
 		bitswap.EngineBlockstoreWorkerCount(bitswapReads), bitswap.MaxCidSize(maxBitswapCID))
 
 	var late, parts sync.WaitGroup
+	late.Go(func() {
+		if err := l.queue.Run(base); err != nil {
+			cancel(err)
+		}
+	})
 	late.Go(func() {
 		if err := l.gossip.Run(base); err != nil {
 			cancel(err)
@@ -305,7 +307,7 @@ func (l *live) peer(p peer.ID) api.PeerInfo {
 			info.Agent = records.CleanText(s, 64)
 		}
 	}
-	info.Records = l.given.by(p)
+	info.Records = l.ingest.Received(p.String())
 	moved := l.transfer.Stats(p)
 	info.Received, info.Sent = moved.BytesIn, moved.BytesOut
 	info.Gossip = slices.Contains(l.gossip.Mesh(gossip.TopicRecords), p)

@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/zeroconf/v2"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"golang.org/x/time/rate"
 
 	"github.com/everythingstays/es/node/address"
 	"github.com/everythingstays/es/node/home"
@@ -57,7 +58,7 @@ type lan struct {
 	kick   chan struct{}
 
 	mu    sync.Mutex
-	pace  bucket
+	pace  *rate.Limiter
 	tries map[peer.ID]time.Time
 	retry time.Time // when to ask anew because of a peer that was not met; zero for none
 }
@@ -69,7 +70,7 @@ func newLAN(l *live, key home.SwarmKey) *lan {
 		fail:   l.log.Debug,
 		browse: browseLAN, nets: address.LocalNetworks,
 		looked: make(chan struct{}), kick: make(chan struct{}, 1),
-		pace: newBucket(lanRate, lanBurst), tries: map[peer.ID]time.Time{},
+		pace: rate.NewLimiter(lanRate, lanBurst), tries: map[peer.ID]time.Time{},
 	}
 }
 
@@ -308,24 +309,7 @@ func (n *lan) try(p peer.ID) bool {
 }
 
 // await keeps dialling below lanRate.
-func (n *lan) await(ctx context.Context) bool {
-	for {
-		n.mu.Lock()
-		wait := n.pace.wait(time.Now())
-		if wait == 0 {
-			n.pace.tokens--
-		}
-		n.mu.Unlock()
-		if wait == 0 {
-			return true
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
+func (n *lan) await(ctx context.Context) bool { return n.pace.Wait(ctx) == nil }
 
 // announced reads who an announcement is about. It has one peer, and addresses on
 // the LAN alone.

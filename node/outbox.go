@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"golang.org/x/time/rate"
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/ingest"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -35,12 +37,12 @@ type outbox struct {
 	again chan cid.Cid // a record that others may have missed
 
 	mu   sync.Mutex
-	pace bucket
+	pace *rate.Limiter
 	sent []cid.Cid // by a node for one command, not confirmed yet
 }
 
 func newOutbox(l *live) *outbox {
-	return &outbox{live: l, proof: make(chan cid.Cid, 64), again: make(chan cid.Cid, 2*tellMost), pace: newBucket(announceRate, announceBurst)}
+	return &outbox{live: l, proof: make(chan cid.Cid, 64), again: make(chan cid.Cid, 2*ingest.MaxAnnounced), pace: rate.NewLimiter(announceRate, announceBurst)}
 }
 
 // run announces own records that wait, whenever there is somebody to tell.
@@ -188,24 +190,7 @@ func (o *outbox) publish(ctx context.Context, s index.Sealed) (int, error) {
 }
 
 // await keeps announcing below what peers take.
-func (o *outbox) await(ctx context.Context) error {
-	for {
-		o.mu.Lock()
-		wait := o.pace.wait(time.Now())
-		if wait == 0 {
-			o.pace.tokens--
-		}
-		o.mu.Unlock()
-		if wait == 0 {
-			return nil
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
+func (o *outbox) await(ctx context.Context) error { return o.pace.Wait(ctx) }
 
 func (o *outbox) isSent(id cid.Cid) bool {
 	o.mu.Lock()

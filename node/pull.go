@@ -30,7 +30,6 @@ func (s *syncer) pull(ctx context.Context, p peer.ID, o api.SyncOptions, told fu
 		var r reconcile.Result
 		r, err = s.live.reconcile.Pull(ctx, p, scope)
 		add(&sum, r)
-		s.live.given.add(p, r.Records)
 		if told != nil {
 			told(r)
 		}
@@ -90,7 +89,7 @@ func (s *syncer) scope(ctx context.Context, o api.SyncOptions) (scope reconcile.
 	if len(o.Authors) > 0 {
 		return reconcile.Authors(o.Authors...), false, nil
 	}
-	f := s.live.judge.trust()
+	f := s.live.ingest.Trust()
 	if o.All || s.live.node.cfg.Seed == api.SeedAll || len(f.Entries()) == 0 {
 		full, err := s.live.home.Index().StrangersFull(ctx)
 		if err != nil {
@@ -104,7 +103,7 @@ func (s *syncer) scope(ctx context.Context, o api.SyncOptions) (scope reconcile.
 			return reconcile.Everything().Without(denied...), true, nil
 		}
 	}
-	authors, err := s.live.home.AuthorsOf(ctx, f, s.live.judge.now())
+	authors, err := s.live.ingest.Followed(ctx)
 	return reconcile.Authors(authors...), false, err
 }
 
@@ -225,7 +224,10 @@ func (s *syncer) awaitAnswer(ctx context.Context, ended, answered <-chan struct{
 // take notes that a peer sends something.
 func (s *syncer) take(ctx context.Context, from peer.ID, items []records.Item) (reconcile.Taken, error) {
 	s.brought.Add(1)
-	return s.taker.take(ctx, from, items)
+	s.mu.Lock()
+	session := s.sessions[from]
+	s.mu.Unlock()
+	return ingestPulled(ctx, s.live.ingest, from, originOf(s.live.host, from), session, items)
 }
 
 // pullPatiently waits for a peer that is busy, as with the pull that its coming

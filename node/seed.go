@@ -118,7 +118,7 @@ func (s *seeder) lookBack(ctx context.Context) {
 	var looked time.Time
 	var by *trust.File
 	for {
-		if f := s.live.judge.trust(); f != by || time.Since(looked) >= seedLook {
+		if f := s.live.ingest.Trust(); f != by || time.Since(looked) >= seedLook {
 			if err := s.offerStored(ctx); err != nil && ctx.Err() == nil {
 				s.live.log.Error("look for modules to seed", "err", err)
 			}
@@ -287,7 +287,7 @@ func (s *seeder) finish(job seedJob, err error, giveUp bool) {
 // decides reports whether the author is among those that the user lets decide
 // about the name.
 func (l *live) decides(ctx context.Context, author records.Fingerprint, name records.Name) bool {
-	view, err := l.judge.circle.current(ctx, l.judge)
+	view, err := l.ingest.View(ctx)
 	if err == nil {
 		var ruling *trust.Ruling
 		if ruling, err = view.Ruling(ctx, name); err == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/everythingstays/es/ingest"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/reconcile"
 )
@@ -32,23 +33,22 @@ const (
 // syncer pulls the records that gossip did not bring.
 type syncer struct {
 	live    *live
-	taker   *taker
 	every   time.Duration
 	brought atomic.Int64 // batches that peers have sent
 	turn    bool         // of the peers that this node dialled; run's own
 
-	mu    sync.Mutex
-	queue []peer.ID // to pull from, without repeats
-	busy  map[peer.ID]bool
-	shun  map[peer.ID]time.Time
-	wake  chan struct{}
-	lost  chan struct{} // gossip has dropped messages
+	mu       sync.Mutex
+	queue    []peer.ID                   // to pull from, without repeats
+	sessions map[peer.ID]*ingest.Session // with peers that are being pulled from
+	shun     map[peer.ID]time.Time
+	wake     chan struct{}
+	lost     chan struct{} // gossip has dropped messages
 }
 
 func newSyncer(l *live) *syncer {
 	return &syncer{
-		live: l, taker: newTaker(l.judge), every: syncEvery,
-		busy: map[peer.ID]bool{}, shun: map[peer.ID]time.Time{},
+		live: l, every: syncEvery,
+		sessions: map[peer.ID]*ingest.Session{}, shun: map[peer.ID]time.Time{},
 		wake: make(chan struct{}, syncWorkers), lost: make(chan struct{}, 1),
 	}
 }
@@ -195,7 +195,7 @@ func (s *syncer) next() (peer.ID, bool) {
 	defer s.mu.Unlock()
 	best, worth := -1, 0
 	for i, p := range s.queue {
-		if s.busy[p] {
+		if s.sessions[p] != nil {
 			continue
 		}
 		if r := s.live.rank(p); best < 0 || r < worth {
@@ -214,20 +214,21 @@ func (s *syncer) next() (peer.ID, bool) {
 func (s *syncer) begin(p peer.ID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.busy[p] {
+	if s.sessions[p] != nil {
 		return false
 	}
-	s.busy[p] = true
+	s.sessions[p] = new(ingest.Session)
 	return true
 }
 
 func (s *syncer) end(p peer.ID) {
 	s.mu.Lock()
-	delete(s.busy, p)
+	session := s.sessions[p]
+	delete(s.sessions, p)
 	waiting := len(s.queue) > 0
 	s.mu.Unlock()
-	if news := s.taker.forget(p); !s.live.node.cfg.Ephemeral {
-		s.live.outbox.spread(news)
+	if !s.live.node.cfg.Ephemeral {
+		s.live.outbox.spread(session.Announce())
 	}
 	if waiting {
 		select {

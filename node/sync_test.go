@@ -1,19 +1,16 @@
 package node
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/ingest"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/reconcile"
@@ -93,15 +90,43 @@ func TestPullOnConnect(t *testing.T) {
 // take has a home store items as if a peer had sent them.
 func take(t *testing.T, h *home.Home, items ...records.Item) reconcile.Taken {
 	t.Helper()
-	done, err := testTaker(h).take(t.Context(), "12D3", items)
+	done, err := ingestPulled(t.Context(), testIngester(h, time.Now), "12D3", "", new(ingest.Session), items)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return done
 }
 
-func testTaker(h *home.Home) *taker {
-	return newTaker(&judge{home: h, index: h.Index(), log: slog.New(slog.DiscardHandler), now: time.Now, quota: newQuota(), stored: func(context.Context, sign.Verified, index.Outcome) {}})
+func testIngester(h *home.Home, now func() time.Time) *ingest.Ingester {
+	return ingest.New(ingest.Config{Index: h.Index(), Trust: h.Trust, Own: h.OwnFingerprints, Now: now})
+}
+
+// pushed has a home take what somebody sends unasked, and says what gossip does then.
+func pushed(t *testing.T, g *ingest.Ingester, k ingest.Kind, data []byte) gossip.Outcome {
+	t.Helper()
+	results, err := g.Batch(t.Context(), []ingest.Item{{Kind: k, Data: data, Source: ingest.Source{Peer: "12D3"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gossipOutcome(results[0])
+}
+
+func testRelease(version string, module cid.Cid) *records.Release {
+	return &records.Release{Name: "left-pad", Version: records.Version(version), Module: module, Size: 1, Files: 1}
+}
+
+func someModule(i int) cid.Cid {
+	c, _ := block("module %d", i)
+	return cid.NewCidV1(cid.DagProtobuf, c.Hash())
+}
+
+func recordCount(t *testing.T, h *home.Home) int64 {
+	t.Helper()
+	c, err := h.Index().Counts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Records
 }
 
 // SPEC N43. A command without a daemon asks those it remembers.
@@ -245,118 +270,6 @@ func TestAuthorsToPullInForce(t *testing.T) {
 	for i, k := range keys {
 		if have := slices.Contains(got, k.fingerprint()); have != want[fmt.Sprint(i)] {
 			t.Errorf("key %d is asked for: %v", i, have)
-		}
-	}
-}
-
-// SPEC N42. A peer makes no work by many key blocks of one author: in a session the
-// first few count.
-func TestTakeFewKeyBlocks(t *testing.T) {
-	ctx := t.Context()
-	a, h := newAuthor(t, testHome(t)), testHome(t)
-	if err := atomicfile.Replace(h.TrustPath(), fmt.Appendf(nil, "key %s *\n", a.fingerprint())); err != nil {
-		t.Fatal(err)
-	}
-	var items []records.Item
-	for i := range 10 * mostBlocks {
-		k, err := a.key.Revoke(sign.Retired, fmt.Sprint(i), time.Now().Add(time.Duration(i)*time.Hour))
-		if err != nil {
-			t.Fatal(err)
-		}
-		items = append(items, records.Item{Element: records.KeyElement(a.fingerprint(), k.Block()), Bytes: k.Block()})
-	}
-	taker := testTaker(h)
-	var all reconcile.Taken
-	for len(items) > 0 {
-		n := min(3, len(items))
-		got, err := taker.take(ctx, "12D3", items[:n])
-		if err != nil {
-			t.Fatal(err)
-		}
-		all.Keys += got.Keys
-		all.Refused += got.Refused
-		items = items[n:]
-	}
-	if all.Keys != 2 || all.Refused != 9*mostBlocks { // 3 in one batch, and 1
-		t.Errorf("%d key blocks brought news and %d were refused, want 2 and %d", all.Keys, all.Refused, 9*mostBlocks)
-	}
-	// Another session may bring others.
-	taker.forget("12D3")
-	k, err := a.key.Revoke(sign.Compromised, "", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := taker.take(ctx, "12D3", []records.Item{{Element: records.KeyElement(a.fingerprint(), k.Block()), Bytes: k.Block()}})
-	if err != nil || got.Keys != 1 {
-		t.Errorf("in another session: %+v, %v", got, err)
-	}
-}
-
-// SPEC N42. What a pull brings, item by item.
-func TestTake(t *testing.T) {
-	ctx := t.Context()
-	a := newAuthor(t, testHome(t))
-	key := records.Item{Element: records.KeyElement(a.fingerprint(), a.key.Key().Block()), Bytes: a.key.Key().Block()}
-	item := func(at time.Duration, version string) records.Item {
-		v := a.sign(time.Now().Add(at), testRelease(version, someModule(0)))
-		return records.Item{Element: records.RecordElement(a.fingerprint(), v.ID()), Bytes: v.Envelope()}
-	}
-	now, old, future := item(0, "1.0.0"), item(0, "0.1.0"), item(time.Hour, "2.0.0")
-	forged := now
-	forged.Bytes = bytes.Clone(now.Bytes)
-	forged.Bytes[len(forged.Bytes)-1] ^= 1
-	lineFor := func(format string) func(*home.Home) {
-		return func(h *home.Home) {
-			if err := atomicfile.Replace(h.TrustPath(), []byte(format+" "+a.fingerprint().String()+" *\n")); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for name, c := range map[string]struct {
-		prepare func(*home.Home)
-		batches [][]records.Item
-		want    reconcile.Taken
-		offence bool
-	}{
-		"a stranger":                     {nil, [][]records.Item{{key, now, old}}, reconcile.Taken{Records: 2}, false},
-		"the key in an earlier batch":    {nil, [][]records.Item{{key}, {now}}, reconcile.Taken{Records: 1}, false},
-		"no key":                         {nil, [][]records.Item{{now}}, reconcile.Taken{Refused: 1}, false},
-		"a key of a stranger alone":      {nil, [][]records.Item{{key}}, reconcile.Taken{}, false},
-		"a stranger's future":            {nil, [][]records.Item{{key, future}}, reconcile.Taken{Refused: 1}, false},
-		"a friend's future":              {lineFor("key"), [][]records.Item{{key, future}}, reconcile.Taken{Records: 1}, false},
-		"a friend's key alone":           {lineFor("key"), [][]records.Item{{key}}, reconcile.Taken{Keys: 1}, false},
-		"twice":                          {nil, [][]records.Item{{key, now}, {key, now}}, reconcile.Taken{Records: 1}, false},
-		"a denied author":                {denied(a), [][]records.Item{{key, now}}, reconcile.Taken{Refused: 2}, false},
-		"a forgery beside a good record": {nil, [][]records.Item{{key, old, forged}}, reconcile.Taken{}, true},
-		"no key block":                   {nil, [][]records.Item{{records.Item{Element: key.Element, Bytes: []byte("key")}}}, reconcile.Taken{}, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := testHome(t)
-			if c.prepare != nil {
-				c.prepare(h)
-			}
-			tk := testTaker(h)
-			var sum reconcile.Taken
-			var failure error
-			for _, b := range c.batches {
-				done, err := tk.take(ctx, "12D3", b)
-				sum.Records, sum.Keys, sum.Refused = sum.Records+done.Records, sum.Keys+done.Keys, sum.Refused+done.Refused
-				failure = errors.Join(failure, err)
-			}
-			if sum != c.want || errors.As(failure, new(*reconcile.OffenceError)) != c.offence || (failure != nil) != c.offence {
-				t.Errorf("taken %+v, want %+v; %v", sum, c.want, failure)
-			}
-			if n, err := h.Index().Counts(ctx); err != nil || n.Records != int64(c.want.Records) {
-				t.Errorf("%d records are stored, want %d: %v", n.Records, c.want.Records, err)
-			}
-		})
-	}
-}
-
-func denied(a *author) func(*home.Home) {
-	return func(h *home.Home) {
-		if err := atomicfile.Replace(h.TrustPath(), []byte("deny "+a.fingerprint().String()+"\n")); err != nil {
-			a.t.Fatal(err)
 		}
 	}
 }

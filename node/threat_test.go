@@ -13,6 +13,7 @@ import (
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
 	indexresolve "github.com/everythingstays/es/index/resolve"
+	"github.com/everythingstays/es/ingest"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/node/api"
@@ -48,31 +49,32 @@ func TestThreat1ForeignKeys(t *testing.T) {
 		foreign = 1000
 	}
 	ctx := t.Context()
-	j, now := newJudge(t)
+	h, now := testHome(t), time.Now()
+	g := testIngester(h, func() time.Time { return now })
 	alice := newAuthor(t, testHome(t))
-	if err := atomicfile.Replace(j.home.TrustPath(), fmt.Appendf(nil, "key %s left-pad @acme/*\n", alice.fingerprint())); err != nil {
+	if err := atomicfile.Replace(h.TrustPath(), fmt.Appendf(nil, "key %s left-pad @acme/*\n", alice.fingerprint())); err != nil {
 		t.Fatal(err)
 	}
-	local := &author{t, j.home, alice.key} // packs into the home's blocks
+	local := &author{t, h, alice.key} // packs into the home's blocks
 	module := local.pack("left-pad", "1.0.0", map[string]string{"index.js": "module.exports = 1"})
 	for i := range foreign {
 		secret, err := sign.NewSecretKey("alice", "alice@example.org", now.Add(-time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
-		mallory := &author{t, j.home, secret}
+		mallory := &author{t, h, secret}
 		body := releaseOf(module)
 		body.Name = []records.Name{"left-pad", "@acme/left-pad", "lodash"}[i%3]
-		*now = now.Add(time.Second) // strangers have 20 a second together
-		if got := j.judgeFrame(t, mallory.frame(mallory.sign(*now, body))); got != gossip.Accept {
+		now = now.Add(time.Second) // strangers have 20 a second together
+		if got := pushed(t, g, ingest.Frame, mallory.frame(mallory.sign(now, body))); got != gossip.Accept {
 			t.Fatalf("record %d: outcome %d", i, got)
 		}
 	}
-	if n := j.count(t); n != int64(foreign) {
+	if n := recordCount(t, h); n != int64(foreign) {
 		t.Fatalf("%d records are stored, want %d", n, foreign)
 	}
 
-	view, err := j.home.View(*now)
+	view, err := h.View(now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,7 @@ func TestThreat1ForeignKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources := install.Sources{Resolver: homeResolver{j.index, view}, Blocks: j.home.Blocks()}
+	sources := install.Sources{Resolver: homeResolver{h.Index(), view}, Blocks: h.Blocks()}
 	addAll := func(request string) error {
 		r, err := install.ParseRequest(request)
 		if err != nil {
@@ -107,7 +109,7 @@ func TestThreat1ForeignKeys(t *testing.T) {
 	}
 
 	// The same module by the key that is trusted.
-	if got := j.judgeFrame(t, alice.frame(alice.sign(*now, releaseOf(module)))); got != gossip.Accept {
+	if got := pushed(t, g, ingest.Frame, alice.frame(alice.sign(now, releaseOf(module)))); got != gossip.Accept {
 		t.Fatalf("the trusted record: outcome %d", got)
 	}
 	if err := addAll("left-pad"); err != nil {
@@ -137,8 +139,7 @@ func TestThreat2Variants(t *testing.T) {
 		record := alice.sign(time.Now().Add(-20*time.Minute), testRelease("1.0.0", someModule(0)))
 		outcomes := map[gossip.Outcome]int{}
 		for i := range variants {
-			m := gossip.Message{Topic: gossip.TopicRecords, Data: alice.variant(record, i), From: "12D3"}
-			outcomes[v.nodes[i%nodes].node.live.judge.accept(t.Context(), m)]++
+			outcomes[pushed(t, v.nodes[i%nodes].node.live.ingest, ingest.Frame, alice.variant(record, i))]++
 		}
 		// Four wrong ones come first at each node, and then one in order; what is
 		// known is not looked at again.
@@ -152,11 +153,9 @@ func TestThreat2Variants(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			taker := v.nodes[i%nodes].node.live.syncer.taker
-			taken, err := taker.take(t.Context(), "12D3", []records.Item{
+			taken, err := ingestPulled(t.Context(), v.nodes[i%nodes].node.live.ingest, "12D3", "", new(ingest.Session), []records.Item{
 				{Element: records.KeyElement(alice.fingerprint(), f.Key), Bytes: f.Key},
 				{Element: records.RecordElement(alice.fingerprint(), record.ID()), Bytes: f.Envelope}})
-			taker.forget("12D3")
 			if taken.Records+taken.Keys != 0 {
 				t.Fatalf("variant %d brought %+v", i, taken)
 			}
@@ -253,29 +252,29 @@ func TestThreat18Home(t *testing.T) {
 		{Element: records.RecordElement(alice.fingerprint(), release.ID()), Bytes: release.Envelope()},
 	}
 	dir := filepath.Join(t.TempDir(), "home")
-	j, now := newJudge(t)
+	now := time.Now()
 	still := 0
 	for i := range 101 {
 		h, err := home.Open(ctx, dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		j.home, j.index = h, h.Index()
-		*now = now.Add(time.Duration(i) * time.Minute)
+		g := testIngester(h, func() time.Time { return now })
+		now = now.Add(time.Duration(i) * time.Minute)
 		switch {
 		case i == 0:
 			if err := atomicfile.Replace(h.TrustPath(), fmt.Appendf(nil, "key %s *\n", alice.fingerprint())); err != nil {
 				t.Fatal(err)
 			}
-			if got := j.accept(ctx, gossip.Message{Topic: gossip.TopicKeys, Data: revoked.Block()}); got != gossip.Accept {
+			if got := pushed(t, g, ingest.KeyBlock, revoked.Block()); got != gossip.Accept {
 				t.Fatalf("the revocation: outcome %d", got)
 			}
 		case i%3 == 0:
-			j.accept(ctx, gossip.Message{Topic: gossip.TopicKeys, Data: bare})
+			pushed(t, g, ingest.KeyBlock, bare)
 		case i%3 == 1:
-			j.judgeFrame(t, frame)
+			pushed(t, g, ingest.Frame, frame)
 		default:
-			if taken, err := newTaker(j).take(ctx, "12D3", items); err != nil || taken.Records != 0 {
+			if taken, err := ingestPulled(ctx, g, "12D3", "", new(ingest.Session), items); err != nil || taken.Records != 0 {
 				t.Errorf("offer %d: %+v, %v", i, taken, err)
 			}
 		}
@@ -283,7 +282,7 @@ func TestThreat18Home(t *testing.T) {
 		if err != nil || key == nil {
 			t.Fatalf("offer %d: %v, %v", i, key, err)
 		}
-		if r, ok := key.Revocation(); i > 0 && ok && r.Hard && j.count(t) == 0 {
+		if r, ok := key.Revocation(); i > 0 && ok && r.Hard && recordCount(t, h) == 0 {
 			still++
 		}
 		if err := h.Close(); err != nil {

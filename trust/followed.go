@@ -13,7 +13,7 @@ import (
 const MaxFollowed = 10_000
 
 // Followed returns the keys whose records matter to the user, sorted, at most
-// MaxFollowed (SPEC.md [N43]): the user's own, those of lines in force, and those
+// MaxFollowed (docs/program.md [N43]): the user's own, those of lines in force, and those
 // whom these lead to by delegations and successions in force, whatever the scopes. A
 // delegation counts as deep as the line grants. A successor counts before it has
 // accepted, which is in its own records, and delegates only where the line follows

@@ -1,4 +1,4 @@
-package node
+package ingest
 
 import (
 	"bytes"
@@ -8,10 +8,7 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
-	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/everythingstays/es/gossip"
-	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -114,12 +111,12 @@ func (r *renewed) frame(key []byte, at time.Time, version string) []byte {
 // used uses up what the peers of some addresses may have looked at, and tries to
 // use up the author's rate, with what is public of the author: 5,520 blocks of the
 // key.
-func (r *renewed) used(j *judge) {
+func (r *renewed) used(to *receiver) {
 	for mask := 1; len(r.parts) < 5520; mask++ {
 		r.parts = append(r.parts, r.part(mask).Block())
 	}
 	for i, b := range r.parts {
-		j.accept(r.t.Context(), gossip.Message{Topic: gossip.TopicKeys, Data: b, From: peer.ID(fmt.Sprint(i / 460))})
+		to.push(KeyBlock, b, fmt.Sprint(i/460))
 	}
 }
 
@@ -131,50 +128,38 @@ func TestThreat57KeyBlocks(t *testing.T) {
 	r := newRenewed(t)
 	author := r.secret.Key().Fingerprint()
 	whole, revoked := r.whole().Block(), r.revoked()
-	keys := func(b []byte) gossip.Message {
-		return gossip.Message{Topic: gossip.TopicKeys, Data: b, From: "author"}
-	}
-	frames := func(b []byte) gossip.Message {
-		return gossip.Message{Topic: gossip.TopicRecords, Data: b, From: "author"}
-	}
 	first := r.frame(whole, time.Now(), "1.0.0")
-	taken := func(t *testing.T, trusted bool) *judge {
-		j, _ := newJudge(t)
-		j.origin = func(peer.ID) string { return "here" }
+	taken := func(t *testing.T, trusted bool) *receiver {
+		to := newReceiver(t)
+		to.origin = "here"
 		if trusted {
-			if err := atomicfile.Replace(j.home.TrustPath(), fmt.Appendf(nil, "key %s left-pad\n", author)); err != nil {
-				t.Fatal(err)
-			}
+			to.trusts("key %s left-pad", author)
 		}
-		if got := j.accept(t.Context(), frames(first)); got != gossip.Accept {
-			t.Fatalf("the first release: outcome %d", got)
+		if got := to.push(Frame, first, "author"); got != accept {
+			t.Fatalf("the first release: outcome %s", got)
 		}
-		return j
+		return to
 	}
-	isRevoked := func(t *testing.T, j *judge) bool {
-		k, err := j.index.Key(t.Context(), author)
-		if err != nil || k == nil {
-			t.Fatal(k, err)
-		}
-		_, ok := k.Revocation()
+	isRevoked := func(to *receiver) bool {
+		_, ok := to.key(author).Revocation()
 		return ok
 	}
 	for _, trusted := range []bool{true, false} {
 		t.Run(fmt.Sprintf("trusted=%v", trusted), func(t *testing.T) {
-			j := taken(t, trusted)
-			r.used(j)
-			want := gossip.Accept
+			to := taken(t, trusted)
+			r.used(to)
+			want := accept
 			if !trusted {
-				want = gossip.Ignore // a stranger shares with whoever is behind the same address
+				want = ignore // a stranger shares with whoever is behind the same address
 			}
-			if got := j.accept(t.Context(), frames(r.frame(whole, time.Now(), "1.0.10"))); got != want {
-				t.Errorf("the next release: outcome %d", got)
+			if got := to.push(Frame, r.frame(whole, time.Now(), "1.0.10"), "author"); got != want {
+				t.Errorf("the next release: outcome %s", got)
 			}
-			if got := j.accept(t.Context(), keys(revoked)); got != gossip.Accept || !isRevoked(t, j) {
-				t.Errorf("the revocation: outcome %d", got)
+			if got := to.push(KeyBlock, revoked, "author"); got != accept || !isRevoked(to) {
+				t.Errorf("the revocation: outcome %s", got)
 			}
-			if got := j.accept(t.Context(), keys(revoked)); got != gossip.Ignore {
-				t.Errorf("the revocation again: outcome %d", got)
+			if got := to.push(KeyBlock, revoked, "author"); got != ignore {
+				t.Errorf("the revocation again: outcome %s", got)
 			}
 		})
 	}
@@ -184,15 +169,15 @@ func TestThreat57KeyBlocks(t *testing.T) {
 		"with a record behind": r.frame(revoked, time.Now(), "1.0.100"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			j := taken(t, true)
-			for range staleBurst {
-				j.quota.stale("here", j.now())
+			to := taken(t, true)
+			for range redundantBurst {
+				to.quota.takeRedundant("here", to.now)
 			}
-			if got := j.accept(t.Context(), frames(frame)); got != gossip.Accept || !isRevoked(t, j) {
-				t.Errorf("outcome %d, revoked %v", got, isRevoked(t, j))
+			if got := to.push(Frame, frame, "author"); got != accept || !isRevoked(to) {
+				t.Errorf("outcome %s, revoked %v", got, isRevoked(to))
 			}
-			if got := j.accept(t.Context(), frames(frame)); got != gossip.Ignore {
-				t.Errorf("again: outcome %d", got)
+			if got := to.push(Frame, frame, "author"); got != ignore {
+				t.Errorf("again: outcome %s", got)
 			}
 		})
 	}
@@ -204,23 +189,21 @@ func TestThreat57KeyBlocks(t *testing.T) {
 func TestThreat57OldRecords(t *testing.T) {
 	r := newRenewed(t)
 	whole := r.whole().Block()
-	j, _ := newJudge(t)
-	j.origin = func(peer.ID) string { return "here" }
-	if err := atomicfile.Replace(j.home.TrustPath(), fmt.Appendf(nil, "key %s left-pad\n", r.secret.Key().Fingerprint())); err != nil {
-		t.Fatal(err)
-	}
-	const many = staleBurst + 100
+	to := newReceiver(t)
+	to.origin = "here"
+	to.trusts("key %s left-pad", r.secret.Key().Fingerprint())
+	const many = redundantBurst + 100
 	for i := range many {
-		j.judgeFrame(t, r.frame(whole, time.Now().AddDate(0, 0, -2), fmt.Sprintf("0.%d.0", i)))
+		to.frame(r.frame(whole, time.Now().AddDate(0, 0, -2), fmt.Sprintf("0.%d.0", i)))
 	}
-	if n := j.count(t); n < staleBurst || n > many-50 {
+	if n := to.count(); n < redundantBurst || n > many-50 {
 		t.Errorf("%d of %d old records are stored", n, many)
 	}
-	if b := j.quota.authors[r.secret.Key().Fingerprint()]; b != nil && b.tokens < trustedBurst {
-		t.Errorf("%v of the author's rate is left", b.tokens)
+	if l, ok := to.quota.authors.Peek(r.secret.Key().Fingerprint()); ok && l.TokensAt(to.now) < followedBurst {
+		t.Errorf("%v of the author's rate is left", l.TokensAt(to.now))
 	}
-	if got := j.judgeFrame(t, r.frame(whole, time.Now(), "1.0.0")); got != gossip.Accept {
-		t.Errorf("the next release: outcome %d", got)
+	if got := to.frame(r.frame(whole, time.Now(), "1.0.0")); got != accept {
+		t.Errorf("the next release: outcome %s", got)
 	}
 }
 
@@ -235,10 +218,10 @@ func TestThreat57Strangers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if q.take(f, "one", false, now) {
+		if q.takeRecord(f, "one", false, now) {
 			taken++
 		}
-		q.passOn("one", now)
+		q.takeRelayedKey("one", now)
 	}
 	if taken != senderStrangersBurst {
 		t.Errorf("%d records were taken from one address, want %d", taken, senderStrangersBurst)
@@ -247,13 +230,13 @@ func TestThreat57Strangers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !q.take(f, "another", false, now) || !q.passOn("another", now) {
+	if !q.takeRecord(f, "another", false, now) || !q.takeRelayedKey("another", now) {
 		t.Error("one address has used up what others may send")
 	}
 	for i := range 3 * maxSenders {
-		q.stale(fmt.Sprint(i), now)
+		q.takeRedundant(fmt.Sprint(i), now)
 	}
-	if n := len(q.senders); n > maxSenders {
+	if n := q.senders.Len(); n > maxSenders {
 		t.Errorf("%d addresses are remembered", n)
 	}
 }

@@ -1,0 +1,126 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// How what comes one by one is gathered (docs/program.md [N270]).
+const (
+	// MaxQueued is the most items of one batch: so many callers of Queue.Add are
+	// worth having.
+	MaxQueued = 64
+	// queueDelay is the least time between the beginnings of two batches: a lone item
+	// waits for nobody, and many that come one after the other are stored together.
+	queueDelay = 10 * time.Millisecond
+)
+
+var errStopped = errors.New("ingesting has stopped")
+
+// A Queue gathers items that come one by one into batches: what a batch costs, a
+// commit above all, is paid once for all of them.
+type Queue struct {
+	batch   func(context.Context, []Item) ([]Result, error)
+	added   chan *queued
+	stopped chan struct{}
+}
+
+type queued struct {
+	ctx    context.Context // of the caller, who no longer waits when it has ended
+	item   Item
+	result chan Result
+}
+
+// NewQueue makes a queue of what g is to store. Nothing is taken before Run.
+func NewQueue(g *Ingester) *Queue {
+	return &Queue{batch: g.Batch, added: make(chan *queued), stopped: make(chan struct{})}
+}
+
+// Add waits until the item has been stored or turned down, in the order of Batch. An
+// item that has not come into a batch when ctx ends is refused, and so are those that
+// come when Run has returned.
+func (q *Queue) Add(ctx context.Context, it Item) Result {
+	w := &queued{ctx: ctx, item: it, result: make(chan Result, 1)}
+	select {
+	case q.added <- w:
+	case <-ctx.Done():
+		return Result{Err: ctx.Err()}
+	case <-q.stopped:
+		return Result{Err: errStopped}
+	}
+	select {
+	case r := <-w.result:
+		return r
+	case <-q.stopped:
+		return Result{Err: errStopped}
+	}
+}
+
+// Run makes batches of what is added, one after the other, until ctx ends, and then
+// returns nil. It can be called once.
+func (q *Queue) Run(ctx context.Context) error {
+	defer close(q.stopped)
+	var began time.Time
+	for {
+		waiting, ok := q.gather(ctx, queueDelay-time.Since(began))
+		if !ok {
+			return nil
+		}
+		began = time.Now()
+		q.store(ctx, waiting)
+	}
+}
+
+// gather waits for a first item, and for more until the delay is over or there are
+// enough; then it takes what is there.
+func (q *Queue) gather(ctx context.Context, delay time.Duration) (waiting []*queued, ok bool) {
+	due := time.NewTimer(max(delay, 0))
+	defer due.Stop()
+	select {
+	case w := <-q.added:
+		waiting = append(waiting, w)
+	case <-ctx.Done():
+		return nil, false
+	}
+	for over := false; len(waiting) < MaxQueued; {
+		if over {
+			select {
+			case w := <-q.added:
+				waiting = append(waiting, w)
+				continue
+			default:
+				return waiting, true
+			}
+		}
+		select {
+		case w := <-q.added:
+			waiting = append(waiting, w)
+		case <-due.C:
+			over = true
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+	return waiting, true
+}
+
+func (q *Queue) store(ctx context.Context, waiting []*queued) {
+	var items []Item
+	var still []*queued
+	for _, w := range waiting {
+		if err := w.ctx.Err(); err != nil {
+			w.result <- Result{Err: err}
+			continue
+		}
+		items, still = append(items, w.item), append(still, w)
+	}
+	results, err := q.batch(ctx, items)
+	for i, w := range still {
+		if r := results[i]; err != nil && r.Outcome == Refused && r.Err == nil {
+			w.result <- Result{Err: err}
+		} else {
+			w.result <- r
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/everythingstays/es/gossip"
+	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/ingest"
+	"github.com/everythingstays/es/reconcile"
+	"github.com/everythingstays/es/records"
+)
+
+// ingestGossip returns what gossip asks about each message: its own at once, those of
+// others with what comes at the same time.
+func ingestGossip(h host.Host, g *ingest.Ingester, q *ingest.Queue) func(context.Context, gossip.Message) gossip.Outcome {
+	return func(ctx context.Context, m gossip.Message) gossip.Outcome {
+		it := ingest.Item{Kind: ingest.Frame, Data: m.Data, Source: ingest.Source{Peer: m.From.String(), Origin: originOf(h, m.From), Own: m.Local}}
+		if m.Topic == gossip.TopicKeys {
+			it.Kind = ingest.KeyBlock
+		}
+		if !m.Local {
+			return gossipOutcome(q.Add(ctx, it))
+		}
+		results, err := g.Batch(ctx, []ingest.Item{it})
+		if err != nil {
+			return gossip.Ignore
+		}
+		return gossipOutcome(results[0])
+	}
+}
+
+func gossipOutcome(r ingest.Result) gossip.Outcome {
+	switch {
+	case r.Outcome == ingest.Malformed:
+		return gossip.Reject
+	case r.Relay:
+		return gossip.Accept
+	}
+	return gossip.Ignore
+}
+
+// ingestPulled stores what a peer answers in a session.
+func ingestPulled(ctx context.Context, g *ingest.Ingester, from peer.ID, origin string, session *ingest.Session, items []records.Item) (reconcile.Taken, error) {
+	batch := make([]ingest.Item, len(items))
+	for i, it := range items {
+		kind := ingest.Envelope
+		if it.Element.Kind() == records.ElementKey {
+			kind = ingest.KeyBlock
+		}
+		batch[i] = ingest.Item{Kind: kind, Data: it.Bytes, Author: it.Element.Author(),
+			Source: ingest.Source{Peer: from.String(), Origin: origin, Session: session}}
+	}
+	var taken reconcile.Taken
+	results, err := g.Batch(ctx, batch)
+	if errors.As(err, new(*ingest.MalformedError)) {
+		return taken, &reconcile.OffenceError{Peer: from, Err: err}
+	}
+	if err != nil {
+		return taken, err
+	}
+	for i, r := range results {
+		switch {
+		case r.Outcome == ingest.Refused:
+			taken.Refused++
+		case r.Outcome == ingest.Stored && batch[i].Kind == ingest.KeyBlock:
+			taken.Keys++
+		case r.Outcome == ingest.Stored:
+			taken.Records++
+		}
+	}
+	return taken, nil
+}
+
+// newIngester has the home's index take what others signed, and keep what those say
+// whom the user follows.
+func newIngester(l *live) *ingest.Ingester {
+	g := ingest.New(ingest.Config{Index: l.home.Index(), Trust: l.home.Trust, Own: l.home.OwnFingerprints, Stored: l.stored, Now: l.node.now, Log: l.log})
+	l.home.Index().LimitStrangers(index.StrangersLimit{Keep: g.Follows})
+	return g
+}
