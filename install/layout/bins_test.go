@@ -146,6 +146,24 @@ func TestCommandsThatDifferInCaseAreOne(t *testing.T) {
 	}
 }
 
+// SPEC I21, M47: only a program's own module brings it; a module that is called alike does not.
+func TestReservedCommandsAreTheirModules(t *testing.T) {
+	for name, want := range map[records.Name]string{
+		"npm": "npm npx", "npx": "npx", "node": "node", "es": "es",
+		"npm-x": "", "npx-cli": "", "@s/npm": "", "node-bin": "", "nodes": "",
+	} {
+		bins := map[string]string{"npm": "cli.js", "npx": "cli.js", "node": "cli.js", "es": "cli.js"}
+		linked, _ := chooseBins(nodesOf(&lockfile.Package{Name: name, Version: "1.0.0", Manifest: records.Manifest{Bin: bins}}))
+		var got []string
+		for _, b := range linked {
+			got = append(got, strings.TrimPrefix(b.at, "node_modules/.bin/"))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s brings %q, want %q", name, got, want)
+		}
+	}
+}
+
 // nodesOf are packages that nothing asks for, at the top.
 func nodesOf(packages ...*lockfile.Package) []*tree.Node {
 	l := &lockfile.File{Packages: map[string]*lockfile.Package{}}
