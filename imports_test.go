@@ -75,19 +75,21 @@ var mayImport = map[string][]string{
 	// The addresses of peers: how they are written, where they lead, and which are believed.
 	"node/address": {},
 	// What commands ask of a node, and what it answers.
-	"node/api": {"records", "node/address"},
+	"node/api": {"index", "records", "node/address"},
 	// peers.json: which nodes were met, and where.
 	"node/peerbook": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "node/address"},
 	// One user's directory: keys, trust file, settings, index and blocks.
 	"node/home": {"internal/atomicfile", "internal/filelock", "internal/owner", "internal/regularfile", "records", "sign", "trust", "index", "index/fsck", "modules", "blocks", "node/address", "node/api", "node/peerbook"},
 	// The one way in for records and keys of others: what is stored, and what is passed on.
 	"ingest": {"records", "sign", "trust", "index"},
+	// The local API: its server in a daemon, and its client in a command.
+	"node/localapi": {"internal/atomicfile", "internal/owner", "internal/regularfile", "index", "modules", "records", "node/api"},
 	// One participant: home, network, what it takes from others and tells them.
-	"node": {"internal/owner", "node/address", "node/api", "node/peerbook", "node/home", "internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "modules", "ingest", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
+	"node": {"node/localapi", "internal/owner", "node/address", "node/api", "node/peerbook", "node/home", "internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "modules", "ingest", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
 	"cli/internal/ui": {"records"},
 	// The commands: flags, output, exit codes.
-	"cli": {"node/address", "node/api", "node/home", "author", "blocks", "cli/internal/ui", "gossip", "index", "index/resolve", "index/search", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "npm", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust"},
+	"cli": {"node/localapi", "node/address", "node/api", "node/home", "author", "blocks", "cli/internal/ui", "gossip", "index", "index/resolve", "index/search", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "npm", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust"},
 	// The program es.
 	"cli/es": {"cli"},
 

@@ -16,8 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/node/home"
+	"github.com/everythingstays/es/node/localapi"
 )
 
 // Main runs es with the arguments of this process and returns its exit code.
@@ -46,7 +46,7 @@ type flags struct {
 
 // daemon is what a run has seen of the running node.
 type daemon struct {
-	stuck *node.StuckError // it did not answer
+	stuck *localapi.StuckError // it did not answer
 }
 
 func newApp(s *ui.Streams) *app { return &app{s, &flags{}, &daemon{}} }

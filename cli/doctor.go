@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
+	"github.com/everythingstays/es/node/localapi"
 	"github.com/everythingstays/es/trust"
 )
 
@@ -87,7 +87,7 @@ func (a *app) runDoctor(ctx context.Context, h *home.Home) error {
 
 // daemonRuns reports whether the home's own node answers.
 func daemonRuns(ctx context.Context, h *home.Home) bool {
-	c, err := node.Dial(ctx, h)
+	c, err := localapi.Dial(ctx, h)
 	if err != nil {
 		return false
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
+	"github.com/everythingstays/es/node/localapi"
 )
 
 // networkOptions are flags that the home remembers; "" and none leave what it has.
@@ -182,7 +183,7 @@ func (a *app) join(ctx context.Context, h *home.Home) (api.Network, error) {
 		return node.JoinBeside(ctx, h, cfg)
 	}
 	n, err := node.Join(ctx, h, cfg)
-	var stuck *node.StuckError
+	var stuck *localapi.StuckError
 	if errors.As(err, &stuck) {
 		a.Warn("%v; going on without it", stuck)
 		a.stuck = stuck

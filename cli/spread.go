@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
+	"github.com/everythingstays/es/node/localapi"
 )
 
 // How long a publish waits for peers to fetch what it announced.
@@ -38,7 +38,7 @@ func (a *app) spread(ctx context.Context, h *home.Home, ids []cid.Cid, module ci
 	var s spreading
 	var failed error
 	say := func(n api.Network) (api.Announced, error) {
-		_, s.Daemon = n.(*node.Client)
+		_, s.Daemon = n.(*localapi.Client)
 		told, err := n.Announce(ctx, ids)
 		if err != nil || told.Peers == 0 && wait == 0 {
 			return told, err

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/localapi"
 )
 
 // A restingNetwork is what a command works with when no daemon answers.
@@ -20,7 +20,7 @@ func (restingNetwork) Status(context.Context) (api.Status, error) { return api.S
 // TestThreat65StatusOfStuckNode: a node that runs and does not answer is not called
 // one that does not run, which es node would be the answer to.
 func TestThreat65StatusOfStuckNode(t *testing.T) {
-	for _, stuck := range []*node.StuckError{nil, {PID: 42, Wait: time.Second}} {
+	for _, stuck := range []*localapi.StuckError{nil, {PID: 42, Wait: time.Second}} {
 		var out bytes.Buffer
 		a := newApp(&ui.Streams{Out: &out})
 		a.stuck = stuck

@@ -1,9 +1,7 @@
 package node
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -24,12 +22,13 @@ import (
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
+	"github.com/everythingstays/es/node/localapi"
 	"github.com/everythingstays/es/records"
 )
 
-func dialDaemon(t *testing.T, h *home.Home) *Client {
+func dialDaemon(t *testing.T, h *home.Home) *localapi.Client {
 	t.Helper()
-	c, err := Dial(t.Context(), h)
+	c, err := localapi.Dial(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +48,7 @@ func TestLocalAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, ok := joined.(*Client)
+	c, ok := joined.(*localapi.Client)
 	if !ok {
 		t.Fatalf("Join with a daemon gives %T", joined)
 	}
@@ -107,13 +106,13 @@ func TestLocalAPI(t *testing.T) {
 	}
 
 	n.stop()
-	if _, err := c.Status(ctx); !errors.Is(err, ErrNoDaemon) {
+	if _, err := c.Status(ctx); !errors.Is(err, localapi.ErrNoDaemon) {
 		t.Errorf("status of a daemon that has ended: %v", err)
 	}
-	if _, err := Dial(ctx, h); !errors.Is(err, ErrNoDaemon) {
+	if _, err := localapi.Dial(ctx, h); !errors.Is(err, localapi.ErrNoDaemon) {
 		t.Errorf("dial of a daemon that has ended: %v", err)
 	}
-	for _, path := range []string{socketPath(h.Dir()), elsewherePath(h.Dir())} {
+	for _, path := range []string{filepath.Join(h.Dir(), "node.sock"), filepath.Join(h.Dir(), "node.addr")} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", path, err)
 		}
@@ -184,10 +183,10 @@ func TestDaemonAfterKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // says that it was killed
-	if _, err := os.Lstat(socketPath(h.Dir())); err != nil {
+	if _, err := os.Lstat(filepath.Join(h.Dir(), "node.sock")); err != nil {
 		t.Fatalf("the test shows nothing: %v", err)
 	}
-	if _, err := Dial(t.Context(), h); !errors.Is(err, ErrNoDaemon) {
+	if _, err := localapi.Dial(t.Context(), h); !errors.Is(err, localapi.ErrNoDaemon) {
 		t.Errorf("dial of a killed daemon: %v", err)
 	}
 	startNode(t, h, Config{})
@@ -202,15 +201,16 @@ func TestLongHomePath(t *testing.T) {
 	h := openHome(t, filepath.Join(t.TempDir(), strings.Repeat("long/", 40), "home"))
 	n := startNode(t, h, Config{})
 	dialDaemon(t, openHome(t, h.Dir()))
-	path, err := elsewhere(h.Dir())
-	if err != nil || len(path) > maxSocketPath {
+	text, err := os.ReadFile(filepath.Join(h.Dir(), "node.addr"))
+	path := strings.TrimSpace(string(text))
+	if err != nil || len(path) > 103 {
 		t.Fatalf("socket %s: %v", path, err)
 	}
 	// A directory that others could have made is not used.
 	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Dial(t.Context(), h); err == nil || errors.Is(err, ErrNoDaemon) {
+	if _, err := localapi.Dial(t.Context(), h); err == nil || errors.Is(err, localapi.ErrNoDaemon) {
 		t.Errorf("dial through an open directory: %v", err)
 	}
 	if err := os.Chmod(filepath.Dir(path), 0o700); err != nil {
@@ -220,96 +220,9 @@ func TestLongHomePath(t *testing.T) {
 	if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s is left: %v", filepath.Dir(path), err)
 	}
-	if _, err := Dial(t.Context(), h); !errors.Is(err, ErrNoDaemon) {
+	if _, err := localapi.Dial(t.Context(), h); !errors.Is(err, localapi.ErrNoDaemon) {
 		t.Errorf("dial: %v", err)
 	}
-}
-
-// SPEC N60. What the socket takes.
-func TestAPIRefuses(t *testing.T) {
-	ctx := t.Context()
-	n := startNode(t, testHome(t), Config{})
-	info, err := os.Stat(socketPath(n.home.Dir()))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("socket has mode %v: %v", info.Mode().Perm(), err)
-	}
-	plain := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAPI(ctx, n.home.Dir()) },
-	}}
-	defer plain.CloseIdleConnections()
-	ask := func(method, path, version string, body []byte) (int, apiError) {
-		t.Helper()
-		r, err := http.NewRequestWithContext(ctx, method, "http://es"+path, bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set(versionHeader, version)
-		resp, err := plain.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		var e apiError
-		_ = json.NewDecoder(resp.Body).Decode(&e) // 404 and 405 are plain text
-		if resp.Header.Get(versionHeader) != apiVersion {
-			t.Errorf("%s %s: version %q", method, path, resp.Header.Get(versionHeader))
-		}
-		return resp.StatusCode, e
-	}
-	if status, _ := ask("GET", "/v1/status", apiVersion, nil); status != 200 {
-		t.Errorf("status: %d", status)
-	}
-	for _, version := range []string{"", "0", "2"} {
-		if status, e := ask("GET", "/v1/status", version, nil); status != 400 || e.Kind != kindVersion {
-			t.Errorf("version %q: %d, %+v", version, status, e)
-		}
-	}
-	large := append(append([]byte(`{"records":["`), bytes.Repeat([]byte("b"), maxRequest)...), `"]}`...)
-	for name, c := range map[string]struct {
-		method, path string
-		body         []byte
-		status       int
-	}{
-		"no path":         {"GET", "/v2/status", nil, 404},
-		"wrong method":    {"GET", "/v1/fetch", nil, 405},
-		"no body":         {"POST", "/v1/announce", nil, 400},
-		"no JSON":         {"POST", "/v1/announce", []byte("hello"), 400},
-		"unknown field":   {"POST", "/v1/connect", []byte(`{"address":"x"}`), 400},
-		"too large":       {"POST", "/v1/announce", large, 400},
-		"no CID":          {"POST", "/v1/fetch", []byte(`{"root":"x","size":-1,"files":-1}`), 400},
-		"no record id":    {"POST", "/v1/announce", []byte(`{"records":["x"]}`), 500},
-		"no address":      {"POST", "/v1/connect", []byte(`{"addr":"x"}`), 500},
-		"unknown records": {"POST", "/v1/announce", []byte(`{"records":["` + someModule(1).String() + `"]}`), 500},
-	} {
-		status, e := ask(c.method, c.path, apiVersion, c.body)
-		if status != c.status || status < 404 && e.Text == "" {
-			t.Errorf("%s: %d, %+v, want %d", name, status, e, c.status)
-		}
-	}
-}
-
-// A daemon of another version is named, and not taken for none.
-func TestOtherVersion(t *testing.T) {
-	h := testHome(t)
-	l, remove, err := listenAPI(h.Dir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer remove()
-	old := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(versionHeader, "0")
-	})}
-	served := make(chan error, 1)
-	go func() { served <- old.Serve(l) }()
-	var version *VersionError
-	if _, err := Dial(t.Context(), h); !errors.As(err, &version) || version.Daemon != "0" {
-		t.Errorf("dial: %v", err)
-	}
-	if _, err := Join(t.Context(), h, Config{}); !errors.As(err, &version) {
-		t.Errorf("join: %v", err)
-	}
-	old.Close()
-	<-served
 }
 
 // Whatever a node starts has ended when Run returns.
@@ -336,7 +249,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		if _, err := nodes[1].Connect(ctx, s.Addrs[0]); err != nil {
 			t.Fatal(err)
 		}
-		c, err := Dial(ctx, a)
+		c, err := localapi.Dial(ctx, a)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -355,4 +268,22 @@ func TestNothingIsLeftRunning(t *testing.T) {
 	}
 	// libp2p ends some of its own a moment after Close.
 	until(t, "back to the number of goroutines before", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+// A daemon of another version is no reason for a node beside it.
+func TestJoinOtherVersion(t *testing.T) {
+	h := testHome(t)
+	l, err := net.Listen("unix", filepath.Join(h.Dir(), "node.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Es-Api", "0") })}
+	served := make(chan error, 1)
+	go func() { served <- old.Serve(l) }()
+	var version *localapi.VersionError
+	if _, err := Join(t.Context(), h, Config{}); !errors.As(err, &version) {
+		t.Errorf("join: %v", err)
+	}
+	old.Close()
+	<-served
 }

@@ -58,7 +58,7 @@ func (l *live) fetch(ctx context.Context, w records.Target, progress func(api.Pr
 	defer give(nil)
 	l.seeder.note(w.CID)
 	defer func() {
-		err = plainFull(err)
+		err = api.DiskFull(err)
 		if err == nil {
 			l.find.offers.have(w.CID)
 		}

@@ -28,6 +28,7 @@ import (
 	"github.com/everythingstays/es/ingest"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
+	"github.com/everythingstays/es/node/localapi"
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -66,8 +67,8 @@ type live struct {
 	outbox    *outbox
 	gate      *gate
 	find      *discovery
-	server    *server // nil without a local API
-	changed   signal  // a peer has come or gone
+	server    *localapi.Server // nil without a local API
+	changed   signal           // a peer has come or gone
 	dialled   chan struct{}
 	refusals  refusals
 	served    clock // when a block or a record was last read for a peer
@@ -137,7 +138,7 @@ func (n *Node) start() (_ *live, err error) {
 		l.find.lan = newLAN(l, n.swarmKey)
 	}
 	if !n.cfg.Ephemeral && !n.noServer {
-		if l.server, err = newServer(n.home, n); err != nil {
+		if l.server, err = localapi.Listen(n.home.Dir(), n); err != nil {
 			return nil, err
 		}
 	}
@@ -199,7 +200,7 @@ func (l *live) run(ctx context.Context) error {
 	part(l.syncer.run)
 	if l.server != nil {
 		parts.Go(func() {
-			if err := l.server.run(work); err != nil {
+			if err := l.server.Run(work); err != nil {
 				cancel(err)
 			}
 		})

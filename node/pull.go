@@ -158,7 +158,7 @@ func (s *syncer) sync(ctx context.Context, o api.SyncOptions, progress func(api.
 	answered := make(chan struct{}) // closed by the first who does
 	one := func(p peer.ID) {
 		r, err := s.pullPatiently(ctx, p, o, answered, told)
-		err = plainFull(err)
+		err = api.DiskFull(err)
 		mu.Lock()
 		defer mu.Unlock()
 		if errors.Is(err, api.ErrDiskFull) {

@@ -208,7 +208,7 @@ func (s *seeder) seed(ctx context.Context, job seedJob) {
 	began := time.Now()
 	var received int64
 	err := s.live.fetch(ctx, job.want, func(p api.Progress) { received = p.Received })
-	err = plainFull(errors.Join(err, s.space.settle(job.want, stranger, err == nil)))
+	err = api.DiskFull(errors.Join(err, s.space.settle(job.want, stranger, err == nil)))
 	if err != nil && received > 0 {
 		s.leave(leftover{root: job.want.CID, since: began, ended: time.Now()})
 	}

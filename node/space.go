@@ -10,14 +10,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/blocks"
-	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
@@ -34,23 +31,6 @@ const (
 	// same ones meanwhile has said so by then.
 	discardAfter = 10 * time.Minute
 )
-
-// A fullError says that this machine's disk has no room. No peer is to blame.
-type fullError struct{ err error }
-
-func (e *fullError) Error() string { return "the disk is full: " + e.err.Error() }
-func (e *fullError) Unwrap() error { return e.err }
-
-// Is makes a fullError an ErrDiskFull.
-func (e *fullError) Is(target error) bool { return target == api.ErrDiskFull }
-
-// plainFull has the error say so when a full disk is its cause.
-func plainFull(err error) error {
-	if err != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, index.ErrFull)) {
-		return &fullError{err}
-	}
-	return err
-}
 
 // errNoRoom says that a module is not seeded for what it would take up.
 var errNoRoom = errors.New("no room for seeding")

@@ -1,18 +1,13 @@
 package node
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"os"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ipfs/go-cid"
 
-	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/records"
 )
 
@@ -131,28 +126,6 @@ func TestThreat60HalfFetched(t *testing.T) {
 	}
 	if ok, err := h.Blocks().Complete(ctx, mine); !ok || err != nil {
 		t.Errorf("the other module is not whole: %v", err)
-	}
-}
-
-// TestThreat60FullDisk tells a full disk from what peers do. SPEC N162.
-func TestThreat60FullDisk(t *testing.T) {
-	for _, err := range []error{
-		fmt.Errorf("pull from P: %w", index.ErrFull),
-		fmt.Errorf("store block: %w", &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}),
-	} {
-		got := plainFull(err)
-		if !errors.Is(got, api.ErrDiskFull) || !bytes.HasPrefix([]byte(got.Error()), []byte("the disk is full")) {
-			t.Errorf("%v is %v", err, got)
-		}
-		if over := newAPIError(got).err(); !errors.Is(over, api.ErrDiskFull) || over.Error() != got.Error() {
-			t.Errorf("over the local API it is %v", over)
-		}
-	}
-	if err := plainFull(errors.New("peer is busy")); errors.Is(err, api.ErrDiskFull) {
-		t.Error("a busy peer is a full disk")
-	}
-	if plainFull(nil) != nil {
-		t.Error("no error is one")
 	}
 }
 

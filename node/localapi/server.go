@@ -1,4 +1,4 @@
-package node
+package localapi
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/node/api"
-	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
 
@@ -59,33 +58,36 @@ type surveyRequest struct {
 type fetchEvent struct {
 	Progress *api.Progress `json:"progress,omitempty"`
 	Done     bool          `json:"done,omitempty"`
-	Error    *apiError     `json:"error,omitempty"`
+	Error    *wireError    `json:"error,omitempty"`
 }
 
 // syncEvent is one line of the answer to a sync, in the same way.
 type syncEvent struct {
 	Progress *api.Synced `json:"progress,omitempty"`
 	Done     *api.Synced `json:"done,omitempty"`
-	Error    *apiError   `json:"error,omitempty"`
+	Error    *wireError  `json:"error,omitempty"`
 }
 
-// server is the local API of a daemon.
-type server struct {
+// Server is the local API of a daemon.
+type Server struct {
 	network api.Network
 	socket  net.Listener
 	remove  func()
 }
 
-func newServer(h *home.Home, n api.Network) (*server, error) {
-	l, remove, err := listenAPI(h.Dir())
+// Listen makes the API's socket in the directory of a home, which only this user can
+// connect to, and answers from n. The caller holds the daemon's lock, so a socket that is
+// there is a dead process's.
+func Listen(dir string, n api.Network) (*Server, error) {
+	l, remove, err := listenAPI(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &server{network: n, socket: l, remove: remove}, nil
+	return &Server{network: n, socket: l, remove: remove}, nil
 }
 
-// run serves until ctx ends, which also ends every request.
-func (s *server) run(ctx context.Context) error {
+// Run serves until ctx ends, which also ends every request.
+func (s *Server) Run(ctx context.Context) error {
 	defer s.remove()
 	h := &http.Server{
 		Handler:           s.routes(),
@@ -114,7 +116,7 @@ func (s *server) run(ctx context.Context) error {
 	return fmt.Errorf("serve the local API: %w", err)
 }
 
-func (s *server) routes() http.Handler {
+func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /v1/status", answer(func(ctx context.Context, _ struct{}) (api.Status, error) {
@@ -152,11 +154,11 @@ func (s *server) routes() http.Handler {
 }
 
 // checked refuses clients of another version.
-func (s *server) checked(next http.Handler) http.Handler {
+func (s *Server) checked(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(versionHeader, apiVersion)
 		if v := r.Header.Get(versionHeader); v != apiVersion {
-			fail(w, http.StatusBadRequest, &apiError{Kind: kindVersion, Text: fmt.Sprintf("local API version %.20q is not %s", v, apiVersion)})
+			fail(w, http.StatusBadRequest, &wireError{Kind: kindVersion, Text: fmt.Sprintf("local API version %.20q is not %s", v, apiVersion)})
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
@@ -170,13 +172,13 @@ func answer[Q, A any](call func(context.Context, Q) (A, error)) http.HandlerFunc
 		var q Q
 		if r.Method == http.MethodPost {
 			if err := readRequest(r, &q); err != nil {
-				fail(w, http.StatusBadRequest, &apiError{Text: err.Error()})
+				fail(w, http.StatusBadRequest, &wireError{Text: err.Error()})
 				return
 			}
 		}
 		a, err := call(r.Context(), q)
 		if err != nil {
-			fail(w, http.StatusInternalServerError, newAPIError(err))
+			fail(w, http.StatusInternalServerError, newWireError(err))
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -193,41 +195,41 @@ func readRequest(r *http.Request, q any) error {
 	return nil
 }
 
-func fail(w http.ResponseWriter, status int, e *apiError) {
+func fail(w http.ResponseWriter, status int, e *wireError) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(e) // the client has gone
 }
 
-func (s *server) fetch(w http.ResponseWriter, r *http.Request) {
+func (s *Server) fetch(w http.ResponseWriter, r *http.Request) {
 	var q fetchRequest
 	want, err := records.Target{}, readRequest(r, &q)
 	if err == nil {
 		want, err = q.want()
 	}
 	if err != nil {
-		fail(w, http.StatusBadRequest, &apiError{Text: err.Error()})
+		fail(w, http.StatusBadRequest, &wireError{Text: err.Error()})
 		return
 	}
 	send := lines[fetchEvent](w)
 	err = s.network.Fetch(r.Context(), want, func(p api.Progress) { send(fetchEvent{Progress: &p}) })
 	if err != nil {
-		send(fetchEvent{Error: newAPIError(err)})
+		send(fetchEvent{Error: newWireError(err)})
 		return
 	}
 	send(fetchEvent{Done: true})
 }
 
-func (s *server) sync(w http.ResponseWriter, r *http.Request) {
+func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 	var q api.SyncOptions
 	if err := readRequest(r, &q); err != nil {
-		fail(w, http.StatusBadRequest, &apiError{Text: err.Error()})
+		fail(w, http.StatusBadRequest, &wireError{Text: err.Error()})
 		return
 	}
 	send := lines[syncEvent](w)
 	done, err := s.network.Sync(r.Context(), q, func(p api.Synced) { send(syncEvent{Progress: &p}) })
 	if err != nil {
-		send(syncEvent{Error: newAPIError(err)})
+		send(syncEvent{Error: newWireError(err)})
 		return
 	}
 	send(syncEvent{Done: &done})

@@ -1,4 +1,4 @@
-package node
+package localapi
 
 import (
 	"encoding/json"
@@ -21,7 +21,7 @@ func TestThreat65StoppedDaemon(t *testing.T) {
 	}
 	defer l.Close()
 	var stuck *StuckError
-	if _, err := openClient(t.Context(), h, 20*time.Millisecond); !errors.As(err, &stuck) {
+	if _, err := dial(t.Context(), h, 20*time.Millisecond); !errors.As(err, &stuck) {
 		t.Errorf("Dial: %v, want a StuckError", err)
 	}
 }
@@ -63,7 +63,7 @@ func TestThreat65DaemonStopsInACall(t *testing.T) {
 	go s.Serve(l)
 	defer s.Close()
 	defer close(stopped)
-	c, err := openClient(t.Context(), h, time.Second)
+	c, err := dial(t.Context(), h, 250*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}

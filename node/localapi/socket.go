@@ -1,4 +1,4 @@
-package node
+package localapi
 
 import (
 	"context"
@@ -34,14 +34,15 @@ func elsewherePath(dir string) string { return filepath.Join(dir, "node.addr") }
 // caller holds the daemon's lock, so a socket that is there is a dead process's.
 func listenAPI(dir string) (l net.Listener, remove func(), err error) {
 	removeSocket(dir)
-	path, dir := socketPath(dir), ""
+	path := socketPath(dir)
 	if len(path) > maxSocketPath {
-		if dir, err = os.MkdirTemp("", "es-"); err != nil { // mode 0700
+		temp, err := os.MkdirTemp("", "es-") // mode 0700
+		if err != nil {
 			return nil, nil, fmt.Errorf("make API socket: %w", err)
 		}
-		path = filepath.Join(dir, "node.sock")
+		path = filepath.Join(temp, "node.sock")
 		if err := atomicfile.Replace(elsewherePath(dir), []byte(path+"\n")); err != nil {
-			os.Remove(dir)
+			os.Remove(temp)
 			return nil, nil, fmt.Errorf("make API socket: %w", err)
 		}
 	}

@@ -1,4 +1,4 @@
-package node
+package localapi
 
 import (
 	"bytes"
@@ -9,19 +9,25 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/node/api"
-	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
 
-// Client is the local API of a running daemon. It implements Network.
+// A Home is the directory that a daemon serves.
+type Home interface {
+	Dir() string
+	DaemonPID() int // 0 when unknown
+}
+
+// Client is the local API of a running daemon. It implements api.Network.
 type Client struct {
 	http *http.Client
-	home *home.Home
+	home Home
 	wait time.Duration // for a sign of life
 }
 
@@ -32,9 +38,9 @@ const lifeWait = 5 * time.Second
 // Dial connects to the daemon of the home. The error is ErrNoDaemon when there is
 // none, a *StuckError when it does not answer, and a *VersionError when it speaks
 // another version of the local API.
-func Dial(ctx context.Context, h *home.Home) (*Client, error) { return openClient(ctx, h, lifeWait) }
+func Dial(ctx context.Context, h Home) (*Client, error) { return dial(ctx, h, lifeWait) }
 
-func openClient(ctx context.Context, h *home.Home, wait time.Duration) (*Client, error) {
+func dial(ctx context.Context, h Home, wait time.Duration) (*Client, error) {
 	c := &Client{home: h, wait: wait, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAPI(ctx, h.Dir()) },
 	}}}
@@ -67,7 +73,8 @@ func (c *Client) alive(ctx context.Context) error {
 // the middle of it. Whoever gets it calls cancel.
 func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
-	go func() {
+	var watch sync.WaitGroup
+	watch.Go(func() {
 		for {
 			select {
 			case <-ctx.Done():
@@ -79,8 +86,11 @@ func (c *Client) watched(ctx context.Context) (context.Context, context.CancelFu
 				return
 			}
 		}
-	}()
-	return ctx, func() { end(nil) }
+	})
+	return ctx, func() {
+		end(nil)
+		watch.Wait()
+	}
 }
 
 // Announce implements Network.
@@ -222,7 +232,7 @@ func (c *Client) send(ctx context.Context, method, path string, q any) (io.ReadC
 		defer cancel()
 		return nil, stuckOr(ctx, err)
 	}
-	return &watchedBody{body, ctx, cancel}, nil
+	return &watchedBody{body, func(err error) error { return stuckOr(ctx, err) }, cancel}, nil
 }
 
 // stuckOr returns what ended the context of a call, if it was that the daemon is stuck,
@@ -237,14 +247,14 @@ func stuckOr(ctx context.Context, err error) error {
 // A watchedBody is an answer; reading it fails when the daemon is stuck.
 type watchedBody struct {
 	io.ReadCloser
-	ctx    context.Context
+	cause  func(error) error // of an error while it is read
 	cancel context.CancelFunc
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
-		err = stuckOr(b.ctx, err)
+		err = b.cause(err)
 	}
 	return n, err
 }
@@ -284,7 +294,7 @@ func (c *Client) request(ctx context.Context, method, path string, q any) (io.Re
 	}
 	if answer.StatusCode != http.StatusOK {
 		defer answer.Body.Close()
-		var e apiError
+		var e wireError
 		if err := json.NewDecoder(io.LimitReader(answer.Body, maxReply)).Decode(&e); err != nil {
 			return nil, fmt.Errorf("ask the running es node: %s", answer.Status)
 		}
@@ -293,42 +303,4 @@ func (c *Client) request(ctx context.Context, method, path string, q any) (io.Re
 	return answer.Body, nil
 }
 
-// Join returns the running daemon of the home or, without one, a node in this
-// process that dials the remembered peers and cfg.Bootstrap. It lasts until
-// Close, which may take up to a minute while peers fetch what was announced, or
-// until ctx ends.
-func Join(ctx context.Context, h *home.Home, cfg Config) (api.Network, error) {
-	c, err := Dial(ctx, h)
-	if err == nil {
-		return c, nil
-	}
-	if !errors.Is(err, ErrNoDaemon) {
-		return nil, err
-	}
-	return JoinBeside(ctx, h, cfg)
-}
-
-// JoinBeside is Join without asking for a daemon: for one that does not answer.
-func JoinBeside(ctx context.Context, h *home.Home, cfg Config) (api.Network, error) {
-	cfg.Ephemeral = true
-	n, err := New(ctx, h, cfg)
-	if err != nil {
-		return nil, err
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- n.Run(ctx) }() // Close waits for it
-	select {
-	case <-n.Ready():
-		return n, nil
-	case err := <-failed:
-		if err == nil {
-			err = context.Cause(ctx)
-		}
-		return nil, err
-	}
-}
-
-var (
-	_ api.Network = (*Node)(nil)
-	_ api.Network = (*Client)(nil)
-)
+var _ api.Network = (*Client)(nil)

@@ -1,4 +1,4 @@
-package node
+package localapi
 
 import (
 	"context"
@@ -11,9 +11,9 @@ import (
 	"github.com/everythingstays/es/node/api"
 )
 
-// apiError is an error as it travels over the local API: its text, and what
+// wireError is an error as it travels over the local API: its text, and what
 // callers branch on.
-type apiError struct {
+type wireError struct {
 	Kind string `json:"kind,omitempty"`
 	Text string `json:"error"`
 
@@ -41,8 +41,8 @@ const (
 	kindFull        = "full"
 )
 
-func newAPIError(err error) *apiError {
-	e := &apiError{Text: err.Error()}
+func newWireError(err error) *wireError {
+	e := &wireError{Text: err.Error()}
 	var away *api.UnreachableError
 	var rule *modules.RuleError
 	var missing *index.NotFoundError
@@ -74,7 +74,7 @@ type remoteError struct {
 func (e *remoteError) Error() string { return e.text }
 func (e *remoteError) Unwrap() error { return e.cause }
 
-func (e *apiError) err() error {
+func (e *wireError) err() error {
 	switch e.Kind {
 	case kindUnreachable:
 		return &api.UnreachableError{Root: parsed(e.Root), Missing: parsed(e.Missing), Peers: e.Peers, Tried: e.Tried}
