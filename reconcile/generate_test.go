@@ -3,6 +3,7 @@ package reconcile
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"github.com/everythingstays/es/records"
@@ -108,7 +109,79 @@ func cases() []testCase {
 		answer(compareAlice, bad("compared-part-empty", "E7", "a part that begins where the one before it does", "\x11\x02\x02"+mark1+num(40)+str(21, "")+mark2+num(40))),
 		answer(compareAlice, bad("compared-cut", "E5", "an element without its last byte", ("\x11\x01\x01" + el(0x11))[:37])),
 		answer(getAlice, bad("compared-for-get", "E8", "entries in answer to a get", "\x11\x00")),
-	}, itemCases(ok, bad, answer)...)
+	}, append(itemCases(ok, bad, answer), limitCases(ok, bad, answer)...)...)
+}
+
+// limitCases are at the limits of numbers, ranges, elements and items.
+func limitCases(ok, bad func(name, spec, comment, message string) testCase, answer func(string, testCase) testCase) []testCase {
+	// Ranges of one element's length each, apart from each other.
+	ranges := func(n int) string {
+		b := []byte("\x02" + str(0, "\x04\x00\x00") + str(3, "\x01"))
+		for i := 1; i < n; i++ {
+			if i%256 == 0 {
+				b = append(b, str(1, string([]byte{byte(i >> 8), 0}))+str(3, "\x01")...)
+			} else {
+				b = append(b, str(2, string([]byte{byte(i)}))+str(3, "\x01")...)
+			}
+		}
+		return string(b)
+	}
+	// Of each of some ranges 50 elements, or one more of the first.
+	const each = 50
+	compare, elements := "\x01\x04", func(more int) string {
+		b := []byte("\x11")
+		for i := range maxElements / each {
+			n := each
+			if i == 0 {
+				n += more
+			}
+			b = append(b, "\x01"+num(n)+str(24, repeat("\x00", 30))...)
+			for j := 1; j < n; j++ {
+				b = append(b, str(53, string([]byte{byte(j)}))...)
+			}
+		}
+		return string(b)
+	}
+	for i := range maxElements / each {
+		bound := string([]byte{byte(i >> 8), byte(i)})
+		switch {
+		case i == 0:
+			compare += str(0, aliceFrom+"\x01"+bound) + str(24, "\xff") + mark1
+		case i%256 == 0:
+			compare += str(22, bound) + str(24, "\xff") + mark1
+		default:
+			compare += str(23, bound[1:]) + str(24, "\xff") + mark1
+		}
+	}
+	// Key blocks of two bytes, by the elements that they make.
+	blocks := func(n int) string {
+		alice, err := records.FingerprintFromBytes([]byte(aliceFrom[1:]))
+		if err != nil {
+			panic(err)
+		}
+		var all []records.Item
+		for i := range n {
+			b := []byte{byte(i >> 8), byte(i)}
+			all = append(all, records.Item{Element: records.KeyElement(alice, b), Bytes: b})
+		}
+		slices.SortFunc(all, func(a, b records.Item) int { return strings.Compare(string(a.Element), string(b.Element)) })
+		b := []byte("\x12" + str(0, aliceFrom+"\x00") + num(2) + string(all[0].Bytes))
+		for _, it := range all[1:] {
+			b = append(b, str(22, "")+num(2)+string(it.Bytes)...)
+		}
+		return string(b)
+	}
+	part := "\x11\x02\x01" + mark2
+	return []testCase{
+		answer(countAlice, ok("compared-count-most", "E5 E7", "a number of 64 bits", part+repeat("\xff", 9)+"\x01")),
+		answer(countAlice, bad("compared-count-more", "E5", "a number of 65 bits", part+repeat("\x80", 9)+"\x02")),
+		ok("get-most", "E6 E8", "2,048 ranges", ranges(maxRanges)),
+		bad("get-more", "E6", "2,049 ranges", ranges(maxRanges+1)),
+		answer(compare, ok("compared-most", "E15", "20,000 elements", elements(0))),
+		answer(compare, bad("compared-more-elements", "E15", "20,001 elements", elements(1))),
+		answer(getAlice, ok("items-most", "E15", "20,000 items", blocks(maxElements))),
+		answer(getAlice, bad("items-more", "E15", "20,001 items", blocks(maxElements+1))),
+	}
 }
 
 func itemCases(ok, bad func(name, spec, comment, message string) testCase, answer func(string, testCase) testCase) []testCase {
@@ -121,7 +194,7 @@ func itemCases(ok, bad func(name, spec, comment, message string) testCase, answe
 	second := string(record(fingerprint, 2).Bytes)
 	key := str(0, aliceFrom+"\x00") + num(len(block)) + block
 	return []testCase{
-		answer(getAlice, ok("items", "E9", "a key block and two records of one author; their order is not this message's affair", "\x12"+key+str(21, "\x01")+num(len(envelope))+envelope+str(22, "")+num(len(second))+second)),
+		answer(getAlice, ok("items", "E9", "a key block and two records of one author, in the order of their elements", "\x12"+key+str(21, "\x01")+num(len(envelope))+envelope+str(22, "")+num(len(second))+second)),
 		answer(getAlice, bad("items-none", "E9", "no items", "\x12")),
 		answer(getAlice, bad("items-author", "E9", "a record of another author", "\x12"+str(0, bobFrom+"\x01")+num(len(envelope))+envelope)),
 		answer(getAlice, bad("items-record", "E9 R36", "bytes that are no envelope", "\x12"+str(0, aliceFrom+"\x01")+num(5)+"hello")),

@@ -115,7 +115,7 @@ func hexLines(s string) []byte {
 	var b bytes.Buffer
 	for text := hex.EncodeToString([]byte(s)); text != ""; {
 		n := min(len(text), 128)
-		fmt.Fprintln(&b, text[:n])
+		b.WriteString(text[:n] + "\n")
 		text = text[n:]
 	}
 	return b.Bytes()
@@ -127,7 +127,7 @@ func (c testCase) archive() []byte {
 		a.Files = append(a.Files, txtar.File{Name: "request.hex", Data: hexLines(c.request)})
 	}
 	a.Files = append(a.Files, txtar.File{Name: "message.hex", Data: hexLines(c.message)})
-	if m, err := c.decode(); err == nil {
+	if m, err := c.decode(); err == nil && len(c.message) < 8<<10 {
 		a.Files = append(a.Files, txtar.File{Name: "message.txt", Data: []byte(m.String())})
 	}
 	return txtar.Format(a)
@@ -195,7 +195,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// SPEC E6 and E15. What is too large for a vector.
+// SPEC E6 and E15, by elements and items of any form.
 func TestMessageLimits(t *testing.T) {
 	ranges := func(n int) []byte {
 		b, last := []byte{typeGet}, ""
