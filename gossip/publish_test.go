@@ -26,7 +26,7 @@ import (
 
 // SPEC G3
 func TestMessageID(t *testing.T) {
-	files, err := filepath.Glob("../testdata/gossip/*.txtar")
+	files, err := filepath.Glob("../testdata/gossip/id-*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d vectors, %v", len(files), err)
 	}
