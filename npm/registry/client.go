@@ -1,0 +1,280 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/everythingstays/es/npm/npmrc"
+)
+
+// Limits of a Client.
+const (
+	MaxConnections = 64 // to one registry at a time
+	MaxAttempts    = 4  // of one request
+	MaxRedirects   = 5  // of one request
+	maxRetryAfter  = 2 * time.Minute
+	maxErrorBody   = 4 << 10 // bytes of an error's text that are read
+)
+
+// Config says how registries are reached.
+type Config struct {
+	Credentials func(*url.URL) npmrc.Credentials // nil: none
+	Proxy       func(*http.Request) (*url.URL, error)
+	RootCAs     *x509.CertPool // nil: the system's
+	Insecure    bool           // strict-ssl=false of the user: certificates are not checked
+	UserAgent   string
+
+	HeaderTimeout time.Duration // until an answer begins; default 30 s
+	StallTimeout  time.Duration // without minProgress bytes of a body; default 30 s
+	Pause         time.Duration // before the second attempt; doubles; default 1 s
+}
+
+// minProgress is what a body must bring in each StallTimeout: a registry that drips
+// is as one that hangs.
+const minProgress = 4 << 10
+
+// A Client asks registries. It is safe for concurrent use.
+type Client struct {
+	cfg  Config
+	http *http.Client
+
+	mu           sync.Mutex
+	certificates map[npmrc.Credentials]*http.Client // by the files of a client certificate
+}
+
+// New returns a Client. HTTP/1.1 over several connections is quicker than one
+// congestion window of HTTP/2 for many small files, so it speaks that alone.
+func New(cfg Config) *Client {
+	if cfg.HeaderTimeout == 0 {
+		cfg.HeaderTimeout = 30 * time.Second
+	}
+	if cfg.StallTimeout == 0 {
+		cfg.StallTimeout = 30 * time.Second
+	}
+	if cfg.Pause == 0 {
+		cfg.Pause = time.Second
+	}
+	if cfg.Credentials == nil {
+		cfg.Credentials = func(*url.URL) npmrc.Credentials { return npmrc.Credentials{} }
+	}
+	c := &Client{cfg: cfg, certificates: make(map[npmrc.Credentials]*http.Client)}
+	c.http = c.connect(nil)
+	return c
+}
+
+func (c *Client) connect(certificates []tls.Certificate) *http.Client {
+	return &http.Client{CheckRedirect: c.checkRedirect, Transport: &http.Transport{
+		Proxy:                 c.cfg.Proxy,
+		MaxConnsPerHost:       MaxConnections,
+		MaxIdleConnsPerHost:   MaxConnections,
+		IdleConnTimeout:       4 * time.Second,
+		ResponseHeaderTimeout: c.cfg.HeaderTimeout,
+		TLSHandshakeTimeout:   c.cfg.HeaderTimeout,
+		DisableCompression:    true, // asked for and undone in body, within limits
+		TLSNextProto:          map[string]func(string, *tls.Conn) http.RoundTripper{},
+		TLSClientConfig: &tls.Config{
+			RootCAs: c.cfg.RootCAs, InsecureSkipVerify: c.cfg.Insecure, Certificates: certificates,
+		},
+	}}
+}
+
+// Close ends idle connections.
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.certificates {
+		h.CloseIdleConnections()
+	}
+}
+
+// connection returns the connections that show the certificate of these credentials.
+func (c *Client) connection(credentials npmrc.Credentials) (*http.Client, error) {
+	if credentials.CertFile == "" {
+		return c.http, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	files := npmrc.Credentials{CertFile: credentials.CertFile, KeyFile: credentials.KeyFile}
+	if h, ok := c.certificates[files]; ok {
+		return h, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read client certificate %q: %w", files.CertFile, err)
+	}
+	h := c.connect([]tls.Certificate{certificate})
+	c.certificates[files] = h
+	return h, nil
+}
+
+// checkRedirect follows a registry to where it keeps its files, but not from TLS to
+// plain text. What proves who asks is what is configured for there: net/http alone
+// would take it along to another port of the host.
+func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) >= MaxRedirects {
+		return fmt.Errorf("more than %d redirects", MaxRedirects)
+	}
+	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return errors.New("redirected from https to http")
+	}
+	req.Header.Del("Authorization")
+	if a := c.cfg.Credentials(req.URL).Authorization; a != "" {
+		req.Header.Set("Authorization", a)
+	}
+	return nil
+}
+
+// A StatusError is an answer that is not what was asked for.
+type StatusError struct {
+	URL    string // without credentials
+	Status int
+	Text   string // what the registry said, quoted by who shows it; may be empty
+}
+
+func (e *StatusError) Error() string {
+	s := fmt.Sprintf("%s: the registry answers %d %s", e.URL, e.Status, http.StatusText(e.Status))
+	if e.Text != "" {
+		s += fmt.Sprintf(" (%q)", e.Text)
+	}
+	return s
+}
+
+// Missing reports whether err says that the registry does not have what was asked.
+func Missing(err error) bool {
+	var e *StatusError
+	return errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusGone)
+}
+
+// get sends a GET until it has an answer with 200 or 304, and returns it with a body
+// that ends with an error when it stalls. It tries again after what may pass: lost
+// connections, 408, 429 and 5xx.
+func (c *Client) get(ctx context.Context, target string, header http.Header) (*http.Response, error) {
+	u, err := url.Parse(target)
+	if err != nil {
+		return nil, fmt.Errorf("ask a registry: %v", err)
+	}
+	pause := c.cfg.Pause
+	for attempt := 1; ; attempt++ {
+		resp, wait, err := c.attempt(ctx, u, header)
+		if err == nil {
+			return resp, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if wait < 0 || attempt == MaxAttempts {
+			return nil, err
+		}
+		if err := sleep(ctx, max(wait, pause)); err != nil {
+			return nil, err
+		}
+		pause *= 2
+	}
+}
+
+// attempt sends one request. On an error, wait is how long the registry asks to wait
+// before the next; less than 0 if another would be no better.
+func (c *Client) attempt(ctx context.Context, u *url.URL, header http.Header) (_ *http.Response, wait time.Duration, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer func() {
+		if err != nil {
+			cancel(nil)
+		}
+	}()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, -1, fmt.Errorf("ask a registry: %v", err)
+	}
+	req.Header = header.Clone()
+	if c.cfg.UserAgent != "" {
+		req.Header.Set("User-Agent", c.cfg.UserAgent)
+	}
+	credentials := c.cfg.Credentials(u)
+	if credentials.Authorization != "" {
+		req.Header.Set("Authorization", credentials.Authorization)
+	}
+	connection, err := c.connection(credentials)
+	if err != nil {
+		return nil, -1, err
+	}
+	resp, err := connection.Do(req)
+	if err != nil {
+		var certificate *tls.CertificateVerificationError
+		if errors.As(err, &certificate) {
+			return nil, -1, fmt.Errorf("ask %s: %w", u.Redacted(), err)
+		}
+		return nil, 0, fmt.Errorf("ask %s: %w", u.Redacted(), withoutURL(err))
+	}
+	switch resp.StatusCode {
+	case http.StatusOK, http.StatusNotModified:
+		resp.Body = newStallReader(resp.Body, c.cfg.StallTimeout, cancel)
+		return resp, 0, nil
+	}
+	defer resp.Body.Close()
+	failure := &StatusError{URL: u.Redacted(), Status: resp.StatusCode, Text: errorText(resp)}
+	switch {
+	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusRequestTimeout, resp.StatusCode >= 500:
+		return nil, retryAfter(resp.Header.Get("Retry-After")), failure
+	}
+	return nil, -1, failure
+}
+
+// withoutURL drops the URL that net/http puts before its errors.
+func withoutURL(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
+// retryAfter reads seconds or a date, at most maxRetryAfter.
+func retryAfter(value string) time.Duration {
+	if value == "" {
+		return 0
+	}
+	if d, err := time.ParseDuration(value + "s"); err == nil {
+		return min(max(d, 0), maxRetryAfter)
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(time.Until(at), 0), maxRetryAfter)
+	}
+	return 0
+}
+
+// errorText is the "error" of a registry's JSON, else nothing: pages of HTML say
+// nothing to who reads a terminal.
+func errorText(resp *http.Response) string {
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	if err != nil {
+		return ""
+	}
+	return errorField(b)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// EscapeName writes a package's name as one element of a URL's path, as registries
+// expect it: the slash of a scope escaped.
+func EscapeName(name string) string {
+	return strings.Replace(url.PathEscape(name), "%40", "@", 1)
+}
