@@ -1,0 +1,335 @@
+// Package packagelock reads npm's package-lock.json and npm-shrinkwrap.json of
+// lockfileVersion 1 to 3: which packages stand where in node_modules, and what
+// their tarballs hash to (SPEC.md section 18). It resolves nothing and writes
+// nothing; a lockfile is its author's word.
+package packagelock
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Limits of a lockfile.
+const (
+	MaxFile     = 64 << 20 // bytes
+	MaxPackages = 100_000
+	MaxPath     = 4_096 // bytes of an entry's path
+	MaxDepth    = 64    // node_modules within node_modules
+)
+
+// An Entry is one package of a lockfile.
+type Entry struct {
+	Path      string // from the project: node_modules/a/node_modules/@b/c, with slashes
+	Name      string // the package's own name; another than the path's last part for an alias
+	Version   string
+	Resolved  string // URL of the tarball; may be empty
+	Integrity string // as Subresource Integrity has it; may be empty
+
+	Dev, Optional, DevOptional, Peer bool
+	Bundled                          bool // comes within the tarball of the package around it
+	Link                             bool // a workspace: Resolved is a path of the project
+	Scripts                          bool // npm says that it has install scripts
+
+	OS, CPU, Libc []string
+}
+
+// A File is a lockfile.
+type File struct {
+	Version int // lockfileVersion
+	Entries []Entry
+}
+
+// Kind says where an entry's bytes come from.
+type Kind uint8
+
+const (
+	Registry  Kind = iota // a registry's tarball
+	Bundled               // the tarball around it
+	Workspace             // a directory of the project
+	Local                 // a file: of the project
+	Git                   // a git repository: npm makes the bytes itself
+	Remote                // a tarball at a URL that somebody wrote down
+)
+
+// Kind tells a registry's package from others by what the entry says.
+func (e *Entry) Kind() Kind {
+	switch {
+	case e.Bundled:
+		return Bundled
+	case e.Link:
+		return Workspace
+	case strings.HasPrefix(e.Resolved, "file:"):
+		return Local
+	case strings.HasPrefix(e.Resolved, "git+"), strings.HasPrefix(e.Resolved, "git:"), strings.HasPrefix(e.Resolved, "github:"):
+		return Git
+	case e.Resolved == "" || e.isConventional():
+		return Registry
+	}
+	return Remote
+}
+
+// isConventional reports whether the URL ends as registries name a tarball of this
+// package and version.
+func (e *Entry) isConventional() bool {
+	base := e.Name[strings.IndexByte(e.Name, '/')+1:]
+	resolved, _, _ := strings.Cut(e.Resolved, "#")
+	resolved, _, _ = strings.Cut(resolved, "?")
+	return strings.HasPrefix(resolved, "http") && (strings.HasSuffix(resolved, "/"+base+"-"+e.Version+".tgz") || strings.Contains(resolved, "/-/"))
+}
+
+type rawEntry struct {
+	Name        string         `json:"name"`
+	Version     string         `json:"version"`
+	Resolved    jsontext.Value `json:"resolved"`
+	Integrity   string         `json:"integrity"`
+	Dev         bool           `json:"dev"`
+	Optional    bool           `json:"optional"`
+	DevOptional bool           `json:"devOptional"`
+	Peer        bool           `json:"peer"`
+	InBundle    bool           `json:"inBundle"`
+	Bundled     bool           `json:"bundled"` // lockfileVersion 1
+	Link        bool           `json:"link"`
+	Scripts     bool           `json:"hasInstallScript"`
+	OS          jsontext.Value `json:"os"`
+	CPU         jsontext.Value `json:"cpu"`
+	Libc        jsontext.Value `json:"libc"`
+
+	Dependencies jsontext.Value `json:"dependencies"`
+}
+
+// Parse reads a lockfile. An entry outside node_modules that is no workspace, a
+// path with "..", and a name that does not fit its path are errors: they lead npm's
+// own readers out of the project or to another package than they show.
+func Parse(b []byte) (*File, error) {
+	f, err := parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("read package-lock.json: %w", err)
+	}
+	return f, nil
+}
+
+func parse(b []byte) (*File, error) {
+	if len(b) > MaxFile {
+		return nil, fmt.Errorf("%d bytes, the limit is %d", len(b), MaxFile)
+	}
+	if i := conflict(b); i > 0 {
+		return nil, fmt.Errorf("line %d: a conflict of a merge; npm install --package-lock-only resolves it", i)
+	}
+	var doc struct {
+		Version      int            `json:"lockfileVersion"`
+		Packages     jsontext.Value `json:"packages"`
+		Dependencies jsontext.Value `json:"dependencies"`
+	}
+	if err := json.Unmarshal(b, &doc); err != nil {
+		return nil, err
+	}
+	if doc.Version < 1 || doc.Version > 3 {
+		return nil, fmt.Errorf("lockfileVersion is %d, not 1 to 3", doc.Version)
+	}
+	f := &File{Version: doc.Version}
+	var err error
+	if len(doc.Packages) > 0 {
+		err = f.addPackages(doc.Packages)
+	} else {
+		err = f.addTree(doc.Dependencies, "", 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(f.Entries, func(x, y Entry) int { return strings.Compare(x.Path, y.Path) })
+	return f, nil
+}
+
+// conflict returns the line of a conflict marker, or 0.
+func conflict(b []byte) int {
+	line := 1
+	for text := range strings.Lines(string(b)) {
+		if strings.HasPrefix(text, "<<<<<<< ") || strings.HasPrefix(text, ">>>>>>> ") {
+			return line
+		}
+		line++
+	}
+	return 0
+}
+
+// addPackages reads "packages" of versions 2 and 3: a flat map from paths.
+func (f *File) addPackages(value jsontext.Value) error {
+	return fields(value, func(at string, value jsontext.Value) error {
+		var raw rawEntry
+		if err := json.Unmarshal(value, &raw); err != nil {
+			return fmt.Errorf("%q: %v", at, err)
+		}
+		if at == "" {
+			return nil // the project itself
+		}
+		inTree := strings.HasPrefix(at, "node_modules/") || strings.Contains(at, "/node_modules/")
+		if !inTree {
+			return checkPath(at) // a workspace's own directory
+		}
+		return f.add(at, &raw)
+	})
+}
+
+// addTree reads "dependencies" of version 1: packages within packages.
+func (f *File) addTree(value jsontext.Value, above string, depth int) error {
+	if len(value) == 0 {
+		return nil
+	}
+	if depth > MaxDepth {
+		return fmt.Errorf("%q: more than %d packages within each other", clip(above), MaxDepth)
+	}
+	return fields(value, func(name string, value jsontext.Value) error {
+		var raw rawEntry
+		if err := json.Unmarshal(value, &raw); err != nil {
+			return fmt.Errorf("%q: %v", name, err)
+		}
+		at := above + "node_modules/" + name
+		raw.InBundle = raw.Bundled
+		raw.Name = ""
+		if alias, ok := strings.CutPrefix(raw.Version, "npm:"); ok {
+			i := strings.LastIndexByte(alias, '@')
+			if i <= 0 {
+				return fmt.Errorf("%q: alias %q has no version", at, clip(raw.Version))
+			}
+			raw.Name, raw.Version = alias[:i], alias[i+1:]
+		}
+		if directory, ok := strings.CutPrefix(raw.Version, "file:"); ok && len(raw.Resolved) == 0 {
+			raw.Link, raw.Resolved = true, jsontext.Value(quote(directory))
+		} else if strings.Contains(raw.Version, ":") && len(raw.Resolved) == 0 {
+			raw.Resolved = jsontext.Value(quote(raw.Version))
+		}
+		if err := f.add(at, &raw); err != nil {
+			return err
+		}
+		return f.addTree(raw.Dependencies, at+"/", depth+1)
+	})
+}
+
+func quote(s string) string {
+	b, err := jsontext.AppendQuote(nil, s)
+	if err != nil {
+		return `""`
+	}
+	return string(b)
+}
+
+func (f *File) add(at string, raw *rawEntry) error {
+	if len(f.Entries) == MaxPackages {
+		return fmt.Errorf("more than %d packages", MaxPackages)
+	}
+	if err := checkPath(at); err != nil {
+		return err
+	}
+	last := at[strings.LastIndex(at, "node_modules/")+len("node_modules/"):]
+	if !isPackageDirectory(last) {
+		return fmt.Errorf("%q: %q is not the directory of a package", clip(at), clip(last))
+	}
+	e := Entry{
+		Path: at, Name: raw.Name, Version: raw.Version, Integrity: raw.Integrity,
+		Dev: raw.Dev, Optional: raw.Optional, DevOptional: raw.DevOptional, Peer: raw.Peer,
+		Bundled: raw.InBundle, Link: raw.Link, Scripts: raw.Scripts,
+		OS: words(raw.OS), CPU: words(raw.CPU), Libc: words(raw.Libc),
+	}
+	if e.Name == "" {
+		e.Name = last
+	}
+	if len(raw.Resolved) > 0 && raw.Resolved.Kind() == '"' {
+		if err := json.Unmarshal(raw.Resolved, &e.Resolved); err != nil {
+			return fmt.Errorf("%q: resolved: %v", clip(at), err)
+		}
+	}
+	if e.Link {
+		if err := checkPath(e.Resolved); err != nil {
+			return fmt.Errorf("%q: links out of the project: %w", clip(at), err)
+		}
+	}
+	f.Entries = append(f.Entries, e)
+	return nil
+}
+
+// checkPath refuses what is no plain relative path.
+func checkPath(p string) error {
+	switch {
+	case p == "" || len(p) > MaxPath:
+		return fmt.Errorf("path %q: has %d bytes, not 1 to %d", clip(p), len(p), MaxPath)
+	case path.Clean(p) != p || path.IsAbs(p) || p == ".." || strings.HasPrefix(p, "../"):
+		return fmt.Errorf("path %q: not a plain path within the project", clip(p))
+	case strings.ContainsAny(p, "\\:\x00"):
+		return fmt.Errorf("path %q: has a character that means another path on Windows", clip(p))
+	case strings.Count(p, "node_modules/") > MaxDepth:
+		return fmt.Errorf("path %q: more than %d packages within each other", clip(p), MaxDepth)
+	}
+	return nil
+}
+
+// isPackageDirectory reports whether s is a or @a/b.
+func isPackageDirectory(s string) bool {
+	scope, base, scoped := strings.Cut(s, "/")
+	if !scoped {
+		base = scope
+	} else if len(scope) < 2 || scope[0] != '@' || strings.Contains(base, "/") {
+		return false
+	}
+	return base != "" && base[0] != '.' && (scoped || base[0] != '@')
+}
+
+// words reads a list of texts, or one text.
+func words(v jsontext.Value) []string {
+	if len(v) == 0 {
+		return nil
+	}
+	var list []string
+	if json.Unmarshal(v, &list) == nil {
+		return list
+	}
+	var word string
+	if json.Unmarshal(v, &word) == nil && word != "" {
+		return []string{word}
+	}
+	return nil
+}
+
+// fields calls f for each field of an object, in its order.
+func fields(value jsontext.Value, f func(name string, value jsontext.Value) error) error {
+	if len(value) == 0 {
+		return nil
+	}
+	if value.Kind() != '{' {
+		return errors.New("the list of packages is not an object")
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(value))
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() != '}' {
+		token, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := token.String()
+		field, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		if err := f(name, field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clip shortens s for an error message.
+func clip(s string) string {
+	const most = 200
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
+}

@@ -1,0 +1,138 @@
+package packagelock
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+const v3 = `{
+  "name": "app", "version": "1.0.0", "lockfileVersion": 3, "requires": true,
+  "packages": {
+    "": {"name": "app", "workspaces": ["packages/*"], "dependencies": {"a": "^1"}},
+    "node_modules/a": {"version": "1.0.0", "resolved": "https://r.example/a/-/a-1.0.0.tgz", "integrity": "sha512-x", "hasInstallScript": true,
+      "dependencies": {"b": "1"}, "os": ["linux", "!win32"], "cpu": "x64"},
+    "node_modules/a/node_modules/@s/b": {"version": "2.0.0", "integrity": "sha512-y", "dev": true, "inBundle": true},
+    "node_modules/alias": {"name": "real", "version": "3.0.0", "optional": true, "peer": true, "devOptional": true},
+    "node_modules/w": {"resolved": "packages/w", "link": true},
+    "packages/w": {"version": "0.0.1"},
+    "packages/w/node_modules/c": {"version": "4.0.0", "resolved": false},
+    "node_modules/g": {"version": "1.0.0", "resolved": "git+ssh://git@h.example/g.git#abc"},
+    "node_modules/l": {"version": "1.0.0", "resolved": "file:l.tgz"},
+    "node_modules/t": {"version": "1.0.0", "resolved": "https://elsewhere.example/archive/master.tar.gz"}
+  }
+}`
+
+const v1 = `{"name": "app", "lockfileVersion": 1, "dependencies": {
+  "a": {"version": "1.0.0", "resolved": "https://r.example/a/-/a-1.0.0.tgz", "integrity": "sha512-x", "requires": {"@s/b": "1"},
+    "dependencies": {"@s/b": {"version": "2.0.0", "integrity": "sha512-y", "dev": true, "bundled": true}}},
+  "alias": {"version": "npm:@real/x@3.0.0", "optional": true},
+  "w": {"version": "file:packages/w"},
+  "g": {"version": "git+ssh://git@h.example/g.git#abc", "from": "g@git+ssh://git@h.example/g.git"}
+}}`
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"version 3", v3, []string{
+			"node_modules/a a 1.0.0 sha512-x kind 0 scripts [linux !win32] [x64]",
+			"node_modules/a/node_modules/@s/b @s/b 2.0.0 sha512-y dev kind 1",
+			"node_modules/alias real 3.0.0  optional devOptional peer kind 0",
+			"node_modules/g g 1.0.0  kind 4",
+			"node_modules/l l 1.0.0  kind 3",
+			"node_modules/t t 1.0.0  kind 5",
+			"node_modules/w w   kind 2",
+			"packages/w/node_modules/c c 4.0.0  kind 0",
+		}},
+		{"version 1", v1, []string{
+			"node_modules/a a 1.0.0 sha512-x kind 0",
+			"node_modules/a/node_modules/@s/b @s/b 2.0.0 sha512-y dev kind 1",
+			"node_modules/alias @real/x 3.0.0  optional kind 0",
+			"node_modules/g g git+ssh://git@h.example/g.git#abc  kind 4",
+			"node_modules/w w file:packages/w  kind 2",
+		}},
+	} {
+		f, err := Parse([]byte(c.text))
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		var got []string
+		for _, e := range f.Entries {
+			line := fmt.Sprintf("%s %s %s %s", e.Path, e.Name, e.Version, e.Integrity)
+			for _, flag := range []struct {
+				name string
+				set  bool
+			}{{"dev", e.Dev}, {"optional", e.Optional}, {"devOptional", e.DevOptional}, {"peer", e.Peer}} {
+				if flag.set {
+					line += " " + flag.name
+				}
+			}
+			line += fmt.Sprintf(" kind %d", e.Kind())
+			if e.Scripts {
+				line += " scripts"
+			}
+			if e.OS != nil {
+				line += fmt.Sprint(" ", e.OS, " ", e.CPU)
+			}
+			got = append(got, line)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s:\n%s\nwant\n%s", c.name, strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	at := func(path, fields string) string {
+		return fmt.Sprintf(`{"lockfileVersion": 3, "packages": {%q: {%s}}}`, path, fields)
+	}
+	nested := strings.Repeat(`{"a": {"version": "1.0.0", "dependencies": `, MaxDepth+2)
+	for _, c := range []struct{ name, text, want string }{
+		{"HTML", "<html>", "read package-lock.json"},
+		{"version 4", `{"lockfileVersion": 4, "packages": {}}`, "lockfileVersion is 4"},
+		{"no version", `{"packages": {}}`, "lockfileVersion is 0"},
+		{"a conflict", "{\n<<<<<<< HEAD\n", "line 2: a conflict"},
+		{"out of the project", at("node_modules/../../x", ""), "plain path"},
+		{"out of node_modules", at("../node_modules/x", ""), "plain path"},
+		{"absolute", at("/node_modules/x", ""), "plain path"},
+		{"a drive", at("c:/node_modules/x", ""), "Windows"},
+		{"a backslash", at(`node_modules/a\\..\\b`, ""), "Windows"},
+		{"a bin", at("node_modules/.bin", ""), "directory of a package"},
+		{"a file of a package", at("node_modules/a/lib", ""), "directory of a package"},
+		{"a scope alone", at("node_modules/@a", ""), "directory of a package"},
+		{"deep", at(strings.Repeat("node_modules/a/", MaxDepth)+"node_modules/a", ""), "within each other"},
+		{"a link out", at("node_modules/a", `"link": true, "resolved": "../x"`), "links out"},
+		{"a link to nothing", at("node_modules/a", `"link": true`), "links out"},
+		{"twice", `{"lockfileVersion": 3, "packages": {"node_modules/a": {}, "node_modules/a": {}}}`, "duplicate"},
+		{"a list", `{"lockfileVersion": 3, "packages": []}`, "not an object"},
+		{"an alias without a version", `{"lockfileVersion": 1, "dependencies": {"a": {"version": "npm:@b/c"}}}`, "has no version"},
+		{"out of the project in version 1", `{"lockfileVersion": 1, "dependencies": {"../a": {"version": "1.0.0"}}}`, "plain path"},
+		{"deep in version 1", `{"lockfileVersion": 1, "dependencies": ` + nested + `{}` + strings.Repeat("}}", MaxDepth+2) + "}", "within each other"},
+	} {
+		_, err := Parse([]byte(c.text))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(v3))
+	f.Add([]byte(v1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, err := Parse(b)
+		if err != nil {
+			return
+		}
+		for i := range file.Entries {
+			e := &file.Entries[i]
+			e.Kind()
+			if strings.Contains("/"+e.Path+"/", "/../") || strings.HasPrefix(e.Path, "/") || e.Name == "" {
+				t.Errorf("takes %q", e.Path)
+			}
+		}
+	})
+}
