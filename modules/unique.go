@@ -17,15 +17,20 @@ type uniqueBytes struct {
 }
 
 func (u *uniqueBytes) Put(ctx context.Context, c cid.Cid, b []byte) error {
-	u.mu.Lock()
-	_, seen := u.sizes[c]
-	if !seen {
-		u.sizes[c] = len(b)
-		u.total += int64(len(b))
-	}
-	u.mu.Unlock()
-	if seen {
+	if !u.count(c, len(b)) {
 		return nil
 	}
 	return u.store.Put(ctx, c, b)
+}
+
+// count counts a block, and reports whether it is the first of its kind.
+func (u *uniqueBytes) count(c cid.Cid, size int) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, seen := u.sizes[c]; seen {
+		return false
+	}
+	u.sizes[c] = size
+	u.total += int64(size)
+	return true
 }

@@ -1,0 +1,162 @@
+package modules
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/everythingstays/es/records"
+	"github.com/ipfs/go-cid"
+)
+
+// write gives a Writer the files of a tree in the order of paths.
+func write(ctx context.Context, s Store, tree fstest.MapFS, paths []string) (*Module, error) {
+	w := NewWriter(ctx, s)
+	for _, p := range paths {
+		f := tree[p]
+		if err := w.Add(p, int64(len(f.Data)), f.Mode&0o100 != 0, bytes.NewReader(f.Data)); err != nil {
+			return nil, err
+		}
+	}
+	return w.Finish()
+}
+
+// TestWriterMakesTheSameTree: whatever the order in which files come, the module is
+// the one that Whole makes of them, with all its blocks.
+func TestWriterMakesTheSameTree(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 7))
+	big := make([]byte, 3*chunkSize+17)
+	for i := range big {
+		big[i] = byte(random.Uint32())
+	}
+	bin := func(fields string) []byte { return []byte(`{"name":"p","version":"1.0.0",` + fields + `}`) }
+	crlf := "#!/usr/bin/env node\r\nconsole.log(1)\r\n"
+	for name, tree := range map[string]fstest.MapFS{
+		"one file":       {packageJSON: text(minimalPackage)},
+		"empty files":    {packageJSON: text(minimalPackage), "a": text(""), "b": {Mode: 0o755}},
+		"directories":    {packageJSON: text(minimalPackage), "a/b/c": text("1"), "a/b/d": text("2"), "a.b": text("3"), "a-b/c": text("4")},
+		"chunks":         {packageJSON: text(minimalPackage), "big": {Data: big}, "exact": {Data: big[:2*chunkSize]}, "again": {Data: big, Mode: 0o755}},
+		"modes":          {packageJSON: text(minimalPackage), "x": {Data: []byte("x"), Mode: 0o755}, "y": {Data: []byte("x"), Mode: 0o644}},
+		"a program":      {packageJSON: {Data: bin(`"bin":"cli.js"`)}, "cli.js": text("#!/usr/bin/env node\n")},
+		"CRLF":           {packageJSON: {Data: bin(`"bin":"cli.js"`)}, "cli.js": text(crlf), "lib.js": text(crlf)},
+		"CRLF and large": {packageJSON: {Data: bin(`"bin":{"p":"cli.js"}`)}, "cli.js": {Data: append([]byte(crlf), big...)}},
+		"bin directory":  {packageJSON: {Data: bin(`"directories":{"bin":"bin"}`)}, "bin/a": text(crlf), "bin/b": text("b")},
+		"BOM":            {packageJSON: text("\xef\xbb\xbf" + minimalPackage)},
+	} {
+		set, err := Whole(tree)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want, err := set.Pack(t.Context(), Discard)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var paths []string
+		for p := range tree {
+			paths = append(paths, p)
+		}
+		for range 3 {
+			random.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
+			store := newMemory()
+			got, err := write(t.Context(), store, tree, paths)
+			if err != nil {
+				t.Errorf("%s in order %q: %v", name, paths, err)
+				continue
+			}
+			if got.CID != want.CID || got.Size != want.Size || got.Files != want.Files || fmt.Sprint(got.Manifest) != fmt.Sprint(want.Manifest) {
+				t.Errorf("%s in order %q: %+v, want %+v", name, paths, got, want)
+			}
+			if _, err := Inspect(t.Context(), store, records.Target{CID: got.CID, Size: got.Size, Files: got.Files}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestWriterRefuses(t *testing.T) {
+	good := [2]string{packageJSON, minimalPackage}
+	for _, c := range []struct {
+		name, rule string
+		files      [][2]string
+	}{
+		{"no package.json", "M40", [][2]string{{"a", ""}}},
+		{"no files", "M40", nil},
+		{"a path that leads out", "M10", [][2]string{good, {"../a", ""}}},
+		{"a device of Windows", "M10", [][2]string{good, {"lib/nul.js", ""}}},
+		{"names that differ in case", "M11", [][2]string{good, {"a", ""}, {"A", ""}}},
+		{"a file twice with other contents", "M11", [][2]string{good, {"a", "1"}, {"a", "2"}}},
+		{"a file that is a directory", "M11", [][2]string{good, {"a/b", ""}, {"a", ""}}},
+		{"a file that is a directory, in between another", "M11", [][2]string{good, {"a", ""}, {"a-", ""}, {"a/b", ""}}},
+		{"a large package.json", "M40", [][2]string{{packageJSON, minimalPackage + strings.Repeat(" ", MaxPackageJSON)}}},
+		{"expansion", "M27", [][2]string{good, {"a", strings.Repeat("\x00", 60*chunkSize)}}},
+	} {
+		w := NewWriter(t.Context(), Discard)
+		var err error
+		for _, f := range c.files {
+			if err = w.Add(f[0], int64(len(f[1])), false, strings.NewReader(f[1])); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			_, err = w.Finish()
+		}
+		var rule *RuleError
+		if !errors.As(err, &rule) || rule.Rule != c.rule {
+			t.Errorf("%s: %v, want %s", c.name, err, c.rule)
+		}
+	}
+	w := NewWriter(t.Context(), Discard)
+	for range 2 {
+		if err := w.Add(packageJSON, int64(len(minimalPackage)), false, strings.NewReader(minimalPackage)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m, err := w.Finish(); err != nil || m.Files != 1 || m.Size != int64(len(minimalPackage)) {
+		t.Errorf("the same file twice: %+v, %v", m, err)
+	}
+}
+
+// TestWriterReadsExactly: contents that are shorter or longer than said are an error.
+func TestWriterReadsExactly(t *testing.T) {
+	for _, c := range []struct {
+		path string
+		size int64
+		ok   bool
+	}{
+		{"a", 5000, true}, {"a", 4999, false}, {"a", 5001, false}, {"a", 10, false}, {"a", -1, false},
+		{packageJSON, 5001, false}, {packageJSON, 4999, false},
+	} {
+		err := NewWriter(t.Context(), Discard).Add(c.path, c.size, false, strings.NewReader(strings.Repeat("x", 5000)))
+		if (err == nil) != c.ok {
+			t.Errorf("%s of %d bytes: %v", c.path, c.size, err)
+		}
+	}
+}
+
+// A fullStore takes so many blocks.
+type fullStore struct{ left int }
+
+func (f *fullStore) Put(context.Context, cid.Cid, []byte) error {
+	if f.left--; f.left < 0 {
+		return io.ErrClosedPipe
+	}
+	return nil
+}
+
+func TestWriterWithoutStore(t *testing.T) {
+	tree := fstest.MapFS{packageJSON: text(minimalPackage), "a/b": {Data: []byte("x"), Mode: 0o755}}
+	for n := range 5 { // two chunks, a file's node, two directories
+		if _, err := write(t.Context(), &fullStore{n}, tree, []string{packageJSON, "a/b"}); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("without block %d: %v", n, err)
+		}
+	}
+	if _, err := write(t.Context(), &fullStore{5}, tree, []string{packageJSON, "a/b"}); err != nil {
+		t.Error(err)
+	}
+}
