@@ -53,11 +53,17 @@ func (o *jsonObject) names() []string {
 
 // parseJSON reads one object. It refuses what two readers might read
 // differently: a key twice, and anything after the object.
-func parseJSON(b []byte) (*jsonObject, error) {
+func parseJSON(b []byte) (*jsonObject, error) { return readObjectOf(b, false) }
+
+// parseLenientJSON is parseJSON for old packages: of a key that stands twice the last
+// value counts, as in JavaScript.
+func parseLenientJSON(b []byte) (*jsonObject, error) { return readObjectOf(b, true) }
+
+func readObjectOf(b []byte, twice bool) (*jsonObject, error) {
 	b = bytes.TrimPrefix(b, []byte("\xEF\xBB\xBF"))
-	d := json.NewDecoder(bytes.NewReader(b))
+	d := jsonReader{json.NewDecoder(bytes.NewReader(b)), twice}
 	d.UseNumber()
-	v, err := readJSON(d, 0)
+	v, err := d.value(0)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +77,13 @@ func parseJSON(b []byte) (*jsonObject, error) {
 	return o, nil
 }
 
-func readJSON(d *json.Decoder, depth int) (any, error) {
+// A jsonReader reads values in order.
+type jsonReader struct {
+	*json.Decoder
+	twice bool // whether a key may stand twice
+}
+
+func (d jsonReader) value(depth int) (any, error) {
 	t, err := d.Token()
 	if err != nil {
 		return nil, jsonError(err)
@@ -84,15 +96,15 @@ func readJSON(d *json.Decoder, depth int) (any, error) {
 		return nil, fmt.Errorf("nests deeper than %d", maxJSONDepth)
 	}
 	if delim == '[' {
-		return readArray(d, depth+1)
+		return d.array(depth + 1)
 	}
-	return readObject(d, depth+1)
+	return d.object(depth + 1)
 }
 
-func readArray(d *json.Decoder, depth int) (any, error) {
+func (d jsonReader) array(depth int) (any, error) {
 	list := []any{}
 	for d.More() {
-		v, err := readJSON(d, depth)
+		v, err := d.value(depth)
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +114,7 @@ func readArray(d *json.Decoder, depth int) (any, error) {
 	return list, jsonError(err)
 }
 
-func readObject(d *json.Decoder, depth int) (any, error) {
+func (d jsonReader) object(depth int) (any, error) {
 	o := &jsonObject{values: make(map[string]any)}
 	for d.More() {
 		t, err := d.Token()
@@ -113,14 +125,16 @@ func readObject(d *json.Decoder, depth int) (any, error) {
 		if !ok {
 			return nil, errors.New("has a key that is not a string")
 		}
-		if o.has(key) {
+		if o.has(key) && !d.twice {
 			return nil, fmt.Errorf("has the key %q twice", clip(key))
 		}
-		v, err := readJSON(d, depth)
+		v, err := d.value(depth)
 		if err != nil {
 			return nil, err
 		}
-		o.keys = append(o.keys, key)
+		if !o.has(key) {
+			o.keys = append(o.keys, key)
+		}
 		o.values[key] = v
 	}
 	_, err := d.Token()

@@ -14,7 +14,8 @@ type PackageJSON struct {
 	Private bool                     // npm would refuse to publish it
 	Pins    map[records.Name]cid.Cid // the CIDs among its esDependencies
 
-	json *jsonObject
+	json    *jsonObject
+	lenient bool // of an import: what npm passes over is passed over
 }
 
 // ParsePackageJSON reads a package.json of at most MaxPackageJSON bytes. Its
@@ -48,6 +49,38 @@ func ParsePackageJSON(b []byte) (*PackageJSON, error) {
 }
 
 const packageJSON = "package.json"
+
+// ParseImported reads the package.json of a tarball that a registry serves as
+// name@version (SPEC.md [M360]). It takes what npm takes of old packages: upper case
+// in names, a field that stands twice, dependencies that are none. The file must be of
+// that name and version, though the version may be written as npm reads it ("v1.0.0",
+// "1.0.0+build").
+func ParseImported(b []byte, name string, version records.Version) (*PackageJSON, error) {
+	if len(b) > MaxPackageJSON {
+		return nil, broken("M40", packageJSON, "has %d bytes, the limit is %d", len(b), MaxPackageJSON)
+	}
+	json, err := parseLenientJSON(b)
+	if err != nil {
+		return nil, broken("M40", packageJSON, "%v", err)
+	}
+	if !records.IsDependencyName(name) {
+		return nil, broken("M360", packageJSON, "%q cannot be the name of a package", clip(name))
+	}
+	if got := strings.TrimSpace(json.string("name")); got != name {
+		return nil, broken("M360", packageJSON, "is of %q, not of %q", clip(got), name)
+	}
+	if got := json.string("version"); cleanVersion(got) != string(version) {
+		return nil, broken("M360", packageJSON, "is of version %q, not of %q", clip(got), version)
+	}
+	return &PackageJSON{Name: records.Name(name), Version: version, Private: isTruthy(json.get("private")), json: json, lenient: true}, nil
+}
+
+// cleanVersion is a version without what npm passes over around it.
+func cleanVersion(s string) string {
+	s = strings.TrimLeft(strings.TrimSpace(s), "=v ")
+	s, _, _ = strings.Cut(s, "+")
+	return s
+}
 
 // pins returns the CIDs among esDependencies. Version 0, which the first es
 // wrote, is made version 1.
@@ -93,13 +126,16 @@ func (p *PackageJSON) dependencies(field string) (map[string]string, error) {
 	deps := make(map[string]string)
 	o, ok := p.json.get(field).(*jsonObject)
 	if !ok {
-		if !isNothing(p.json.get(field)) {
+		if !isNothing(p.json.get(field)) && !p.lenient {
 			return nil, broken("M46", packageJSON, "%s is not an object", field)
 		}
 		return deps, nil
 	}
 	for _, name := range o.keys {
 		value, ok := o.get(name).(string)
+		if p.lenient && (!ok || !records.IsDependencyName(name)) {
+			continue
+		}
 		if !ok {
 			return nil, broken("M46", packageJSON, "%s: the range of %q is not a string", field, clip(name))
 		}

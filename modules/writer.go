@@ -12,6 +12,29 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
+// PackFile stores the contents of r as one file that is no module's, such as a tarball,
+// and returns its root and length. It may have at most limit bytes.
+func PackFile(ctx context.Context, s Store, r io.Reader, limit int64) (cid.Cid, int64, error) {
+	b := &builder{ctx, s}
+	c := chunker{b: b}
+	n, err := io.Copy(&c, io.LimitReader(r, limit+1))
+	if err != nil {
+		return cid.Undef, 0, fmt.Errorf("pack file: %w", err)
+	}
+	if n > limit {
+		return cid.Undef, 0, fmt.Errorf("pack file: it has more than %d bytes", limit)
+	}
+	chunks, err := c.finish()
+	if err != nil {
+		return cid.Undef, 0, fmt.Errorf("pack file: %w", err)
+	}
+	root, err := b.file(chunks, false)
+	if err != nil {
+		return cid.Undef, 0, fmt.Errorf("pack file: %w", err)
+	}
+	return root.cid, n, nil
+}
+
 // A Writer makes a module of files that come one after the other in any order, such
 // as those of a tarball, which it never holds in memory. It takes every file, as
 // Whole does, and makes the same tree of them.
@@ -166,19 +189,25 @@ func (c *chunker) finish() ([]pbLink, error) {
 	return c.links, nil
 }
 
-// PackageJSON returns package.json as it came, nil before it came.
-func (w *Writer) PackageJSON() []byte { return w.json }
-
 // Finish makes the tree of all files and returns what a release says about it.
 func (w *Writer) Finish() (*Module, error) {
-	m, err := w.finish()
+	m, err := w.finish(ParsePackageJSON)
 	if err != nil {
 		return nil, fmt.Errorf("pack module: %w", err)
 	}
 	return m, nil
 }
 
-func (w *Writer) finish() (*Module, error) {
+// FinishImported is Finish for a tarball that a registry serves as name@version.
+func (w *Writer) FinishImported(name string, version records.Version) (*Module, error) {
+	m, err := w.finish(func(b []byte) (*PackageJSON, error) { return ParseImported(b, name, version) })
+	if err != nil {
+		return nil, fmt.Errorf("pack module: %w", err)
+	}
+	return m, nil
+}
+
+func (w *Writer) finish(parse func([]byte) (*PackageJSON, error)) (*Module, error) {
 	paths := make([]string, 0, len(w.files))
 	for p := range w.files {
 		paths = append(paths, p)
@@ -190,7 +219,7 @@ func (w *Writer) finish() (*Module, error) {
 	if w.json == nil {
 		return nil, broken("M40", packageJSON, "is not there")
 	}
-	p, err := ParsePackageJSON(w.json)
+	p, err := parse(w.json)
 	if err != nil {
 		return nil, err
 	}

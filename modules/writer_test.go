@@ -160,3 +160,75 @@ func TestWriterWithoutStore(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestParseImported(t *testing.T) {
+	for _, c := range []struct {
+		text, name, version string
+		want                string // of dependencies; an error without
+		rule                string
+	}{
+		{`{"name":"JSONStream","version":"1.3.5","dependencies":{"through":">=2.2.7 <3"}}`, "JSONStream", "1.3.5", "map[through:>=2.2.7 <3]", ""},
+		{`{"name":"mime","version":"1.0.0","dependencies":[]}`, "mime", "1.0.0", "map[]", ""},
+		{`{"name":"a","version":"1.0.0","dependencies":"none"}`, "a", "1.0.0", "map[]", ""},
+		{`{"name":"a","version":"1.0.0","dependencies":{"b":{"version":"1"},"../c":"1","d":"2"}}`, "a", "1.0.0", "map[d:2]", ""},
+		{`{"name":"a","version":"v1.0.0","bin":true,"engines":"node"}`, "a", "1.0.0", "map[]", ""},
+		{`{"name":" a ","version":" = 1.0.0+build "}`, "a", "1.0.0", "map[]", ""},
+		{`{"name":"x","name":"a","version":"1.0.0"}`, "a", "1.0.0", "map[]", ""},
+		{`{"name":"b","version":"1.0.0"}`, "a", "1.0.0", "", "M360"},
+		{`{"name":"A","version":"1.0.0"}`, "a", "1.0.0", "", "M360"},
+		{`{"name":"a","version":"1.0.1"}`, "a", "1.0.0", "", "M360"},
+		{`{"name":"a"}`, "a", "1.0.0", "", "M360"},
+		{`{"name":"../a","version":"1.0.0"}`, "../a", "1.0.0", "", "M360"},
+		{`[]`, "a", "1.0.0", "", "M40"},
+	} {
+		p, err := ParseImported([]byte(c.text), c.name, records.Version(c.version))
+		if c.rule != "" {
+			var rule *RuleError
+			if !errors.As(err, &rule) || rule.Rule != c.rule {
+				t.Errorf("%s: %v, want %s", c.text, err, c.rule)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.text, err)
+			continue
+		}
+		m, err := p.Manifest([]string{packageJSON})
+		if got := fmt.Sprint(m.Dependencies); err != nil || got != c.want {
+			t.Errorf("%s: %s, %v; want %s", c.text, got, err, c.want)
+		}
+	}
+}
+
+func TestPackFile(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 200_000)
+	store := newMemory()
+	root, n, err := PackFile(t.Context(), store, bytes.NewReader(content), int64(len(content)))
+	if err != nil || n != int64(len(content)) {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	// The same file in a module has the same root.
+	tree := fstest.MapFS{packageJSON: text(minimalPackage), "t.tgz": {Data: content}}
+	m, err := write(t.Context(), newMemory(), tree, []string{"t.tgz", packageJSON})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inModule, err := Inspect(t.Context(), func() Blocks {
+		s := newMemory()
+		if _, err := write(t.Context(), s, tree, []string{"t.tgz", packageJSON}); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}(), records.Target{CID: m.CID, Size: -1, Files: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range inModule.Files {
+		if f.Path == "t.tgz" && f.CID != root {
+			t.Errorf("root %s, in a module %s", root, f.CID)
+		}
+	}
+	if _, _, err := PackFile(t.Context(), Discard, bytes.NewReader(content), int64(len(content))-1); err == nil {
+		t.Error("a byte too much is taken")
+	}
+}
