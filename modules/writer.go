@@ -12,27 +12,28 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// PackFile stores the contents of r as one file that is no module's, such as a tarball,
-// and returns its root and length. It may have at most limit bytes.
-func PackFile(ctx context.Context, s Store, r io.Reader, limit int64) (cid.Cid, int64, error) {
-	b := &builder{ctx, s}
-	c := chunker{b: b}
-	n, err := io.Copy(&c, io.LimitReader(r, limit+1))
+// A FileWriter stores what is written to it as one file that is no module's, such as a
+// tarball. The blocks are those that the file would have in a module.
+type FileWriter struct{ c chunker }
+
+// NewFileWriter returns a FileWriter that stores its blocks in s.
+func NewFileWriter(ctx context.Context, s Store) *FileWriter {
+	return &FileWriter{chunker{b: &builder{ctx, s}}}
+}
+
+func (w *FileWriter) Write(p []byte) (int, error) { return w.c.Write(p) }
+
+// Finish returns the file's root.
+func (w *FileWriter) Finish() (cid.Cid, error) {
+	chunks, err := w.c.finish()
 	if err != nil {
-		return cid.Undef, 0, fmt.Errorf("pack file: %w", err)
+		return cid.Undef, fmt.Errorf("pack file: %w", err)
 	}
-	if n > limit {
-		return cid.Undef, 0, fmt.Errorf("pack file: it has more than %d bytes", limit)
-	}
-	chunks, err := c.finish()
+	root, err := w.c.b.file(chunks, false)
 	if err != nil {
-		return cid.Undef, 0, fmt.Errorf("pack file: %w", err)
+		return cid.Undef, fmt.Errorf("pack file: %w", err)
 	}
-	root, err := b.file(chunks, false)
-	if err != nil {
-		return cid.Undef, 0, fmt.Errorf("pack file: %w", err)
-	}
-	return root.cid, n, nil
+	return root.cid, nil
 }
 
 // A Writer makes a module of files that come one after the other in any order, such
@@ -150,7 +151,12 @@ type chunker struct {
 	links []pbLink
 }
 
-func (c *chunker) Write(p []byte) (int, error) { return len(p), c.write(p) }
+func (c *chunker) Write(p []byte) (int, error) {
+	if err := c.write(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
 
 func (c *chunker) write(p []byte) error {
 	for len(p) > 0 {

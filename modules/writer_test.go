@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -200,35 +201,35 @@ func TestParseImported(t *testing.T) {
 	}
 }
 
-func TestPackFile(t *testing.T) {
+func TestFileWriter(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 200_000)
-	store := newMemory()
-	root, n, err := PackFile(t.Context(), store, bytes.NewReader(content), int64(len(content)))
-	if err != nil || n != int64(len(content)) {
-		t.Fatalf("%d bytes, %v", n, err)
+	w := NewFileWriter(t.Context(), newMemory())
+	for part := range slices.Chunk(content, 777_777) {
+		if _, err := w.Write(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := w.Finish()
+	if err != nil {
+		t.Fatal(err)
 	}
 	// The same file in a module has the same root.
 	tree := fstest.MapFS{packageJSON: text(minimalPackage), "t.tgz": {Data: content}}
-	m, err := write(t.Context(), newMemory(), tree, []string{"t.tgz", packageJSON})
+	store := newMemory()
+	m, err := write(t.Context(), store, tree, []string{"t.tgz", packageJSON})
 	if err != nil {
 		t.Fatal(err)
 	}
-	inModule, err := Inspect(t.Context(), func() Blocks {
-		s := newMemory()
-		if _, err := write(t.Context(), s, tree, []string{"t.tgz", packageJSON}); err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}(), records.Target{CID: m.CID, Size: -1, Files: -1})
+	inModule, err := Inspect(t.Context(), store, records.Target{CID: m.CID, Size: -1, Files: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range inModule.Files {
-		if f.Path == "t.tgz" && f.CID != root {
-			t.Errorf("root %s, in a module %s", root, f.CID)
-		}
+	i := slices.IndexFunc(inModule.Files, func(e Entry) bool { return e.Path == "t.tgz" })
+	if inModule.Files[i].CID != root {
+		t.Errorf("root %s, in a module %s", root, inModule.Files[i].CID)
 	}
-	if _, _, err := PackFile(t.Context(), Discard, bytes.NewReader(content), int64(len(content))-1); err == nil {
-		t.Error("a byte too much is taken")
+	failed := NewFileWriter(t.Context(), &fullStore{0})
+	if _, err := failed.Write(content); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("a full store: %v", err)
 	}
 }

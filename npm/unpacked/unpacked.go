@@ -1,0 +1,162 @@
+// Package unpacked remembers which tree this home made of a tarball of a registry, by
+// the tarball's SHA-512: a file each, written only after the home unpacked those bytes
+// itself (SPEC.md section 18). An installer that has a lockfile needs nothing else, and
+// no database. It stores no blocks and asks nobody.
+package unpacked
+
+import (
+	"crypto/rand"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/go-json-experiment/json"
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/records"
+)
+
+// format is raised when the rules of unpacking change: older entries are then made
+// again.
+const format = 1
+
+const maxEntry = 4 << 20 // bytes of a file
+
+// A Package is a tarball and the module in it.
+type Package struct {
+	Name    string // as the registry spells it
+	Version records.Version
+	SHA512  [sha512.Size]byte
+	SHA1    [20]byte
+	Tarball cid.Cid // the tarball as one file in the block store
+	Length  int64   // of the tarball, in bytes
+
+	Module   cid.Cid
+	Size     int64 // bytes of the module's files
+	Files    int64
+	Manifest records.Manifest
+}
+
+// Target is the module as installing asks for it.
+func (p *Package) Target() records.Target {
+	return records.Target{CID: p.Module, Size: p.Size, Files: p.Files}
+}
+
+// Dir is a directory of entries. Processes may share it.
+type Dir struct{ path string }
+
+// Open returns the entries in a directory, which need not exist.
+func Open(path string) Dir { return Dir{path} }
+
+func (d Dir) file(hash [sha512.Size]byte) string {
+	name := hex.EncodeToString(hash[:])
+	return filepath.Join(d.path, name[:2], name[2:])
+}
+
+type document struct {
+	Format   int              `json:"format"`
+	Name     string           `json:"name"`
+	Version  records.Version  `json:"version"`
+	SHA512   []byte           `json:"sha512"`
+	SHA1     []byte           `json:"sha1"`
+	Tarball  string           `json:"tarball"`
+	Length   int64            `json:"length"`
+	Module   string           `json:"module"`
+	Size     int64            `json:"size"`
+	Files    int64            `json:"files"`
+	Manifest records.Manifest `json:"manifest"`
+}
+
+// Get returns what a tarball holds. The error is fs.ErrNotExist where that is not
+// known, also because another version of es wrote the entry or it is damaged: the
+// tarball is then unpacked again.
+func (d Dir) Get(hash [sha512.Size]byte) (*Package, error) {
+	path := d.file(hash)
+	b, err := regularfile.Read(path, maxEntry)
+	if err != nil {
+		return nil, fmt.Errorf("look for a tarball's tree: %w", err)
+	}
+	p, err := parse(b)
+	if err != nil || p.SHA512 != hash {
+		return nil, fmt.Errorf("look for a tarball's tree: %q: %w", path, fs.ErrNotExist)
+	}
+	return p, nil
+}
+
+func parse(b []byte) (*Package, error) {
+	var doc document
+	if err := json.Unmarshal(b, &doc, json.RejectUnknownMembers(true)); err != nil {
+		return nil, err
+	}
+	if doc.Format != format || len(doc.SHA512) != sha512.Size || len(doc.SHA1) != 20 || doc.Length < 0 || doc.Size < 0 || doc.Files < 1 {
+		return nil, errors.New("not an entry of this version")
+	}
+	tarball, err := cid.Decode(doc.Tarball)
+	if err != nil {
+		return nil, err
+	}
+	module, err := cid.Decode(doc.Module)
+	if err != nil {
+		return nil, err
+	}
+	return &Package{
+		Name: doc.Name, Version: doc.Version, SHA512: [sha512.Size]byte(doc.SHA512), SHA1: [20]byte(doc.SHA1), Tarball: tarball, Length: doc.Length,
+		Module: module, Size: doc.Size, Files: doc.Files, Manifest: doc.Manifest,
+	}, nil
+}
+
+// Put writes an entry. The blocks of the tarball and the module must be durable. The
+// entry itself is not yet: what a power cut leaves of it is made again.
+func (d Dir) Put(p *Package) error {
+	doc := document{
+		Format: format, Name: p.Name, Version: p.Version, SHA512: p.SHA512[:], SHA1: p.SHA1[:], Tarball: p.Tarball.String(), Length: p.Length,
+		Module: p.Module.String(), Size: p.Size, Files: p.Files, Manifest: p.Manifest,
+	}
+	b, err := json.Marshal(doc, json.Deterministic(true), json.OmitZeroStructFields(true))
+	if err != nil {
+		return fmt.Errorf("remember a tarball's tree: %w", err)
+	}
+	path := d.file(p.SHA512)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("remember a tarball's tree: %w", err)
+	}
+	temp := filepath.Join(filepath.Dir(path), atomicfile.TempPrefix+rand.Text())
+	if err := os.WriteFile(temp, append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("remember a tarball's tree: %w", errors.Join(err, os.Remove(temp)))
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return fmt.Errorf("remember a tarball's tree: %w", errors.Join(err, os.Remove(temp)))
+	}
+	return nil
+}
+
+// All calls visit for every entry that can be read, in no order, until it fails.
+func (d Dir) All(visit func(*Package) error) error {
+	err := filepath.WalkDir(d.path, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && e.IsDir() {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		b, err := regularfile.Read(path, maxEntry)
+		if err != nil {
+			return err
+		}
+		p, err := parse(b)
+		if err != nil {
+			return nil // made again when it is needed
+		}
+		return visit(p)
+	})
+	if err != nil {
+		return fmt.Errorf("read tarballs' trees: %w", err)
+	}
+	return nil
+}
