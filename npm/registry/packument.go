@@ -167,17 +167,71 @@ func (v *Version) Dist() (Dist, error) {
 	return d, nil
 }
 
-// Requires returns the names and ranges that the registry says the version depends
-// on: a hint of what to ask for next. The tarball's own package.json is what counts.
-func (v *Version) Requires() (dependencies, optional map[string]string) {
+// Hints are what a registry says of a version's package.json. Nobody signed it: the
+// tarball's own package.json is what counts.
+type Hints struct {
+	Dependencies, Optional, Peers map[string]string
+	OptionalPeers                 map[string]bool
+	OS, CPU, Libc                 []string
+	Deprecated                    bool
+}
+
+// Hints reads what the registry says of the version; what it cannot read it passes
+// over.
+func (v *Version) Hints() Hints {
 	var doc struct {
 		Dependencies jsontext.Value `json:"dependencies"`
 		Optional     jsontext.Value `json:"optionalDependencies"`
+		Peers        jsontext.Value `json:"peerDependencies"`
+		PeersMeta    jsontext.Value `json:"peerDependenciesMeta"`
+		OS           jsontext.Value `json:"os"`
+		CPU          jsontext.Value `json:"cpu"`
+		Libc         jsontext.Value `json:"libc"`
+		Deprecated   jsontext.Value `json:"deprecated"`
 	}
 	if json.Unmarshal(v.raw, &doc, jsontext.AllowInvalidUTF8(true)) != nil {
-		return nil, nil
+		return Hints{}
 	}
-	return textFields(doc.Dependencies), textFields(doc.Optional)
+	h := Hints{
+		Dependencies: textFields(doc.Dependencies), Optional: textFields(doc.Optional), Peers: textFields(doc.Peers),
+		OS: words(doc.OS), CPU: words(doc.CPU), Libc: words(doc.Libc),
+		Deprecated: isTruthy(doc.Deprecated),
+	}
+	var meta map[string]struct {
+		Optional bool `json:"optional"`
+	}
+	if len(doc.PeersMeta) > 0 && json.Unmarshal(doc.PeersMeta, &meta) == nil {
+		h.OptionalPeers = make(map[string]bool)
+		for name, m := range meta {
+			h.OptionalPeers[name] = m.Optional
+		}
+	}
+	return h
+}
+
+// isTruthy reports what JavaScript makes of a value: "deprecated" may be false or "".
+func isTruthy(v jsontext.Value) bool {
+	switch s := string(v); s {
+	case "", "null", "false", `""`, "0":
+		return false
+	}
+	return true
+}
+
+// words reads a list of texts, or one text.
+func words(v jsontext.Value) []string {
+	if len(v) == 0 {
+		return nil
+	}
+	var list []string
+	if json.Unmarshal(v, &list) == nil {
+		return list
+	}
+	var word string
+	if json.Unmarshal(v, &word) == nil && word != "" {
+		return []string{word}
+	}
+	return nil
 }
 
 // textFields returns the fields of an object whose values are texts; nothing of

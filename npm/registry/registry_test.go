@@ -35,8 +35,9 @@ func serve(t *testing.T, cfg Config, h http.HandlerFunc) (*Client, string) {
 const packument = `{"name": "@es/x", "dist-tags": {"latest": "1.0.0", "odd": 1}, "modified": "2026-01-01T00:00:00Z",
 	"time": {"created": "2020-01-01T00:00:00.000Z", "1.0.0": "2020-01-02T00:00:00.000Z", "0.1.0": "once"},
 	"versions": {
-		"0.1.0": {"name": "@es/x", "version": "0.1.0", "dependencies": [], "engines": "node", "dist": {"tarball": "T0", "shasum": "00"}},
-		"1.0.0": {"name": "@es/x", "version": "1.0.0", "dependencies": {"a": "^1", "b": 2}, "optionalDependencies": {"c": "*"},
+		"0.1.0": {"name": "@es/x", "version": "0.1.0", "dependencies": [], "engines": "node", "deprecated": false, "dist": {"tarball": "T0", "shasum": "00"}},
+		"1.0.0": {"name": "@es/x", "version": "1.0.0", "dependencies": {"a": "^1", "b": 2}, "optionalDependencies": {"c": "*"}, "peerDependencies": {"p": "1"},
+			"peerDependenciesMeta": {"p": {"optional": true}}, "os": ["linux"], "cpu": "x64", "deprecated": "old",
 			"dist": {"tarball": "T1", "integrity": "sha512-x", "signatures": [{"keyid": "k", "sig": "AAEC"}, {"keyid": "", "sig": "AA=="}],
 				"attestations": {"url": "U"}}}}}`
 
@@ -70,12 +71,14 @@ func TestPackument(t *testing.T) {
 		len(d.Signatures) != 1 || d.Signatures[0].KeyID != "k" || !bytes.Equal(d.Signatures[0].Signature, []byte{0, 1, 2}) {
 		t.Errorf("dist %+v, %v", d, err)
 	}
-	if deps, optional := v.Requires(); len(deps) != 1 || deps["a"] != "^1" || optional["c"] != "*" {
-		t.Errorf("requires %v, %v", deps, optional)
+	h := v.Hints()
+	if len(h.Dependencies) != 1 || h.Dependencies["a"] != "^1" || h.Optional["c"] != "*" || h.Peers["p"] != "1" || !h.OptionalPeers["p"] ||
+		fmt.Sprint(h.OS, h.CPU) != "[linux] [x64]" || !h.Deprecated {
+		t.Errorf("hints %+v", h)
 	}
 	odd, _ := p.Find("0.1.0")
-	if deps, _ := odd.Requires(); len(deps) != 0 {
-		t.Errorf("a list of dependencies gives %v", deps)
+	if h := odd.Hints(); len(h.Dependencies) != 0 || h.Deprecated {
+		t.Errorf("odd values give %+v", h)
 	}
 	if p, err := c.Packument(t.Context(), base, "@es/x", Abbreviated, p.Validators); p != nil || err != nil {
 		t.Errorf("asked again: %v, %v", p, err)
@@ -325,7 +328,7 @@ func FuzzParsePackument(f *testing.F) {
 		}
 		for i := range p.Versions {
 			p.Versions[i].Dist()
-			p.Versions[i].Requires()
+			p.Versions[i].Hints()
 		}
 	})
 }
