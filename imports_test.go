@@ -70,8 +70,26 @@ var mayImport = map[string][]string{
 	"install": {"internal/jsontext", "internal/regularfile", "records", "modules", "install/layout", "install/lockfile", "install/packagejson", "install/tree"},
 	// For tests: releases that need each other in every way.
 	"install/internal/fakes": {"records"},
-	// The bridge to npm's registry (still to come).
-	"npm": {"records", "sign", "trust", "index", "modules"},
+	// What an npm registry signs, and what else it says.
+	"npm": {"records"},
+	// npm's configuration files: which registry, and what proves who asks.
+	"npm/npmrc": {"internal/regularfile"},
+	// A client of npm registries.
+	"npm/registry": {"npm", "npm/npmrc", "records"},
+	// Which releases a request needs, by what a registry says of them.
+	"npm/closure": {"npm/registry", "records", "records/npmrange"},
+	// The files of a tarball, as npm leaves them in node_modules.
+	"npm/tarball": {"records"},
+	// Which tree this home made of a tarball, by its SHA-512.
+	"npm/unpacked": {"internal/atomicfile", "internal/regularfile", "records"},
+	// From a registry's tarballs to modules in this home.
+	"npm/importer": {"modules", "npm/registry", "npm/tarball", "npm/unpacked", "records"},
+	// npm's package-lock.json.
+	"npm/packagelock": {},
+	// Advisories in the OSV format.
+	"npm/osv": {"records"},
+	// The registry protocol, served to npm's clients.
+	"npm/endpoint": {"npm", "records"},
 	// The addresses of peers: how they are written, where they lead, and which are believed.
 	"node/address": {},
 	// What commands ask of a node, and what it answers.
@@ -85,11 +103,11 @@ var mayImport = map[string][]string{
 	// The local API: its server in a daemon, and its client in a command.
 	"node/localapi": {"internal/atomicfile", "internal/owner", "internal/regularfile", "index", "modules", "records", "node/api"},
 	// One participant: home, network, what it takes from others and tells them.
-	"node": {"node/localapi", "internal/owner", "node/address", "node/api", "node/peerbook", "node/home", "internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "modules", "ingest", "gossip", "reconcile", "transfer", "install/lockfile", "npm"},
+	"node": {"node/localapi", "internal/owner", "node/address", "node/api", "node/peerbook", "node/home", "internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "modules", "ingest", "gossip", "reconcile", "transfer", "install/lockfile"},
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
 	"cli/internal/ui": {"records"},
 	// The commands: flags, output, exit codes.
-	"cli": {"node/localapi", "node/address", "node/api", "node/home", "author", "blocks", "cli/internal/ui", "gossip", "index", "index/resolve", "index/search", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "npm", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust"},
+	"cli": {"node/localapi", "node/address", "node/api", "node/home", "author", "blocks", "cli/internal/ui", "gossip", "index", "index/resolve", "index/search", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust"},
 	// The program es.
 	"cli/es": {"cli"},
 

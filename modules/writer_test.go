@@ -162,6 +162,7 @@ func TestWriterWithoutStore(t *testing.T) {
 	}
 }
 
+// TestParseImported reads old packages as npm does (SPEC M360).
 func TestParseImported(t *testing.T) {
 	for _, c := range []struct {
 		text, name, version string

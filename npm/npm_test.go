@@ -68,6 +68,7 @@ func realKeys(t testing.TB) []SigningKey {
 	return keys
 }
 
+// TestRealSignatures verifies what the public registry signed (SPEC Q3).
 func TestRealSignatures(t *testing.T) {
 	keys := realKeys(t)
 	for i := range lodash {
@@ -129,6 +130,7 @@ func problemOf(err error) SignatureProblem {
 	return 0
 }
 
+// TestVerifyProblems says why signatures do not count (SPEC Q4).
 func TestVerifyProblems(t *testing.T) {
 	keys := realKeys(t)
 	old, current := lodashRelease(t, 0), lodashRelease(t, 1)
@@ -159,6 +161,7 @@ func TestVerifyProblems(t *testing.T) {
 	}
 }
 
+// TestParseKeys refuses what is not the document of a registry (SPEC Q1 and Q2).
 func TestParseKeys(t *testing.T) {
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -191,6 +194,7 @@ func TestParseKeys(t *testing.T) {
 	}
 }
 
+// TestParseIntegrity finds the one SHA-512 (SPEC Q5).
 func TestParseIntegrity(t *testing.T) {
 	good := lodash[0].integrity
 	other := lodash[1].integrity
@@ -274,6 +278,8 @@ func (r registry) attest(t *testing.T, change func(statement map[string]any), pa
 	return Attestation{PredicateType: publishPredicate, Bundle: bundle}
 }
 
+// TestVerifyPublish takes the registry's own statement about this tarball alone
+// (SPEC Q6 and Q7).
 func TestVerifyPublish(t *testing.T) {
 	r := newRegistry(t)
 	tarball := lodashRelease(t, 0).tarball

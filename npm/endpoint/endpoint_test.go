@@ -172,7 +172,7 @@ func decode(t *testing.T, body string) doc {
 var install = map[string]string{"Accept": "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"}
 
 // TestPackumentForms asks as the clients do: with the slash of the scope in either
-// form, for either document.
+// form, for either document (SPEC Q41 and Q45).
 func TestPackumentForms(t *testing.T) {
 	_, base := start(t)
 	for _, path := range []string{"@es%2fx", "@es%2Fx", "@es/x", "%40es%2fx"} {
@@ -321,7 +321,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestBrowsers: a page, also one whose name was made to lead here, gets nothing.
+// TestBrowsers: a page, also one whose name was made to lead here, gets nothing
+// (SPEC Q40).
 func TestBrowsers(t *testing.T) {
 	_, base := start(t)
 	for _, header := range []map[string]string{

@@ -98,7 +98,7 @@ func TestPrecedence(t *testing.T) {
 }
 
 // TestProjectFile: a cloned repository gets no variable's value and does not weaken
-// a connection; each is told.
+// a connection; each is told (SPEC Q21).
 func TestProjectFile(t *testing.T) {
 	var c Config
 	asked := false

@@ -243,7 +243,7 @@ func TestTarball(t *testing.T) {
 }
 
 // TestCredentialsStay: what is set for one host and port goes to no other, also not
-// by a redirect.
+// by a redirect (SPEC Q22).
 func TestCredentialsStay(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]string{}

@@ -65,6 +65,7 @@ func list(b []byte) (files []string, links Links, err error) {
 	return files, links, err
 }
 
+// TestRead lists what npm would leave in node_modules (SPEC Q10).
 func TestRead(t *testing.T) {
 	long := strings.Repeat("d/", 120) + "long"
 	program := entry("package/bin", "#!")
@@ -127,6 +128,7 @@ func TestLinksAreLeftOut(t *testing.T) {
 	}
 }
 
+// TestReadRefuses has an archive for each fault (SPEC Q11).
 func TestReadRefuses(t *testing.T) {
 	good := zip(t, archiveOf(t, entry("package/a", strings.Repeat("a", 5000))))
 	plain := archiveOf(t, entry("package/a", strings.Repeat("a", 5000)))
