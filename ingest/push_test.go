@@ -119,6 +119,11 @@ func TestRepeatsAreFree(t *testing.T) {
 	alice := newAuthor(t)
 	r := newReceiver(t)
 	first := alice.frame(alice.sign(time.Now(), testRelease("1.0.0", someModule(0))))
+	var copies []Item
+	for range 2 * strangerBurst {
+		copies = append(copies, Item{Kind: Frame, Data: first, Source: Source{Peer: "12D3"}})
+	}
+	r.pushAll(copies...)
 	for range 2 * strangerBurst {
 		r.frame(first)
 	}
@@ -137,6 +142,9 @@ func TestEquivocationOutcomes(t *testing.T) {
 		if got := r.frame(alice.frame(v)); got != want[i] {
 			t.Errorf("module %d: outcome %s, want %s", i, got, want[i])
 		}
+	}
+	if n := r.Received("12D3"); n != 3 {
+		t.Errorf("%d records are counted as new, want 3", n)
 	}
 	if told := r.told; len(told) != 2 || told[0] != index.Stored || told[1] != index.Equivocation {
 		t.Errorf("told of %v", told)
