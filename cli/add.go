@@ -237,7 +237,7 @@ func (a *app) inProject(cmd *cobra.Command, o installOptions, f func(context.Con
 		if w.distrust != nil {
 			a.Warn("%s", ui.Message(w.distrust))
 		}
-		if err := a.warnFrozen(ctx, w); err != nil {
+		if err := a.warnLocked(ctx, w); err != nil {
 			return err
 		}
 		remarks, err := w.remarks(ctx, touched(result), o.audit)
@@ -378,23 +378,36 @@ func touched(r *install.Result) map[string]bool {
 	return all
 }
 
-// warnFrozen names the locked packages whose signer has signed another module as
-// the same version: they install by their CIDs, and could not be added again.
-func (a *app) warnFrozen(ctx context.Context, w *work) error {
+// warnLocked names the locked packages that install by their CIDs, and could not be added
+// again: their signer has signed another module as the same version, or the user denies it.
+func (a *app) warnLocked(ctx context.Context, w *work) error {
 	proofs, err := w.home.Index().Equivocations(ctx)
-	if err != nil || len(proofs) == 0 {
+	if err != nil {
 		return err
 	}
 	lock, err := w.project.Lockfile()
 	if err != nil || lock == nil {
 		return err
 	}
+	told := map[string]bool{} // one that stands at several paths is told of once
 	for _, path := range slices.Sorted(maps.Keys(lock.Packages)) {
 		p := lock.Packages[path]
+		key := packageText(p) + " " + p.Signer.String()
+		if told[key] {
+			continue
+		}
+		told[key] = true
 		if slices.ContainsFunc(proofs, func(x index.Proof) bool {
 			return x.Author == p.Signer && x.Name == p.Name && x.Version == p.Version
 		}) {
 			a.Warn("%s: key %s has signed two modules as this version; yours is the one in es-lock.json", packageText(p), p.Signer)
+		}
+		if p.Record.Defined() && w.view.Denied(p.Signer) {
+			signature, err := w.signature(ctx, p)
+			if err != nil {
+				return err
+			}
+			a.Warn("%s is %s; you deny this key, and es-lock.json alone has the module installed", packageText(p), signature)
 		}
 	}
 	return nil
