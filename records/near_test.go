@@ -27,7 +27,8 @@ func alikeVectors() []vector {
 			alike{"bell2", "bell9", false}, alike{"through", "through2", false}, alike{"request", "requests", false}, alike{"http-proxy-agent", "https-proxy-agent", false},
 			alike{"lodas", "lodash", true}, alike{"gleft-pad", "left-pad", false}, alike{"eft-pad", "left-pad", false}, alike{"left-dad", "left-pad", false},
 			alike{"get-proto", "set-proto", false}, alike{"tmp", "tmpl", false}, alike{"leve", "level", false}, alike{"@types/ms", "@types/qs", false},
-			alike{"@types/a-ms", "@types/ab-ms", false}, alike{"loft-pda", "left-pad", false}, alike{"node-10", "node-11", false}),
+			alike{"@types/a-ms", "@types/ab-ms", false}, alike{"loft-pda", "left-pad", false}, alike{"node-10", "node-11", false},
+			alike{"leftxpad", "left-pad", true}, alike{"left-pad", "leftxpad", true}, alike{"left_pads", "left-pad", false}, alike{"leftpad-x", "left-padx", true}),
 	}
 }
 
