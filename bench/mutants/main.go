@@ -1,0 +1,325 @@
+// Command mutants removes one check at a time from the code that verifies bytes, and
+// counts how many removals the vectors in testdata notice. See bench/mutants.sh.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A verifier is code that reads bytes of others, and the tests that hold it against
+// vectors.
+type verifier struct {
+	dir   string
+	files []string // patterns; all when empty
+	tests string   // package, the directory when empty
+	run   string   // pattern of tests
+}
+
+var verifiers = []verifier{
+	{dir: "records", run: "^(TestRecordVectors|TestWordVectors)$"},
+	{dir: "sign/internal/openpgp", tests: "sign", run: "^(TestVectors|TestKeyVectors)$"},
+	{dir: "sign", files: []string{"open.go", "key.go", "policy.go", "readkey.go", "authorship.go", "statement.go", "ending.go", "keyrevocation.go", "misplaced.go"}, run: "^(TestVectors|TestKeyVectors)$"},
+	{dir: "modules", files: []string{"inspect*.go", "check*.go", "manifest*.go", "json*.go"}, run: "Vector"},
+	{dir: "modules/unixfs", tests: "modules", run: "Vector"},
+	{dir: "reconcile", files: []string{"wire*.go", "message*.go", "decode*.go"}, run: "Vector"},
+	{dir: "transfer", files: []string{"wire*.go", "message*.go", "decode*.go"}, run: "Vector"},
+}
+
+// A mutant is a check that is removed: a condition that becomes false, or a default clause
+// that goes.
+type mutant struct {
+	file      string
+	line      int
+	from, to  int // offsets
+	condition string
+	last      bool // nothing follows a default clause
+}
+
+const defaultClause = "default"
+
+func main() {
+	list := flag.Bool("list", false, "list the checks and run nothing")
+	limit := flag.Duration("timeout", time.Minute, "for the vectors without one check")
+	flag.Parse()
+	all, noticed := 0, 0
+	for _, v := range verifiers {
+		if flag.NArg() > 0 && !slices.Contains(flag.Args(), v.dir) {
+			continue
+		}
+		n, seen, err := v.examine(*list, *limit)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "mutants:", err)
+			os.Exit(1)
+		}
+		all, noticed = all+n, noticed+seen
+	}
+	if !*list && all > 0 {
+		fmt.Printf("all: %d of %d (%.1f%%)\n", noticed, all, 100*float64(noticed)/float64(all))
+	}
+}
+
+// examine removes one check of a verifier after the other and prints those of which no
+// vector notices that.
+func (v verifier) examine(list bool, limit time.Duration) (all, noticed int, err error) {
+	mutants, err := v.mutants()
+	if err != nil || len(mutants) == 0 {
+		return 0, 0, err
+	}
+	if list {
+		for _, m := range mutants {
+			fmt.Printf("%s:%d: %s\n", filepath.ToSlash(m.file), m.line, m.condition)
+		}
+		return 0, 0, nil
+	}
+	dir, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer os.RemoveAll(dir)
+	program, err := v.build(mutants, dir)
+	if err != nil {
+		return 0, 0, err
+	}
+	if _, err := v.notices(program, 0, limit); err != nil {
+		return 0, 0, err
+	}
+	for i, m := range mutants {
+		seen, err := v.notices(program, i+1, limit)
+		if err != nil {
+			return 0, 0, err
+		}
+		if seen {
+			noticed++
+		} else {
+			fmt.Printf("not noticed  %s:%d: %s\n", filepath.ToSlash(m.file), m.line, m.condition)
+		}
+	}
+	fmt.Printf("%s: %d of %d removals are noticed (%.1f%%)\n", v.dir, noticed, len(mutants), 100*float64(noticed)/float64(len(mutants)))
+	return len(mutants), noticed, nil
+}
+
+// mutants lists the checks of a verifier, in the order of its files and lines.
+func (v verifier) mutants() ([]mutant, error) {
+	files, err := filepath.Glob(filepath.Join(filepath.FromSlash(v.dir), "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	var all []mutant
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") || !v.has(filepath.Base(file)) {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		fset := token.NewFileSet()
+		parsed, err := parser.ParseFile(fset, file, source, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		f := finder{fset: fset, source: source, file: file}
+		for _, d := range parsed.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Body != nil {
+				f.function(fn.Type, fn.Body)
+			}
+		}
+		slices.SortFunc(f.found, func(a, b mutant) int { return a.from - b.from })
+		all = append(all, f.found...)
+	}
+	return all, nil
+}
+
+func (v verifier) has(file string) bool {
+	return len(v.files) == 0 || slices.ContainsFunc(v.files, func(p string) bool {
+		ok, err := filepath.Match(p, file)
+		return err == nil && ok
+	})
+}
+
+// finder finds the checks of one file.
+type finder struct {
+	fset   *token.FileSet
+	source []byte
+	file   string
+	found  []mutant
+}
+
+// function looks at a function that can fail: its last result is an error or a bool.
+func (f *finder) function(typ *ast.FuncType, body *ast.BlockStmt) {
+	fails := failing(typ)
+	var last ast.Stmt
+	if n := len(body.List); n > 0 {
+		last = body.List[n-1]
+	}
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			f.function(n.Type, n.Body)
+			return false
+		case *ast.IfStmt:
+			if fails != nil && refuses(n.Body.List, fails) {
+				f.conditions(n.Cond)
+			}
+		case *ast.SwitchStmt:
+			for _, c := range n.Body.List {
+				clause := c.(*ast.CaseClause)
+				if fails == nil || !refuses(clause.Body, fails) {
+					continue
+				}
+				switch {
+				case len(clause.List) == 0:
+					f.add(clause.Body[0].Pos(), clause.Body[len(clause.Body)-1].End(), defaultClause)
+					f.found[len(f.found)-1].last = n == last
+				case n.Tag == nil:
+					for _, e := range clause.List {
+						f.conditions(e)
+					}
+				}
+			}
+		}
+		return true
+	})
+}
+
+// failing returns what tells that a return says no, or nil for a function that cannot.
+func failing(typ *ast.FuncType) func(ast.Expr) bool {
+	if typ.Results == nil {
+		return nil
+	}
+	last := typ.Results.List[len(typ.Results.List)-1]
+	name, ok := last.Type.(*ast.Ident)
+	switch {
+	case ok && name.Name == "error":
+		return func(e ast.Expr) bool { return !isName(e, "nil") }
+	case ok && name.Name == "bool":
+		return func(e ast.Expr) bool { return isName(e, "false") }
+	}
+	return nil
+}
+
+func isName(e ast.Expr, name string) bool {
+	id, ok := e.(*ast.Ident)
+	return ok && id.Name == name
+}
+
+// refuses reports whether statements end with a return that says no.
+func refuses(list []ast.Stmt, fails func(ast.Expr) bool) bool {
+	if len(list) == 0 {
+		return false
+	}
+	r, ok := list[len(list)-1].(*ast.ReturnStmt)
+	return ok && len(r.Results) > 0 && fails(r.Results[len(r.Results)-1])
+}
+
+// conditions adds each alternative of a condition.
+func (f *finder) conditions(e ast.Expr) {
+	if b, ok := e.(*ast.BinaryExpr); ok && b.Op == token.LOR {
+		f.conditions(b.X)
+		f.conditions(b.Y)
+		return
+	}
+	f.add(e.Pos(), e.End(), f.text(e.Pos(), e.End()))
+}
+
+func (f *finder) text(from, to token.Pos) string {
+	return string(f.source[f.fset.Position(from).Offset:f.fset.Position(to).Offset])
+}
+
+func (f *finder) add(from, to token.Pos, condition string) {
+	at := f.fset.Position(from)
+	f.found = append(f.found, mutant{file: f.file, line: at.Line, from: at.Offset, to: f.fset.Position(to).Offset, condition: strings.Join(strings.Fields(condition), " ")})
+}
+
+// build compiles the tests of a verifier such that ES_MUTANT, a number from 1 on, says
+// which of the mutants is in force. It returns the program.
+func (v verifier) build(mutants []mutant, dir string) (string, error) {
+	replace := map[string]string{}
+	sources := map[string][]byte{}
+	pkg := ""
+	for i := len(mutants) - 1; i >= 0; i-- { // from the end, so that offsets stay
+		m := mutants[i]
+		if sources[m.file] == nil {
+			b, err := os.ReadFile(m.file)
+			if err != nil {
+				return "", err
+			}
+			sources[m.file] = b
+			_, after, _ := strings.Cut("\n"+string(b), "\npackage ")
+			pkg, _, _ = strings.Cut(after, "\n")
+		}
+		b := sources[m.file]
+		sources[m.file] = slices.Concat(b[:m.from], []byte(m.without(i+1, string(b[m.from:m.to]))), b[m.to:])
+	}
+	file := filepath.Join(filepath.FromSlash(v.dir), "mutant_switch.go")
+	sources[file] = fmt.Appendf(nil, "package %s\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\nvar mutantInForce, _ = strconv.Atoi(os.Getenv(\"ES_MUTANT\"))\n", pkg)
+	for file, b := range sources {
+		original, err := filepath.Abs(file)
+		if err != nil {
+			return "", err
+		}
+		replace[original] = filepath.Join(dir, filepath.Base(file))
+		if err := os.WriteFile(replace[original], b, 0o600); err != nil {
+			return "", err
+		}
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	list := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(list, overlay, 0o600); err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "vectors.test")
+	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", list, "-o", program, "./"+v.testDir()).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %v\n%s", v.dir, err, out)
+	}
+	return program, nil
+}
+
+func (v verifier) testDir() string {
+	if v.tests != "" {
+		return v.tests
+	}
+	return v.dir
+}
+
+// without is the text of a check that is not made when the mutant is in force.
+func (m mutant) without(n int, text string) string {
+	if m.condition != defaultClause {
+		return fmt.Sprintf("(mutantInForce != %d && (%s))", n, text)
+	}
+	end := ""
+	if m.last {
+		end = "\npanic(\"a removed check was reached\")"
+	}
+	return fmt.Sprintf("if mutantInForce != %d {\n%s\n}%s", n, text, end)
+}
+
+// notices reports whether the vectors fail with a mutant in force; 0 is none.
+func (v verifier) notices(program string, n int, limit time.Duration) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "-test.failfast", "-test.run", v.run)
+	cmd.Dir = filepath.FromSlash(v.testDir())
+	cmd.Env = append(os.Environ(), "ES_VECTORS=outcome", fmt.Sprint("ES_MUTANT=", n))
+	out, err := cmd.CombinedOutput()
+	if n == 0 && (err != nil || bytes.Contains(out, []byte("no tests to run"))) {
+		return false, fmt.Errorf("%s: the vectors fail, or there are none by %s: %v\n%s", v.dir, v.run, err, out)
+	}
+	return err != nil, nil // also when they do not end in time
+}
