@@ -122,6 +122,8 @@ var mayImport = map[string][]string{
 	// JSON files that people edit: where each member stands, and what is wrong with which line.
 	"internal/jsontext": {},
 
+	// Which checks of bytes the vectors would miss: see bench/mutants.sh.
+	"bench/mutants": {},
 	// For tests: many members in virtual time.
 	"simulation": {},
 	// For tests and the demo: packages that are published there.

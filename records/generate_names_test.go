@@ -91,10 +91,12 @@ func nameVectors() []vector {
 		)}},
 
 		scopes("scopes", "ok", "scopes", "*", "left-pad", "@acme/pad", "@acme/*", "left-*", "lod*", "@acme/pad-*", "lodash.*"),
+		scopes("scopes-longest", "ok", "128 bytes, the star included", strings.Repeat("a", 127)+"*", "@"+strings.Repeat("s", 125)+"/*", "@s/"+strings.Repeat("a", 124)+"*", strings.Repeat("a", 128)),
+		scopes("scope-long", "refused", "129 bytes, the star included", strings.Repeat("a", 128)+"*", "@"+strings.Repeat("s", 126)+"/*", "@s/"+strings.Repeat("a", 125)+"*", strings.Repeat("a", 129)),
 		scopes("scope-short", "refused", "a prefix that is too short to mean anything", "l*", "le*", "@acme/p*", "@acme/pa*"),
 		scopes("scope-stars", "refused", "a star elsewhere", "**", "left-**", "*pad", "l*ft", "@*/pad", "@acme/*/x"),
 		scopes("scope-many-scopes", "refused", "a prefix of scopes", "@*", "@ac*", "@acme*"),
-		scopes("scope-not-a-name", "refused", "what no name begins with", "", "Left-*", "-le*", "left pad", "@acme", "@/*", "@Acme/*", "lef/*", "con.*", strings.Repeat("a", 128)+"*"),
+		scopes("scope-not-a-name", "refused", "what no name begins with", "", "Left-*", "-le*", "left pad", "@acme", "@/*", "@Acme/*", "lef/*", "con.*"),
 		wordVector("scope-contains", "ok", "R40", "which names a scope contains", "contains.json",
 			contains{"*", list{"a", "left-pad", "@acme/pad"}, list{}},
 			contains{"left-pad", list{"left-pad"}, list{"left-pad2", "left", "@acme/left-pad", "left-pad/x"}},

@@ -13,9 +13,9 @@ import (
 	"crypto/sha256"
 	_ "crypto/sha3"
 	"encoding/binary"
-	"fmt"
 	"math/big"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -121,20 +121,31 @@ func testRSA(t testing.TB, name string) *rsa.PrivateKey {
 	if k := rsaKeys[name]; k != nil {
 		return k
 	}
-	b, err := os.ReadFile("testdata/" + name + ".primes")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var p, q big.Int
-	if _, err := fmt.Sscanf(string(b), "%x\n%x\n", &p, &q); err != nil {
-		t.Fatal(err)
-	}
-	k, err := rsaKey(&p, &q, openpgp.RSAExponent)
+	primes := testPrimes(t, name)
+	k, err := rsaKey(primes[0], primes[1], openpgp.RSAExponent)
 	if err != nil {
 		t.Fatal(err)
 	}
 	rsaKeys[name] = k
 	return k
+}
+
+// testPrimes reads primes that were made once, since that takes long.
+func testPrimes(t testing.TB, name string) []*big.Int {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name + ".primes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var primes []*big.Int
+	for _, word := range strings.Fields(string(b)) {
+		p, ok := new(big.Int).SetString(word, 16)
+		if !ok {
+			t.Fatalf("%s.primes: %q is no number", name, word)
+		}
+		primes = append(primes, p)
+	}
+	return primes
 }
 
 func rsaKey(p, q *big.Int, e int64) (*rsa.PrivateKey, error) {
@@ -158,6 +169,10 @@ func (f *forger) key(algo byte, material []byte) {
 		f.body = binary.BigEndian.AppendUint32(f.body, uint32(len(material)))
 	}
 	f.body = append(f.body, material...)
+	f.setFingerprint()
+}
+
+func (f *forger) setFingerprint() {
 	if f.version == 6 {
 		s := sha256.Sum256(f.hashed())
 		f.fpr = s[:]
@@ -184,6 +199,7 @@ func (f *forger) fingerprint() records.Fingerprint {
 type forged struct {
 	version, kind, algo, hash byte
 	hashed, unhashed          []byte
+	salt                      []byte                   // of version 6; nil for one that the hash needs
 	tamper                    func(*openpgp.Signature) // after signing
 }
 
@@ -202,7 +218,7 @@ func (f *forger) sign(s forged, data ...[]byte) []byte {
 	}
 	hash := map[byte]crypto.Hash{1: crypto.MD5, 2: crypto.SHA1, 3: crypto.SHA1, 8: crypto.SHA256, 9: crypto.SHA384,
 		10: crypto.SHA512, 11: crypto.SHA224, 12: crypto.SHA3_256, 14: crypto.SHA3_512}[sig.Hash]
-	if sig.Version == 6 {
+	if sig.Salt = s.salt; sig.Version == 6 && s.salt == nil {
 		sig.Salt = make([]byte, hash.Size()/2)
 	}
 	h := hash.New()

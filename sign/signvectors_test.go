@@ -43,6 +43,7 @@ func signVectors(t *testing.T) []vector {
 	add("unknown-key", "unknown-key", "S20", "nobody has the author's key yet", nil, good)
 	list = append(list, otherKindVectors(t)...)
 	list = append(list, policyVectors(t)...)
+	list = append(list, signReadings(t)...)
 	return append(list, goCryptoVectors(t)...)
 }
 
@@ -130,6 +131,8 @@ func badPackets(t *testing.T, f *forger, good []byte) []packetCase {
 		{"packet-twice", "S2", "is there twice", with(append(bytes.Clone(e.Signature), e.Signature...))},
 		{"packet-stranger-first", "S2", "has a stranger's signature before it", with(append(sigPacket(stranger.sign(forged{hashed: stranger.recordSubs(recTime)}, e.RecordBytes)), e.Signature...))},
 		{"packet-cut", "S2", "is cut off", with(e.Signature[:len(e.Signature)-1])},
+		{"packet-empty", "S3", "is a signature packet without a body", with([]byte{0xc2, 0})},
+		{"number-cut", "S2", "has a number that is cut off", with(sigPacket(p.Body[:len(p.Body)-1]))},
 		{"packet-user-id", "S2", "is a user id packet", with(uidPacket(testUID))},
 		{"version-3", "S3", "is of version 3", with(sigPacket(append([]byte{3}, p.Body[1:]...)))},
 		{"version-6", "S3", "is of version 6 and the key of version 4", with(sigPacket(append([]byte{6}, p.Body[1:]...)))},
@@ -171,8 +174,7 @@ func otherKindVectors(t *testing.T) []vector {
 	add("ecdsa-high-s", "signature-error", "S11", "has n-s for s, which verifies too", p.block(), raiseS(t, envelope(t, p, p, forged{})))
 
 	v6 := newForger(t, "ed25519-v6")
-	short := envelope(t, v6, v6, forged{tamper: func(s *openpgp.Signature) { s.Salt = s.Salt[:8] }})
-	add("v6-salt-size", "signature-error", "S11", "v6 with a salt of 8 bytes", v6.block(), short)
+	add("v6-salt-size", "signature-error", "S11", "v6 with a salt of 8 bytes, which is signed", v6.block(), envelope(t, v6, v6, forged{salt: make([]byte, 8)}))
 	legacy := newForger(t, "eddsa-v4")
 	legacy.version = 6
 	rekey(t, legacy)

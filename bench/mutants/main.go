@@ -53,13 +53,14 @@ const defaultClause = "default"
 func main() {
 	list := flag.Bool("list", false, "list the checks and run nothing")
 	limit := flag.Duration("timeout", time.Minute, "for the vectors without one check")
+	outcome := flag.Bool("outcome", false, "a removal is noticed only when something is taken that was refused, or the other way round")
 	flag.Parse()
 	all, noticed := 0, 0
 	for _, v := range verifiers {
 		if flag.NArg() > 0 && !slices.Contains(flag.Args(), v.dir) {
 			continue
 		}
-		n, seen, err := v.examine(*list, *limit)
+		n, seen, err := v.examine(*list, *outcome, *limit)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "mutants:", err)
 			os.Exit(1)
@@ -73,7 +74,7 @@ func main() {
 
 // examine removes one check of a verifier after the other and prints those of which no
 // vector notices that.
-func (v verifier) examine(list bool, limit time.Duration) (all, noticed int, err error) {
+func (v verifier) examine(list, outcome bool, limit time.Duration) (all, noticed int, err error) {
 	mutants, err := v.mutants()
 	if err != nil || len(mutants) == 0 {
 		return 0, 0, err
@@ -93,11 +94,15 @@ func (v verifier) examine(list bool, limit time.Duration) (all, noticed int, err
 	if err != nil {
 		return 0, 0, err
 	}
-	if _, err := v.notices(program, 0, limit); err != nil {
+	mode := "ES_VECTORS=committed"
+	if outcome {
+		mode = "ES_VECTORS=outcome"
+	}
+	if _, err := v.notices(program, 0, mode, limit); err != nil {
 		return 0, 0, err
 	}
 	for i, m := range mutants {
-		seen, err := v.notices(program, i+1, limit)
+		seen, err := v.notices(program, i+1, mode, limit)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -311,12 +316,12 @@ func (m mutant) without(n int, text string) string {
 }
 
 // notices reports whether the vectors fail with a mutant in force; 0 is none.
-func (v verifier) notices(program string, n int, limit time.Duration) (bool, error) {
+func (v verifier) notices(program string, n int, mode string, limit time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "-test.failfast", "-test.run", v.run)
 	cmd.Dir = filepath.FromSlash(v.testDir())
-	cmd.Env = append(os.Environ(), "ES_VECTORS=outcome", fmt.Sprint("ES_MUTANT=", n))
+	cmd.Env = append(os.Environ(), mode, fmt.Sprint("ES_MUTANT=", n))
 	out, err := cmd.CombinedOutput()
 	if n == 0 && (err != nil || bytes.Contains(out, []byte("no tests to run"))) {
 		return false, fmt.Errorf("%s: the vectors fail, or there are none by %s: %v\n%s", v.dir, v.run, err, out)
