@@ -117,7 +117,7 @@ func unreleased(ctx context.Context, set *modules.FileSet, x Releases) ([]string
 		if err != nil {
 			return nil, err
 		}
-		all = slices.DeleteFunc(all, func(r index.Release) bool { return r.Void != "" })
+		all = slices.DeleteFunc(all, func(r index.Release) bool { return r.Invalid != "" })
 		want, bad := npmrange.ParseConstraint(spec)
 		switch {
 		case len(all) == 0:

@@ -291,7 +291,7 @@ func (a *Author) ownTags(ctx context.Context, name records.Name) (map[string]rec
 	}
 	own := map[string]records.Version{}
 	for _, t := range all {
-		if t.Author == a.Fingerprint() && t.Void == "" && t.Body.Version != "" {
+		if t.Author == a.Fingerprint() && t.Invalid == "" && t.Body.Version != "" {
 			own[t.Body.Tag] = t.Body.Version
 		}
 	}

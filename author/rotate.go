@@ -56,7 +56,7 @@ func (a *Author) releaseAgain(ctx context.Context, by records.Fingerprint) (int,
 	released := 0
 	for _, s := range all {
 		r, ok := s.Record.Body.(*records.Release)
-		if !ok || s.Void != "" || withdrawn[s.ID] || done[version{r.Name, r.Version}] {
+		if !ok || s.Invalid != "" || withdrawn[s.ID] || done[version{r.Name, r.Version}] {
 			continue
 		}
 		done[version{r.Name, r.Version}] = true

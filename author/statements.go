@@ -105,7 +105,7 @@ func (a *Author) checkDelegated(ctx context.Context, d *records.Delegate) error 
 	var newest *index.Statement
 	for i := range all {
 		s := &all[i]
-		if o, ok := s.Record.Body.(*records.Delegate); ok && o.To == d.To && s.Void == "" && (newest == nil || s.Newer(newest.Meta)) {
+		if o, ok := s.Record.Body.(*records.Delegate); ok && o.To == d.To && s.Invalid == "" && (newest == nil || s.Newer(newest.Meta)) {
 			newest = s
 		}
 	}
@@ -121,7 +121,7 @@ func knownVersion(ctx context.Context, x Statements, name records.Name, v record
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(all, func(r index.Release) bool { return r.Void == "" }) {
+	if slices.ContainsFunc(all, func(r index.Release) bool { return r.Invalid == "" }) {
 		return nil
 	}
 	return &UnknownVersionError{Name: name, Version: v}
@@ -138,7 +138,7 @@ func claimedModules(ctx context.Context, x Statements, name records.Name, v reco
 	}
 	var all []cid.Cid
 	for _, r := range releases {
-		if r.Void == "" && !slices.Contains(all, r.Body.Module) {
+		if r.Invalid == "" && !slices.Contains(all, r.Body.Module) {
 			all = append(all, r.Body.Module)
 		}
 	}

@@ -212,7 +212,7 @@ func describeVersion(ctx context.Context, h *home.Home, view *trust.View, vi res
 		}
 		m := r.Body.Manifest
 		c := claimJSON{
-			Author: r.Author, UID: uid, Label: view.Label(r.Author), Effect: effects[r.ID.KeyString()].Effect, Void: r.Void,
+			Author: r.Author, UID: uid, Label: view.Label(r.Author), Effect: effects[r.ID.KeyString()].Effect, Void: r.Invalid,
 			Module: r.Body.Module.String(), Record: r.ID.String(), Time: r.Time.UTC(), FirstSeen: r.FirstSeen.UTC(),
 			Size: r.Body.Size, Files: r.Body.Files, Description: m.Description, License: m.License, Homepage: m.Homepage,
 			Repository: m.Repository, Bin: m.Bin, Depends: m.Dependencies, Scripts: m.Scripts,

@@ -157,8 +157,8 @@ func (w witness) refused(err error) error {
 		d, r.Kind, r.Code = equivocated.Decision, frozen, ui.ExitIntegrity
 		exact := fmt.Sprintf("%s@%s", d.Name, d.Version)
 		r.Next = []string{"es info " + string(d.Name) + " shows the versions that are not frozen", "es why " + exact + " --proof proof writes both records, for gpg --verify"}
-	case errors.As(err, &notFound) && notFound.Void != nil:
-		d, r.Kind, r.Code = *notFound.Void, revoked, ui.ExitNotFound
+	case errors.As(err, &notFound) && notFound.Invalid != nil:
+		d, r.Kind, r.Code = *notFound.Invalid, revoked, ui.ExitNotFound
 		r.Next = []string{whyHint(d) + " shows who", "es info " + string(d.Name) + " shows other versions, and who else signs them"}
 	case errors.As(err, &damaged):
 		return w.damaged(r, damaged)

@@ -56,7 +56,7 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 }
 
 func resolution(r index.Release) *install.Resolution {
-	return &install.Resolution{Release: *r.Body, Record: r.ID, Signer: r.Author, Void: r.Void}
+	return &install.Resolution{Release: *r.Body, Record: r.ID, Signer: r.Author, Void: r.Invalid}
 }
 
 // When what a home was told counts as old, and how long a command waits for peers to

@@ -52,12 +52,12 @@ func (x *Index) AddAll(ctx context.Context, items []Item) (results []Result, err
 		}
 		full = full || it.Source.Own
 	}
-	seen, err := x.foresee(ctx, keys)
+	seen, err := x.precompute(ctx, keys)
 	if err != nil {
 		return nil, x.explain("add records", err)
 	}
 	err = x.write(ctx, full, func(b *batch) error {
-		b.foreseen = seen
+		b.precomputed = seen
 		results = make([]Result, 0, len(items))
 		for _, it := range items {
 			r, err := b.add(ctx, it)
@@ -66,7 +66,7 @@ func (x *Index) AddAll(ctx context.Context, items []Item) (results []Result, err
 			}
 			results = append(results, r)
 		}
-		return b.settleKeys(ctx)
+		return b.revalidateKeys(ctx)
 	})
 	if err != nil {
 		return nil, x.explain("add records", err)
@@ -88,9 +88,9 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 	id := it.Verified.ID().Bytes()
 	var old int64
 	var was string
-	var sealed []byte
-	known, err := b.Get(ctx, "SELECT num, void, sealed FROM records WHERE id = ?", []any{id}, &old, &was, &sealed)
-	if err != nil || known && (was == "" || bytes.Equal(sealed, it.Verified.EnvelopeID().Bytes())) {
+	var envelopeID []byte
+	known, err := b.Get(ctx, "SELECT num, invalid, envelope_id FROM records WHERE id = ?", []any{id}, &old, &was, &envelopeID)
+	if err != nil || known && (was == "" || bytes.Equal(envelopeID, it.Verified.EnvelopeID().Bytes())) {
 		return Result{Outcome: Known}, err
 	}
 	// The caller may have opened the envelope with an older key block.
@@ -102,7 +102,7 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 	outcome := Stored
 	release, isRelease := r.Body.(*records.Release)
 	if isRelease {
-		if outcome, err = b.weigh(ctx, r.Author, release); err != nil {
+		if outcome, err = b.checkEquivocation(ctx, r.Author, release); err != nil {
 			return Result{}, err
 		}
 		switch {
@@ -132,16 +132,16 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 // and must not take those away by it (SPEC.md [X2]).
 func (b *batch) replace(ctx context.Context, num int64, it Item) error {
 	v, author := it.Verified, it.Verified.Record().Author
-	if _, err := b.Exec(ctx, "UPDATE records SET signed = ?, sealed = ?, envelope = ?, void = '' WHERE num = ?",
+	if _, err := b.Exec(ctx, "UPDATE records SET signed = ?, envelope_id = ?, envelope = ?, invalid = '', invalid_key = x'', invalid_since = 0 WHERE num = ?",
 		v.SignedAt().Unix(), v.EnvelopeID().Bytes(), v.Envelope(), num); err != nil {
 		return err
 	}
-	if _, err := b.Exec(ctx, "UPDATE records SET named = 1 WHERE author = ? AND id IN (SELECT id FROM prev WHERE record = ?)", author.Bytes(), num); err != nil {
+	if _, err := b.Exec(ctx, "UPDATE records SET referenced = 1 WHERE author = ? AND id IN (SELECT id FROM prev WHERE record = ?)", author.Bytes(), num); err != nil {
 		return err
 	}
 	b.set[records.RecordElement(author, v.ID())] = true
-	if f := b.foreseen[author]; f != nil {
-		delete(f.voids, num)
+	if f := b.precomputed[author]; f != nil {
+		delete(f.invalid, num)
 	}
 	var size int64
 	stranger, err := b.Get(ctx, "SELECT size FROM strangers WHERE record = ?", []any{num}, &size)
@@ -166,9 +166,9 @@ func (s Source) arrival() time.Time {
 
 func (s Source) stranger() bool { return s.Stranger && !s.Own }
 
-// weigh finds whether a release that is about to be stored is a second module
+// checkEquivocation finds whether a release that is about to be stored is a second module
 // under one version by its author.
-func (b *batch) weigh(ctx context.Context, author records.Fingerprint, r *records.Release) (Outcome, error) {
+func (b *batch) checkEquivocation(ctx context.Context, author records.Fingerprint, r *records.Release) (Outcome, error) {
 	args := []any{string(r.Name), string(r.Version), author.Bytes()}
 	var one int
 	frozen, err := b.Get(ctx, "SELECT 1 FROM equivocations WHERE name = ? AND version = ? AND author = ?", args, &one)
@@ -176,7 +176,7 @@ func (b *batch) weigh(ctx context.Context, author records.Fingerprint, r *record
 		return Frozen, err
 	}
 	second, err := b.Get(ctx, `SELECT 1 FROM releases JOIN records ON num = record
-		WHERE name = ? AND version = ? AND releases.author = ? AND module <> ? AND void = '' LIMIT 1`,
+		WHERE name = ? AND version = ? AND releases.author = ? AND module <> ? AND invalid = '' LIMIT 1`,
 		append(args, r.Module.Bytes()), &one)
 	if err != nil || !second {
 		return Stored, err
@@ -201,10 +201,10 @@ func (b *batch) insertWhole(ctx context.Context, it Item) error {
 func (b *batch) insert(ctx context.Context, it Item) (num int64, err error) {
 	v, r := it.Verified, it.Verified.Record()
 	id, author := v.ID().Bytes(), r.Author.Bytes()
-	// A record that came late may be named already.
-	res, err := b.Exec(ctx, `INSERT INTO records (id, author, kind, seq, time, signed, first_seen, own, named, peer, void, sealed, envelope)
+	// Another record may have this one in prev already.
+	res, err := b.Exec(ctx, `INSERT INTO records (id, author, kind, seq, time, signed, first_seen, own, referenced, peer, invalid, envelope_id, envelope)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
-			EXISTS (SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record WHERE prev.id = ?1 AND later.author = ?2 AND later.void = ''),
+			EXISTS (SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record WHERE prev.id = ?1 AND later.author = ?2 AND later.invalid = ''),
 			?9, '', ?10, ?11)`,
 		id, author, r.Body.Kind(), r.Seq, r.Time, v.SignedAt().Unix(), it.Source.arrival().UnixMilli(), it.Source.Own, it.Source.Peer, v.EnvelopeID().Bytes(), v.Envelope())
 	if err != nil {
@@ -218,7 +218,7 @@ func (b *batch) insert(ctx context.Context, it Item) (num int64, err error) {
 		if _, err := b.Exec(ctx, "INSERT INTO prev (id, record) VALUES (?, ?)", p.Bytes(), num); err != nil {
 			return 0, err
 		}
-		if _, err := b.Exec(ctx, "UPDATE records SET named = 1 WHERE id = ? AND author = ?", p.Bytes(), author); err != nil {
+		if _, err := b.Exec(ctx, "UPDATE records SET referenced = 1 WHERE id = ? AND author = ?", p.Bytes(), author); err != nil {
 			return 0, err
 		}
 	}

@@ -16,14 +16,14 @@ import (
 type Author struct {
 	Key       records.Fingerprint
 	Records   int64
-	Void      int64 // of these, whose signatures do not count
+	Invalid   int64 // of these, whose signatures do not count
 	Strangers int64 // of these, that count towards the limit of strangers
 }
 
 // Authors returns who signed at least one stored record, by fingerprint.
 func (x *Index) Authors(ctx context.Context) ([]Author, error) {
 	const op = "list authors"
-	rows, err := x.file.Readers.QueryContext(ctx, `SELECT records.author, count(*), sum(void <> ''), count(strangers.record)
+	rows, err := x.file.Readers.QueryContext(ctx, `SELECT records.author, count(*), sum(invalid <> ''), count(strangers.record)
 		FROM records LEFT JOIN strangers ON strangers.record = num GROUP BY records.author ORDER BY records.author`)
 	if err != nil {
 		return nil, x.explain(op, err)
@@ -33,7 +33,7 @@ func (x *Index) Authors(ctx context.Context) ([]Author, error) {
 	for rows.Next() {
 		var a Author
 		var f db.Fingerprint
-		if err := rows.Scan(&f, &a.Records, &a.Void, &a.Strangers); err != nil {
+		if err := rows.Scan(&f, &a.Records, &a.Invalid, &a.Strangers); err != nil {
 			return nil, x.explain(op, err)
 		}
 		a.Key = f.Fingerprint
@@ -50,7 +50,7 @@ func (x *Index) Authors(ctx context.Context) ([]Author, error) {
 // stranger's. Void records are not asked. Gaps tells which.
 func (x *Index) Incomplete(ctx context.Context, author records.Fingerprint) (missing int, err error) {
 	err = x.file.Readers.QueryRowContext(ctx, `SELECT count(DISTINCT prev.id) FROM records JOIN prev ON prev.record = num
-		WHERE author = ? AND void = '' AND NOT EXISTS (SELECT 1 FROM records AS had WHERE had.id = prev.id)`, author.Bytes()).Scan(&missing)
+		WHERE author = ? AND invalid = '' AND NOT EXISTS (SELECT 1 FROM records AS had WHERE had.id = prev.id)`, author.Bytes()).Scan(&missing)
 	if err != nil {
 		return 0, x.explain("count missing records", err)
 	}
@@ -76,7 +76,7 @@ func (x *Index) Newest(ctx context.Context, author records.Fingerprint) (Latest,
 	err := x.file.View(ctx, func(q *db.Tx) error {
 		var id db.CID
 		var at, seen int64
-		found, err := q.Get(ctx, "SELECT id, seq, time, first_seen FROM records WHERE author = ? AND void = '' ORDER BY seq DESC, time DESC, id DESC LIMIT 1",
+		found, err := q.Get(ctx, "SELECT id, seq, time, first_seen FROM records WHERE author = ? AND invalid = '' ORDER BY seq DESC, time DESC, id DESC LIMIT 1",
 			[]any{author.Bytes()}, &id, &l.Seq, &at, &seen)
 		if err != nil || !found {
 			return err
@@ -94,7 +94,7 @@ func (x *Index) Newest(ctx context.Context, author records.Fingerprint) (Latest,
 // promise returns when the author's newest heartbeat says that another comes.
 func promise(ctx context.Context, q *db.Tx, author records.Fingerprint) (time.Time, error) {
 	var envelope []byte
-	found, err := q.Get(ctx, "SELECT envelope FROM records WHERE author = ? AND kind = 'heartbeat' AND void = '' ORDER BY seq DESC, time DESC, id DESC LIMIT 1",
+	found, err := q.Get(ctx, "SELECT envelope FROM records WHERE author = ? AND kind = 'heartbeat' AND invalid = '' ORDER BY seq DESC, time DESC, id DESC LIMIT 1",
 		[]any{author.Bytes()}, &envelope)
 	if err != nil || !found {
 		return time.Time{}, err
@@ -121,7 +121,7 @@ type Delegation struct {
 // part.
 func (x *Index) Delegates(ctx context.Context, author records.Fingerprint) ([]Delegation, error) {
 	all, err := x.statements(ctx, "list delegations", "SELECT "+statementColumns+
-		" FROM records WHERE author = ? AND kind = 'delegate' AND void = '' ORDER BY num", author.Bytes())
+		" FROM records WHERE author = ? AND kind = 'delegate' AND invalid = '' ORDER BY num", author.Bytes())
 	var ds []Delegation
 	for _, s := range newest(all, func(s Statement) string {
 		body, _ := s.Record.Body.(*records.Delegate)

@@ -32,7 +32,7 @@ func TestAuthors(t *testing.T) {
 	if _, _, err := x.AddKey(ctx, newAuthor(t, "silent").key); err != nil {
 		t.Fatal(err)
 	}
-	want := []index.Author{{Key: a.fpr(), Records: 2, Void: 1}, {Key: b.fpr(), Records: 1, Strangers: 1}}
+	want := []index.Author{{Key: a.fpr(), Records: 2, Invalid: 1}, {Key: b.fpr(), Records: 1, Strangers: 1}}
 	slices.SortFunc(want, func(a, b index.Author) int { return strings.Compare(a.Key.String(), b.Key.String()) })
 	if all := must[[]index.Author](t)(x.Authors(ctx)); !reflect.DeepEqual(all, want) {
 		t.Errorf("authors %+v, want %+v", all, want)

@@ -21,7 +21,7 @@ type BodyTable struct {
 var BodyTables = []BodyTable{
 	{"releases", []string{"name", "version", "author", "module"}},
 	{"tags", []string{"name", "tag", "version", "author"}},
-	{"remarks", []string{"name", "kind"}}, // notices and endorsements
+	{"annotations", []string{"name", "kind"}}, // notices and endorsements
 }
 
 // BodyRow returns the table that has a row for the record, "" where it is found by its
@@ -34,9 +34,9 @@ func BodyRow(r *records.Record) (table string, values []any, err error) {
 	case *records.Tag:
 		return "tags", []any{string(body.Name), body.Tag, string(body.Version), r.Author.Bytes()}, nil
 	case *records.Notice:
-		return "remarks", []any{string(body.Name), body.Kind()}, nil
+		return "annotations", []any{string(body.Name), body.Kind()}, nil
 	case *records.Endorse:
-		return "remarks", []any{string(body.Name), body.Kind()}, nil
+		return "annotations", []any{string(body.Name), body.Kind()}, nil
 	case *records.Delegate, *records.Successor, *records.Heartbeat:
 		return "", nil, nil
 	}

@@ -16,7 +16,7 @@ import (
 // factsAtOnce is how many authors one query asks about.
 const factsAtOnce = 500
 
-// Facts returns what authors say about keys, void and withdrawn statements too. It
+// Facts returns what authors say about keys, invalid and retracted statements too. It
 // serves as trust.Basis.Load.
 func (x *Index) Facts(ctx context.Context, authors []records.Fingerprint) (trust.Facts, error) {
 	var f trust.Facts
@@ -92,7 +92,7 @@ func (x *Index) authorsOf(ctx context.Context, query string, args []any) ([]reco
 
 // TrustStatement is the record as package trust takes it.
 func (m Meta) TrustStatement(retracted bool) trust.Statement {
-	return trust.Statement{Author: m.Author, Record: m.ID, Seq: m.Seq, Time: m.Time, Void: m.Void, Retracted: retracted}
+	return trust.Statement{Author: m.Author, Record: m.ID, Seq: m.Seq, Time: m.Time, Void: m.Invalid, Retracted: retracted}
 }
 
 // Retracted returns the records that an author took back (SPEC.md section 4.3).
@@ -109,7 +109,7 @@ func (b *Backdating) Retracted(ctx context.Context, author records.Fingerprint) 
 	var yanks []Statement
 	for _, s := range all {
 		n, ok := s.Record.Body.(*records.Notice)
-		if !ok || n.NoticeOf != records.Yanked || !n.Record.Defined() || s.Void != "" {
+		if !ok || n.NoticeOf != records.Yanked || !n.Record.Defined() || s.Invalid != "" {
 			continue
 		}
 		counts, err := b.retractionCounts(ctx, s.Meta, n)

@@ -214,7 +214,7 @@ func TestAddAndRead(t *testing.T) {
 	if len(rs) != 2 || rs[0].ID != r1.Verified.ID() || rs[1].Author != b.fpr() || rs[0].Order >= rs[1].Order {
 		t.Fatalf("releases %+v", rs)
 	}
-	if m := rs[1].Meta; m.Peer != "bob's peer" || !m.FirstSeen.Equal(start.Add(time.Minute)) || m.Own || m.Void != "" ||
+	if m := rs[1].Meta; m.Peer != "bob's peer" || !m.FirstSeen.Equal(start.Add(time.Minute)) || m.Own || m.Invalid != "" ||
 		!m.SignedAt.Equal(start.Add(time.Second)) || !m.Time.Equal(start.Add(time.Second)) {
 		t.Errorf("meta %+v", m)
 	}

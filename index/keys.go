@@ -20,12 +20,12 @@ const cachedKeys = 4096
 // later answer says so. It is on the disk before AddKey returns.
 func (x *Index) AddKey(ctx context.Context, key *sign.Key) (merged *sign.Key, changed bool, err error) {
 	f := key.Fingerprint()
-	seen, err := x.foresee(ctx, map[records.Fingerprint]*sign.Key{f: key})
+	seen, err := x.precompute(ctx, map[records.Fingerprint]*sign.Key{f: key})
 	if err != nil {
 		return nil, false, x.explain("add key", err)
 	}
 	err = x.write(ctx, true, func(b *batch) error {
-		b.foreseen = seen
+		b.precomputed = seen
 		old, _, err := b.storedBlock(ctx, f)
 		if err != nil {
 			return err
@@ -34,7 +34,7 @@ func (x *Index) AddKey(ctx context.Context, key *sign.Key) (merged *sign.Key, ch
 			return err
 		}
 		changed = !bytes.Equal(old, merged.Block())
-		return b.settleKeys(ctx)
+		return b.revalidateKeys(ctx)
 	})
 	if err != nil {
 		return nil, false, x.explain("add key", err)

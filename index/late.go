@@ -64,7 +64,7 @@ type stamped struct {
 
 // stamped returns records of the author, in order, as the end of a query says.
 func (x *Index) stamped(ctx context.Context, author records.Fingerprint, end string, args ...any) ([]stamped, error) {
-	rows, err := x.file.Readers.QueryContext(ctx, "SELECT num, id, seq, signed, first_seen FROM records WHERE author = ?1 AND void = '' "+end,
+	rows, err := x.file.Readers.QueryContext(ctx, "SELECT num, id, seq, signed, first_seen FROM records WHERE author = ?1 AND invalid = '' "+end,
 		append([]any{author.Bytes()}, args...)...)
 	if err != nil {
 		return nil, x.explain("find records of an author", err)

@@ -15,6 +15,7 @@ import (
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/fsck"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/sign"
 )
 
 // downgrade makes a file of version 1 of the schema with what the index at path
@@ -33,7 +34,10 @@ func downgrade(t *testing.T, path string) string {
 	db.SetMaxOpenConns(1)
 	queries := []string{string(schema), fmt.Sprintf("ATTACH '%s' AS new", path),
 		"INSERT INTO keys SELECT fingerprint, block, first_seen FROM new.keys", "INSERT INTO names SELECT name, base FROM new.names"}
-	for _, table := range []string{"records", "prev", "releases", "tags", "remarks", "equivocations", "outbox", "texts"} {
+	queries = append(queries, `INSERT INTO main.records SELECT num, id, author, kind, seq, time, signed, first_seen, own, referenced, peer,
+		CASE invalid WHEN '' THEN '' ELSE 'key AAAA: was revoked, in other words' END, envelope_id, envelope FROM new.records`,
+		"INSERT INTO main.remarks SELECT * FROM new.annotations")
+	for _, table := range []string{"prev", "releases", "tags", "equivocations", "outbox", "texts"} {
 		queries = append(queries, fmt.Sprintf("INSERT INTO main.%s SELECT * FROM new.%s", table, table))
 	}
 	queries = append(queries, "INSERT INTO words (rowid, name, description, keywords) SELECT num, name, '', '' FROM texts")
@@ -47,6 +51,12 @@ func downgrade(t *testing.T, path string) string {
 	}
 	return old
 }
+
+// toVersion5 takes back what version 6 of the schema changed.
+const toVersion5 = `
+	ALTER TABLE records RENAME COLUMN referenced TO named; ALTER TABLE records RENAME COLUMN invalid TO void;
+	ALTER TABLE records RENAME COLUMN envelope_id TO sealed; ALTER TABLE records DROP COLUMN invalid_key; ALTER TABLE records DROP COLUMN invalid_since;
+	ALTER TABLE annotations RENAME TO remarks; DROP INDEX annotations_by_name; CREATE INDEX remarks_by_name ON remarks(name, kind);`
 
 // TestMigration opens a store that an older es made, by several processes at
 // once: everything is there, and so is the set.
@@ -93,6 +103,9 @@ func TestMigration(t *testing.T) {
 	if err := fsck.Check(t.Context(), y); err != nil {
 		t.Error(err)
 	}
+	if codes := invalidCodes(t, old); !slices.Equal(codes, []string{"revoked"}) {
+		t.Errorf("signatures do not count for %q", codes)
+	}
 	counts := must[index.Counts](t)(x.Counts(t.Context()))
 	if c := must[index.Counts](t)(y.Counts(t.Context())); c != counts {
 		t.Errorf("counts %+v, want %+v", c, counts)
@@ -126,7 +139,7 @@ func TestThreat63OlderSums(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, q := range []string{"UPDATE sums SET sum = substr(sum, 1, 72)", "PRAGMA user_version = 3"} {
+	for _, q := range []string{"UPDATE sums SET sum = substr(sum, 1, 72)", toVersion5, "PRAGMA user_version = 3"} {
 		if _, err := db.Exec(q); err != nil {
 			t.Fatal(err)
 		}
@@ -149,5 +162,45 @@ func TestThreat63OlderSums(t *testing.T) {
 	}
 	if _, err := y.Split(t.Context(), records.Range{}, 16); err != nil {
 		t.Error(err)
+	}
+}
+
+// invalidCodes returns what the store says of why signatures do not count.
+func invalidCodes(t *testing.T, path string) (codes []string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.Query("SELECT DISTINCT invalid FROM records WHERE invalid <> '' ORDER BY 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var code string
+		if err := rows.Scan(&code); err != nil {
+			t.Fatal(err)
+		}
+		codes = append(codes, code)
+	}
+	return codes
+}
+
+// TestInvalidCodes is that the store says by a code of package sign why a signature does
+// not count, and not by a message, which a later es may word in another way.
+func TestInvalidCodes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	x := openAt(t, path)
+	everything(t, x)
+	codes := invalidCodes(t, path)
+	if len(codes) == 0 {
+		t.Fatal("every signature counts")
+	}
+	for _, c := range codes {
+		if !slices.Contains([]sign.Problem{sign.Revoked, sign.Expired, sign.NotForSigning, sign.MissingSubkey, index.NotASignature}, sign.Problem(c)) {
+			t.Errorf("a signature does not count for %q", c)
+		}
 	}
 }

@@ -37,7 +37,7 @@ func (x *Index) Modules(ctx context.Context, after int64, limit int) (modules []
 // is passed over: Verify tells of it.
 func (x *Index) EachModule(ctx context.Context, visit func(module cid.Cid, own bool) error) error {
 	err := x.file.View(ctx, func(q *db.Tx) error {
-		return q.Each(ctx, "SELECT module, max(own) FROM releases JOIN records ON num = record WHERE void = '' GROUP BY module", nil, func(rows *sql.Rows) error {
+		return q.Each(ctx, "SELECT module, max(own) FROM releases JOIN records ON num = record WHERE invalid = '' GROUP BY module", nil, func(rows *sql.Rows) error {
 			var raw []byte
 			var own bool
 			if err := rows.Scan(&raw, &own); err != nil {

@@ -181,7 +181,7 @@ func TestNear(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := must[*sql.DB](t)(sql.Open("sqlite", path))
-	for _, q := range []string{"DROP INDEX names_by_skeleton", "ALTER TABLE names DROP COLUMN skeleton", "PRAGMA user_version = 2"} {
+	for _, q := range []string{toVersion5, "DROP INDEX names_by_skeleton", "ALTER TABLE names DROP COLUMN skeleton", "PRAGMA user_version = 2"} {
 		if _, err := db.Exec(q); err != nil {
 			t.Fatal(q, err)
 		}

@@ -225,8 +225,8 @@ func TestX2RevocationOfMany(t *testing.T) {
 		t.Errorf("%d records", len(all))
 	}
 	for _, s := range all {
-		if want := !s.SignedAt.Before(revokedAt); (s.Void != "") != want {
-			t.Errorf("signed at %v: void %q", s.SignedAt, s.Void)
+		if want := !s.SignedAt.Before(revokedAt); (s.Invalid != "") != want {
+			t.Errorf("signed at %v: invalid %q", s.SignedAt, s.Invalid)
 		}
 	}
 	if err := fsck.Check(t.Context(), x); err != nil {
@@ -234,8 +234,8 @@ func TestX2RevocationOfMany(t *testing.T) {
 	}
 }
 
-// TestX5HeadWithoutVoid: a record that counts no longer hides nothing it names.
-func TestX5HeadWithoutVoid(t *testing.T) {
+// TestX5HeadWithoutInvalid: a record that counts no longer hides nothing it names.
+func TestX5HeadWithoutInvalid(t *testing.T) {
 	x, a := open(t), newAuthor(t, "ann")
 	first := a.says(release("left-pad", "1.0.0", "X"))
 	revoked := a.revoked(packet.KeyRetired, start.Add(time.Minute))

@@ -30,7 +30,7 @@ type Order string
 const (
 	ByArrival       Order = "num"
 	ByAuthor        Order = "records.author, id"
-	ValidByArrival  Order = "void <> '', num" // those that count before others
+	ValidByArrival  Order = "invalid <> '', num" // those that count before others
 	defaultOrder          = ByArrival
 	nobodyCondition       = " AND 0"
 )
@@ -52,7 +52,7 @@ func (f Filter) where(table string) (string, []any) {
 		add("tag = ?", f.Tag)
 	}
 	if f.Valid {
-		query += " AND void = ''"
+		query += " AND invalid = ''"
 	}
 	switch {
 	case f.Authors == nil:
@@ -70,7 +70,7 @@ func (f Filter) where(table string) (string, []any) {
 // authorColumn is the column of the author by which the records that a table lists are
 // found fastest.
 func authorColumn(table string) string {
-	if table == "remarks" {
+	if table == "annotations" {
 		return "records.author"
 	}
 	return table + ".author"
@@ -94,7 +94,7 @@ type ReleaseRow struct {
 	Author    records.Fingerprint
 	Version   records.Version
 	Module    cid.Cid
-	Void      string
+	Invalid   string // why the signature does not count; "" when it does
 	Time      time.Time
 	FirstSeen time.Time
 }
@@ -103,18 +103,20 @@ type ReleaseRow struct {
 func (x *Index) ReleaseRows(ctx context.Context, f Filter) ([]ReleaseRow, error) {
 	where, args := f.where("releases")
 	end, args := f.end(args)
-	return list(ctx, x, "find releases", `SELECT num, id, releases.author, version, module, void, time, first_seen
+	return list(ctx, x, "find releases", `SELECT num, id, releases.author, version, module, time, first_seen, `+InvalidColumns+`
 		FROM releases JOIN records ON num = record`+where+end, args, func(rows *sql.Rows) (r ReleaseRow, err error) {
 		var author db.Fingerprint
 		var module, id db.CID
 		var at, seen int64
-		err = rows.Scan(&r.Order, &id, &author, &r.Version, &module, &r.Void, &at, &seen)
+		var invalid InvalidScanner
+		err = rows.Scan(append([]any{&r.Order, &id, &author, &r.Version, &module, &at, &seen}, invalid.To()...)...)
+		r.Invalid = invalid.Invalid().String()
 		r.ID, r.Author, r.Module, r.Time, r.FirstSeen = id.Cid, author.Fingerprint, module.Cid, unix(at), unixMilli(seen)
 		return r, err
 	})
 }
 
-// ListReleases returns Order, Author and Version of all releases of a name, void ones
+// ListReleases returns Order, Author and Version of all releases of a name, invalid ones
 // too, by author and version: one index of the table has them, and no record is read.
 func (x *Index) ListReleases(ctx context.Context, name records.Name) ([]ReleaseRow, error) {
 	return list(ctx, x, "find who released", "SELECT record, author, version FROM releases WHERE name = ? ORDER BY author, version, record",
@@ -127,7 +129,7 @@ func (x *Index) ListReleases(ctx context.Context, name records.Name) ([]ReleaseR
 }
 
 // ReleasersOf returns at most limit authors of releases of the module as name@version,
-// void ones too.
+// invalid ones too.
 func (x *Index) ReleasersOf(ctx context.Context, name records.Name, version records.Version, module cid.Cid, limit int) ([]records.Fingerprint, error) {
 	return x.authorsOf(ctx, "SELECT author FROM releases WHERE name = ? AND version = ? AND module = ? LIMIT ?",
 		[]any{string(name), string(version), module.Bytes(), limit})
@@ -146,7 +148,7 @@ func (x *Index) HasRelease(ctx context.Context, f Filter) (has bool, err error) 
 	return has, nil
 }
 
-// CountReleases returns how many releases of name@version there are, void ones too, and
+// CountReleases returns how many releases of name@version there are, invalid ones too, and
 // by how many keys.
 func (x *Index) CountReleases(ctx context.Context, name records.Name, version records.Version) (releases, keys int, err error) {
 	err = x.file.Readers.QueryRowContext(ctx, "SELECT count(*), count(DISTINCT author) FROM releases WHERE name = ? AND version = ?", string(name), string(version)).
@@ -157,7 +159,7 @@ func (x *Index) CountReleases(ctx context.Context, name records.Name, version re
 	return releases, keys, nil
 }
 
-// ReleasedNames returns the names of which the author has a release, void ones too.
+// ReleasedNames returns the names of which the author has a release, invalid ones too.
 func (x *Index) ReleasedNames(ctx context.Context, author records.Fingerprint) ([]records.Name, error) {
 	return list(ctx, x, "find releases", `SELECT DISTINCT name FROM records JOIN releases ON record = num
 		WHERE records.author = ? AND records.kind = 'release'`, []any{author.Bytes()}, func(rows *sql.Rows) (n records.Name, err error) {
@@ -168,7 +170,7 @@ func (x *Index) ReleasedNames(ctx context.Context, author records.Fingerprint) (
 // HasMoreThan reports whether more than n records of one kind are about the name.
 func (x *Index) HasMoreThan(ctx context.Context, name records.Name, n int) (more bool, err error) {
 	err = x.file.Readers.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM releases WHERE name = ?1 LIMIT 1 OFFSET ?2)
-		OR EXISTS (SELECT 1 FROM remarks WHERE name = ?1 LIMIT 1 OFFSET ?2)
+		OR EXISTS (SELECT 1 FROM annotations WHERE name = ?1 LIMIT 1 OFFSET ?2)
 		OR EXISTS (SELECT 1 FROM tags WHERE name = ?1 LIMIT 1 OFFSET ?2)`, string(name), n).Scan(&more)
 	if err != nil {
 		return false, x.explain("find releases", err)
@@ -203,7 +205,7 @@ func kindTable(kind string) string {
 	if kind == "tag" {
 		return "tags"
 	}
-	return "remarks"
+	return "annotations"
 }
 
 // StatementsAbout returns the records of a kind, "tag", "notice" or "endorse", that the
@@ -224,11 +226,11 @@ func (x *Index) StatementsAbout(ctx context.Context, kind string, f Filter) ([]S
 }
 
 // CountAbout returns how many records of a kind, as for StatementsAbout, are about the
-// name, void ones too.
+// name, invalid ones too.
 func (x *Index) CountAbout(ctx context.Context, kind string, name records.Name) (n int, err error) {
 	query, args := "SELECT count(*) FROM tags WHERE name = ?", []any{string(name)}
-	if kindTable(kind) == "remarks" {
-		query, args = "SELECT count(*) FROM remarks WHERE name = ? AND kind = ?", append(args, kind)
+	if kindTable(kind) == "annotations" {
+		query, args = "SELECT count(*) FROM annotations WHERE name = ? AND kind = ?", append(args, kind)
 	}
 	if err := x.file.Readers.QueryRowContext(ctx, query, args...).Scan(&n); err != nil {
 		return 0, x.explain("count "+kind+" records", err)

@@ -17,7 +17,7 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-const statementColumns = "num, id, records.author, signed, first_seen, own, peer, void, envelope"
+const statementColumns = "num, id, records.author, signed, first_seen, own, peer, envelope, " + InvalidColumns
 
 // statements runs a query for statementColumns and decodes the records.
 func (x *Index) statements(ctx context.Context, op, query string, args ...any) ([]Statement, error) {
@@ -46,7 +46,8 @@ func scanStatement(rows *sql.Rows) (Statement, error) {
 	var author db.Fingerprint
 	var signed, seen int64
 	var envelope []byte
-	err := rows.Scan(&s.Order, &id, &author, &signed, &seen, &s.Own, &s.Peer, &s.Void, &envelope)
+	var invalid InvalidScanner
+	err := rows.Scan(append([]any{&s.Order, &id, &author, &signed, &seen, &s.Own, &s.Peer, &envelope}, invalid.To()...)...)
 	if err != nil {
 		return s, err
 	}
@@ -54,20 +55,21 @@ func scanStatement(rows *sql.Rows) (Statement, error) {
 	if err != nil {
 		return s, fmt.Errorf("stored record %s: %w", id, err)
 	}
+	s.Invalid = invalid.Invalid().String()
 	s.ID, s.Author, s.Record = id.Cid, author.Fingerprint, e.Record
 	s.Seq, s.Time = e.Record.Seq, time.Unix(e.Record.Time, 0).UTC()
 	s.SignedAt, s.FirstSeen = time.Unix(signed, 0).UTC(), time.UnixMilli(seen).UTC()
 	return s, nil
 }
 
-// Releases returns every release of the name, void ones included, by arrival.
+// Releases returns every release of the name, invalid ones included, by arrival.
 func (x *Index) Releases(ctx context.Context, name records.Name) ([]Release, error) {
 	all, err := x.statements(ctx, "list releases", "SELECT "+statementColumns+
 		" FROM releases JOIN records ON num = record WHERE name = ? ORDER BY num", string(name))
 	return releasesOf(all), err
 }
 
-// ReleasesOf returns every release of one version of the name, void ones included, by
+// ReleasesOf returns every release of one version of the name, invalid ones included, by
 // arrival.
 func (x *Index) ReleasesOf(ctx context.Context, name records.Name, version records.Version) ([]Release, error) {
 	all, err := x.statements(ctx, "list releases", "SELECT "+statementColumns+
@@ -111,10 +113,10 @@ func (x *Index) Statement(ctx context.Context, id cid.Cid) (Statement, error) {
 }
 
 // Tags returns each author's newest record about each tag of the name, by tag
-// and author. Void records take no part.
+// and author. Invalid records take no part.
 func (x *Index) Tags(ctx context.Context, name records.Name) ([]Tag, error) {
 	all, err := x.statements(ctx, "list tags", "SELECT "+statementColumns+
-		" FROM tags JOIN records ON num = record WHERE name = ? AND void = '' ORDER BY num", string(name))
+		" FROM tags JOIN records ON num = record WHERE name = ? AND invalid = '' ORDER BY num", string(name))
 	return TagsOf(all), err
 }
 
@@ -130,9 +132,9 @@ func TagsOf(all []Statement) []Tag {
 }
 
 // Notices returns each author's newest notice of each kind about the same range
-// or record of the name. Void records take no part.
+// or record of the name. Invalid records take no part.
 func (x *Index) Notices(ctx context.Context, name records.Name) ([]Notice, error) {
-	all, err := x.remarks(ctx, name, "notice")
+	all, err := x.annotations(ctx, name, "notice")
 	return NoticesOf(all), err
 }
 
@@ -147,10 +149,10 @@ func NoticesOf(all []Statement) []Notice {
 	return ns
 }
 
-// Endorsements returns every endorsement of the name, by arrival. Void records
+// Endorsements returns every endorsement of the name, by arrival. Invalid records
 // take no part.
 func (x *Index) Endorsements(ctx context.Context, name records.Name) ([]Endorsement, error) {
-	all, err := x.remarks(ctx, name, "endorse")
+	all, err := x.annotations(ctx, name, "endorse")
 	return EndorsementsOf(all), err
 }
 
@@ -164,9 +166,9 @@ func EndorsementsOf(all []Statement) []Endorsement {
 	return es
 }
 
-func (x *Index) remarks(ctx context.Context, name records.Name, kind string) ([]Statement, error) {
+func (x *Index) annotations(ctx context.Context, name records.Name, kind string) ([]Statement, error) {
 	return x.statements(ctx, "list "+kind+" records", "SELECT "+statementColumns+
-		" FROM remarks JOIN records ON num = record WHERE name = ? AND remarks.kind = ? AND void = '' ORDER BY num", string(name), kind)
+		" FROM annotations JOIN records ON num = record WHERE name = ? AND annotations.kind = ? AND invalid = '' ORDER BY num", string(name), kind)
 }
 
 // newest keeps, of the statements with equal keys, the one that counts, in the
@@ -216,12 +218,12 @@ func (x *Index) Statements(ctx context.Context, author records.Fingerprint, kind
 }
 
 // Head returns seq and prev for the author's next record: prev names the records
-// that no other record of the author names, at most records.MaxPrev, sorted; void
+// that no other record of the author names, at most records.MaxPrev, sorted; invalid
 // records take no part, and late ones only where there are no others. When there
 // are more, those with the highest seq are named, and the next record names the
 // rest. It is an *ExhaustedError when the author's seq cannot rise any more.
 func (x *Index) Head(ctx context.Context, author records.Fingerprint) (seq int64, prev []cid.Cid, err error) {
-	heads, err := x.stamped(ctx, author, "AND named = 0 ORDER BY seq DESC, id")
+	heads, err := x.stamped(ctx, author, "AND referenced = 0 ORDER BY seq DESC, id")
 	if err != nil {
 		return 0, nil, err
 	}
@@ -254,7 +256,7 @@ const maxSeq = 1<<53 - 1
 func (x *Index) HeadBefore(ctx context.Context, author records.Fingerprint) (seq int64, prev []cid.Cid, err error) {
 	heads, err := x.stamped(ctx, author, `AND seq < ?2 AND NOT EXISTS (
 		SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
-		WHERE prev.id = records.id AND later.author = ?1 AND later.void = '' AND later.seq < ?2) ORDER BY seq DESC, id`, int64(maxSeq))
+		WHERE prev.id = records.id AND later.author = ?1 AND later.invalid = '' AND later.seq < ?2) ORDER BY seq DESC, id`, int64(maxSeq))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -312,9 +314,9 @@ func (x *Index) SetLogKnown(ctx context.Context, author records.Fingerprint) err
 	return nil
 }
 
-const sealedColumns = "records.id, records.author, envelope, block"
+const envelopeColumns = "records.id, records.author, envelope, block"
 
-func (x *Index) sealed(ctx context.Context, op, query string, args ...any) ([]Sealed, error) {
+func (x *Index) envelopes(ctx context.Context, op, query string, args ...any) ([]Sealed, error) {
 	rows, err := x.file.Readers.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, x.explain(op, err)
@@ -340,7 +342,7 @@ func (x *Index) sealed(ctx context.Context, op, query string, args ...any) ([]Se
 // Envelope returns the envelope of a record and its author's key block, or a
 // *NotFoundError.
 func (x *Index) Envelope(ctx context.Context, record cid.Cid) (envelope, key []byte, err error) {
-	all, err := x.sealed(ctx, "find envelope", "SELECT "+sealedColumns+
+	all, err := x.envelopes(ctx, "find envelope", "SELECT "+envelopeColumns+
 		" FROM records JOIN keys ON fingerprint = author WHERE id = ?", record.Bytes())
 	if err != nil {
 		return nil, nil, err
@@ -356,7 +358,7 @@ func (x *Index) Envelope(ctx context.Context, record cid.Cid) (envelope, key []b
 func (x *Index) Block(ctx context.Context, c cid.Cid) ([]byte, error) {
 	var envelope []byte
 	var id db.CID
-	err := x.file.Readers.QueryRowContext(ctx, "SELECT envelope, id FROM records WHERE sealed = ?1 OR id = ?1", c.Bytes()).Scan(&envelope, &id)
+	err := x.file.Readers.QueryRowContext(ctx, "SELECT envelope, id FROM records WHERE envelope_id = ?1 OR id = ?1", c.Bytes()).Scan(&envelope, &id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -375,7 +377,7 @@ func (x *Index) Block(ctx context.Context, c cid.Cid) ([]byte, error) {
 
 // Pending returns own records that nobody was told of yet, oldest first.
 func (x *Index) Pending(ctx context.Context) ([]Sealed, error) {
-	return x.sealed(ctx, "read outbox", "SELECT "+sealedColumns+
+	return x.envelopes(ctx, "read outbox", "SELECT "+envelopeColumns+
 		" FROM outbox JOIN records ON num = record JOIN keys ON fingerprint = author ORDER BY num")
 }
 
@@ -402,7 +404,7 @@ func (x *Index) Equivocations(ctx context.Context) ([]Proof, error) {
 	rows, err := x.file.Readers.QueryContext(ctx, `SELECT e.author, e.name, e.version, min(records.id), envelope, block
 		FROM equivocations AS e
 		JOIN releases AS r ON r.name = e.name AND r.version = e.version AND r.author = e.author
-		JOIN records ON num = r.record AND void = ''
+		JOIN records ON num = r.record AND invalid = ''
 		JOIN keys ON fingerprint = e.author
 		GROUP BY e.author, e.name, e.version, r.module
 		ORDER BY 1, 2, 3, 4`)

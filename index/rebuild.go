@@ -99,7 +99,7 @@ func (r *rebuild) derive(ctx context.Context) error {
 		return err
 	}
 	for _, q := range []string{
-		"UPDATE records SET named = " + NamedQuery,
+		"UPDATE records SET referenced = " + ReferencedQuery,
 		"INSERT INTO equivocations (author, name, version) " + EquivocationsQuery,
 		"UPDATE keys SET charged = length(block) WHERE charged <> 0",
 		`UPDATE strangers_total SET records = (SELECT count(*) FROM strangers),
@@ -158,9 +158,10 @@ func (r *rebuild) deriveRecord(ctx context.Context, num int64, envelope []byte) 
 	if err != nil {
 		return err
 	}
-	_, err = r.Exec(ctx, "UPDATE records SET id = ?, author = ?, kind = ?, seq = ?, time = ?, signed = ?, void = ?, sealed = ? WHERE num = ?",
-		records.ID(e.RecordBytes).Bytes(), author.Bytes(), e.Record.Body.Kind(), e.Record.Seq, e.Record.Time, signed.Unix(),
-		void(envelope, key), records.EnvelopeID(envelope).Bytes(), num)
+	invalid, _ := Validate(envelope, key) // beside an error it has a problem too
+	_, err = r.Exec(ctx, "UPDATE records SET id = ?, author = ?, kind = ?, seq = ?, time = ?, signed = ?, envelope_id = ?, invalid = ?, invalid_key = ?, invalid_since = ? WHERE num = ?",
+		append(append([]any{records.ID(e.RecordBytes).Bytes(), author.Bytes(), e.Record.Body.Kind(), e.Record.Seq, e.Record.Time, signed.Unix(),
+			records.EnvelopeID(envelope).Bytes()}, invalid.columns()...), num)...)
 	if err != nil {
 		return err
 	}
@@ -177,10 +178,10 @@ func (r *rebuild) deriveRecord(ctx context.Context, num int64, envelope []byte) 
 
 // What the derived columns and tables must hold.
 const (
-	// NamedQuery is the value of records.named.
-	NamedQuery = `EXISTS (SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
-		WHERE prev.id = records.id AND later.author = records.author AND later.void = '')`
+	// ReferencedQuery is the value of records.referenced.
+	ReferencedQuery = `EXISTS (SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
+		WHERE prev.id = records.id AND later.author = records.author AND later.invalid = '')`
 	// EquivocationsQuery selects the rows of equivocations.
 	EquivocationsQuery = `SELECT releases.author, name, version FROM records JOIN releases ON record = num
-		WHERE kind = 'release' AND void = '' GROUP BY releases.author, name, version HAVING count(DISTINCT module) > 1`
+		WHERE kind = 'release' AND invalid = '' GROUP BY releases.author, name, version HAVING count(DISTINCT module) > 1`
 )

@@ -7,6 +7,6 @@ import "context"
 // beginning. None means that there are no more.
 func (x *Index) ReleasesAfter(ctx context.Context, after int64, limit int) ([]Release, error) {
 	all, err := x.statements(ctx, "list releases", "SELECT "+statementColumns+
-		" FROM releases JOIN records ON num = record WHERE record > ? AND void = '' ORDER BY record LIMIT ?", after, limit)
+		" FROM releases JOIN records ON num = record WHERE record > ? AND invalid = '' ORDER BY record LIMIT ?", after, limit)
 	return releasesOf(all), err
 }

@@ -16,13 +16,13 @@ import (
 // any number of records on one name, version or link.
 type removal struct {
 	*batch
-	links  map[named]bool // what removed records named
+	links  map[link]bool  // what removed records link to
 	texts  map[claim]bool // without a version
 	proofs map[claim]bool
 }
 
-// named is a record that another record of the author named in prev.
-type named struct {
+// A link is a record that another record of the author has in prev.
+type link struct {
 	id     cid.Cid
 	author records.Fingerprint
 }
@@ -35,15 +35,15 @@ type claim struct {
 }
 
 func newRemoval(b *batch) *removal {
-	return &removal{b, map[named]bool{}, map[claim]bool{}, map[claim]bool{}}
+	return &removal{b, map[link]bool{}, map[claim]bool{}, map[claim]bool{}}
 }
 
 // record removes a record, and what belongs to it alone.
 func (r *removal) record(ctx context.Context, num int64) error {
 	var id db.CID
-	var void string
+	var invalid string
 	var envelope []byte
-	if _, err := r.Get(ctx, "SELECT id, void, envelope FROM records WHERE num = ?", []any{num}, &id, &void, &envelope); err != nil {
+	if _, err := r.Get(ctx, "SELECT id, invalid, envelope FROM records WHERE num = ?", []any{num}, &id, &invalid, &envelope); err != nil {
 		return err
 	}
 	e, err := records.DecodeEnvelope(envelope)
@@ -52,9 +52,9 @@ func (r *removal) record(ctx context.Context, num int64) error {
 	}
 	author := e.Record.Author
 	r.set[records.RecordElement(author, id.Cid)] = false
-	if void == "" {
+	if invalid == "" {
 		for _, p := range e.Record.Prev {
-			r.links[named{p, author}] = true
+			r.links[link{p, author}] = true
 		}
 	}
 	if body, ok := e.Record.Body.(*records.Release); ok {
@@ -76,9 +76,9 @@ func (r *removal) record(ctx context.Context, num int64) error {
 // settle brings to the state without the removed records what is told of several.
 func (r *removal) settle(ctx context.Context) error {
 	for n := range r.links {
-		_, err := r.Exec(ctx, `UPDATE records SET named = EXISTS (
+		_, err := r.Exec(ctx, `UPDATE records SET referenced = EXISTS (
 				SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
-				WHERE prev.id = ?1 AND later.author = ?2 AND later.void = '')
+				WHERE prev.id = ?1 AND later.author = ?2 AND later.invalid = '')
 			WHERE id = ?1 AND author = ?2`, n.id.Bytes(), n.author.Bytes())
 		if err != nil {
 			return err
@@ -105,7 +105,7 @@ func (r *removal) dropProof(ctx context.Context, c claim) error {
 	}
 	_, err := r.Exec(ctx, `DELETE FROM equivocations WHERE author = ?1 AND name = ?2 AND version = ?3 AND 2 > (
 		SELECT count(*) FROM (SELECT DISTINCT module FROM releases JOIN records ON num = record
-			WHERE name = ?2 AND version = ?3 AND releases.author = ?1 AND void = '' LIMIT 2))`, args...)
+			WHERE name = ?2 AND version = ?3 AND releases.author = ?1 AND invalid = '' LIMIT 2))`, args...)
 	return err
 }
 

@@ -4,122 +4,32 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	_ "embed" // the tables
 	"fmt"
 
 	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/index/rangeset"
+	"github.com/everythingstays/es/records"
 )
 
 const (
 	applicationID = 0x65734958 // "esIX"
-	schemaVersion = 5
+	schemaVersion = 6
 )
 
-// The tables keys, records, strangers, outbox and logs hold what cannot be had again
-// from elsewhere; all others can be rebuilt from them.
-const schema = `
-CREATE TABLE keys (
-	fingerprint BLOB PRIMARY KEY,
-	block       BLOB NOT NULL,
-	first_seen  INTEGER NOT NULL, -- Unix milliseconds
-	charged     INTEGER NOT NULL DEFAULT 0 -- bytes counted as a stranger's, or 0
-) WITHOUT ROWID;
+//go:embed schema.sql
+var schema string
 
-CREATE TABLE records (
-	num        INTEGER PRIMARY KEY AUTOINCREMENT, -- counts arrivals, never goes back
-	id         BLOB NOT NULL UNIQUE,
-	author     BLOB NOT NULL REFERENCES keys(fingerprint),
-	kind       TEXT NOT NULL,
-	seq        INTEGER NOT NULL,
-	time       INTEGER NOT NULL, -- Unix seconds
-	signed     INTEGER NOT NULL, -- Unix seconds
-	first_seen INTEGER NOT NULL, -- Unix milliseconds
-	own        INTEGER NOT NULL,
-	named      INTEGER NOT NULL, -- a record of the same author that is not void has it in prev
-	peer       TEXT NOT NULL,
-	void       TEXT NOT NULL,
-	sealed     BLOB NOT NULL, -- the CID of the envelope
-	envelope   BLOB NOT NULL
-);
-CREATE INDEX records_by_envelope ON records(sealed);
-CREATE INDEX records_by_author ON records(author, kind);
-CREATE INDEX heads ON records(author, seq) WHERE named = 0;
+//go:embed strangers.sql
+var strangersSchema string
 
-CREATE TABLE prev (
-	id     BLOB NOT NULL, -- the earlier record, which may be missing
-	record INTEGER NOT NULL REFERENCES records(num) ON DELETE CASCADE,
-	PRIMARY KEY (id, record)
-) WITHOUT ROWID;
-CREATE INDEX prev_by_record ON prev(record);
-
-CREATE TABLE releases (
-	record  INTEGER PRIMARY KEY REFERENCES records(num) ON DELETE CASCADE,
-	name    TEXT NOT NULL,
-	version TEXT NOT NULL,
-	author  BLOB NOT NULL,
-	module  BLOB NOT NULL
-);
-CREATE INDEX releases_by_name ON releases(name, author, version);
-
-CREATE TABLE tags (
-	record  INTEGER PRIMARY KEY REFERENCES records(num) ON DELETE CASCADE,
-	name    TEXT NOT NULL,
-	tag     TEXT NOT NULL,
-	version TEXT NOT NULL,
-	author  BLOB NOT NULL
-);
-CREATE INDEX tags_by_name ON tags(name, tag);
-
--- Notices and endorsements.
-CREATE TABLE remarks (
-	record INTEGER PRIMARY KEY REFERENCES records(num) ON DELETE CASCADE,
-	name   TEXT NOT NULL,
-	kind   TEXT NOT NULL
-);
-CREATE INDEX remarks_by_name ON remarks(name, kind);
-
-CREATE TABLE equivocations (
-	author  BLOB NOT NULL,
-	name    TEXT NOT NULL,
-	version TEXT NOT NULL,
-	PRIMARY KEY (author, name, version)
-) WITHOUT ROWID;
-
-CREATE TABLE outbox (
-	record INTEGER PRIMARY KEY REFERENCES records(num) ON DELETE CASCADE
-);
-
-CREATE TABLE names (
-	name     TEXT PRIMARY KEY,
-	base     TEXT NOT NULL, -- without the scope
-	skeleton TEXT NOT NULL DEFAULT '' -- what names that look alike share
-) WITHOUT ROWID;
-CREATE INDEX names_by_base ON names(base);
-CREATE INDEX names_by_skeleton ON names(skeleton);
-
--- What search reads: of each name, each author's newest release.
-CREATE TABLE texts (
-	num     INTEGER PRIMARY KEY,
-	name    TEXT NOT NULL,
-	author  BLOB NOT NULL,
-	version TEXT NOT NULL,
-	UNIQUE (name, author)
-);
-` + WordsSchema
-
-// logsSchema is of the own keys whose records are all here: the key was made here, or
-// peers were asked. It stands here since it ends with the records that it is about.
-const logsSchema = `
-CREATE TABLE IF NOT EXISTS logs (author BLOB PRIMARY KEY) WITHOUT ROWID;
-`
+//go:embed logs.sql
+var logsSchema string
 
 // WordsSchema makes the table of the words that search finds.
-const WordsSchema = `
-CREATE VIRTUAL TABLE words USING fts5(
-	name, description, keywords,
-	content='', contentless_delete=1, prefix='3', tokenize='unicode61 remove_diacritics 2'
-);
-`
+//
+//go:embed words.sql
+var WordsSchema string
 
 // prepare brings the file to the current schema. Several processes may do it at
 // once: whoever gets the write lock first makes the tables.
@@ -157,8 +67,9 @@ func (x *Index) prepare(ctx context.Context) error {
 	return tx.Commit()
 }
 
-// migration1 changes the tables of version 1 that version 2 changed, migration2
-// those of version 2. Version 4 changed no table, but what a sum is; version 5 has logs.
+// migration1 changes the tables of version 1 that version 2 changed, and so on. Version
+// 4 changed no table, but what a sum is; version 5 has logs; version 6 says by codes why
+// a signature does not count, and no more by the text of an error.
 const (
 	migration1 = `
 ALTER TABLE keys ADD COLUMN charged INTEGER NOT NULL DEFAULT 0;
@@ -170,29 +81,73 @@ CREATE INDEX releases_by_name ON releases(name, author, version);
 ALTER TABLE names ADD COLUMN skeleton TEXT NOT NULL DEFAULT '';
 CREATE INDEX names_by_skeleton ON names(skeleton);
 `
+	migration5 = `
+ALTER TABLE records RENAME COLUMN named TO referenced;
+ALTER TABLE records RENAME COLUMN void TO invalid;
+ALTER TABLE records RENAME COLUMN sealed TO envelope_id;
+ALTER TABLE records ADD COLUMN invalid_key BLOB NOT NULL DEFAULT x'';
+ALTER TABLE records ADD COLUMN invalid_since INTEGER NOT NULL DEFAULT 0;
+DROP INDEX remarks_by_name;
+ALTER TABLE remarks RENAME TO annotations;
+CREATE INDEX annotations_by_name ON annotations(name, kind);
+`
 )
 
 // migrate makes the tables, or those that came after the version.
 func (b *batch) migrate(ctx context.Context, version int64) error {
-	tables := map[int64]string{
-		0: schema + rangeset.Schema + strangersSchema,
-		1: migration1 + rangeset.Schema + strangersSchema + migration2,
-		2: migration2,
-	}[version] + logsSchema
+	var tables string
+	switch version {
+	case 0:
+		tables = schema + WordsSchema + rangeset.Schema + strangersSchema + logsSchema
+	case 1:
+		tables = migration1 + rangeset.Schema + strangersSchema + migration2 + logsSchema + migration5
+	case 2:
+		tables = migration2 + logsSchema + migration5
+	default:
+		tables = logsSchema + migration5
+	}
 	if err := b.Script(ctx, tables); err != nil {
 		return err
 	}
-	if version == 4 {
-		return nil
-	}
-	fill := func(ctx context.Context) error { return rangeset.Rebuild(ctx, b) }
 	if version < 2 {
-		fill = b.fillSet
+		if err := b.fillSet(ctx); err != nil {
+			return err
+		}
+	} else if version < 4 {
+		if err := rangeset.Rebuild(ctx, b); err != nil {
+			return err
+		}
 	}
-	if err := fill(ctx); err != nil || version >= 3 {
+	if version > 0 && version < 3 {
+		if err := b.fillSkeletons(ctx); err != nil {
+			return err
+		}
+	}
+	return b.codeInvalid(ctx)
+}
+
+// codeInvalid validates all records anew of whose authors one does not count: version 5
+// kept the text of the error.
+func (b *batch) codeInvalid(ctx context.Context) error {
+	var authors []records.Fingerprint
+	err := b.Each(ctx, "SELECT DISTINCT author FROM records WHERE invalid <> ''", nil, func(rows *sql.Rows) error {
+		var f db.Fingerprint
+		err := rows.Scan(&f)
+		authors = append(authors, f.Fingerprint)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	return b.fillSkeletons(ctx)
+	for _, f := range authors {
+		if _, err := b.mergeKey(ctx, f, nil, Source{}); err != nil {
+			return err
+		}
+		if err := b.revalidate(ctx, f); err != nil {
+			return err
+		}
+	}
+	return rangeset.Update(ctx, b, b.set)
 }
 
 type queryer interface {

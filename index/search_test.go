@@ -318,7 +318,7 @@ func TestX3RemovedTag(t *testing.T) {
 	} {
 		_, err := resolve.New(x).Resolve(t.Context(), "lib", c.tag, view(t, a))
 		var none *resolve.NotFoundError
-		if !errors.As(err, &none) || none.Void != nil || err.Error() != c.want {
+		if !errors.As(err, &none) || none.Invalid != nil || err.Error() != c.want {
 			t.Errorf("%q: %v", c.tag, err)
 		}
 	}

@@ -90,7 +90,7 @@ func elementContent(ctx context.Context, q *db.Tx, e records.Element) (content [
 
 // recordElements selects the elements of the records that count.
 const recordElements = `SELECT CAST(CASE length(author) WHEN 20 THEN x'04' ELSE x'06' END || author || x'01' || substr(id, -32) AS BLOB)
-	FROM records WHERE void = '' ORDER BY 1`
+	FROM records WHERE invalid = '' ORDER BY 1`
 
 // keyElements returns the elements of the stored key blocks.
 func keyElements(ctx context.Context, q *db.Tx) (all []records.Element, err error) {
@@ -164,10 +164,10 @@ func (x *Index) knows(ctx context.Context, q *db.Tx, e records.Element) (bool, e
 }
 
 func (x *Index) knowsRecord(ctx context.Context, q *db.Tx, e records.Element) (bool, error) {
-	var void string
+	var invalid string
 	var at int64
-	known, err := q.Get(ctx, "SELECT void, time FROM records WHERE id = ?", []any{e.Record().Bytes()}, &void, &at)
-	if err != nil || !known || void == "" {
+	known, err := q.Get(ctx, "SELECT invalid, time FROM records WHERE id = ?", []any{e.Record().Bytes()}, &invalid, &at)
+	if err != nil || !known || invalid == "" {
 		return known, err
 	}
 	var block []byte

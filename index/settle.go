@@ -8,7 +8,6 @@ import (
 	"maps"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/ipfs/go-cid"
@@ -18,34 +17,31 @@ import (
 	"github.com/everythingstays/es/sign"
 )
 
-// settleKeys looks again at all records of the keys that changed.
-func (b *batch) settleKeys(ctx context.Context) error {
-	for _, f := range slices.SortedFunc(maps.Keys(b.changed), func(a, b records.Fingerprint) int { return strings.Compare(a.String(), b.String()) }) {
-		if err := b.recheck(ctx, f); err != nil {
+// revalidateKeys looks again at all records of the keys that changed.
+func (b *batch) revalidateKeys(ctx context.Context) error {
+	for _, f := range slices.SortedFunc(maps.Keys(b.changed), records.Fingerprint.Compare) {
+		if err := b.revalidate(ctx, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// recheck opens each of the author's envelopes with the key as it is known now,
+// revalidate opens each of the author's envelopes with the key as it is known now,
 // so that what counts depends on the records and the key alone, and not on which
 // of them came first.
-func (b *batch) recheck(ctx context.Context, author records.Fingerprint) error {
-	voids, err := b.reopen(ctx, author)
-	if err != nil || len(voids) == 0 {
+func (b *batch) revalidate(ctx context.Context, author records.Fingerprint) error {
+	changed, err := b.revalidated(ctx, author)
+	if err != nil || len(changed) == 0 {
 		return err
 	}
-	for num, v := range voids {
-		if _, err := b.Exec(ctx, "UPDATE records SET void = ? WHERE num = ?", v.void, num); err != nil {
+	for num, v := range changed {
+		if _, err := b.Exec(ctx, "UPDATE records SET invalid = ?, invalid_key = ?, invalid_since = ? WHERE num = ?", append(v.columns(), num)...); err != nil {
 			return err
 		}
-		b.set[records.RecordElement(author, v.id)] = v.void == ""
+		b.set[records.RecordElement(author, v.id)] = v.Problem == ""
 	}
-	if _, err := b.Exec(ctx, `UPDATE records SET named = EXISTS (
-			SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
-			WHERE prev.id = records.id AND later.author = ?1 AND later.void = '')
-		WHERE author = ?1`, author.Bytes()); err != nil {
+	if _, err := b.Exec(ctx, "UPDATE records SET referenced = "+ReferencedQuery+" WHERE author = ?", author.Bytes()); err != nil {
 		return err
 	}
 	if _, err := b.Exec(ctx, "DELETE FROM equivocations WHERE author = ?", author.Bytes()); err != nil {
@@ -53,29 +49,29 @@ func (b *batch) recheck(ctx context.Context, author records.Fingerprint) error {
 	}
 	_, err = b.Exec(ctx, `INSERT INTO equivocations (author, name, version)
 		SELECT releases.author, name, version FROM records JOIN releases ON record = num
-		WHERE records.author = ? AND kind = 'release' AND void = ''
+		WHERE records.author = ? AND kind = 'release' AND invalid = ''
 		GROUP BY name, version HAVING count(DISTINCT module) > 1`, author.Bytes())
 	return err
 }
 
-type verdict struct {
-	id   cid.Cid
-	void string
+type validity struct {
+	Invalid
+	id cid.Cid
 }
 
-// reopen returns the records whose void column is out of date, with its new value.
-func (b *batch) reopen(ctx context.Context, author records.Fingerprint) (map[int64]verdict, error) {
+// revalidated returns the records whose columns are out of date, with what they are now.
+func (b *batch) revalidated(ctx context.Context, author records.Fingerprint) (map[int64]validity, error) {
 	key := b.keys[author]
-	var known map[int64]string
-	if f := b.foreseen[author]; f != nil && bytes.Equal(f.block, key.Block()) {
-		known = f.voids
+	var known map[int64]Invalid
+	if p := b.precomputed[author]; p != nil && bytes.Equal(p.block, key.Block()) {
+		known = p.invalid
 	}
-	voids := map[int64]verdict{}
-	err := b.Each(ctx, "SELECT num, id, void FROM records WHERE author = ?", []any{author.Bytes()}, func(rows *sql.Rows) error {
+	changed := map[int64]validity{}
+	err := b.Each(ctx, "SELECT num, id, "+InvalidColumns+" FROM records WHERE author = ?", []any{author.Bytes()}, func(rows *sql.Rows) error {
 		var num int64
 		var id db.CID
-		var was string
-		if err := rows.Scan(&num, &id, &was); err != nil {
+		var was InvalidScanner
+		if err := rows.Scan(append([]any{&num, &id}, was.To()...)...); err != nil {
 			return err
 		}
 		now, ok := known[num]
@@ -84,63 +80,55 @@ func (b *batch) reopen(ctx context.Context, author records.Fingerprint) (map[int
 			if _, err := b.Get(ctx, "SELECT envelope FROM records WHERE num = ?", []any{num}, &envelope); err != nil {
 				return err
 			}
-			now = void(envelope, key)
+			now, _ = Validate(envelope, key) // beside an error it has a problem too
 		}
-		if now != was {
-			voids[num] = verdict{id.Cid, now}
+		if !was.Is(now) {
+			changed[num] = validity{now, id.Cid}
 		}
 		return nil
 	})
-	return voids, err
+	return changed, err
 }
 
-// void says why a signature does not count by the author's key; "" when it does.
-func void(envelope []byte, key *sign.Key) string {
-	if _, err := sign.Open(envelope, sign.KeyRing{key.Fingerprint(): key}); err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
-// foreseeFrom is how many records an author must have for the work to be done
+// precomputeFrom is how many records an author must have for the work to be done
 // before the transaction: fewer do not hold up other writers for long.
-const foreseeFrom = 200
+const precomputeFrom = 200
 
-// Foreseen verdicts are those by a key block that is about to be stored.
-type foreseen struct {
-	block []byte
-	voids map[int64]string // by number
+// precomputed is what a key block that is about to be stored makes of the records.
+type precomputed struct {
+	block   []byte
+	invalid map[int64]Invalid // by number
 }
 
-// foresee opens the stored records of those authors whose key blocks the given
+// precompute opens the stored records of those authors whose key blocks the given
 // keys will change, so that other writers need not wait for it. What has changed
 // when the transaction begins is opened there.
-func (x *Index) foresee(ctx context.Context, keys map[records.Fingerprint]*sign.Key) (map[records.Fingerprint]*foreseen, error) {
-	all := map[records.Fingerprint]*foreseen{}
+func (x *Index) precompute(ctx context.Context, keys map[records.Fingerprint]*sign.Key) (map[records.Fingerprint]*precomputed, error) {
+	all := map[records.Fingerprint]*precomputed{}
 	for f, key := range keys {
-		merged, err := x.foreseeKey(ctx, f, key)
+		merged, err := x.keyAfterMerge(ctx, f, key)
 		if err != nil {
 			return nil, err
 		}
 		if merged == nil {
 			continue
 		}
-		voids, err := x.openAll(ctx, merged)
+		invalid, err := x.validateAll(ctx, merged)
 		if err != nil {
 			return nil, err
 		}
-		all[f] = &foreseen{merged.Block(), voids}
+		all[f] = &precomputed{merged.Block(), invalid}
 	}
 	return all, nil
 }
 
-// foreseeKey returns the key as it will be known, or nil when it does not change
+// keyAfterMerge returns the key as it will be known, or nil when it does not change
 // or few records depend on it.
-func (x *Index) foreseeKey(ctx context.Context, f records.Fingerprint, key *sign.Key) (*sign.Key, error) {
+func (x *Index) keyAfterMerge(ctx context.Context, f records.Fingerprint, key *sign.Key) (*sign.Key, error) {
 	var block []byte
 	var many bool
 	err := x.file.Readers.QueryRowContext(ctx, `SELECT block, EXISTS (SELECT 1 FROM records WHERE author = ?1 LIMIT 1 OFFSET ?2)
-		FROM keys WHERE fingerprint = ?1 AND block <> ?3`, f.Bytes(), foreseeFrom-1, key.Block()).Scan(&block, &many)
+		FROM keys WHERE fingerprint = ?1 AND block <> ?3`, f.Bytes(), precomputeFrom-1, key.Block()).Scan(&block, &many)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !many {
 		return nil, nil
 	}
@@ -158,22 +146,22 @@ func (x *Index) foreseeKey(ctx context.Context, f records.Fingerprint, key *sign
 	return merged, nil
 }
 
-// openAll opens all records of the key's owner, on all processors.
-func (x *Index) openAll(ctx context.Context, key *sign.Key) (map[int64]string, error) {
+// validateAll opens all records of the key's owner, on all processors.
+func (x *Index) validateAll(ctx context.Context, key *sign.Key) (map[int64]Invalid, error) {
 	type job struct {
 		num      int64
 		envelope []byte
 	}
 	jobs := make(chan job)
-	voids := map[int64]string{}
+	invalid := map[int64]Invalid{}
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for j := range jobs {
-				v := void(j.envelope, key)
+				v, _ := Validate(j.envelope, key) // beside an error it has a problem too
 				mu.Lock()
-				voids[j.num] = v
+				invalid[j.num] = v
 				mu.Unlock()
 			}
 		})
@@ -190,5 +178,5 @@ func (x *Index) openAll(ctx context.Context, key *sign.Key) (map[int64]string, e
 	})
 	close(jobs)
 	group.Wait()
-	return voids, err
+	return invalid, err
 }

@@ -39,11 +39,11 @@ func dump(t *testing.T, path string) []string {
 	var all []string
 	for _, q := range []string{
 		"SELECT 'key', hex(fingerprint), hex(block) FROM keys",
-		"SELECT 'record', hex(id), kind, seq, named, void, hex(envelope) FROM records",
+		"SELECT 'record', hex(id), kind, seq, referenced, invalid, hex(invalid_key), invalid_since, hex(envelope) FROM records",
 		"SELECT 'prev', hex(prev.id), hex(records.id) FROM prev JOIN records ON num = record",
 		"SELECT 'release', hex(id), name, version, hex(module) FROM releases JOIN records ON num = record",
 		"SELECT 'tag', hex(id), name, tag, version FROM tags JOIN records ON num = record",
-		"SELECT 'remark', hex(id), name, remarks.kind FROM remarks JOIN records ON num = record",
+		"SELECT 'annotation', hex(id), name, annotations.kind FROM annotations JOIN records ON num = record",
 		"SELECT 'equivocation', hex(author), name, version FROM equivocations",
 		"SELECT 'outbox', hex(id) FROM outbox JOIN records ON num = record",
 		"SELECT 'name', name, base FROM names",

@@ -60,9 +60,9 @@ type Meta struct {
 	Order     int64     // counts up by arrival in this index; no clock changes it
 	Own       bool
 	Peer      string // who sent it first, as text; may be empty
-	// Void says why the signature does not count under what is known of the
+	// Invalid says why the signature does not count under what is known of the
 	// author's key by now; "" when it counts.
-	Void string
+	Invalid string
 }
 
 // A Statement is any record.

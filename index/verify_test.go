@@ -34,7 +34,7 @@ func verify(t *testing.T, x *index.Index) []fsck.Damage {
 	return all
 }
 
-// everything fills a store with records of all kinds by several authors: some void,
+// everything fills a store with records of all kinds by several authors: some invalid,
 // some strangers', an equivocation, links, and texts of all sorts.
 func everything(t *testing.T, x *index.Index) {
 	t.Helper()
@@ -73,11 +73,11 @@ func cells(t *testing.T, db *sql.DB) []cell {
 	var all []cell
 	for table, columns := range map[string][]string{
 		"keys":          {"fingerprint", "block", "block", "block", "block"},
-		"records":       {"id", "author", "kind", "seq", "time", "signed", "named", "void", "sealed", "envelope", "envelope", "envelope", "envelope", "envelope"},
+		"records":       {"id", "author", "kind", "seq", "time", "signed", "referenced", "invalid", "invalid_key", "invalid_since", "envelope_id", "envelope", "envelope", "envelope", "envelope", "envelope"},
 		"prev":          {"id", "record"},
 		"releases":      {"name", "version", "author", "module"},
 		"tags":          {"name", "tag", "version", "author"},
-		"remarks":       {"name", "kind"},
+		"annotations":   {"name", "kind"},
 		"equivocations": {"author", "name", "version"},
 		"names":         {"name", "base", "skeleton"},
 		"texts":         {"num", "name", "author", "version"},
@@ -167,7 +167,7 @@ func (c cell) spoil(t *testing.T, db *sql.DB, r *rand.Rand) (undo string, change
 		now = fmt.Sprintf("CAST(X'%x' AS TEXT)", b)
 	case int64:
 		now = fmt.Sprint(v + 1 + r.Int64N(9))
-		if c.column == "named" {
+		if c.column == "referenced" {
 			now = fmt.Sprint(1 - v)
 		}
 	}

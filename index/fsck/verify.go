@@ -155,23 +155,24 @@ func (v *verifier) keys(ctx context.Context) error {
 
 // A row is a record with everything that the store says of it.
 type row struct {
-	num                          int64
-	id, author, sealed, envelope []byte
-	kind, void                   string
-	seq, time, signed            int64
-	prev                         []byte // the ids that it links to, sorted
-	block                        []byte // its author's key, nil when there is none
-	strange                      sql.NullInt64
-	strangeAuthor                []byte
-	bodies                       [][]any // by place in index.BodyTables, nil where there is no row
+	num                              int64
+	id, author, envelopeID, envelope []byte
+	kind                             string
+	invalid                          index.InvalidScanner
+	seq, time, signed                int64
+	prev                             []byte // the ids that it links to, sorted
+	block                            []byte // its author's key, nil when there is none
+	strange                          sql.NullInt64
+	strangeAuthor                    []byte
+	bodies                           [][]any // by place in index.BodyTables, nil where there is no row
 }
 
 // rowsQuery selects the rows; what each table says of bodies comes behind its column
 // record, in the order of index.BodyTables.
 func rowsQuery() string {
-	columns := `num, id, records.author, sealed, envelope, records.kind, void, seq, time, signed,
+	columns := `num, id, records.author, envelope_id, envelope, records.kind, seq, time, signed,
 		(SELECT unhex(group_concat(hex(id), '')) FROM (SELECT id FROM prev WHERE record = num ORDER BY id)),
-		block, size, strangers.author`
+		block, size, strangers.author, ` + index.InvalidColumns
 	joins := " LEFT JOIN strangers ON strangers.record = num LEFT JOIN keys ON fingerprint = records.author"
 	for _, t := range index.BodyTables {
 		columns += ", " + t.Name + ".record"
@@ -184,8 +185,9 @@ func rowsQuery() string {
 }
 
 func (r *row) scan(rows *sql.Rows) error {
-	to := []any{&r.num, &r.id, &r.author, &r.sealed, &r.envelope, &r.kind, &r.void, &r.seq, &r.time, &r.signed,
+	to := []any{&r.num, &r.id, &r.author, &r.envelopeID, &r.envelope, &r.kind, &r.seq, &r.time, &r.signed,
 		&r.prev, &r.block, &r.strange, &r.strangeAuthor}
+	to = append(to, r.invalid.To()...)
 	present := make([]sql.NullInt64, len(index.BodyTables))
 	r.bodies = make([][]any, len(index.BodyTables))
 	for i, t := range index.BodyTables {
@@ -283,7 +285,7 @@ func (r *row) check(key *sign.Key) (reason string, lost bool) {
 	if err != nil {
 		return "its " + err.Error(), true
 	}
-	if !bytes.Equal(records.EnvelopeID(r.envelope).Bytes(), r.sealed) {
+	if !bytes.Equal(records.EnvelopeID(r.envelope).Bytes(), r.envelopeID) {
 		// One of the two is wrong: what the signature says decides which.
 		if reason, lost = r.checkSignature(e, key); reason == "" {
 			reason = "its envelope has another CID than is noted"
@@ -300,22 +302,20 @@ func (r *row) checkSignature(e *records.Envelope, key *sign.Key) (reason string,
 	if key == nil || key.Fingerprint() != e.Record.Author {
 		return "there is no key block of its author " + e.Record.Author.String(), true
 	}
-	void := ""
-	if _, err := sign.Open(r.envelope, sign.KeyRing{key.Fingerprint(): key}); err != nil {
-		if errors.As(err, new(*sign.SignatureError)) {
-			return "its " + err.Error(), true
-		}
-		void = err.Error()
+	now, err := index.Validate(r.envelope, key)
+	if err != nil && errors.As(err, new(*sign.SignatureError)) {
+		return "its " + err.Error(), true
 	}
-	if void == r.void {
+	if r.invalid.Is(now) {
 		return "", false
 	}
+	was := r.invalid.Invalid()
 	// A byte of the signer's name may be wrong, and then the key is not found.
-	lost = !bytes.Equal(records.EnvelopeID(r.envelope).Bytes(), r.sealed)
-	if r.void == "" {
-		return "its signature does not count: " + void, lost
+	lost = !bytes.Equal(records.EnvelopeID(r.envelope).Bytes(), r.envelopeID)
+	if was.Problem == "" {
+		return "its signature does not count: " + now.String(), lost
 	}
-	return fmt.Sprintf("its signature is noted as %q, and is %q", r.void, void), lost
+	return fmt.Sprintf("its signature is noted as %q, and is %q", was.String(), now.String()), lost
 }
 
 // checkColumns compares what was derived from the record with it.
@@ -375,7 +375,7 @@ func equalValues(have, want any) bool {
 func (v *verifier) relations(ctx context.Context) error {
 	for query, reason := range map[string]string{
 		"SELECT count(*) FROM pragma_foreign_key_check":                                                                  "rows about records that are not here: %d",
-		"SELECT count(*) FROM records WHERE named <> " + index.NamedQuery:                                                "records whose successors are noted wrongly: %d",
+		"SELECT count(*) FROM records WHERE referenced <> " + index.ReferencedQuery:                                      "records whose successors are noted wrongly: %d",
 		"SELECT count(*) FROM (" + index.EquivocationsQuery + " EXCEPT SELECT author, name, version FROM equivocations)": "equivocations that are not noted: %d",
 		"SELECT count(*) FROM (SELECT author, name, version FROM equivocations EXCEPT " + index.EquivocationsQuery + ")": "equivocations that are noted and are none: %d",
 	} {

@@ -34,7 +34,7 @@ func (x *Resolver) endorsementClaims(ctx context.Context, c *claimed, all []inde
 			}
 		}
 		claims[body.Version] = append(claims[body.Version], trust.Claim{
-			Author: s.Author, Module: body.Module, Record: s.ID, Void: s.Void,
+			Author: s.Author, Module: body.Module, Record: s.ID, Void: s.Invalid,
 			Endorse: body.Claim, Retracted: retracted[s.Author][s.ID], Time: s.Time, FirstSeen: s.FirstSeen,
 		})
 	}

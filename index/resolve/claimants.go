@@ -155,7 +155,7 @@ func (x *Resolver) addEndorsers(ctx context.Context, name records.Name, view *tr
 	retracted, backdating := map[records.Fingerprint]map[cid.Cid]bool{}, x.index.Backdating()
 	for _, s := range all[:min(len(all), maxEndorsements)] {
 		body, ok := s.Record.Body.(*records.Endorse)
-		if !ok || s.Void != "" {
+		if !ok || s.Invalid != "" {
 			continue
 		}
 		if retracted[s.Author] == nil {

@@ -13,18 +13,18 @@ type NotFoundError struct {
 	Name       records.Name
 	Constraint string            // empty for any version
 	Have       []records.Version // what trust lets in of the name, newest first
-	// Void is about the version that was meant when it was signed, and no signature
+	// Invalid is about the version that was meant when it was signed, and no signature
 	// over it counts any more.
-	Void *trust.Decision
-	Tag  string // when a tag was asked for
+	Invalid *trust.Decision
+	Tag     string // when a tag was asked for
 	// Tagged is the version that Tag stands for: its release is not here.
 	Tagged records.Version
 }
 
 func (e *NotFoundError) Error() string {
 	switch {
-	case e.Void != nil:
-		return fmt.Sprintf("%s@%s was signed, and no signature over it counts any more", e.Name, e.Void.Version)
+	case e.Invalid != nil:
+		return fmt.Sprintf("%s@%s was signed, and no signature over it counts any more", e.Name, e.Invalid.Version)
 	case e.Tagged != "":
 		return fmt.Sprintf("tag %s of %s is version %s, which has not come here yet", e.Tag, e.Name, e.Tagged)
 	case len(e.Have) > 0 && e.Tag != "":

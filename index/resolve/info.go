@@ -61,8 +61,8 @@ func standsFor(r Resolution, err error) (records.Version, error) {
 	case *EquivocationError:
 		return e.Version, nil
 	case *NotFoundError:
-		if e.Void != nil {
-			return e.Void.Version, nil
+		if e.Invalid != nil {
+			return e.Invalid.Version, nil
 		}
 	}
 	return "", err
@@ -216,7 +216,7 @@ func (b *briefing) showVoid(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all = slices.DeleteFunc(all, func(r index.ReleaseRow) bool { return r.Void == "" || !b.wanted[r.Version] || b.c.Decides(r.Author) })
+	all = slices.DeleteFunc(all, func(r index.ReleaseRow) bool { return r.Invalid == "" || !b.wanted[r.Version] || b.c.Decides(r.Author) })
 	shown := all[:b.limit(maxShown, len(all))]
 	for _, r := range shown {
 		if err := b.add(ctx, r); err != nil {

@@ -132,7 +132,7 @@ func (x *Resolver) notFound(ctx context.Context, e *NotFoundError, candidates []
 			return err
 		}
 		if len(d.Claims) > 0 {
-			e.Void = &d
+			e.Invalid = &d
 			break
 		}
 	}

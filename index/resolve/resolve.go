@@ -82,7 +82,7 @@ func (x *Resolver) addClaims(ctx context.Context, c *claimed, f index.Filter) er
 			c.versions = append(c.versions, r.Version)
 		}
 		c.claims[r.Version] = append(c.claims[r.Version], trust.Claim{
-			Author: r.Author, Module: r.Module, Record: r.ID, Void: r.Void, Time: r.Time, FirstSeen: r.FirstSeen})
+			Author: r.Author, Module: r.Module, Record: r.ID, Void: r.Invalid, Time: r.Time, FirstSeen: r.FirstSeen})
 	}
 	return nil
 }

@@ -77,10 +77,10 @@ func lookalikes(ctx context.Context, releasers []releaser, view *trust.View) ([]
 // lookalikesQuery finds who has released names with the skeleton ?2 or in the list ?3, and
 // whether they have released ?1 too.
 const lookalikesQuery = `SELECT name, author, EXISTS (SELECT 1 FROM releases JOIN records ON num = record
-		WHERE releases.name = ?1 AND releases.author = texts.author AND void = '')
+		WHERE releases.name = ?1 AND releases.author = texts.author AND invalid = '')
 	FROM texts WHERE name IN (SELECT name FROM names WHERE skeleton = ?2 UNION SELECT value FROM json_each(?3))
 		AND EXISTS (SELECT 1 FROM releases JOIN records ON num = record
-			WHERE releases.name = texts.name AND releases.author = texts.author AND void = '')
+			WHERE releases.name = texts.name AND releases.author = texts.author AND invalid = '')
 	ORDER BY name, author`
 
 const nameBytes = "abcdefghijklmnopqrstuvwxyz0123456789-._"
