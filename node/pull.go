@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/reconcile"
@@ -140,55 +139,12 @@ func (s *syncer) sync(ctx context.Context, o api.SyncOptions, progress func(api.
 		}
 	}
 	all = s.live.ranked(all)
-	all = all[:min(len(all), syncPeers)]
-	var mu sync.Mutex
-	sum := api.Synced{Complete: true}
-	var full error
-	told := func(r reconcile.Result) {
-		mu.Lock()
-		defer mu.Unlock()
-		sum.Records += int64(r.Records)
-		sum.Keys += int64(r.Keys)
-		sum.Refused += int64(r.Refused)
-		sum.Bytes += r.Received
-		if progress != nil {
-			progress(sum)
-		}
-	}
-	answered := make(chan struct{}) // closed by the first who does
-	one := func(p peer.ID) {
-		r, err := s.pullPatiently(ctx, p, o, answered, told)
-		err = api.DiskFull(err)
-		mu.Lock()
-		defer mu.Unlock()
-		if errors.Is(err, api.ErrDiskFull) {
-			full = err // and no peer is to blame
-			return
-		}
-		if err != nil {
-			s.live.log.Debug("pull", "peer", p.String(), "err", err)
-			sum.Failed++
-			return
-		}
-		if sum.Peers++; sum.Peers == 1 {
-			close(answered)
-		}
-		sum.Complete = sum.Complete && !r.More
-	}
-	var asking errgroup.Group
-	for _, p := range all {
-		ended := make(chan struct{})
-		asking.Go(func() error {
-			defer close(ended)
-			one(p)
-			return nil
-		})
-		s.awaitAnswer(ctx, ended, answered)
-	}
-	_ = asking.Wait() // who fails is counted
-	if full != nil {
+	r := &syncRun{syncer: s, options: o, progress: progress, answered: make(chan struct{}), settled: make(chan struct{}), sum: api.Synced{Complete: true}}
+	r.ask(ctx, all[:min(len(all), syncPeers)])
+	sum := r.sum
+	if r.diskFull != nil {
 		sum.Complete = false
-		return sum, full
+		return sum, r.diskFull
 	}
 	sum.Crowded = s.live.refusals.count()
 	if sum.Peers == 0 {
@@ -200,6 +156,107 @@ func (s *syncer) sync(ctx context.Context, o api.SyncOptions, progress func(api.
 	}
 	// Who was asked when the time was over has been asked.
 	return sum, errors.Join(s.live.home.SetSynced(time.Now()), ctx.Err())
+}
+
+// syncRun is what one Sync asks of peers.
+type syncRun struct {
+	*syncer
+	options  api.SyncOptions
+	progress func(api.Synced) // may be nil
+	answered chan struct{}    // closed by the first peer that answers
+	settled  chan struct{}    // closed by the first named or dialled peer that answers in full
+
+	mu        sync.Mutex
+	isSettled bool
+	sum       api.Synced
+	diskFull  error // what no peer is to blame for
+}
+
+// ask pulls from the peers, and returns when none is waited for any more.
+func (r *syncRun) ask(ctx context.Context, peers []peer.ID) {
+	var asking sync.WaitGroup
+	for _, p := range peers {
+		ended := make(chan struct{})
+		asking.Go(func() {
+			defer close(ended)
+			r.one(ctx, p)
+		})
+		r.awaitAnswer(ctx, ended, r.answered)
+	}
+	asking.Wait()
+}
+
+func (r *syncRun) one(ctx context.Context, p peer.ID) {
+	chosen := r.live.rank(p) != rankOther
+	if !chosen {
+		var watching sync.WaitGroup
+		defer watching.Wait()
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		watching.Go(func() {
+			r.awaitSilence(ctx, p)
+			cancel()
+		})
+	}
+	got, err := r.pullPatiently(ctx, p, r.options, r.answered, r.brings)
+	err = api.DiskFull(err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if errors.Is(err, api.ErrDiskFull) {
+		r.diskFull = err
+		return
+	}
+	if err != nil {
+		r.live.log.Debug("pull", "peer", p.String(), "err", err)
+		r.sum.Failed++
+		return
+	}
+	if r.sum.Peers++; r.sum.Peers == 1 {
+		close(r.answered)
+	}
+	r.sum.Complete = r.sum.Complete && !got.More
+	if chosen && !got.More && !r.isSettled {
+		r.isSettled = true
+		close(r.settled)
+	}
+}
+
+// awaitSilence returns when ctx ends, and when nothing has come from the peer for
+// syncGrace since a named or dialled one has answered in full (docs/program.md [N271]).
+func (r *syncRun) awaitSilence(ctx context.Context, p peer.ID) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-r.settled:
+	}
+	tick := time.NewTicker(syncGrace)
+	defer tick.Stop()
+	for before := r.batchesOf(p); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := r.batchesOf(p)
+		if now == before {
+			return
+		}
+		before = now
+	}
+}
+
+// brings adds what a session has brought.
+func (r *syncRun) brings(got reconcile.Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sum.Records += int64(got.Records)
+	r.sum.Keys += int64(got.Keys)
+	r.sum.Refused += int64(got.Refused)
+	r.sum.Bytes += got.Received
+	if r.progress != nil {
+		r.progress(r.sum)
+	}
 }
 
 // awaitAnswer waits until a pull has ended or somebody has answered, as long as
@@ -227,7 +284,18 @@ func (s *syncer) take(ctx context.Context, from peer.ID, items []records.Item) (
 	s.mu.Lock()
 	session := s.sessions[from]
 	s.mu.Unlock()
-	return ingestPulled(ctx, s.live.ingest, from, originOf(s.live.host, from), session, items)
+	session.batches.Add(1)
+	return ingestPulled(ctx, s.live.ingest, from, originOf(s.live.host, from), &session.Session, items)
+}
+
+// batchesOf returns how many batches a peer has sent that is being pulled from.
+func (s *syncer) batchesOf(p peer.ID) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if session := s.sessions[p]; session != nil {
+		return session.batches.Load()
+	}
+	return 0
 }
 
 // pullPatiently waits for a peer that is busy, as with the pull that its coming

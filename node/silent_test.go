@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -16,6 +17,7 @@ import (
 	"github.com/everythingstays/es/node/address"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/reconcile"
+	"github.com/everythingstays/es/simulation"
 )
 
 // mutes are peers that take every request and answer none. asked counts the
@@ -123,4 +125,68 @@ func TestRanked(t *testing.T) {
 	if got := order(); got[0] != id {
 		t.Error("a peer that the user named comes after others when it came by itself")
 	}
+}
+
+// SPEC N271. A sync does not wait for silent peers that came by themselves once the
+// peer that the user named has answered in full; for those that send something it does.
+func TestThreat58SyncAmongSilentPeers(t *testing.T) {
+	simulation.Run(t, simulation.Config{Latency: 20 * time.Millisecond, Seed: simSeed()}, func(t *testing.T, net *simulation.Network) {
+		v := found(t, net, 2, 0)
+		defer v.leave()
+		honest, reader := v.nodes[0], v.nodes[1]
+		reader.known = []string{honest.addr}
+		v.come()
+		simulation.Settle(10 * time.Second)
+		there, err := address.Parse(reader.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 12 {
+			mute, err := libp2p.New(net.HostOptions(2 + i)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer mute.Close()
+			mute.SetStreamHandler(reconcile.Protocol, func(s network.Stream) { _, _ = io.Copy(io.Discard, s) })
+			if err := mute.Connect(t.Context(), *there); err != nil {
+				t.Fatal(err)
+			}
+		}
+		simulation.Settle(100 * time.Millisecond)
+		said := honest.author.heard("1.0.0", 1)
+		start := time.Now()
+		s, err := reader.node.Sync(t.Context(), api.SyncOptions{All: true}, nil)
+		if err != nil || s.Peers != 1 || s.Records != 1 || !s.Complete {
+			t.Errorf("sync: %+v, %v", s, err)
+		}
+		if ok, err := reader.author.home.Index().Has(t.Context(), said); err != nil || !ok {
+			t.Errorf("the record is here: %v, %v", ok, err)
+		}
+		if took := time.Since(start); took > 2*syncGrace {
+			t.Errorf("the sync took %v", took)
+		}
+	})
+}
+
+// Who sends something is waited for, until nothing has come for syncGrace.
+func TestSyncWaitsForWhoSends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		session := new(pullSession)
+		r := &syncRun{syncer: &syncer{sessions: map[peer.ID]*pullSession{"slow": session}}, settled: make(chan struct{})}
+		silent := make(chan time.Time, 1)
+		go func() {
+			r.awaitSilence(t.Context(), "slow")
+			silent <- time.Now()
+		}()
+		time.Sleep(time.Hour) // nobody has answered in full
+		start := time.Now()
+		close(r.settled)
+		for range 10 {
+			time.Sleep(syncGrace / 2)
+			session.batches.Add(1)
+		}
+		if took := (<-silent).Sub(start); took < 5*syncGrace || took > 7*syncGrace {
+			t.Errorf("it was waited for %v", took)
+		}
+	})
 }

@@ -28,6 +28,7 @@ const (
 	syncAgain   = time.Second      // after a peer that was busy, give or take half
 	syncBusy    = 30 * time.Second // of peers that are busy
 	syncTries   = 5                // ... when somebody else has answered
+	syncGrace   = time.Second      // for a silent peer that came by itself, once a named or dialled one has answered in full
 )
 
 // syncer pulls the records that gossip did not bring.
@@ -38,17 +39,23 @@ type syncer struct {
 	turn    bool         // of the peers that this node dialled; run's own
 
 	mu       sync.Mutex
-	queue    []peer.ID                   // to pull from, without repeats
-	sessions map[peer.ID]*ingest.Session // with peers that are being pulled from
+	queue    []peer.ID                // to pull from, without repeats
+	sessions map[peer.ID]*pullSession // with peers that are being pulled from
 	shun     map[peer.ID]time.Time
 	wake     chan struct{}
 	lost     chan struct{} // gossip has dropped messages
 }
 
+// pullSession is what one pull has brought, which may take several streams.
+type pullSession struct {
+	ingest.Session
+	batches atomic.Int64
+}
+
 func newSyncer(l *live) *syncer {
 	return &syncer{
 		live: l, every: syncEvery,
-		sessions: map[peer.ID]*ingest.Session{}, shun: map[peer.ID]time.Time{},
+		sessions: map[peer.ID]*pullSession{}, shun: map[peer.ID]time.Time{},
 		wake: make(chan struct{}, syncWorkers), lost: make(chan struct{}, 1),
 	}
 }
@@ -217,7 +224,7 @@ func (s *syncer) begin(p peer.ID) bool {
 	if s.sessions[p] != nil {
 		return false
 	}
-	s.sessions[p] = new(ingest.Session)
+	s.sessions[p] = new(pullSession)
 	return true
 }
 
