@@ -46,8 +46,24 @@ var mayImport = map[string][]string{
 	"index/search": {"records", "trust", "index", "index/internal/db", "index/resolve"},
 	// Check and repair of all that an index stores.
 	"index/fsck": {"records", "sign", "index", "index/internal/db"},
-	// Modules: package.json, the files of a package, their trees, and extraction.
-	"modules": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "records"},
+	// Names that some file system takes for one: case folding, with the tables of Unicode 15.
+	"modules/casefold": {},
+	// The codec of the blocks of a tree, without limits of its own.
+	"modules/internal/dagpb": {},
+	// package.json as npm reads it.
+	"modules/internal/npmjson": {},
+	// Trees of blocks: built in one profile, and read under the rules of names and limits.
+	"modules/unixfs": {"modules/casefold", "modules/internal/dagpb", "records"},
+	// Which files npm publishes: its ignore files and its patterns.
+	"modules/packlist": {"internal/regularfile", "modules/internal/npmjson", "modules/unixfs"},
+	// A tree on disk, complete and swapped into place.
+	"modules/extract": {"internal/atomicfile", "internal/filelock", "modules/unixfs", "records"},
+	// For tests: trees of blocks that no builder makes.
+	"modules/internal/treetest": {"modules/internal/dagpb", "modules/internal/npmjson", "modules/unixfs", "records"},
+	// For tests: vectors in testdata, and their generators.
+	"internal/vectors": {},
+	// Modules: package.json, what follows from it, what is packed and what must not be.
+	"modules": {"internal/regularfile", "modules/internal/npmjson", "modules/packlist", "modules/unixfs", "records"},
 	// What an author does: releases, their tags and statements. It knows no network.
 	"author": {"records", "records/npmrange", "sign", "index", "modules"},
 	// Records and keys over gossipsub.
@@ -55,9 +71,9 @@ var mayImport = map[string][]string{
 	// The comparison of two sets of records over a stream.
 	"reconcile": {"records"},
 	// Blocks of modules over streams.
-	"transfer": {"records", "modules"},
+	"transfer": {"records", "modules/unixfs"},
 	// The store of blocks on the disk, which knows of trees what their links say, and no peers.
-	"blocks": {"internal/atomicfile", "modules"},
+	"blocks": {"internal/atomicfile", "modules/unixfs"},
 	// es-lock.json: which module stands where, and who signed it.
 	"install/lockfile": {"internal/jsontext", "internal/regularfile", "records"},
 	// esDependencies in package.json: specs, and edits that change nothing else.
@@ -65,9 +81,9 @@ var mayImport = map[string][]string{
 	// From dependencies to a tree: which release, and which node_modules it stands in.
 	"install/tree": {"records", "install/lockfile", "install/packagejson"},
 	// node_modules: what is pending, how it is written, and what stands there.
-	"install/layout": {"internal/atomicfile", "internal/filelock", "internal/jsontext", "internal/regularfile", "records", "records/npmrange", "modules", "install/lockfile", "install/packagejson", "install/tree"},
+	"install/layout": {"internal/atomicfile", "internal/filelock", "internal/jsontext", "internal/regularfile", "records", "records/npmrange", "modules", "install/lockfile", "install/packagejson", "install/tree", "modules/extract", "modules/unixfs"},
 	// A project: what es add, install, update, remove, list and verify do with it.
-	"install": {"internal/jsontext", "internal/regularfile", "records", "modules", "install/layout", "install/lockfile", "install/packagejson", "install/tree"},
+	"install": {"internal/jsontext", "internal/regularfile", "records", "modules", "install/layout", "install/lockfile", "install/packagejson", "install/tree", "modules/extract", "modules/unixfs"},
 	// For tests: releases that need each other in every way.
 	"install/internal/fakes": {"records"},
 	// What an npm registry signs, and what else it says.
@@ -83,7 +99,7 @@ var mayImport = map[string][]string{
 	// Which tree this home made of a tarball, by its SHA-512.
 	"npm/unpacked": {"internal/atomicfile", "internal/regularfile", "records"},
 	// From a registry's tarballs to modules in this home.
-	"npm/importer": {"modules", "npm/registry", "npm/tarball", "npm/unpacked", "records"},
+	"npm/importer": {"modules", "npm/registry", "npm/tarball", "npm/unpacked", "records", "modules/unixfs"},
 	// npm's package-lock.json.
 	"npm/packagelock": {},
 	// Advisories in the OSV format.
@@ -97,17 +113,17 @@ var mayImport = map[string][]string{
 	// peers.json: which nodes were met, and where.
 	"node/peerbook": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "node/address"},
 	// One user's directory: keys, trust file, settings, index and blocks.
-	"node/home": {"internal/atomicfile", "internal/filelock", "internal/owner", "internal/regularfile", "records", "sign", "trust", "index", "index/fsck", "modules", "blocks", "node/address", "node/api", "node/peerbook"},
+	"node/home": {"internal/atomicfile", "internal/filelock", "internal/owner", "internal/regularfile", "records", "sign", "trust", "index", "index/fsck", "blocks", "node/address", "node/api", "node/peerbook"},
 	// The one way in for records and keys of others: what is stored, and what is passed on.
 	"ingest": {"records", "sign", "trust", "index"},
 	// The local API: its server in a daemon, and its client in a command.
-	"node/localapi": {"internal/atomicfile", "internal/owner", "internal/regularfile", "index", "modules", "records", "node/api"},
+	"node/localapi": {"internal/atomicfile", "internal/owner", "internal/regularfile", "index", "records", "node/api", "modules/unixfs"},
 	// One participant: home, network, what it takes from others and tells them.
-	"node": {"node/localapi", "internal/owner", "node/address", "node/api", "node/peerbook", "node/home", "internal/atomicfile", "internal/filelock", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "modules", "ingest", "gossip", "reconcile", "transfer", "install/lockfile"},
+	"node": {"node/localapi", "internal/owner", "node/address", "node/api", "node/peerbook", "node/home", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "ingest", "gossip", "reconcile", "transfer", "install/lockfile", "modules/unixfs"},
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
 	"cli/internal/ui": {"records"},
 	// The commands: flags, output, exit codes.
-	"cli": {"node/localapi", "node/address", "node/api", "node/home", "author", "blocks", "cli/internal/ui", "gossip", "index", "index/resolve", "index/search", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust"},
+	"cli": {"node/localapi", "node/address", "node/api", "node/home", "author", "blocks", "cli/internal/ui", "gossip", "index", "index/resolve", "index/search", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust", "modules/unixfs"},
 	// The program es.
 	"cli/es": {"cli"},
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -54,7 +55,7 @@ func (d *desk) pack(version, text string) *modules.Module {
 	if err != nil {
 		d.Fatal(err)
 	}
-	m, err := set.Pack(d.Context(), modules.Discard)
+	m, err := set.Pack(d.Context(), unixfs.Discard)
 	if err != nil {
 		d.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/multiformats/go-multihash"
 
 	"github.com/everythingstays/es/internal/atomicfile"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
 // The layout is flatfs's, as kubo has it in blocks/ (SPEC.md [N10]). flatfs itself
@@ -193,12 +193,12 @@ func (s *Store) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 		return []byte{}, nil
 	}
 	path := s.file(c)
-	b, err := readFile(path, modules.MaxBlock+1)
+	b, err := readFile(path, unixfs.MaxBlock+1)
 	if err != nil {
 		return nil, fmt.Errorf("read block %s: %w", c, err)
 	}
 	if got := sha256.Sum256(b); !bytes.Equal(got[:], want) {
-		return nil, &modules.CorruptError{CID: c}
+		return nil, &unixfs.CorruptError{CID: c}
 	}
 	return b, nil
 }
@@ -217,8 +217,8 @@ func (s *Store) put(ctx context.Context, c cid.Cid, b []byte, durable bool) erro
 	if err != nil {
 		return fmt.Errorf("store %w", err)
 	}
-	if len(b) > modules.MaxBlock {
-		return fmt.Errorf("store block %s: it has %d bytes, the limit is %d", c, len(b), modules.MaxBlock)
+	if len(b) > unixfs.MaxBlock {
+		return fmt.Errorf("store block %s: it has %d bytes, the limit is %d", c, len(b), unixfs.MaxBlock)
 	}
 	if got := sha256.Sum256(b); !bytes.Equal(got[:], want) {
 		return fmt.Errorf("store block %s: the bytes are not that block's", c)

@@ -19,7 +19,7 @@ import (
 	flatfs "github.com/ipfs/go-ds-flatfs"
 	"github.com/multiformats/go-multihash"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
 func block(format string, args ...any) (cid.Cid, []byte) {
@@ -111,8 +111,8 @@ func TestStoreRefuses(t *testing.T) {
 	dir := t.TempDir()
 	s := openBlocks(t, dir)
 	c, b := block("hello")
-	most, mostBytes := rawBlock(make([]byte, modules.MaxBlock))
-	large, largeBytes := rawBlock(make([]byte, modules.MaxBlock+1))
+	most, mostBytes := rawBlock(make([]byte, unixfs.MaxBlock))
+	large, largeBytes := rawBlock(make([]byte, unixfs.MaxBlock+1))
 	hash := func(code uint64) cid.Cid {
 		mh, err := multihash.Sum(b, code, -1)
 		if err != nil {
@@ -135,7 +135,7 @@ func TestStoreRefuses(t *testing.T) {
 		"sha2-512":     {hash(multihash.SHA2_512), b},
 		"identity":     {hash(multihash.IDENTITY), b},
 		"cut short":    {cid.NewCidV1(cid.Raw, short), b},
-		"not the void": {modules.EmptyRaw, b},
+		"not the void": {unixfs.EmptyRaw, b},
 	} {
 		if err := s.Put(ctx, bad.c, bad.b); err == nil {
 			t.Errorf("%s: stored", name)
@@ -168,7 +168,7 @@ func TestEmptyRawBlock(t *testing.T) {
 	ctx := t.Context()
 	dir := t.TempDir()
 	s := openBlocks(t, dir)
-	c := modules.EmptyRaw
+	c := unixfs.EmptyRaw
 	if ok, err := s.Has(ctx, c); !ok || err != nil {
 		t.Errorf("Has: %v, %v", ok, err)
 	}
@@ -210,7 +210,7 @@ func TestDamagedBlock(t *testing.T) {
 		if err := os.WriteFile(path, []byte(damage), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		var corrupt *modules.CorruptError
+		var corrupt *unixfs.CorruptError
 		if got, err := s.Get(ctx, c); !errors.As(err, &corrupt) || corrupt.CID != c {
 			t.Errorf("Get of %q: %q, %v", damage, got, err)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
 // A TreeError says that a tree can be no module, whoever had all its blocks.
@@ -35,20 +35,20 @@ func (s *Store) Complete(ctx context.Context, root cid.Cid) (bool, error) {
 			continue
 		}
 		b, err := s.Get(ctx, c)
-		if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*modules.CorruptError)) {
+		if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*unixfs.CorruptError)) {
 			return false, nil
 		}
 		if err != nil {
 			return false, err
 		}
-		links, err := modules.Links(c, b)
+		links, err := unixfs.Links(c, b)
 		if err != nil {
 			return false, &TreeError{root, err}
 		}
 		for _, l := range links {
 			if !seen[l] {
-				if len(seen) == modules.MaxBlocks {
-					return false, &TreeError{root, fmt.Errorf("it has more than %d blocks", modules.MaxBlocks)}
+				if len(seen) == unixfs.MaxBlocks {
+					return false, &TreeError{root, fmt.Errorf("it has more than %d blocks", unixfs.MaxBlocks)}
 				}
 				seen[l] = true
 				queue = append(queue, l)
@@ -81,7 +81,7 @@ func (s *Store) WalkPresent(ctx context.Context, root cid.Cid, visit func(cid.Ci
 		if err != nil {
 			continue
 		}
-		links, err := modules.Links(c, b)
+		links, err := unixfs.Links(c, b)
 		if err != nil {
 			continue
 		}

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
 // Damage is a file of the store that is not what it must be.
@@ -89,7 +89,7 @@ func (s *Store) CheckFile(ctx context.Context, path string) (*Damage, int64) {
 	switch {
 	case err == nil:
 		return nil, int64(len(b))
-	case errors.As(err, new(*modules.CorruptError)):
+	case errors.As(err, new(*unixfs.CorruptError)):
 		return &Damage{ID: c.String(), File: path, Reason: "its file holds other bytes"}, 0
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, -1

@@ -11,7 +11,7 @@ import (
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
@@ -41,7 +41,7 @@ func exitCode(err error) int {
 		signature   *sign.SignatureError
 		equivocated *index.EquivocationError
 		format      *records.FormatError
-		tree        *modules.RuleError
+		tree        *unixfs.RuleError
 		integrity   *install.IntegrityError
 		notFound    *resolve.NotFoundError
 		noRecord    *index.NotFoundError

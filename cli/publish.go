@@ -13,6 +13,7 @@ import (
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
@@ -175,7 +176,7 @@ func (a *app) rehearse(ctx context.Context, h *home.Home, by *author.Author, dir
 	if err != nil {
 		return err
 	}
-	m, err := set.Pack(ctx, modules.Discard)
+	m, err := set.Pack(ctx, unixfs.Discard)
 	if err != nil {
 		return unpackable(dir, err)
 	}

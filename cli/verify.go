@@ -14,6 +14,7 @@ import (
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -416,7 +417,7 @@ func reopen(ctx context.Context, h *home.Home, r index.Release) error {
 
 // moduleStored checks the module against its release, when all of it is here.
 func moduleStored(ctx context.Context, h *home.Home, r *records.Release) (bool, error) {
-	tree, err := modules.Inspect(ctx, verifiedBlocks{h.Blocks()}, r.Target(cid.Undef))
+	tree, err := unixfs.Inspect(ctx, verifiedBlocks{h.Blocks()}, r.Target(cid.Undef))
 	if notHere(err) {
 		return false, nil
 	}
@@ -430,13 +431,13 @@ func moduleStored(ctx context.Context, h *home.Home, r *records.Release) (bool, 
 // look at sizes.
 type verifiedBlocks struct{ store *blocks.Store }
 
-// Get implements modules.Blocks.
+// Get implements unixfs.Blocks.
 func (b verifiedBlocks) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	return b.store.Get(ctx, c)
 }
 
 // notHere reports whether err says that a block is missing, not that it is wrong.
 func notHere(err error) bool {
-	var corrupt *modules.CorruptError
+	var corrupt *unixfs.CorruptError
 	return errors.Is(err, fs.ErrNotExist) && !errors.As(err, &corrupt)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/install/tree"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/extract"
 	"github.com/everythingstays/es/records"
 )
 
@@ -38,7 +38,7 @@ type Options struct {
 	// Workers is how many modules are fetched or written at once; 0 means 8.
 	Workers int
 	// Extract is passed on when a module is written.
-	Extract modules.Options
+	Extract extract.Options
 	// Progress, if set, is called as the work goes on, by one goroutine at a
 	// time.
 	Progress func(Event)

@@ -12,6 +12,7 @@ import (
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/internal/jsontext"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 )
@@ -22,24 +23,24 @@ type moduleCache struct {
 	sources Sources
 
 	mu       sync.Mutex
-	trees    map[cid.Cid]*modules.Tree
+	trees    map[cid.Cid]*unixfs.Tree
 	releases map[cid.Cid]*records.Release // by record id: what was signed
 	failed   map[cid.Cid]error            // what fetching said
 }
 
 func newModuleCache(s Sources) *moduleCache {
-	return &moduleCache{sources: s, trees: map[cid.Cid]*modules.Tree{}, releases: map[cid.Cid]*records.Release{}, failed: map[cid.Cid]error{}}
+	return &moduleCache{sources: s, trees: map[cid.Cid]*unixfs.Tree{}, releases: map[cid.Cid]*records.Release{}, failed: map[cid.Cid]error{}}
 }
 
 // tree returns the module within b, which is then complete in Blocks.
-func (c *moduleCache) tree(ctx context.Context, name records.Name, b records.Target) (*modules.Tree, error) {
+func (c *moduleCache) tree(ctx context.Context, name records.Name, b records.Target) (*unixfs.Tree, error) {
 	c.mu.Lock()
 	t := c.trees[b.CID]
 	c.mu.Unlock()
 	if t != nil && (b.Size < 0 || b.Size == t.Size) && (b.Files < 0 || b.Files == int64(len(t.Files))) {
 		return t, nil
 	}
-	t, err := modules.Inspect(ctx, c.sources.Blocks, b)
+	t, err := unixfs.Inspect(ctx, c.sources.Blocks, b)
 	if err != nil && !isRuleError(err) && ctx.Err() == nil {
 		if t, err = c.fetch(ctx, name, b, err); err != nil && !isRuleError(err) {
 			return nil, err
@@ -54,7 +55,7 @@ func (c *moduleCache) tree(ctx context.Context, name records.Name, b records.Tar
 	return t, nil
 }
 
-func (c *moduleCache) fetch(ctx context.Context, name records.Name, b records.Target, missing error) (*modules.Tree, error) {
+func (c *moduleCache) fetch(ctx context.Context, name records.Name, b records.Target, missing error) (*unixfs.Tree, error) {
 	if c.sources.Fetcher == nil {
 		return nil, &MissingError{Name: name, Module: b.CID, Err: missing}
 	}
@@ -73,7 +74,7 @@ func (c *moduleCache) fetch(ctx context.Context, name records.Name, b records.Ta
 		}
 		return nil, err
 	}
-	t, err := modules.Inspect(ctx, c.sources.Blocks, b)
+	t, err := unixfs.Inspect(ctx, c.sources.Blocks, b)
 	if err != nil {
 		return nil, fmt.Errorf("read %s (%s): %w", name, b.CID, err)
 	}
@@ -81,7 +82,7 @@ func (c *moduleCache) fetch(ctx context.Context, name records.Name, b records.Ta
 }
 
 func isRuleError(err error) bool {
-	var rule *modules.RuleError
+	var rule *unixfs.RuleError
 	return errors.As(err, &rule)
 }
 
@@ -95,7 +96,7 @@ func (c *moduleCache) Unsigned(ctx context.Context, name records.Name, module ci
 }
 
 // describe derives a package without record from its files.
-func (c *moduleCache) describe(ctx context.Context, name records.Name, t *modules.Tree) (*Package, error) {
+func (c *moduleCache) describe(ctx context.Context, name records.Name, t *unixfs.Tree) (*Package, error) {
 	r := &records.Release{Name: name, Module: t.CID, Size: t.Size, Files: int64(len(t.Files))}
 	text, err := t.Read(ctx, c.sources.Blocks, packagejson.Name, modules.MaxPackageJSON)
 	switch {
@@ -145,7 +146,7 @@ func lenient(text []byte, name records.Name) (*modules.PackageJSON, records.Vers
 	return parsed, version
 }
 
-func paths(t *modules.Tree) []string {
+func paths(t *unixfs.Tree) []string {
 	list := make([]string, len(t.Files))
 	for i, f := range t.Files {
 		list[i] = f.Path
@@ -160,7 +161,7 @@ func (c *moduleCache) Check(ctx context.Context, p *Package) error {
 	return err
 }
 
-func (c *moduleCache) check(ctx context.Context, p *Package) (*modules.Tree, error) {
+func (c *moduleCache) check(ctx context.Context, p *Package) (*unixfs.Tree, error) {
 	t, err := c.tree(ctx, p.Name, p.Target())
 	if err != nil {
 		return nil, err
@@ -180,7 +181,7 @@ func (c *moduleCache) check(ctx context.Context, p *Package) (*modules.Tree, err
 }
 
 // compare reports whether the module's package.json says what p says.
-func (c *moduleCache) compare(ctx context.Context, p *Package, t *modules.Tree) error {
+func (c *moduleCache) compare(ctx context.Context, p *Package, t *unixfs.Tree) error {
 	if !p.Record.Defined() {
 		own, err := c.describe(ctx, p.Name, t)
 		if err != nil {
@@ -188,7 +189,7 @@ func (c *moduleCache) compare(ctx context.Context, p *Package, t *modules.Tree) 
 		}
 		return compareManifests(p, own)
 	}
-	pj, err := t.Package(ctx, c.sources.Blocks)
+	pj, err := modules.ReadPackageJSON(ctx, c.sources.Blocks, t)
 	if err != nil {
 		return err
 	}
@@ -218,7 +219,7 @@ func (c *moduleCache) resolved(record cid.Cid) bool {
 }
 
 // Tree implements layout.Trees.
-func (c *moduleCache) Tree(ctx context.Context, p *Package) (*modules.Tree, error) {
+func (c *moduleCache) Tree(ctx context.Context, p *Package) (*unixfs.Tree, error) {
 	return c.tree(ctx, p.Name, p.Target())
 }
 

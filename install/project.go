@@ -11,7 +11,7 @@ import (
 	"github.com/everythingstays/es/install/layout"
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 )
 
@@ -104,8 +104,8 @@ type Fetcher interface {
 
 // Sources is where an installation gets everything from.
 type Sources struct {
-	Resolver Resolver       // not used by a frozen install
-	Blocks   modules.Blocks // what is on this machine
-	Fetcher  Fetcher        // nil: only what is in Blocks
-	Records  Records        // nil: no record is known here
+	Resolver Resolver      // not used by a frozen install
+	Blocks   unixfs.Blocks // what is on this machine
+	Fetcher  Fetcher       // nil: only what is in Blocks
+	Records  Records       // nil: no record is known here
 }

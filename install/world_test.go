@@ -19,6 +19,7 @@ import (
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 )
@@ -126,7 +127,7 @@ func (w *world) Fetch(ctx context.Context, name records.Name, want records.Targe
 			return err
 		}
 	}
-	return modules.Walk(ctx, w.remote, want, 2, func(c cid.Cid, b []byte) error { return w.local.Put(ctx, c, b) })
+	return unixfs.Walk(ctx, w.remote, want, 2, func(c cid.Cid, b []byte) error { return w.local.Put(ctx, c, b) })
 }
 
 func (w *world) forget() {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
 // A packageDir is a package directory to be: contents by path. A path that
@@ -126,7 +127,7 @@ func TestFileSetIsThatOfNpm(t *testing.T) {
 		}
 		for i, want := range packedByNpm(t, dirs) {
 			set, err := modules.Scan(dirs[i])
-			var rule *modules.RuleError
+			var rule *unixfs.RuleError
 			if errors.As(err, &rule) && rule.Rule == "M10" && strings.Contains(strings.Join(want, "/"), ".git/") {
 				continue // es refuses to publish a git repository
 			}

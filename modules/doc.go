@@ -1,11 +1,10 @@
-// Package modules turns a package directory into a UnixFS DAG and back.
+// Package modules turns a package directory into a module, and says what a release says
+// of it. Scan finds the files that npm would publish (packlist), Pack stores them (unixfs),
+// and Check holds a tree against a release. Whoever has a module derives the same manifest
+// from its package.json.
 //
-// Scan finds the files that npm would publish, Pack writes them as blocks with
-// one fixed profile, so that the same files have the same CID everywhere, and
-// Inspect and Extract read any UnixFS directory, made by es or not, under the
-// limits of the format, without ever touching anything outside the destination.
-//
-// It implements SPEC.md section 7, whose rules are tagged [M1] and up.
-// It knows no network, no keys and no trust: blocks come from a Blocks and go to
-// a Store, and what a tree claims is checked against a release by Check.
+// It implements SPEC.md section 7, whose rules are tagged [M1] and up, with packages unixfs
+// (blocks), packlist (which files), casefold (names) and extract (back to disk).
+// It knows no network, no keys and no trust: blocks come from a unixfs.Blocks and go to a
+// unixfs.Store.
 package modules

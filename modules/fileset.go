@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/modules/internal/npmjson"
+	"github.com/everythingstays/es/modules/packlist"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 )
 
@@ -22,16 +24,10 @@ type File struct {
 	onDisk int64 // bytes before normalising
 }
 
-// A Warning is about something in the directory that will not be in the module.
-type Warning struct {
-	Path   string
-	Reason string
-}
-
 // A FileSet is the list of files that make a module, and its package.json.
 type FileSet struct {
 	Files    []File // sorted by Path, element by element
-	Warnings []Warning
+	Warnings []packlist.Warning
 	Package  *PackageJSON
 
 	fsys     fs.FS
@@ -60,7 +56,7 @@ func scan(dir string, homes []string) (*FileSet, error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return nil, err
 	}
-	paths, warnings, err := listPackage(filepath.ToSlash(dir))
+	paths, warnings, err := packlist.List(filepath.ToSlash(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +77,7 @@ func scan(dir string, homes []string) (*FileSet, error) {
 // before. It makes the same checks as Scan, but for secrets: see Protect.
 func Whole(fsys fs.FS) (*FileSet, error) {
 	var paths []string
-	var warnings []Warning
+	var warnings []packlist.Warning
 	err := fs.WalkDir(fsys, ".", func(p string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -89,14 +85,14 @@ func Whole(fsys fs.FS) (*FileSet, error) {
 		case e.Type().IsRegular():
 			paths = append(paths, p)
 		case !e.IsDir():
-			warnings = append(warnings, Warning{p, "is not a regular file and is left out"})
+			warnings = append(warnings, packlist.Warning{Path: p, Reason: "is not a regular file and is left out"})
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("scan module: %w", err)
 	}
-	slices.SortFunc(paths, comparePaths)
+	slices.SortFunc(paths, unixfs.ComparePaths)
 	f, err := newFileSet(fsys, paths, warnings)
 	if err != nil {
 		return nil, fmt.Errorf("scan module: %w", err)
@@ -104,12 +100,12 @@ func Whole(fsys fs.FS) (*FileSet, error) {
 	return f, nil
 }
 
-func newFileSet(fsys fs.FS, paths []string, warnings []Warning) (*FileSet, error) {
-	if err := checkPaths(paths); err != nil {
+func newFileSet(fsys fs.FS, paths []string, warnings []packlist.Warning) (*FileSet, error) {
+	if err := unixfs.CheckPaths(paths); err != nil {
 		return nil, err
 	}
-	if !slices.Contains(paths, packageJSON) {
-		return nil, broken("M40", packageJSON, "is not there")
+	if !slices.Contains(paths, npmjson.FileName) {
+		return nil, broken("M40", npmjson.FileName, "is not there")
 	}
 	data, err := readPackageJSON(fsys)
 	if err != nil {
@@ -129,10 +125,10 @@ func newFileSet(fsys fs.FS, paths []string, warnings []Warning) (*FileSet, error
 }
 
 func readPackageJSON(fsys fs.FS) ([]byte, error) {
-	b, err := regularfile.ReadFS(fsys, packageJSON, MaxPackageJSON)
+	b, err := regularfile.ReadFS(fsys, npmjson.FileName, MaxPackageJSON)
 	var size *regularfile.SizeError
 	if errors.As(err, &size) {
-		return nil, broken("M40", packageJSON, "has more than %d bytes", size.Limit)
+		return nil, broken("M40", npmjson.FileName, "has more than %d bytes", size.Limit)
 	}
 	return b, err
 }
@@ -162,52 +158,6 @@ func (f *FileSet) statAll(paths []string) error {
 			return broken("M26", p, "with this file the module has more than %d bytes", int64(records.MaxModuleSize))
 		}
 		f.Files = append(f.Files, file)
-	}
-	return nil
-}
-
-// checkPaths checks the names of all files, and that no two of them are one on
-// some system. The paths are sorted by comparePaths.
-func checkPaths(paths []string) error {
-	if len(paths) > records.MaxFiles {
-		return broken("M26", "", "the module has %d files, the limit is %d", len(paths), records.MaxFiles)
-	}
-	for _, p := range paths {
-		if err := checkPath(p); err != nil {
-			return err
-		}
-	}
-	directories := 0
-	return checkDirectory(paths, 0, &directories)
-}
-
-// checkDirectory checks the entries of the directory that the first skip bytes
-// of all paths name.
-func checkDirectory(paths []string, skip int, directories *int) error {
-	var names collisions
-	entries := 0
-	for len(paths) > 0 {
-		name, _, isDir := strings.Cut(paths[0][skip:], "/")
-		if other, collides := names.add(name); collides {
-			return broken("M11", paths[0], "is the same as %q on some systems", clip(paths[0][:skip]+other))
-		}
-		if entries++; entries > MaxDirEntries {
-			return broken("M25", paths[0], "its directory has more than %d entries", MaxDirEntries)
-		}
-		n := 1
-		if isDir {
-			if *directories++; *directories > MaxDirectories {
-				return broken("M25", paths[0], "the module has more than %d directories", MaxDirectories)
-			}
-			prefix := paths[0][:skip+len(name)+1]
-			for n < len(paths) && strings.HasPrefix(paths[n], prefix) {
-				n++
-			}
-			if err := checkDirectory(paths[:n], len(prefix), directories); err != nil {
-				return err
-			}
-		}
-		paths = paths[n:]
 	}
 	return nil
 }

@@ -3,27 +3,32 @@ package modules
 import (
 	"fmt"
 	"strings"
+
+	"github.com/everythingstays/es/internal/vectors"
+	"github.com/everythingstays/es/modules/internal/npmjson"
+	"github.com/everythingstays/es/modules/internal/treetest"
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
-func packageVector(name, expect, spec, comment, data string, paths ...string) *vector {
-	v := &vector{name: "package-" + name, expect: expect, spec: spec, comment: comment}
-	v.set("package.json", strings.TrimSpace(data)+"\n")
-	v.set("paths", strings.Join(append(paths, packageJSON), "\n")+"\n")
+func packageVector(name, expect, spec, comment, data string, paths ...string) *vectors.Vector {
+	v := &vectors.Vector{Name: "package-" + name, Expect: expect, Spec: spec, Comment: comment}
+	v.Set("package.json", strings.TrimSpace(data)+"\n")
+	v.Set("paths", strings.Join(append(paths, npmjson.FileName), "\n")+"\n")
 	return v
 }
 
-func packageVectors() []*vector {
+func packageVectors() []*vectors.Vector {
 	v0 := "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn"
 	with := func(fields string) string {
 		return fmt.Sprintf("{\n  \"name\": \"@s/p\",\n  \"version\": \"1.0.0\",\n  %s\n}", fields)
 	}
-	return []*vector{
-		packageVector("minimal", "ok", "M40 M41", "no more than a name and a version", minimalPackage),
-		packageVector("bom", "ok", "M40", "a byte order mark, which npm takes", "\uFEFF"+minimalPackage),
-		packageVector("not-json", "refused", "M40", "a comment", "// x\n"+minimalPackage),
+	return []*vectors.Vector{
+		packageVector("minimal", "ok", "M40 M41", "no more than a name and a version", treetest.MinimalPackage),
+		packageVector("bom", "ok", "M40", "a byte order mark, which npm takes", "\uFEFF"+treetest.MinimalPackage),
+		packageVector("not-json", "refused", "M40", "a comment", "// x\n"+treetest.MinimalPackage),
 		packageVector("key-twice", "refused", "M40", "a key twice", `{"name":"p","version":"1.0.0","scripts":{"a":"1","a":"2"}}`),
 		packageVector("escaped-key-twice", "refused", "M40", "a key twice, once with an escape", `{"name":"p","version":"1.0.0","nam\u0065":"q"}`),
-		packageVector("trailing", "refused", "M40", "something after the object", minimalPackage+"{}"),
+		packageVector("trailing", "refused", "M40", "something after the object", treetest.MinimalPackage+"{}"),
 		packageVector("deep", "refused", "M40", "33 levels", `{"name":"p","version":"1.0.0","x":`+strings.Repeat("[", 32)+strings.Repeat("]", 32)+`}`),
 		packageVector("array", "refused", "M40", "an array", "[]"),
 		packageVector("no-version", "refused", "M41", "no version", `{"name":"p"}`),
@@ -57,7 +62,7 @@ func packageVectors() []*vector {
 		packageVector("bin-command", "refused", "M47", "a command that is a device on Windows", with(`"bin": {"nul": "x.js"}`), "x.js"),
 		packageVector("pins", "ok", "M48", "CIDs among esDependencies are pins, of version 1; the rest are dependencies",
 			with(`"dependencies": {"a": "^1.0.0"}, "esDependencies": {"a": "`+v0+`", "b": "/ipfs/`+v0+`", "c": "^2.0.0"}`)),
-		packageVector("pin-raw", "refused", "M48", "a pin that is no directory", with(`"esDependencies": {"a": "`+EmptyRaw.String()+`"}`)),
+		packageVector("pin-raw", "refused", "M48", "a pin that is no directory", with(`"esDependencies": {"a": "`+unixfs.EmptyRaw.String()+`"}`)),
 		packageVector("bundled", "ok", "M49", "bundled are those that are listed and inside",
 			with(`"dependencies": {"a": "1", "b": "1", "c": "1"}, "bundledDependencies": true`), "node_modules/a/package.json", "node_modules/c/x", "node_modules/d/x"),
 	}
@@ -65,13 +70,13 @@ func packageVectors() []*vector {
 
 // fileSetVector makes a vector of a directory. Its expected list is that of npm:
 // interop compares every one of these with `npm pack`.
-func fileSetVector(name, comment, pkg string, files ...string) *vector {
-	v := &vector{name: "fileset-" + name, expect: "ok", spec: "M9", comment: comment}
+func fileSetVector(name, comment, pkg string, files ...string) *vectors.Vector {
+	v := &vectors.Vector{Name: "fileset-" + name, Expect: "ok", Spec: "M9", Comment: comment}
 	fields := `"name": "p", "version": "1.0.0"`
 	if pkg != "" {
 		fields += ", " + pkg
 	}
-	v.set("in/"+packageJSON, "{"+fields+"}\n")
+	v.Set("in/"+npmjson.FileName, "{"+fields+"}\n")
 	var links strings.Builder
 	for _, f := range files {
 		path, contents, hasContents := strings.Cut(f, "=")
@@ -82,19 +87,19 @@ func fileSetVector(name, comment, pkg string, files ...string) *vector {
 		if hasContents {
 			contents += "\n"
 		}
-		v.set("in/"+path, contents)
+		v.Set("in/"+path, contents)
 	}
 	if links.Len() > 0 {
-		v.set("links", links.String())
+		v.Set("links", links.String())
 	}
-	v.set("files", "")
+	v.Set("files", "")
 	return v
 }
 
-func fileSetVectors() []*vector {
+func fileSetVectors() []*vectors.Vector {
 	some := []string{"index.js", "lib/a.js", "lib/b.js", "lib/deep/c.js", "test/t.js", "README.md", "x.ts"}
 	and := func(more ...string) []string { return append(append([]string(nil), some...), more...) }
-	return []*vector{
+	return []*vectors.Vector{
 		fileSetVector("everything", "without files and ignore files everything is in, dotfiles too", "", and(".env", ".x/.y", "a/b/c/d")...),
 		fileSetVector("never", "what is never in", "", and(".git/config", ".npmrc", "a/.npmrc", "node_modules/x/index.js", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "bun.lockb",
 			".DS_Store", "a/.DS_Store", "._x", "x.orig", ".a.swp", ".svn/x", ".hg/x", "CVS/x", "a/CVS/x", "npm-debug.log", ".lock-wscript", ".wafpickle-7", "build/config.gypi", "archived-packages/x")...),

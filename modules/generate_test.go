@@ -6,20 +6,22 @@ import (
 	"strings"
 	"unicode/utf16"
 
-	"github.com/ipfs/go-cid"
+	"github.com/everythingstays/es/internal/vectors"
+	"github.com/everythingstays/es/modules/internal/npmjson"
+	"github.com/everythingstays/es/modules/internal/treetest"
 )
 
 // packVector makes a vector of the files of a module.
-func packVector(name, expect, spec, comment string, files ...vectorFile) *vector {
-	if len(files) == 0 || files[0].Path != packageJSON {
-		files = append([]vectorFile{{Path: packageJSON, Text: minimalPackage}}, files...)
+func packVector(name, expect, spec, comment string, files ...vectorFile) *vectors.Vector {
+	if len(files) == 0 || files[0].Path != npmjson.FileName {
+		files = append([]vectorFile{{Path: npmjson.FileName, Text: treetest.MinimalPackage}}, files...)
 	}
 	b, err := json.MarshalIndent(files, "", "  ")
 	if err != nil {
 		panic(err)
 	}
-	v := &vector{name: "pack-" + name, expect: expect, spec: spec, comment: comment}
-	v.set("files.json", asciiJSON(b)+"\n")
+	v := &vectors.Vector{Name: "pack-" + name, Expect: expect, Spec: spec, Comment: comment}
+	v.Set("files.json", asciiJSON(b)+"\n")
 	return v
 }
 
@@ -38,10 +40,10 @@ func asciiJSON(b []byte) string {
 	return out.String()
 }
 
-func packVectors() []*vector {
+func packVectors() []*vectors.Vector {
 	withBin := `{"name":"p","version":"1.0.0","bin":{"a":"a.js"}}`
 	shebang := "#!/usr/bin/env node\r\nlet x\r\n"
-	return []*vector{
+	return []*vectors.Vector{
 		packVector("smallest", "ok", "M1 M2 M5", "a module of its package.json alone: one raw block and the root"),
 		packVector("directories", "ok", "M5", "nested directories, links sorted by the bytes of their names",
 			vectorFile{Path: "b", Text: "b"}, vectorFile{Path: "a-b", Text: "x"}, vectorFile{Path: "a/c", Text: "c"}, vectorFile{Path: "a/b/c/d", Text: "d"},
@@ -54,9 +56,9 @@ func packVectors() []*vector {
 		packVector("two-chunks", "ok", "M2", "1 MiB and 16 bytes are two chunks under a dag-pb node", vectorFile{Path: "x", Text: "0123456789abcdef", Repeat: 1<<16 + 1}),
 		packVector("same-file-twice", "ok", "M5", "one block under two names: the sizes in links count it twice", vectorFile{Path: "a", Text: "x"}, vectorFile{Path: "b", Text: "x"}),
 		packVector("bin", "ok", "M3", "a program that package.json names is executable whatever its mode on disk",
-			vectorFile{Path: packageJSON, Text: withBin}, vectorFile{Path: "a.js", Text: "#!/usr/bin/env node\n"}),
+			vectorFile{Path: npmjson.FileName, Text: withBin}, vectorFile{Path: "a.js", Text: "#!/usr/bin/env node\n"}),
 		packVector("bin-crlf", "ok", "M8", "the CR at the end of a program's shebang line is left out, other CRs stay",
-			vectorFile{Path: packageJSON, Text: withBin}, vectorFile{Path: "a.js", Text: shebang}, vectorFile{Path: "b.js", Text: shebang}),
+			vectorFile{Path: npmjson.FileName, Text: withBin}, vectorFile{Path: "a.js", Text: shebang}, vectorFile{Path: "b.js", Text: shebang}),
 		packVector("hamt-below", "ok", "M6", "a directory whose one block has 262,110 bytes is no HAMT", vectorFile{Path: "f%05d", Text: "%d", Count: hamtFiles}),
 		packVector("hamt-above", "ok", "M6", "one more entry makes it a HAMT", vectorFile{Path: "f%05d", Text: "%d", Count: hamtFiles + 1}),
 		packVector("hamt-deep", "ok", "M6", "a HAMT of three levels", vectorFile{Path: "file-%d", Text: "%d", Count: 9000}),
@@ -93,129 +95,4 @@ const hamtFiles = 5241
 func (f vectorFile) in(name string) vectorFile {
 	f.Path = strings.TrimSuffix(f.Path, "/") + name
 	return f
-}
-
-// treeVector makes a vector of the blocks of m.
-func treeVector(name, expect, spec, comment string, build func(m *memory) pbLink) *vector {
-	m := newMemory()
-	root := build(m)
-	v := &vector{name: "tree-" + name, expect: expect, spec: spec, comment: comment}
-	v.set("want", fmt.Sprintf("root %s\n", root.cid))
-	v.set("blocks", blockLines(m))
-	return v
-}
-
-// bounded adds what a release says of a tree.
-func (v *vector) bounded(size, files int) *vector {
-	v.files[0].Data = fmt.Appendf(v.files[0].Data, "size %d\nfiles %d\n", size, files)
-	return v
-}
-
-func treeVectors() []*vector {
-	one := func(m *memory) pbLink { return m.dir(named("x", m.raw([]byte("x")))) }
-	hamt := func(fanout uint64, bitmap []byte, links ...pbLink) func(m *memory) pbLink {
-		return func(m *memory) pbLink {
-			for i := range links {
-				l := m.raw([]byte("x"))
-				l.name = links[i].name
-				links[i] = l
-			}
-			return m.node(&fsNode{kind: typeHAMT, data: bitmap, hasData: true, hashType: hashMurmur3, fanout: fanout}, links...)
-		}
-	}
-	file := func(f fsNode, leaves ...string) func(m *memory) pbLink {
-		return func(m *memory) pbLink {
-			var links []pbLink
-			for _, l := range leaves {
-				links = append(links, m.raw([]byte(l)))
-			}
-			return m.dir(named("x", m.node(&f, links...)))
-		}
-	}
-	other := func(s string) func(m *memory) pbLink {
-		return func(m *memory) pbLink { return m.dir(named("x", pbLink{cid: cid.MustParse(s)})) }
-	}
-	return []*vector{
-		treeVector("v0", "ok", "M20 M23", "a tree as `ipfs add -r` made it for years: CIDv0, contents in dag-pb", func(m *memory) pbLink {
-			v0 := func(l pbLink) pbLink {
-				c := cid.NewCidV0(l.cid.Hash())
-				m.blocks[c] = m.blocks[l.cid]
-				delete(m.blocks, l.cid)
-				l.cid = c
-				return l
-			}
-			small := v0(m.node(&fsNode{kind: typeFile, data: []byte("small\n"), hasData: true, fileSize: 6, hasSize: true}))
-			leaf := v0(m.node(&fsNode{kind: typeRaw, data: []byte("12345"), hasData: true, fileSize: 5, hasSize: true}))
-			return v0(m.dir(named("big", v0(m.file([]uint64{5, 5}, leaf, leaf))), named("d", v0(m.dir(named("small", small))))))
-		}),
-		treeVector("data-first", "ok", "M23", "a block with its data before its links", func(m *memory) pbLink {
-			l := named("x", m.raw([]byte("x")))
-			links := (&pbNode{links: []pbLink{l}}).encode()
-			b := append(appendBytes(nil, keyNodeData, "\x08\x01"), links[:len(links)-2]...)
-			return m.block(cid.DagProtobuf, b)
-		}),
-		treeVector("modes", "ok", "M31", "whoever may execute decides; other bits do not", func(m *memory) pbLink {
-			f := func(name string, mode uint64) pbLink {
-				return named(name, m.node(&fsNode{kind: typeFile, hasSize: true, mode: mode}))
-			}
-			return m.dir(f("0000", 0), f("0011", 0o011), f("0100", 0o100), f("0644", 0o644), f("0755", 0o755), f("4755", 0o4755), f("6644", 0o6644))
-		}),
-		treeVector("empty-raw", "ok", "M30", "the empty raw block is present though nobody can send it", func(m *memory) pbLink {
-			return m.dir(named("a", pbLink{cid: EmptyRaw}))
-		}),
-		treeVector("empty-directory", "ok", "M7", "a directory without files is not made", func(m *memory) pbLink {
-			return m.dir(named("a", m.dir()), named("b", m.raw([]byte("b"))))
-		}),
-		treeVector("hamt", "ok", "M29", "a HAMT of two entries", func(m *memory) pbLink {
-			return hamtOf(m, named("a", m.raw([]byte("a"))), named("b", m.raw([]byte("b"))))
-		}),
-		treeVector("bounds", "ok", "M26", "the size and number of files that its release states", one).bounded(1, 1),
-		treeVector("size-above", "refused", "M26", "a byte more than its release states", one).bounded(0, 1),
-		treeVector("size-below", "refused", "M26", "a byte less than its release states", one).bounded(2, 1),
-		treeVector("files-above", "refused", "M26", "a file more than its release states", one).bounded(1, 0),
-		treeVector("files-below", "refused", "M26", "a file less than its release states", one).bounded(1, 2),
-		treeVector("codec", "refused", "M20", "a link to a dag-cbor block", other("bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy")),
-		treeVector("identity", "refused", "M20", "a link by the identity hash", other("bafkqabdlobzgs")),
-		treeVector("chain", "refused", "M22", "a file of 40 blocks below one another", func(m *memory) pbLink {
-			f := m.raw([]byte("x"))
-			for range 40 {
-				f = m.file([]uint64{1}, f)
-			}
-			return m.dir(named("x", f))
-		}),
-		treeVector("symlink", "refused", "M12", "a symbolic link", func(m *memory) pbLink {
-			return m.dir(named("x", m.node(&fsNode{kind: typeSymlink, data: []byte("/etc/passwd"), hasData: true})))
-		}),
-		treeVector("name-parent", "refused", "M10", "an entry named ..", func(m *memory) pbLink { return m.dir(named("..", m.raw([]byte("x")))) }),
-		treeVector("name-slash", "refused", "M10", "an entry with a slash in its name", func(m *memory) pbLink { return m.dir(named("a/../../x", m.raw([]byte("x")))) }),
-		treeVector("name-empty", "refused", "M10", "an entry without a name", func(m *memory) pbLink { return m.dir(named("", m.raw([]byte("x")))) }),
-		treeVector("name-twice", "refused", "M11", "one name twice", func(m *memory) pbLink {
-			return m.dir(named("x", m.raw([]byte("x"))), named("x", m.raw([]byte("y"))))
-		}),
-		treeVector("collision", "refused", "M11", "names that differ in case alone", func(m *memory) pbLink {
-			return m.dir(named("X", m.raw([]byte("x"))), named("x", m.raw([]byte("y"))))
-		}),
-		treeVector("root-file", "refused", "M23", "a root that is a file", func(m *memory) pbLink { return m.file([]uint64{1}, m.raw([]byte("x"))) }),
-		treeVector("root-raw", "refused", "M23", "a root that is a raw block", func(m *memory) pbLink { return m.raw([]byte("x")) }),
-		treeVector("metadata", "refused", "M23", "an entry of the UnixFS type metadata", file(fsNode{kind: typeMetadata})),
-		treeVector("sizes-missing", "refused", "M23", "a file with more links than sizes", file(fsNode{kind: typeFile, blockSizes: []uint64{1}}, "x", "y")),
-		treeVector("sizes-wrong", "refused", "M23", "a file whose size is not the sum of its parts", file(fsNode{kind: typeFile, blockSizes: []uint64{1}, hasSize: true, fileSize: 2}, "x")),
-		treeVector("not-protobuf", "refused", "M23", "a dag-pb block that is none", func(m *memory) pbLink {
-			return m.dir(named("x", m.block(cid.DagProtobuf, []byte{0x0a, 0x05, 0x08})))
-		}),
-		treeVector("chunks", "refused", "M28", "a file of 20 chunks of a byte", func(m *memory) pbLink {
-			links, sizes := make([]pbLink, 20), make([]uint64, 20)
-			for i := range links {
-				links[i], sizes[i] = m.raw([]byte("x")), 1
-			}
-			return m.dir(named("x", m.file(sizes, links...)))
-		}),
-		treeVector("hamt-place", "refused", "M29", "a HAMT entry that does not stand where its hash puts it", hamt(256, []byte{1}, named("00a", pbLink{}))),
-		treeVector("hamt-bitmap", "refused", "M29", "a HAMT whose bitmap announces more than it has", hamt(256, []byte{3}, named("00a", pbLink{}))),
-		treeVector("hamt-width", "refused", "M29", "a HAMT that is 512 wide", hamt(512, nil)),
-		treeVector("hamt-empty-node", "refused", "M29", "a HAMT with an empty node below its root", func(m *memory) pbLink {
-			empty := m.node(&fsNode{kind: typeHAMT, hashType: hashMurmur3, fanout: 256})
-			return m.node(&fsNode{kind: typeHAMT, data: []byte{1}, hasData: true, hashType: hashMurmur3, fanout: 256}, named("00", empty))
-		}),
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/modules/internal/npmjson"
+	"github.com/everythingstays/es/modules/packlist"
 	"github.com/everythingstays/es/records"
 )
 
@@ -19,31 +21,31 @@ const (
 
 func (p *PackageJSON) keywords() []string {
 	var words []string
-	switch v := p.json.get("keywords").(type) {
+	switch v := p.json.Get("keywords").(type) {
 	case string:
 		words = strings.Split(v, ",")
 	case []any:
-		words = stringsOf(v)
+		words = npmjson.Strings(v)
 	}
 	return cleanList(words, maxKeywords, maxKeyword)
 }
 
 // platforms reads os, cpu and libc, each a list or a single word.
 func (p *PackageJSON) platforms(field string) []string {
-	switch v := p.json.get(field).(type) {
+	switch v := p.json.Get(field).(type) {
 	case string:
 		return cleanList([]string{v}, maxPlatforms, maxKeyword)
 	case []any:
-		return cleanList(stringsOf(v), maxPlatforms, maxKeyword)
+		return cleanList(npmjson.Strings(v), maxPlatforms, maxKeyword)
 	}
 	return nil
 }
 
 func (p *PackageJSON) engines() map[string]string {
-	o := p.json.object("engines")
+	o := p.json.Object("engines")
 	var engines map[string]string
-	for _, name := range o.names() {
-		value, ok := o.get(name).(string)
+	for _, name := range o.Keys() {
+		value, ok := o.Get(name).(string)
 		key := records.CleanText(name, maxKeyword)
 		if !ok || key == "" || key != name || len(engines) == maxEngines {
 			continue
@@ -61,7 +63,7 @@ func (p *PackageJSON) engines() map[string]string {
 func (p *PackageJSON) license() string {
 	for _, field := range []string{"license", "licenses"} {
 		var words []string
-		switch v := p.json.get(field).(type) {
+		switch v := p.json.Get(field).(type) {
 		case []any:
 			for _, item := range v {
 				words = append(words, licenseName(item))
@@ -81,11 +83,11 @@ func licenseName(v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
-	case *jsonObject:
-		if t := v.string("type"); t != "" {
+	case *npmjson.Object:
+		if t := v.Text("type"); t != "" {
 			return t
 		}
-		return v.string("name")
+		return v.Text("name")
 	}
 	return ""
 }
@@ -95,24 +97,14 @@ func licenseName(v any) string {
 func cleanURL(v any) string {
 	s, ok := v.(string)
 	if !ok {
-		o, _ := v.(*jsonObject)
-		s = o.string("url")
+		o, _ := v.(*npmjson.Object)
+		s = o.Text("url")
 	}
 	s = records.CleanText(s, len(s))
 	if len(s) > records.MaxText {
 		return ""
 	}
 	return s
-}
-
-func stringsOf(list []any) []string {
-	var words []string
-	for _, v := range list {
-		if s, ok := v.(string); ok {
-			words = append(words, s)
-		}
-	}
-	return words
 }
 
 // cleanList cleans words, drops what is then empty or there already, and keeps
@@ -131,13 +123,13 @@ func cleanList(words []string, most, size int) []string {
 // installScripts reports whether npm would run something when it installs the
 // module: one of three scripts, or node-gyp for a binding.gyp.
 func (p *PackageJSON) installScripts(files map[string]bool) bool {
-	scripts := p.json.object("scripts")
+	scripts := p.json.Object("scripts")
 	for _, name := range []string{"preinstall", "install", "postinstall"} {
-		if scripts.string(name) != "" {
+		if scripts.Text(name) != "" {
 			return true
 		}
 	}
-	gypfile, isBool := p.json.get("gypfile").(bool)
+	gypfile, isBool := p.json.Get("gypfile").(bool)
 	return files["binding.gyp"] && (gypfile || !isBool)
 }
 
@@ -145,7 +137,7 @@ func (p *PackageJSON) installScripts(files map[string]bool) bool {
 // package.json lists and that are among paths.
 func (p *PackageJSON) bundled(dependencies map[string]string, paths []string) []string {
 	var names []string
-	for _, name := range p.bundleList(dependencies) {
+	for _, name := range npmjson.BundledNames(p.json, dependencies) {
 		prefix := "node_modules/" + name + "/"
 		inside := slices.ContainsFunc(paths, func(path string) bool { return strings.HasPrefix(path, prefix) })
 		if records.IsDependencyName(name) && inside {
@@ -155,32 +147,11 @@ func (p *PackageJSON) bundled(dependencies map[string]string, paths []string) []
 	return sortedUnique(names)
 }
 
-// bundleList reads bundleDependencies as npm does: a list, true for all
-// dependencies, or an object whose keys count; bundledDependencies if it is
-// the only one.
-func (p *PackageJSON) bundleList(dependencies map[string]string) []string {
-	field := "bundleDependencies"
-	if !p.json.has(field) {
-		field = "bundledDependencies"
-	}
-	switch v := p.json.get(field).(type) {
-	case bool:
-		if v {
-			return sortedKeys(dependencies)
-		}
-	case []any:
-		return stringsOf(v)
-	case *jsonObject:
-		return v.keys
-	}
-	return nil
-}
-
 // bins derives the commands that the module installs. A command whose program
 // is not in the module is left out, as npm leaves it out; one
 // that leads out of the module, or whose name is not a file name everywhere, is
 // an error.
-func (p *PackageJSON) bins(paths []string, files map[string]bool) (map[string]string, []Warning, error) {
+func (p *PackageJSON) bins(paths []string, files map[string]bool) (map[string]string, []packlist.Warning, error) {
 	declared, warnings, err := p.declaredBins(paths)
 	if err != nil {
 		return nil, nil, err
@@ -188,7 +159,7 @@ func (p *PackageJSON) bins(paths []string, files map[string]bool) (map[string]st
 	var bins map[string]string
 	for _, b := range declared {
 		if records.IsReservedCommand(b.command, p.Name) {
-			warnings = append(warnings, Warning{packageJSON, "the command " + b.command + " belongs to another program and is left out"})
+			warnings = append(warnings, packlist.Warning{Path: npmjson.FileName, Reason: "the command " + b.command + " belongs to another program and is left out"})
 			continue
 		}
 		if !files[b.program] {
@@ -205,44 +176,44 @@ func (p *PackageJSON) bins(paths []string, files map[string]bool) (map[string]st
 // A bin is a command and the path of its program in the module.
 type bin struct{ command, program string }
 
-func (p *PackageJSON) declaredBins(paths []string) ([]bin, []Warning, error) {
+func (p *PackageJSON) declaredBins(paths []string) ([]bin, []packlist.Warning, error) {
 	var raw []bin
-	switch v := p.json.get("bin").(type) {
+	switch v := p.json.Get("bin").(type) {
 	case string:
 		if v != "" {
 			raw = append(raw, bin{p.Name.Base(), v})
 		}
 	case []any:
-		for _, program := range stringsOf(v) {
+		for _, program := range npmjson.Strings(v) {
 			raw = append(raw, bin{path.Base(program), program})
 		}
-	case *jsonObject:
-		for _, command := range v.keys {
-			if program, ok := v.get(command).(string); ok {
+	case *npmjson.Object:
+		for _, command := range v.Keys() {
+			if program, ok := v.Get(command).(string); ok {
 				raw = append(raw, bin{command, program})
 			}
 		}
 	}
-	switch p.json.get("bin") {
+	switch p.json.Get("bin") {
 	case nil, false, "":
 		bins, err := p.binDirectory(paths)
 		return bins, nil, err
 	}
 	var bins []bin
-	var warnings []Warning
+	var warnings []packlist.Warning
 	for _, b := range raw {
 		// npm takes the last element, so that the bin of @scope/tool is "tool".
-		command := path.Base(securePath(b.command))
-		if securePath(b.program) == "" || command == "." {
-			warnings = append(warnings, Warning{packageJSON, fmt.Sprintf("bin: %q: %q names no program and is left out", clip(b.command), clip(b.program))})
+		command := path.Base(npmjson.SecurePath(b.command))
+		if npmjson.SecurePath(b.program) == "" || command == "." {
+			warnings = append(warnings, packlist.Warning{Path: npmjson.FileName, Reason: fmt.Sprintf("bin: %.200q: %.200q names no program and is left out", b.command, b.program)})
 			continue
 		}
 		program, err := binProgram(b.program)
 		if err != nil {
-			return nil, nil, broken("M47", packageJSON, "bin: %q: %v", clip(b.command), err)
+			return nil, nil, broken("M47", npmjson.FileName, "bin: %.200q: %v", b.command, err)
 		}
 		if err := records.CheckCommand(command); err != nil {
-			return nil, nil, broken("M47", packageJSON, "bin: %v", err)
+			return nil, nil, broken("M47", npmjson.FileName, "bin: %v", err)
 		}
 		bins = append(bins, bin{command, program})
 	}
@@ -262,7 +233,7 @@ func binProgram(program string) (string, error) {
 			depth++
 		}
 		if depth < 0 {
-			return "", fmt.Errorf("%q leads out of the module", clip(program))
+			return "", fmt.Errorf("%.200q leads out of the module", program)
 		}
 	}
 	cleaned := strings.TrimPrefix(path.Clean("/"+slashed), "/")
@@ -274,13 +245,13 @@ func binProgram(program string) (string, error) {
 
 // binDirectory makes every visible file under directories.bin a command.
 func (p *PackageJSON) binDirectory(paths []string) ([]bin, error) {
-	dir := p.json.object("directories").string("bin")
+	dir := p.json.Object("directories").Text("bin")
 	if strings.Trim(dir, `./\`) == "" && !strings.Contains(dir, "..") {
 		return nil, nil
 	}
 	dir, err := binProgram(dir)
 	if err != nil {
-		return nil, broken("M47", packageJSON, "directories.bin: %v", err)
+		return nil, broken("M47", npmjson.FileName, "directories.bin: %v", err)
 	}
 	var bins []bin
 	for _, file := range paths {
@@ -293,10 +264,13 @@ func (p *PackageJSON) binDirectory(paths []string) ([]bin, error) {
 		bins = append(bins, bin{command, file})
 	}
 	slices.SortFunc(bins, func(a, b bin) int {
-		if laterBin(a.program, b.program) {
+		switch {
+		case npmjson.IsLaterBin(a.program, b.program):
 			return -1
+		case npmjson.IsLaterBin(b.program, a.program):
+			return 1
 		}
-		return boolInt(laterBin(b.program, a.program))
+		return 0
 	})
 	return bins, nil
 }
@@ -304,13 +278,4 @@ func (p *PackageJSON) binDirectory(paths []string) ([]bin, error) {
 func sortedUnique(list []string) []string {
 	slices.Sort(list)
 	return slices.Compact(list)
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -3,15 +3,14 @@ package modules
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"slices"
-	"strings"
 
-	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
 // packWorkers is how many files are read at a time.
@@ -24,7 +23,7 @@ const maxShebang = 2048
 // it. Files are read once, in chunks; two are read at a time. A file that has
 // changed its size since Scan is an error, and files that must not be published
 // are a *SecretError; s may hold blocks then.
-func (f *FileSet) Pack(ctx context.Context, s Store) (*Module, error) {
+func (f *FileSet) Pack(ctx context.Context, s unixfs.Store) (*Module, error) {
 	m, err := f.pack(ctx, s)
 	if err != nil {
 		return nil, fmt.Errorf("pack module: %w", err)
@@ -32,16 +31,18 @@ func (f *FileSet) Pack(ctx context.Context, s Store) (*Module, error) {
 	return m, nil
 }
 
-func (f *FileSet) pack(ctx context.Context, s Store) (*Module, error) {
+func (f *FileSet) pack(ctx context.Context, s unixfs.Store) (*Module, error) {
 	f.guard.begin()
-	roots := make([]built, len(f.Files))
-	counter := &uniqueBytes{store: s, sizes: make(map[cid.Cid]int)}
+	roots := make([]unixfs.Root, len(f.Files))
+	paths := make([]string, len(f.Files))
+	b := unixfs.NewBuilder(s)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(packWorkers)
 	for i := range f.Files {
+		paths[i] = f.Files[i].Path
 		g.Go(func() error {
 			var err error
-			roots[i], err = f.packFile(gctx, counter, &f.Files[i])
+			roots[i], err = f.packFile(gctx, b, &f.Files[i])
 			return err
 		})
 	}
@@ -55,59 +56,25 @@ func (f *FileSet) pack(ctx context.Context, s Store) (*Module, error) {
 		Name: f.Package.Name, Version: f.Package.Version, Manifest: f.manifest, Pins: f.Package.Pins,
 		Files: int64(len(f.Files)),
 	}
-	for _, r := range roots {
-		m.Size += r.bytes
-	}
-	if err := checkExpansion(m.Size, counter.total); err != nil {
+	var err error
+	if m.CID, m.Size, err = b.Tree(ctx, paths, roots); err != nil {
 		return nil, err
 	}
-	b := &builder{ctx, counter}
-	root, err := b.tree(f.Files, roots, 0)
-	if err != nil {
-		return nil, err
-	}
-	m.CID = root.cid
 	return m, nil
 }
 
-// tree builds the directory of files, which are sorted by comparePaths and
-// agree in their first skip bytes.
-func (b *builder) tree(files []File, roots []built, skip int) (built, error) {
-	var entries []pbLink
-	for len(files) > 0 {
-		name, _, isDir := strings.Cut(files[0].Path[skip:], "/")
-		if !isDir {
-			entries = append(entries, pbLink{cid: roots[0].cid, name: name, tsize: roots[0].tsize})
-			files, roots = files[1:], roots[1:]
-			continue
-		}
-		prefix := files[0].Path[:skip+len(name)+1]
-		n := 1
-		for n < len(files) && strings.HasPrefix(files[n].Path, prefix) {
-			n++
-		}
-		dir, err := b.tree(files[:n], roots[:n], len(prefix))
-		if err != nil {
-			return built{}, err
-		}
-		entries = append(entries, pbLink{cid: dir.cid, name: name, tsize: dir.tsize})
-		files, roots = files[n:], roots[n:]
-	}
-	return b.directory(entries)
-}
-
-func (f *FileSet) packFile(ctx context.Context, s Store, file *File) (built, error) {
+func (f *FileSet) packFile(ctx context.Context, b *unixfs.Builder, file *File) (unixfs.Root, error) {
 	r, err := f.fsys.Open(file.Path)
 	if err != nil {
-		return built{}, err
+		return unixfs.Root{}, err
 	}
 	defer r.Close()
 	info, err := r.Stat()
 	if err != nil {
-		return built{}, err
+		return unixfs.Root{}, err
 	}
 	if !info.Mode().IsRegular() || info.Size() != file.onDisk {
-		return built{}, fmt.Errorf("%q changed while it was packed", file.Path)
+		return unixfs.Root{}, fmt.Errorf("%q changed while it was packed", file.Path)
 	}
 	contents := f.normalised(file, r)
 	var secrets *secretReader
@@ -115,9 +82,9 @@ func (f *FileSet) packFile(ctx context.Context, s Store, file *File) (built, err
 		secrets = newSecretReader(contents, file.Path)
 		contents = secrets
 	}
-	root, err := packContents(&builder{ctx, s}, contents, file)
+	root, err := b.File(ctx, contents, file.Size, file.Exec)
 	if err != nil {
-		return built{}, fmt.Errorf("%q: %w", file.Path, err)
+		return unixfs.Root{}, fmt.Errorf("%q: %w", file.Path, err)
 	}
 	if secrets != nil {
 		if what := secrets.finish(); what != "" {
@@ -133,34 +100,6 @@ func (f *FileSet) normalised(file *File, r io.Reader) io.Reader {
 		return r
 	}
 	return &shebangReader{r: r}
-}
-
-func packContents(b *builder, r io.Reader, file *File) (built, error) {
-	var chunks []pbLink
-	for left := file.Size; left > 0; {
-		// The store may keep the chunk, so each has its own memory.
-		chunk := make([]byte, min(left, chunkSize))
-		if _, err := io.ReadFull(r, chunk); err != nil {
-			return built{}, shortRead(err)
-		}
-		c, err := b.put(cid.Raw, chunk)
-		if err != nil {
-			return built{}, err
-		}
-		chunks = append(chunks, pbLink{cid: c, tsize: uint64(len(chunk))})
-		left -= int64(len(chunk))
-	}
-	if n, err := r.Read(make([]byte, 1)); n > 0 || err != nil && err != io.EOF {
-		return built{}, shortRead(err)
-	}
-	return b.file(chunks, file.Exec)
-}
-
-func shortRead(err error) error {
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("changed while it was packed")
-	}
-	return err
 }
 
 // crlfShebang reports whether head, the first bytes of a program, begins with a
@@ -218,13 +157,4 @@ func (s *shebangReader) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return s.r.Read(p)
-}
-
-// checkExpansion refuses trees that are far larger than their blocks ([M27]).
-func checkExpansion(size, unique int64) error {
-	const free, ratio = 1 << 20, 20
-	if size > free && size-free > ratio*unique {
-		return broken("M27", "", "the files have %d bytes, and their blocks only %d: more than %d times less", size, unique, ratio)
-	}
-	return nil
 }

@@ -3,6 +3,9 @@ package modules
 import (
 	"strings"
 
+	"github.com/everythingstays/es/modules/internal/npmjson"
+	"github.com/everythingstays/es/modules/packlist"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 )
@@ -14,7 +17,7 @@ type PackageJSON struct {
 	Private bool                     // npm would refuse to publish it
 	Pins    map[records.Name]cid.Cid // the CIDs among its esDependencies
 
-	json    *jsonObject
+	json    *npmjson.Object
 	lenient bool // of an import: what npm passes over is passed over
 }
 
@@ -23,32 +26,30 @@ type PackageJSON struct {
 // it is a *RuleError.
 func ParsePackageJSON(b []byte) (*PackageJSON, error) {
 	if len(b) > MaxPackageJSON {
-		return nil, broken("M40", packageJSON, "has %d bytes, the limit is %d", len(b), MaxPackageJSON)
+		return nil, broken("M40", npmjson.FileName, "has %d bytes, the limit is %d", len(b), MaxPackageJSON)
 	}
-	json, err := parseJSON(b)
+	json, err := npmjson.Parse(b)
 	if err != nil {
-		return nil, broken("M40", packageJSON, "%v", err)
+		return nil, broken("M40", npmjson.FileName, "%v", err)
 	}
 	p := &PackageJSON{json: json}
 	for _, field := range []string{"name", "version"} {
-		if _, ok := json.get(field).(string); !ok {
-			return nil, broken("M41", packageJSON, "has no %s", field)
+		if _, ok := json.Get(field).(string); !ok {
+			return nil, broken("M41", npmjson.FileName, "has no %s", field)
 		}
 	}
-	if p.Name, err = records.ParseName(json.string("name")); err != nil {
-		return nil, broken("M41", packageJSON, "%v", err)
+	if p.Name, err = records.ParseName(json.Text("name")); err != nil {
+		return nil, broken("M41", npmjson.FileName, "%v", err)
 	}
-	if p.Version, err = records.ParseVersion(json.string("version")); err != nil {
-		return nil, broken("M41", packageJSON, "%v", err)
+	if p.Version, err = records.ParseVersion(json.Text("version")); err != nil {
+		return nil, broken("M41", npmjson.FileName, "%v", err)
 	}
-	p.Private = isTruthy(json.get("private"))
+	p.Private = npmjson.IsTruthy(json.Get("private"))
 	if p.Pins, err = p.pins(); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
-
-const packageJSON = "package.json"
 
 // ParseImported reads the package.json of a tarball that a registry serves as
 // name@version (SPEC.md [M360]). It takes what npm takes of old packages: upper case
@@ -57,22 +58,22 @@ const packageJSON = "package.json"
 // "1.0.0+build").
 func ParseImported(b []byte, name string, version records.Version) (*PackageJSON, error) {
 	if len(b) > MaxPackageJSON {
-		return nil, broken("M40", packageJSON, "has %d bytes, the limit is %d", len(b), MaxPackageJSON)
+		return nil, broken("M40", npmjson.FileName, "has %d bytes, the limit is %d", len(b), MaxPackageJSON)
 	}
-	json, err := parseLenientJSON(b)
+	json, err := npmjson.ParseLenient(b)
 	if err != nil {
-		return nil, broken("M40", packageJSON, "%v", err)
+		return nil, broken("M40", npmjson.FileName, "%v", err)
 	}
 	if !records.IsDependencyName(name) {
-		return nil, broken("M360", packageJSON, "%q cannot be the name of a package", clip(name))
+		return nil, broken("M360", npmjson.FileName, "%.200q cannot be the name of a package", name)
 	}
-	if got := strings.TrimSpace(json.string("name")); got != name {
-		return nil, broken("M360", packageJSON, "is of %q, not of %q", clip(got), name)
+	if got := strings.TrimSpace(json.Text("name")); got != name {
+		return nil, broken("M360", npmjson.FileName, "is of %.200q, not of %q", got, name)
 	}
-	if got := json.string("version"); cleanVersion(got) != string(version) {
-		return nil, broken("M360", packageJSON, "is of version %q, not of %q", clip(got), version)
+	if got := json.Text("version"); cleanVersion(got) != string(version) {
+		return nil, broken("M360", npmjson.FileName, "is of version %.200q, not of %q", got, version)
 	}
-	return &PackageJSON{Name: records.Name(name), Version: version, Private: isTruthy(json.get("private")), json: json, lenient: true}, nil
+	return &PackageJSON{Name: records.Name(name), Version: version, Private: npmjson.IsTruthy(json.Get("private")), json: json, lenient: true}, nil
 }
 
 // cleanVersion is a version without what npm passes over around it.
@@ -97,10 +98,10 @@ func (p *PackageJSON) pins() (map[records.Name]cid.Cid, error) {
 		}
 		n, err := records.ParseName(name)
 		if err != nil {
-			return nil, broken("M48", packageJSON, "esDependencies: %v", err)
+			return nil, broken("M48", npmjson.FileName, "esDependencies: %v", err)
 		}
-		if c.Type() != cid.DagProtobuf || checkCID(c) != nil {
-			return nil, broken("M48", packageJSON, "esDependencies: %s is pinned to %s, which is not a UnixFS directory with sha2-256", n, c)
+		if c.Type() != cid.DagProtobuf || unixfs.CheckCID(c) != nil {
+			return nil, broken("M48", npmjson.FileName, "esDependencies: %s is pinned to %s, which is not a UnixFS directory with sha2-256", n, c)
 		}
 		if pins == nil {
 			pins = make(map[records.Name]cid.Cid)
@@ -108,7 +109,7 @@ func (p *PackageJSON) pins() (map[records.Name]cid.Cid, error) {
 		pins[n] = cid.NewCidV1(cid.DagProtobuf, c.Hash())
 	}
 	if len(pins) > records.MaxMapEntries {
-		return nil, broken("M48", packageJSON, "esDependencies has %d CIDs, the limit is %d", len(pins), records.MaxMapEntries)
+		return nil, broken("M48", npmjson.FileName, "esDependencies has %d CIDs, the limit is %d", len(pins), records.MaxMapEntries)
 	}
 	return pins, nil
 }
@@ -124,47 +125,31 @@ func parsePin(value string) (cid.Cid, bool) {
 // cannot be shortened either is an error.
 func (p *PackageJSON) dependencies(field string) (map[string]string, error) {
 	deps := make(map[string]string)
-	o, ok := p.json.get(field).(*jsonObject)
+	o, ok := p.json.Get(field).(*npmjson.Object)
 	if !ok {
-		if !isNothing(p.json.get(field)) && !p.lenient {
-			return nil, broken("M46", packageJSON, "%s is not an object", field)
+		if !npmjson.IsNothing(p.json.Get(field)) && !p.lenient {
+			return nil, broken("M46", npmjson.FileName, "%s is not an object", field)
 		}
 		return deps, nil
 	}
-	for _, name := range o.keys {
-		value, ok := o.get(name).(string)
+	for _, name := range o.Keys() {
+		value, ok := o.Get(name).(string)
 		if p.lenient && (!ok || !records.IsDependencyName(name)) {
 			continue
 		}
 		if !ok {
-			return nil, broken("M46", packageJSON, "%s: the range of %q is not a string", field, clip(name))
+			return nil, broken("M46", npmjson.FileName, "%s: the range of %.200q is not a string", field, name)
 		}
 		if !records.IsDependencyName(name) {
-			return nil, broken("M46", packageJSON, "%s: %q cannot be the name of a dependency", field, clip(name))
+			return nil, broken("M46", npmjson.FileName, "%s: %.200q cannot be the name of a dependency", field, name)
 		}
 		cleaned := records.CleanText(value, len(value))
 		if len(cleaned) > records.MaxLongText {
-			return nil, broken("M46", packageJSON, "%s: the range of %s has %d bytes, the limit is %d", field, name, len(cleaned), records.MaxLongText)
+			return nil, broken("M46", npmjson.FileName, "%s: the range of %s has %d bytes, the limit is %d", field, name, len(cleaned), records.MaxLongText)
 		}
 		deps[name] = cleaned
 	}
 	return deps, nil
-}
-
-// isNothing reports whether v is one of the ways in which people write that
-// there is nothing.
-func isNothing(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return true
-	case bool:
-		return !v
-	case string:
-		return v == ""
-	case []any:
-		return len(v) == 0
-	}
-	return false
 }
 
 // Manifest derives what a release says about a module with this package.json
@@ -175,17 +160,17 @@ func (p *PackageJSON) Manifest(paths []string) (records.Manifest, error) {
 	return m, err
 }
 
-func (p *PackageJSON) manifest(paths []string) (records.Manifest, []Warning, error) {
+func (p *PackageJSON) manifest(paths []string) (records.Manifest, []packlist.Warning, error) {
 	files := make(map[string]bool, len(paths))
 	for _, path := range paths {
 		files[path] = true
 	}
 	m := records.Manifest{
-		Description: records.CleanText(p.json.string("description"), records.MaxText),
+		Description: records.CleanText(p.json.Text("description"), records.MaxText),
 		Keywords:    p.keywords(),
 		License:     p.license(),
-		Homepage:    cleanURL(p.json.get("homepage")),
-		Repository:  cleanURL(p.json.get("repository")),
+		Homepage:    cleanURL(p.json.Get("homepage")),
+		Repository:  cleanURL(p.json.Get("repository")),
 		Engines:     p.engines(),
 		OS:          p.platforms("os"),
 		CPU:         p.platforms("cpu"),
@@ -196,7 +181,7 @@ func (p *PackageJSON) manifest(paths []string) (records.Manifest, []Warning, err
 	if err := p.deriveDependencies(&m, paths); err != nil {
 		return records.Manifest{}, nil, err
 	}
-	var warnings []Warning
+	var warnings []packlist.Warning
 	var err error
 	m.Bin, warnings, err = p.bins(paths, files)
 	if err != nil {
@@ -231,9 +216,9 @@ func (p *PackageJSON) deriveDependencies(m *records.Manifest, paths []string) er
 		m.Dependencies[name] = value
 		delete(m.OptionalDependencies, name)
 	}
-	meta := p.json.object("peerDependenciesMeta")
-	for _, name := range meta.names() {
-		if optional, _ := meta.object(name).get("optional").(bool); optional && records.IsDependencyName(name) {
+	meta := p.json.Object("peerDependenciesMeta")
+	for _, name := range meta.Keys() {
+		if optional, _ := meta.Object(name).Get("optional").(bool); optional && records.IsDependencyName(name) {
 			m.OptionalPeers = append(m.OptionalPeers, name)
 		}
 	}
@@ -262,7 +247,7 @@ func checkManifestSize(m *records.Manifest) error {
 		{"bin", len(m.Bin), records.MaxMapEntries},
 	} {
 		if l.n > l.most {
-			return broken("M46", packageJSON, "%s has %d entries, the limit is %d", l.field, l.n, l.most)
+			return broken("M46", npmjson.FileName, "%s has %d entries, the limit is %d", l.field, l.n, l.most)
 		}
 	}
 	return nil

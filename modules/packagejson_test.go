@@ -11,6 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/everythingstays/es/modules/internal/dagpb"
+	"github.com/everythingstays/es/modules/internal/npmjson"
+	"github.com/everythingstays/es/modules/internal/treetest"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 )
@@ -22,7 +26,7 @@ func derive(t testing.TB, fields string, paths ...string) (records.Manifest, *Pa
 	if err != nil {
 		return records.Manifest{}, nil, err
 	}
-	m, err := p.Manifest(append(paths, packageJSON))
+	m, err := p.Manifest(append(paths, npmjson.FileName))
 	return m, p, err
 }
 
@@ -91,22 +95,13 @@ func TestManifestsAreDerivedFromEveryFormOfPackageJSON(t *testing.T) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", c.fields, got, want)
 		}
 		release := &records.Release{Name: "p", Version: "1.0.0", Module: emptyModule, Size: 1, Files: 1, Manifest: got}
-		if _, err := records.Encode(&records.Record{Author: someAuthor(t), Time: 1, Body: release}); err != nil {
+		if _, err := records.Encode(&records.Record{Author: treetest.SomeAuthor(t), Time: 1, Body: release}); err != nil {
 			t.Errorf("%s: no record can hold it: %v", c.fields, err)
 		}
 	}
 }
 
-var emptyModule = blockCID(cid.DagProtobuf, (&pbNode{data: []byte{8, 1}}).encode())
-
-func someAuthor(t testing.TB) records.Fingerprint {
-	t.Helper()
-	f, err := records.FingerprintFromBytes(make([]byte, 20))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
+var emptyModule = dagpb.CID(cid.DagProtobuf, (&dagpb.Node{Data: []byte{8, 1}}).Encode())
 
 func TestPinsAreTheCIDsAmongEsDependencies(t *testing.T) {
 	v0 := cid.NewCidV0(emptyModule.Hash())
@@ -122,12 +117,12 @@ func TestPinsAreTheCIDsAmongEsDependencies(t *testing.T) {
 	if deps := (map[string]string{"a": "^1", "e": "^1", "f": "latest", "g": "beta"}); !maps.Equal(m.Dependencies, deps) {
 		t.Errorf("dependencies are %v", m.Dependencies)
 	}
-	for _, pin := range []string{EmptyRaw.String(), "bafkqabdlobzgs", "bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"} {
-		if _, _, err := derive(t, fmt.Sprintf(`"esDependencies":{"a":%q}`, pin)); ruleOf(err) != "M48" {
+	for _, pin := range []string{unixfs.EmptyRaw.String(), "bafkqabdlobzgs", "bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"} {
+		if _, _, err := derive(t, fmt.Sprintf(`"esDependencies":{"a":%q}`, pin)); treetest.RuleOf(err) != "M48" {
 			t.Errorf("pinned to %s: %v", pin, err)
 		}
 	}
-	if _, _, err := derive(t, fmt.Sprintf(`"esDependencies":{"Upper":%q}`, emptyModule)); ruleOf(err) != "M48" {
+	if _, _, err := derive(t, fmt.Sprintf(`"esDependencies":{"Upper":%q}`, emptyModule)); treetest.RuleOf(err) != "M48" {
 		t.Errorf("a pin for a name that no record can have: %v", err)
 	}
 }
@@ -139,7 +134,7 @@ func hostilePackages() []string {
 		`{"name":"p","version":"1.0.0"}}`, `{"name":"p","version":"1.0.0"} {}`, `{"name":"p","version":"1.0.0",}`, `{'name':'p','version':'1.0.0'}`,
 		`{"name":"p","version":"1.0.0"}//`, `/* */{"name":"p","version":"1.0.0"}`, `{name:"p",version:"1.0.0"}`, `{"name":"p","version":"1.0.0","x":NaN}`,
 		`{"name":"p","version":"1.0.0","x":01}`, `{"name":"p","version":"1.0.0","x":+1}`, `{"name":"p","version":"1.0.0","x":.5}`, "{\"name\":\"p\",\"version\":\"1.0.0\",\"x\":\"\n\"}",
-		`{"name":"p","version":"1.0.0","x":"\x41"}`, `{"name":"p","version":"1.0.0","x":"\u12"}`, "\x00" + minimalPackage, minimalPackage + "\x00",
+		`{"name":"p","version":"1.0.0","x":"\x41"}`, `{"name":"p","version":"1.0.0","x":"\u12"}`, "\x00" + treetest.MinimalPackage, treetest.MinimalPackage + "\x00",
 		`{"name":"p","name":"q","version":"1.0.0"}`, `{"name":"p","version":"1.0.0","version":"2.0.0"}`, `{"name":"p","version":"1.0.0","\u006eame":"q"}`,
 		`{"name":"p","version":"1.0.0","dependencies":{"a":"1","a":"2"}}`, `{"name":"p","version":"1.0.0","x":[{"a":{"b":1,"b":2}}]}`,
 		`{"name":"p","version":"1.0.0","__proto__":1,"__proto__":2}`,
@@ -147,7 +142,7 @@ func hostilePackages() []string {
 		`{"__proto__":{"name":"p","version":"1.0.0"}}`, `{"Name":"p","Version":"1.0.0"}`, `{"NAME":"p","version":"1.0.0"}`,
 		strings.Repeat("[", 100_000), strings.Repeat(`{"a":`, 100_000), `{"name":"p","version":"1.0.0","x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "}",
 		`{"name":"p","version":"1.0.0","x":` + strings.Repeat(`{"a":`, 32) + "1" + strings.Repeat("}", 33),
-		`{"name":"p","version":"1.0.0","x":"` + strings.Repeat("x", MaxPackageJSON) + `"}`, minimalPackage + strings.Repeat(" ", MaxPackageJSON), strings.Repeat(" ", MaxPackageJSON+1) + minimalPackage,
+		`{"name":"p","version":"1.0.0","x":"` + strings.Repeat("x", MaxPackageJSON) + `"}`, treetest.MinimalPackage + strings.Repeat(" ", MaxPackageJSON), strings.Repeat(" ", MaxPackageJSON+1) + treetest.MinimalPackage,
 	}
 	for _, name := range []string{
 		"", " ", "P", "p ", " p", ".p", "_p", "-p", "p/q", "@p", "@/p", "@s/", "@s/p/q", "@S/p", "../p", "@../p", "@s/..", "p\x00", "p\u202e", "pü", "p%20", "p~", "node_modules", "favicon.ico", "@s/node_modules",
@@ -189,19 +184,19 @@ func TestThreat43PackageJSON(t *testing.T) {
 		t.Fatalf("only %d hostile files", len(list))
 	}
 	for _, data := range list {
-		start := cpuTime()
+		start := treetest.CPUTime()
 		p, err := ParsePackageJSON([]byte(data))
 		if err == nil {
-			_, err = p.Manifest([]string{packageJSON})
+			_, err = p.Manifest([]string{npmjson.FileName})
 		}
-		if rule := ruleOf(err); rule == "" {
-			t.Errorf("%s: %v", clip(data), err)
+		if rule := treetest.RuleOf(err); rule == "" {
+			t.Errorf("%.200s: %v", data, err)
 		}
-		if took := cpuTime() - start; took > time.Second/2 {
-			t.Errorf("%s: took %v", clip(data), took)
+		if took := treetest.CPUTime() - start; took > time.Second/2 {
+			t.Errorf("%.200s: took %v", data, took)
 		}
 	}
-	if _, err := ParsePackageJSON([]byte("\xEF\xBB\xBF" + minimalPackage)); err != nil {
+	if _, err := ParsePackageJSON([]byte("\xEF\xBB\xBF" + treetest.MinimalPackage)); err != nil {
 		t.Errorf("a byte order mark, which npm takes: %v", err)
 	}
 }
@@ -227,7 +222,7 @@ func TestThreat41BinsOfManifests(t *testing.T) {
 		if err == nil && len(m.Bin) > 0 {
 			t.Errorf("%s gives %v", bin, m.Bin)
 		}
-		if err != nil && ruleOf(err) != "M47" {
+		if err != nil && treetest.RuleOf(err) != "M47" {
 			t.Errorf("%s: %v", bin, err)
 		}
 	}
@@ -274,7 +269,7 @@ func TestABrokenPackageJSONOfABundleIsNamed(t *testing.T) {
 	for name, contents := range map[string]string{"not JSON": "{", "files": `{"name":"b","files":7}`} {
 		dir := t.TempDir()
 		for path, text := range map[string]string{
-			packageJSON:                      `{"name":"a","version":"1.0.0","dependencies":{"@s/b":"1"},"bundleDependencies":["@s/b"]}`,
+			npmjson.FileName:                 `{"name":"a","version":"1.0.0","dependencies":{"@s/b":"1"},"bundleDependencies":["@s/b"]}`,
 			"node_modules/@s/b/package.json": contents,
 		} {
 			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o755); err != nil {

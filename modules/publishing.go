@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/everythingstays/es/modules/internal/npmjson"
 	"github.com/everythingstays/es/records"
 )
 
@@ -21,18 +22,18 @@ type PublishConfig struct {
 
 // PublishConfig reads publishConfig.
 func (p *PackageJSON) PublishConfig() PublishConfig {
-	o := p.json.object("publishConfig")
-	c := PublishConfig{Tag: o.string("tag"), Access: o.string("access"), Directory: o.string("directory")}
-	if v := p.json.get("publishConfig"); o == nil && v != nil {
+	o := p.json.Object("publishConfig")
+	c := PublishConfig{Tag: o.Text("tag"), Access: o.Text("access"), Directory: o.Text("directory")}
+	if v := p.json.Get("publishConfig"); o == nil && v != nil {
 		c.Unread = append(c.Unread, "it is no object")
 	}
-	for _, key := range o.names() {
-		_, text := o.get(key).(string)
+	for _, key := range o.Keys() {
+		_, text := o.Get(key).(string)
 		meant := slices.Contains([]string{"tag", "access", "directory", "registry"}, key) || strings.HasSuffix(key, ":registry")
-		if meant && !text && o.get(key) != nil {
+		if meant && !text && o.Get(key) != nil {
 			c.Unread = append(c.Unread, key+" is no text")
 		}
-		if r := o.string(key); r != "" && (key == "registry" || strings.HasSuffix(key, ":registry")) {
+		if r := o.Text(key); r != "" && (key == "registry" || strings.HasSuffix(key, ":registry")) {
 			c.Registry = append(c.Registry, r)
 		}
 	}
@@ -44,7 +45,7 @@ func (p *PackageJSON) PublishConfig() PublishConfig {
 func (p *PackageJSON) BuildScripts() []string {
 	var names []string
 	for _, name := range []string{"prepublishOnly", "prepack", "prepare"} {
-		if p.json.object("scripts").string(name) != "" {
+		if p.json.Object("scripts").Text(name) != "" {
 			names = append(names, name)
 		}
 	}
@@ -53,17 +54,8 @@ func (p *PackageJSON) BuildScripts() []string {
 
 // ListsFiles reports whether "files" says what is packed.
 func (p *PackageJSON) ListsFiles() bool {
-	_, listed, err := filesField(p.json)
+	_, listed, err := npmjson.Files(p.json)
 	return listed && err == nil
-}
-
-// isTruthy is JavaScript's truth of a JSON value.
-func isTruthy(v any) bool {
-	switch v := v.(type) {
-	case []any, *jsonObject:
-		return v != nil
-	}
-	return jsString(v) != ""
 }
 
 // A Lack is a field of package.json that names what is not in the module.
@@ -88,12 +80,12 @@ func (f *FileSet) Lacks() []Lack {
 	}
 	code := []string{"", ".js", ".json", ".node", "/index.js", "/index.json", "/index.node"}
 	types := []string{"", ".d.ts", ".ts", ".d.mts", ".d.cts", "/index.d.ts"}
-	add("main", p.json.string("main"), code...)
-	add("module", p.json.string("module"), code...)
-	add("browser", p.json.string("browser"), code...)
-	add("types", p.json.string("types"), types...)
-	add("typings", p.json.string("typings"), types...)
-	lacks = in.exports(lacks, p.json.get("exports"))
+	add("main", p.json.Text("main"), code...)
+	add("module", p.json.Text("module"), code...)
+	add("browser", p.json.Text("browser"), code...)
+	add("types", p.json.Text("types"), types...)
+	add("typings", p.json.Text("typings"), types...)
+	lacks = in.exports(lacks, p.json.Get("exports"))
 	if programs, _, err := p.declaredBins(in); err == nil { // newFileSet returned the error
 		for _, b := range programs {
 			if !records.IsReservedCommand(b.command, p.Name) {
@@ -152,9 +144,9 @@ func (c contents) exports(lacks []Lack, v any) []Lack {
 		if rest, inside := strings.CutPrefix(v, "./"); inside && !c.target(rest) {
 			return append(lacks, Lack{"exports", v})
 		}
-	case *jsonObject:
-		for _, key := range v.keys {
-			lacks = c.exports(lacks, v.get(key))
+	case *npmjson.Object:
+		for _, key := range v.Keys() {
+			lacks = c.exports(lacks, v.Get(key))
 		}
 	case []any:
 		var none []Lack
@@ -186,9 +178,9 @@ func (c contents) target(t string) bool {
 
 // files returns the entries of "files" that name nothing in the module, and whether
 // others do. Of a pattern the directory counts that it is about.
-func (c contents) files(pkg *jsonObject) (missing []Lack, some bool) {
-	list, _ := pkg.get("files").([]any)
-	for _, entry := range stringsOf(list) {
+func (c contents) files(pkg *npmjson.Object) (missing []Lack, some bool) {
+	list, _ := pkg.Get("files").([]any)
+	for _, entry := range npmjson.Strings(list) {
 		dir, _, pattern := cutPattern(strings.TrimLeft(strings.TrimPrefix(entry, "."), "/"))
 		if pattern {
 			dir = dir[:strings.LastIndex(dir, "/")+1]
@@ -229,9 +221,9 @@ type Foreign struct {
 func (f *FileSet) Foreign() []Foreign {
 	var all []Foreign
 	for _, field := range []string{"dependencies", "optionalDependencies", "peerDependencies", "esDependencies"} {
-		o := f.Package.json.object(field)
-		for _, name := range o.names() {
-			spec := o.string(name)
+		o := f.Package.json.Object(field)
+		for _, name := range o.Keys() {
+			spec := o.Text(name)
 			if _, pinned := parsePin(spec); pinned || slices.Contains(f.manifest.Bundled, name) {
 				continue
 			}
@@ -246,11 +238,6 @@ func (f *FileSet) Foreign() []Foreign {
 // Dependencies returns what the module needs installed beside it, by name, optional
 // ones left out: what its release will say.
 func (f *FileSet) Dependencies() map[string]string { return f.manifest.Dependencies }
-
-// Release returns what a release of the packed module says.
-func (m *Module) Release() *records.Release {
-	return &records.Release{Name: m.Name, Version: m.Version, Module: m.CID, Size: m.Size, Files: m.Files, Manifest: m.Manifest, Pins: m.Pins}
-}
 
 var (
 	protocol  = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):`)

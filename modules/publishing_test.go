@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/everythingstays/es/modules/internal/npmjson"
 )
 
 // packaged is a FileSet of a package.json with more fields, and of files.
 func packaged(t *testing.T, fields string, files ...string) *FileSet {
 	t.Helper()
-	tree := fstest.MapFS{packageJSON: {Data: []byte(`{"name":"p","version":"1.0.0"` + fields + `}`)}}
+	tree := fstest.MapFS{npmjson.FileName: {Data: []byte(`{"name":"p","version":"1.0.0"` + fields + `}`)}}
 	for _, f := range files {
 		tree[f] = &fstest.MapFile{}
 	}

@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/everythingstays/es/modules/packlist"
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
 // A Secret is a file that is kept out of modules ([M90], [M91]).
@@ -96,10 +99,13 @@ func secretError(found []Secret) error {
 		return nil
 	}
 	slices.SortFunc(found, func(a, b Secret) int {
-		if ka, kb := isKeyPath(a.Path), isKeyPath(b.Path); ka != kb {
-			return boolInt(kb) - boolInt(ka)
+		switch ka, kb := isKeyPath(a.Path), isKeyPath(b.Path); {
+		case ka && !kb:
+			return -1
+		case kb && !ka:
+			return 1
 		}
-		return comparePaths(a.Path, b.Path)
+		return unixfs.ComparePaths(a.Path, b.Path)
 	})
 	return &SecretError{found}
 }
@@ -225,7 +231,7 @@ func discloses(p string) string {
 func (f *FileSet) warnOfDisclosure(paths []string) {
 	for _, p := range paths {
 		if reason := discloses(p); reason != "" {
-			f.Warnings = append(f.Warnings, Warning{p, reason})
+			f.Warnings = append(f.Warnings, packlist.Warning{Path: p, Reason: reason})
 		}
 	}
 }

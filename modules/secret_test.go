@@ -25,6 +25,10 @@ import (
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+
+	"github.com/everythingstays/es/modules/internal/npmjson"
+	"github.com/everythingstays/es/modules/internal/treetest"
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
 // secretFiles are private keys and tokens as they lie about, by file name.
@@ -144,8 +148,8 @@ func writeTree(t testing.TB, files map[string][]byte) string {
 		must(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(p)), 0o755))
 		must(t, os.WriteFile(filepath.Join(dir, p), b, 0o644))
 	}
-	if files[packageJSON] == nil {
-		must(t, os.WriteFile(filepath.Join(dir, packageJSON), []byte(minimalPackage), 0o644))
+	if files[npmjson.FileName] == nil {
+		must(t, os.WriteFile(filepath.Join(dir, npmjson.FileName), []byte(treetest.MinimalPackage), 0o644))
 	}
 	return dir
 }
@@ -172,25 +176,25 @@ func TestThreat68SecretsByContent(t *testing.T) {
 		}
 		set, err := Scan(writeTree(t, map[string][]byte{name: content, "index.js": []byte("1")}))
 		must(t, err)
-		if _, err := set.Pack(t.Context(), Discard); !slices.Equal(secretPaths(err), []string{name}) {
+		if _, err := set.Pack(t.Context(), unixfs.Discard); !slices.Equal(secretPaths(err), []string{name}) {
 			t.Errorf("%s: %v", name, err)
 		}
 		must(t, set.Protect("./"+name))
-		if _, err := set.Pack(t.Context(), Discard); err != nil {
+		if _, err := set.Pack(t.Context(), unixfs.Discard); err != nil {
 			t.Errorf("%s, allowed: %v", name, err)
 		}
 		if err := set.Protect("nothing"); err == nil {
 			t.Error("a file that is not there can be allowed")
 		}
 	}
-	tree := fstest.MapFS{packageJSON: {Data: []byte(minimalPackage)}}
+	tree := fstest.MapFS{npmjson.FileName: {Data: []byte(treetest.MinimalPackage)}}
 	for name, content := range harmlessFiles() {
 		tree[name] = &fstest.MapFile{Data: content}
 	}
 	set, err := Whole(tree)
 	must(t, err)
 	must(t, set.Protect())
-	if _, err := set.Pack(t.Context(), Discard); err != nil {
+	if _, err := set.Pack(t.Context(), unixfs.Discard); err != nil {
 		t.Errorf("harmless: %v", err)
 	}
 	for name, content := range all {
@@ -198,12 +202,12 @@ func TestThreat68SecretsByContent(t *testing.T) {
 	}
 	set, err = Whole(tree)
 	must(t, err)
-	if _, err := set.Pack(t.Context(), Discard); err != nil {
+	if _, err := set.Pack(t.Context(), unixfs.Discard); err != nil {
 		t.Errorf("what was published before: %v", err)
 	}
 	must(t, set.Protect())
 	for range 2 { // each time all of them
-		if _, err := set.Pack(t.Context(), Discard); len(secretPaths(err)) != len(all) {
+		if _, err := set.Pack(t.Context(), unixfs.Discard); len(secretPaths(err)) != len(all) {
 			t.Errorf("found %q", secretPaths(err))
 		}
 	}

@@ -2,7 +2,6 @@ package modules
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +13,11 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/everythingstays/es/modules/extract"
+	"github.com/everythingstays/es/modules/internal/dagpb"
+	"github.com/everythingstays/es/modules/internal/npmjson"
+	"github.com/everythingstays/es/modules/internal/treetest"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 	chunk "github.com/ipfs/boxo/chunker"
 	"github.com/ipfs/boxo/ipld/merkledag"
@@ -26,38 +30,16 @@ import (
 )
 
 // everything is a module with all that a tree can hold.
-func everything(seed uint64) fstest.MapFS {
-	r := rand.New(rand.NewPCG(seed, 7))
-	big := make([]byte, 2<<20+17)
-	for i := range big {
-		big[i] = byte(r.Uint32())
-	}
-	exact := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-	return fstest.MapFS{
-		packageJSON:                   text(`{"name":"@s/every","version":"1.2.3-rc.1","bin":{"tool":"bin/tool.js"}}`),
-		"empty":                       text(""),
-		"bin/tool.js":                 text("#!/usr/bin/env node\nconsole.log(1)\n"),
-		"bin/empty":                   {Mode: 0o755},
-		"bin/big":                     {Data: big, Mode: 0o711},
-		".dot/.file":                  text("dot"),
-		"big":                         {Data: big, Mode: 0o600},
-		"exact":                       {Data: exact, Mode: 0o444},
-		"lib/grüße/日本.js":             text("x"),
-		"lib/e\u0301.js":              text("decomposed"),
-		"a b/-c (d)/#e":               text("odd"),
-		"node_modules/x/package.json": text("{}"),
-	}
-}
 
 func TestPackedTreesExtractToTheSameBytesAndModes(t *testing.T) {
-	m, store := packFS(t, everything(1))
-	for name, blocks := range map[string]Blocks{"plain": store, "with sizes": sized{store}} {
+	m, store := packFS(t, treetest.Everything(1))
+	for name, blocks := range map[string]unixfs.Blocks{"plain": store, "with sizes": treetest.Sized{Store: store}} {
 		dir := t.TempDir()
-		tree, err := Extract(t.Context(), blocks, records.Target{CID: m.CID, Size: m.Size, Files: m.Files}, openRoot(t, dir), "every", Options{})
+		tree, err := extract.Extract(t.Context(), blocks, records.Target{CID: m.CID, Size: m.Size, Files: m.Files}, treetest.OpenRoot(t, dir), "every", extract.Options{})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		checkExtracted(t, filepath.Join(dir, "every"), everything(1))
+		treetest.CheckExtracted(t, filepath.Join(dir, "every"), treetest.Everything(1))
 		if err := Check(t.Context(), blocks, tree, releaseOf(m)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -67,52 +49,6 @@ func TestPackedTreesExtractToTheSameBytesAndModes(t *testing.T) {
 	}
 }
 
-func checkExtracted(t *testing.T, dir string, want fstest.MapFS) {
-	t.Helper()
-	found := 0
-	err := filepath.WalkDir(dir, func(p string, e os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		if e.IsDir() {
-			if info.Mode().Perm() != 0o755 {
-				t.Errorf("directory %q has mode %v", p, info.Mode())
-			}
-			return nil
-		}
-		found++
-		rel, _ := filepath.Rel(dir, p)
-		file := want[filepath.ToSlash(rel)]
-		if file == nil {
-			t.Errorf("file %q was never packed", rel)
-			return nil
-		}
-		data, err := os.ReadFile(p)
-		if err != nil || !bytes.Equal(data, file.Data) {
-			t.Errorf("file %q differs: %v", rel, err)
-		}
-		mode := fs.FileMode(0o644)
-		if file.Mode&0o100 != 0 || rel == "bin/tool.js" {
-			mode = 0o755
-		}
-		if info.Mode() != mode {
-			t.Errorf("file %q has mode %v, want %v", rel, info.Mode(), mode)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if found != len(want) {
-		t.Errorf("extracted %d files of %d", found, len(want))
-	}
-}
-
-// slowFS shuffles what a directory lists and delays files at random places.
 type shuffled struct {
 	fstest.MapFS
 	r *rand.Rand
@@ -125,13 +61,13 @@ func (s shuffled) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 func TestTheOrderOfADirectoryDoesNotChangeTheCID(t *testing.T) {
-	want, _ := packFS(t, everything(1))
+	want, _ := packFS(t, treetest.Everything(1))
 	for seed := range uint64(10) {
-		set, err := Whole(shuffled{everything(1), rand.New(rand.NewPCG(seed, 1))})
+		set, err := Whole(shuffled{treetest.Everything(1), rand.New(rand.NewPCG(seed, 1))})
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := set.Pack(t.Context(), Discard)
+		m, err := set.Pack(t.Context(), unixfs.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,13 +133,13 @@ func boxoTree(t *testing.T, files map[string][]byte) cid.Cid {
 func TestTreesHaveTheCIDThatBoxoGivesThem(t *testing.T) {
 	big := bytes.Repeat([]byte("es"), 1<<20+3)
 	cases := map[string]map[string][]byte{
-		"one file":        {packageJSON: []byte(minimalPackage)},
-		"empty and large": {packageJSON: []byte(minimalPackage), "empty": {}, "big": big},
+		"one file":        {npmjson.FileName: []byte(treetest.MinimalPackage)},
+		"empty and large": {npmjson.FileName: []byte(treetest.MinimalPackage), "empty": {}, "big": big},
 	}
 	// 256 KiB are 5,241 entries of 50 bytes: counts around that, and one that
 	// needs three levels.
 	for _, n := range []int{5240, 5241, 5242, 5243, 9000} {
-		files := map[string][]byte{packageJSON: []byte(minimalPackage)}
+		files := map[string][]byte{npmjson.FileName: []byte(treetest.MinimalPackage)}
 		for i := range n {
 			files[fmt.Sprintf("f%05d", i)] = []byte{byte(i), byte(i >> 8)}
 		}
@@ -219,7 +155,7 @@ func TestTreesHaveTheCIDThatBoxoGivesThem(t *testing.T) {
 		if want := boxoTree(t, files); m.CID != want {
 			t.Errorf("%s: CID %s, boxo says %s", name, m.CID, want)
 		}
-		tree, err := Inspect(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
+		tree, err := unixfs.Inspect(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -227,8 +163,8 @@ func TestTreesHaveTheCIDThatBoxoGivesThem(t *testing.T) {
 		if len(tree.Files) != len(files) {
 			t.Errorf("%s: %d files of %d", name, len(tree.Files), len(files))
 		}
-		n, _ := decodeNode(store.blocks[m.CID])
-		if f, _ := decodeFS(n.data); f.kind == typeHAMT {
+		n, _ := dagpb.DecodeNode(store.Blocks[m.CID])
+		if f, _ := dagpb.DecodeFSNode(n.Data); f.Type == dagpb.TypeHAMTShard {
 			hamts++
 		}
 	}
@@ -237,49 +173,30 @@ func TestTreesHaveTheCIDThatBoxoGivesThem(t *testing.T) {
 	}
 }
 
-func TestFilesOfMoreThan1024ChunksAreBalancedLikeBoxo(t *testing.T) {
-	for _, n := range []int{1024, 1025, 2048} {
-		store := newMemory()
-		b := &builder{context.Background(), store}
-		var links []pbLink
-		for i := range n {
-			links = append(links, pbLink{cid: blockCID(cid.Raw, []byte{byte(i)}), tsize: chunkSize})
-		}
-		root, err := b.file(links, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		node, _ := decodeNode(store.blocks[root.cid])
-		if want := map[int]int{1024: 1024, 1025: 2, 2048: 2}[n]; len(node.links) != want || root.bytes != int64(n)<<20 {
-			t.Errorf("%d chunks: root has %d links and %d bytes", n, len(node.links), root.bytes)
-		}
-	}
-}
-
 func TestNoTreeHoldsTheEmptyRawBlock(t *testing.T) {
 	const known = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
-	if EmptyRaw.String() != known {
-		t.Fatalf("the empty raw block is %s", EmptyRaw)
+	if unixfs.EmptyRaw.String() != known {
+		t.Fatalf("the empty raw block is %s", unixfs.EmptyRaw)
 	}
-	_, store := packFS(t, everything(1))
-	if _, held := store.blocks[EmptyRaw]; held {
+	_, store := packFS(t, treetest.Everything(1))
+	if _, held := store.Blocks[unixfs.EmptyRaw]; held {
 		t.Error("a packed tree holds the empty raw block")
 	}
 	const emptyFile = "bafybeif7ztnhq65lumvvtr4ekcwd2ifwgm3awq4zfr3srh462rwyinlb4y"
-	if c := cid.MustParse(emptyFile); store.blocks[c] == nil {
+	if c := cid.MustParse(emptyFile); store.Blocks[c] == nil {
 		t.Error("an empty file is not the well-known empty UnixFS file")
 	}
 	// Others' trees may hold it, though nobody can send it.
-	foreign := newMemory()
-	root := foreign.dir(
-		named("a", pbLink{cid: EmptyRaw}),
-		named("b", foreign.file([]uint64{0, 1}, pbLink{cid: EmptyRaw}, foreign.raw([]byte("x")))))
-	tree, err := Extract(t.Context(), foreign, records.Target{CID: root.cid, Size: 1, Files: 2}, openRoot(t, t.TempDir()), "x", Options{})
+	foreign := treetest.New()
+	root := foreign.Dir(
+		treetest.Named("a", dagpb.Link{CID: unixfs.EmptyRaw}),
+		treetest.Named("b", foreign.File([]uint64{0, 1}, dagpb.Link{CID: unixfs.EmptyRaw}, foreign.Raw([]byte("x")))))
+	tree, err := extract.Extract(t.Context(), foreign, records.Target{CID: root.CID, Size: 1, Files: 2}, treetest.OpenRoot(t, t.TempDir()), "x", extract.Options{})
 	if err != nil || len(tree.Files) != 2 {
 		t.Errorf("extract: %v, %v", tree, err)
 	}
-	err = Walk(t.Context(), foreign, records.Unbounded(root.cid), 2, func(c cid.Cid, b []byte) error {
-		if c == EmptyRaw {
+	err = unixfs.Walk(t.Context(), foreign, records.Unbounded(root.CID), 2, func(c cid.Cid, b []byte) error {
+		if c == unixfs.EmptyRaw {
 			t.Error("the empty raw block is asked for")
 		}
 		return nil
@@ -292,13 +209,13 @@ func TestNoTreeHoldsTheEmptyRawBlock(t *testing.T) {
 func TestCRLFAfterAShebangIsMadeLFInProgramsOnly(t *testing.T) {
 	crlf := "#!/usr/bin/env node\r\nlet x\r\n"
 	m, store := packFS(t, fstest.MapFS{
-		packageJSON: text(`{"name":"p","version":"1.0.0","bin":{"a":"./a.js","d":"d.js","e":"e.js"}}`),
-		"a.js":      text(crlf),
-		"b.js":      text(crlf),
-		"d.js":      text("#!\r\n"),
-		"e.js":      text("#!/" + string(bytes.Repeat([]byte("x"), 3000)) + "\r\n"),
+		npmjson.FileName: treetest.Text(`{"name":"p","version":"1.0.0","bin":{"a":"./a.js","d":"d.js","e":"e.js"}}`),
+		"a.js":           treetest.Text(crlf),
+		"b.js":           treetest.Text(crlf),
+		"d.js":           treetest.Text("#!\r\n"),
+		"e.js":           treetest.Text("#!/" + string(bytes.Repeat([]byte("x"), 3000)) + "\r\n"),
 	})
-	tree, err := Inspect(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
+	tree, err := unixfs.Inspect(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,62 +233,54 @@ func TestCRLFAfterAShebangIsMadeLFInProgramsOnly(t *testing.T) {
 }
 
 func TestWalkGetsEveryBlockOnceParentsFirst(t *testing.T) {
-	m, store := packFS(t, everything(1))
+	m, store := packFS(t, treetest.Everything(1))
 	for _, workers := range []int{1, 4} {
-		store.gets = 0
+		store.Gets = 0
 		seen := map[cid.Cid]bool{}
 		expected := map[cid.Cid]bool{m.CID: true}
-		err := Walk(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files}, workers, func(c cid.Cid, b []byte) error {
+		err := unixfs.Walk(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files}, workers, func(c cid.Cid, b []byte) error {
 			if !expected[c] || seen[c] {
 				t.Errorf("block %s comes twice or before its parent", c)
 			}
 			seen[c] = true
-			links, err := Links(c, b)
+			links, err := unixfs.Links(c, b)
 			for _, l := range links {
 				expected[l] = true
 			}
 			return err
 		})
-		if err != nil || len(seen) != len(store.blocks) || store.gets != len(store.blocks) {
-			t.Errorf("%d workers: %d of %d blocks with %d gets: %v", workers, len(seen), len(store.blocks), store.gets, err)
+		if err != nil || len(seen) != len(store.Blocks) || store.Gets != len(store.Blocks) {
+			t.Errorf("%d workers: %d of %d blocks with %d gets: %v", workers, len(seen), len(store.Blocks), store.Gets, err)
 		}
 	}
-	err := Walk(t.Context(), store, records.Target{CID: m.CID, Size: 1, Files: 1}, 2, func(cid.Cid, []byte) error { return nil })
-	if rule := ruleOf(err); rule != "M26" {
+	err := unixfs.Walk(t.Context(), store, records.Target{CID: m.CID, Size: 1, Files: 1}, 2, func(cid.Cid, []byte) error { return nil })
+	if rule := treetest.RuleOf(err); rule != "M26" {
 		t.Errorf("a walk far beyond its bounds: %v", err)
 	}
 }
 
-func ruleOf(err error) string {
-	var r *RuleError
-	if errors.As(err, &r) {
-		return r.Rule
-	}
-	return ""
-}
-
 func TestOneFlippedBitInAnyBlockIsCaught(t *testing.T) {
-	m, store := packFS(t, everything(1))
+	m, store := packFS(t, treetest.Everything(1))
 	var all []cid.Cid
-	for c := range store.blocks {
+	for c := range store.Blocks {
 		all = append(all, c)
 	}
 	slices.SortFunc(all, func(a, b cid.Cid) int { return bytes.Compare(a.Bytes(), b.Bytes()) })
 	for _, c := range all {
-		good := store.blocks[c]
+		good := store.Blocks[c]
 		bad := bytes.Clone(good)
 		bad[len(bad)/2] ^= 1
-		store.blocks[c] = bad
+		store.Blocks[c] = bad
 		dir := t.TempDir()
-		_, err := Extract(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files}, openRoot(t, dir), "x", Options{})
-		var corrupt *CorruptError
+		_, err := extract.Extract(t.Context(), store, records.Target{CID: m.CID, Size: m.Size, Files: m.Files}, treetest.OpenRoot(t, dir), "x", extract.Options{})
+		var corrupt *unixfs.CorruptError
 		if !errors.As(err, &corrupt) || !corrupt.CID.Equals(c) {
 			t.Errorf("block %s: %v", c, err)
 		}
 		if left, _ := os.ReadDir(dir); len(left) > 0 {
 			t.Errorf("block %s: %v is left", c, left)
 		}
-		store.blocks[c] = good
+		store.Blocks[c] = good
 	}
 }
 

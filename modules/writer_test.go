@@ -12,49 +12,54 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/modules/internal/npmjson"
+	"github.com/everythingstays/es/modules/internal/treetest"
+	"github.com/everythingstays/es/modules/unixfs"
+
 	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/records"
 )
 
 // write gives a Writer the files of a tree in the order of paths.
-func write(ctx context.Context, s Store, tree fstest.MapFS, paths []string) (*Module, error) {
-	w := NewWriter(ctx, s)
+func write(ctx context.Context, s unixfs.Store, tree fstest.MapFS, paths []string) (*Module, error) {
+	w := NewWriter(s)
 	for _, p := range paths {
 		f := tree[p]
-		if err := w.Add(p, int64(len(f.Data)), f.Mode&0o100 != 0, bytes.NewReader(f.Data)); err != nil {
+		if err := w.Add(ctx, p, int64(len(f.Data)), f.Mode&0o100 != 0, bytes.NewReader(f.Data)); err != nil {
 			return nil, err
 		}
 	}
-	return w.Finish()
+	return w.Finish(ctx)
 }
 
 // TestWriterMakesTheSameTree: whatever the order in which files come, the module is
 // the one that Whole makes of them, with all its blocks.
 func TestWriterMakesTheSameTree(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
-	big := make([]byte, 3*chunkSize+17)
+	big := make([]byte, 3<<20+17)
 	for i := range big {
 		big[i] = byte(random.Uint32())
 	}
 	bin := func(fields string) []byte { return []byte(`{"name":"p","version":"1.0.0",` + fields + `}`) }
 	crlf := "#!/usr/bin/env node\r\nconsole.log(1)\r\n"
 	for name, tree := range map[string]fstest.MapFS{
-		"one file":       {packageJSON: text(minimalPackage)},
-		"empty files":    {packageJSON: text(minimalPackage), "a": text(""), "b": {Mode: 0o755}},
-		"directories":    {packageJSON: text(minimalPackage), "a/b/c": text("1"), "a/b/d": text("2"), "a.b": text("3"), "a-b/c": text("4")},
-		"chunks":         {packageJSON: text(minimalPackage), "big": {Data: big}, "exact": {Data: big[:2*chunkSize]}, "again": {Data: big, Mode: 0o755}},
-		"modes":          {packageJSON: text(minimalPackage), "x": {Data: []byte("x"), Mode: 0o755}, "y": {Data: []byte("x"), Mode: 0o644}},
-		"a program":      {packageJSON: {Data: bin(`"bin":"cli.js"`)}, "cli.js": text("#!/usr/bin/env node\n")},
-		"CRLF":           {packageJSON: {Data: bin(`"bin":"cli.js"`)}, "cli.js": text(crlf), "lib.js": text(crlf)},
-		"CRLF and large": {packageJSON: {Data: bin(`"bin":{"p":"cli.js"}`)}, "cli.js": {Data: append([]byte(crlf), big...)}},
-		"bin directory":  {packageJSON: {Data: bin(`"directories":{"bin":"bin"}`)}, "bin/a": text(crlf), "bin/b": text("b")},
-		"BOM":            {packageJSON: text("\xef\xbb\xbf" + minimalPackage)},
+		"one file":       {npmjson.FileName: treetest.Text(treetest.MinimalPackage)},
+		"empty files":    {npmjson.FileName: treetest.Text(treetest.MinimalPackage), "a": treetest.Text(""), "b": {Mode: 0o755}},
+		"directories":    {npmjson.FileName: treetest.Text(treetest.MinimalPackage), "a/b/c": treetest.Text("1"), "a/b/d": treetest.Text("2"), "a.b": treetest.Text("3"), "a-b/c": treetest.Text("4")},
+		"chunks":         {npmjson.FileName: treetest.Text(treetest.MinimalPackage), "big": {Data: big}, "exact": {Data: big[:2<<20]}, "again": {Data: big, Mode: 0o755}},
+		"modes":          {npmjson.FileName: treetest.Text(treetest.MinimalPackage), "x": {Data: []byte("x"), Mode: 0o755}, "y": {Data: []byte("x"), Mode: 0o644}},
+		"a program":      {npmjson.FileName: {Data: bin(`"bin":"cli.js"`)}, "cli.js": treetest.Text("#!/usr/bin/env node\n")},
+		"CRLF":           {npmjson.FileName: {Data: bin(`"bin":"cli.js"`)}, "cli.js": treetest.Text(crlf), "lib.js": treetest.Text(crlf)},
+		"CRLF and large": {npmjson.FileName: {Data: bin(`"bin":{"p":"cli.js"}`)}, "cli.js": {Data: append([]byte(crlf), big...)}},
+		"bin directory":  {npmjson.FileName: {Data: bin(`"directories":{"bin":"bin"}`)}, "bin/a": treetest.Text(crlf), "bin/b": treetest.Text("b")},
+		"BOM":            {npmjson.FileName: treetest.Text("\xef\xbb\xbf" + treetest.MinimalPackage)},
 	} {
 		set, err := Whole(tree)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		want, err := set.Pack(t.Context(), Discard)
+		want, err := set.Pack(t.Context(), unixfs.Discard)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -64,7 +69,7 @@ func TestWriterMakesTheSameTree(t *testing.T) {
 		}
 		for range 3 {
 			random.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
-			store := newMemory()
+			store := treetest.New()
 			got, err := write(t.Context(), store, tree, paths)
 			if err != nil {
 				t.Errorf("%s in order %q: %v", name, paths, err)
@@ -73,7 +78,7 @@ func TestWriterMakesTheSameTree(t *testing.T) {
 			if got.CID != want.CID || got.Size != want.Size || got.Files != want.Files || fmt.Sprint(got.Manifest) != fmt.Sprint(want.Manifest) {
 				t.Errorf("%s in order %q: %+v, want %+v", name, paths, got, want)
 			}
-			if _, err := Inspect(t.Context(), store, records.Target{CID: got.CID, Size: got.Size, Files: got.Files}); err != nil {
+			if _, err := unixfs.Inspect(t.Context(), store, records.Target{CID: got.CID, Size: got.Size, Files: got.Files}); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -81,7 +86,7 @@ func TestWriterMakesTheSameTree(t *testing.T) {
 }
 
 func TestWriterRefuses(t *testing.T) {
-	good := [2]string{packageJSON, minimalPackage}
+	good := [2]string{npmjson.FileName, treetest.MinimalPackage}
 	for _, c := range []struct {
 		name, rule string
 		files      [][2]string
@@ -94,31 +99,31 @@ func TestWriterRefuses(t *testing.T) {
 		{"a file twice with other contents", "M11", [][2]string{good, {"a", "1"}, {"a", "2"}}},
 		{"a file that is a directory", "M11", [][2]string{good, {"a/b", ""}, {"a", ""}}},
 		{"a file that is a directory, in between another", "M11", [][2]string{good, {"a", ""}, {"a-", ""}, {"a/b", ""}}},
-		{"a large package.json", "M40", [][2]string{{packageJSON, minimalPackage + strings.Repeat(" ", MaxPackageJSON)}}},
-		{"expansion", "M27", [][2]string{good, {"a", strings.Repeat("\x00", 60*chunkSize)}}},
+		{"a large package.json", "M40", [][2]string{{npmjson.FileName, treetest.MinimalPackage + strings.Repeat(" ", MaxPackageJSON)}}},
+		{"expansion", "M27", [][2]string{good, {"a", strings.Repeat("\x00", 60<<20)}}},
 	} {
-		w := NewWriter(t.Context(), Discard)
+		w := NewWriter(unixfs.Discard)
 		var err error
 		for _, f := range c.files {
-			if err = w.Add(f[0], int64(len(f[1])), false, strings.NewReader(f[1])); err != nil {
+			if err = w.Add(t.Context(), f[0], int64(len(f[1])), false, strings.NewReader(f[1])); err != nil {
 				break
 			}
 		}
 		if err == nil {
-			_, err = w.Finish()
+			_, err = w.Finish(t.Context())
 		}
-		var rule *RuleError
+		var rule *unixfs.RuleError
 		if !errors.As(err, &rule) || rule.Rule != c.rule {
 			t.Errorf("%s: %v, want %s", c.name, err, c.rule)
 		}
 	}
-	w := NewWriter(t.Context(), Discard)
+	w := NewWriter(unixfs.Discard)
 	for range 2 {
-		if err := w.Add(packageJSON, int64(len(minimalPackage)), false, strings.NewReader(minimalPackage)); err != nil {
+		if err := w.Add(t.Context(), npmjson.FileName, int64(len(treetest.MinimalPackage)), false, strings.NewReader(treetest.MinimalPackage)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if m, err := w.Finish(); err != nil || m.Files != 1 || m.Size != int64(len(minimalPackage)) {
+	if m, err := w.Finish(t.Context()); err != nil || m.Files != 1 || m.Size != int64(len(treetest.MinimalPackage)) {
 		t.Errorf("the same file twice: %+v, %v", m, err)
 	}
 }
@@ -131,9 +136,9 @@ func TestWriterReadsExactly(t *testing.T) {
 		ok   bool
 	}{
 		{"a", 5000, true}, {"a", 4999, false}, {"a", 5001, false}, {"a", 10, false}, {"a", -1, false},
-		{packageJSON, 5001, false}, {packageJSON, 4999, false},
+		{npmjson.FileName, 5001, false}, {npmjson.FileName, 4999, false},
 	} {
-		err := NewWriter(t.Context(), Discard).Add(c.path, c.size, false, strings.NewReader(strings.Repeat("x", 5000)))
+		err := NewWriter(unixfs.Discard).Add(t.Context(), c.path, c.size, false, strings.NewReader(strings.Repeat("x", 5000)))
 		if (err == nil) != c.ok {
 			t.Errorf("%s of %d bytes: %v", c.path, c.size, err)
 		}
@@ -151,13 +156,13 @@ func (f *fullStore) Put(context.Context, cid.Cid, []byte) error {
 }
 
 func TestWriterWithoutStore(t *testing.T) {
-	tree := fstest.MapFS{packageJSON: text(minimalPackage), "a/b": {Data: []byte("x"), Mode: 0o755}}
+	tree := fstest.MapFS{npmjson.FileName: treetest.Text(treetest.MinimalPackage), "a/b": {Data: []byte("x"), Mode: 0o755}}
 	for n := range 5 { // two chunks, a file's node, two directories
-		if _, err := write(t.Context(), &fullStore{n}, tree, []string{packageJSON, "a/b"}); !errors.Is(err, io.ErrClosedPipe) {
+		if _, err := write(t.Context(), &fullStore{n}, tree, []string{npmjson.FileName, "a/b"}); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("without block %d: %v", n, err)
 		}
 	}
-	if _, err := write(t.Context(), &fullStore{5}, tree, []string{packageJSON, "a/b"}); err != nil {
+	if _, err := write(t.Context(), &fullStore{5}, tree, []string{npmjson.FileName, "a/b"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -185,7 +190,7 @@ func TestParseImported(t *testing.T) {
 	} {
 		p, err := ParseImported([]byte(c.text), c.name, records.Version(c.version))
 		if c.rule != "" {
-			var rule *RuleError
+			var rule *unixfs.RuleError
 			if !errors.As(err, &rule) || rule.Rule != c.rule {
 				t.Errorf("%s: %v, want %s", c.text, err, c.rule)
 			}
@@ -195,7 +200,7 @@ func TestParseImported(t *testing.T) {
 			t.Errorf("%s: %v", c.text, err)
 			continue
 		}
-		m, err := p.Manifest([]string{packageJSON})
+		m, err := p.Manifest([]string{npmjson.FileName})
 		if got := fmt.Sprint(m.Dependencies); err != nil || got != c.want {
 			t.Errorf("%s: %s, %v; want %s", c.text, got, err, c.want)
 		}
@@ -204,7 +209,7 @@ func TestParseImported(t *testing.T) {
 
 func TestFileWriter(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 200_000)
-	w := NewFileWriter(t.Context(), newMemory())
+	w := unixfs.NewFileWriter(t.Context(), treetest.New())
 	for part := range slices.Chunk(content, 777_777) {
 		if _, err := w.Write(part); err != nil {
 			t.Fatal(err)
@@ -215,21 +220,21 @@ func TestFileWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The same file in a module has the same root.
-	tree := fstest.MapFS{packageJSON: text(minimalPackage), "t.tgz": {Data: content}}
-	store := newMemory()
-	m, err := write(t.Context(), store, tree, []string{"t.tgz", packageJSON})
+	tree := fstest.MapFS{npmjson.FileName: treetest.Text(treetest.MinimalPackage), "t.tgz": {Data: content}}
+	store := treetest.New()
+	m, err := write(t.Context(), store, tree, []string{"t.tgz", npmjson.FileName})
 	if err != nil {
 		t.Fatal(err)
 	}
-	inModule, err := Inspect(t.Context(), store, records.Target{CID: m.CID, Size: -1, Files: -1})
+	inModule, err := unixfs.Inspect(t.Context(), store, records.Target{CID: m.CID, Size: -1, Files: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(inModule.Files, func(e Entry) bool { return e.Path == "t.tgz" })
+	i := slices.IndexFunc(inModule.Files, func(e unixfs.Entry) bool { return e.Path == "t.tgz" })
 	if inModule.Files[i].CID != root {
 		t.Errorf("root %s, in a module %s", root, inModule.Files[i].CID)
 	}
-	failed := NewFileWriter(t.Context(), &fullStore{0})
+	failed := unixfs.NewFileWriter(t.Context(), &fullStore{0})
 	if _, err := failed.Write(content); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("a full store: %v", err)
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/node/localapi"
@@ -95,7 +95,7 @@ func TestLocalAPI(t *testing.T) {
 	if !complete(ctx, h, m) || last.Blocks < 5 || last.Bytes < m.Size || last.Peers != 1 {
 		t.Errorf("fetched with %+v", last)
 	}
-	var rule *modules.RuleError
+	var rule *unixfs.RuleError
 	if err := c.Fetch(ctx, records.Target{CID: m.CID, Size: 1, Files: m.Files}, nil); !errors.As(err, &rule) || rule.Rule == "" {
 		t.Errorf("fetch of more than was signed: %v", err)
 	}

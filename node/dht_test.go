@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 
 	"github.com/everythingstays/es/gossip"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/node/api"
 )
 
@@ -104,7 +104,7 @@ func TestProvidesAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	links, err := modules.Links(broken.CID, tree)
+	links, err := unixfs.Links(broken.CID, tree)
 	if err != nil || len(links) == 0 {
 		t.Fatalf("links %v: %v", links, err)
 	}

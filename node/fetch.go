@@ -13,7 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/blocks"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/records"
 )
@@ -90,7 +90,7 @@ func (l *live) fetch(ctx context.Context, w records.Target, progress func(api.Pr
 		}
 		return nil
 	}
-	err = modules.Walk(ctx, f, w, fetchWorkers, visit)
+	err = unixfs.Walk(ctx, f, w, fetchWorkers, visit)
 	var away *api.UnreachableError
 	if errors.As(context.Cause(ctx), &away) {
 		return away
@@ -114,7 +114,7 @@ func (f *fetch) report(p api.Progress, progress func(api.Progress)) {
 func (f *fetch) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	store := f.live.home.Blocks()
 	b, err := store.Get(ctx, c)
-	var corrupt *modules.CorruptError
+	var corrupt *unixfs.CorruptError
 	if errors.As(err, &corrupt) {
 		if err := store.Delete(ctx, c); err != nil {
 			return nil, err

@@ -17,6 +17,7 @@ import (
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
@@ -252,7 +253,7 @@ func (n *testNode) fetch(m *modules.Module) {
 
 // complete reports whether a whole module is in the store.
 func complete(ctx context.Context, h *home.Home, m *modules.Module) bool {
-	_, err := modules.Inspect(ctx, h.Blocks(), records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
+	_, err := unixfs.Inspect(ctx, h.Blocks(), records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
 	return err == nil
 }
 
@@ -416,7 +417,7 @@ func TestFetchResumes(t *testing.T) {
 	n.join(other)
 	n.fetch(m)
 
-	tree, err := modules.Inspect(ctx, n.home.Blocks(), records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
+	tree, err := unixfs.Inspect(ctx, n.home.Blocks(), records.Target{CID: m.CID, Size: m.Size, Files: m.Files})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -452,7 +453,7 @@ func TestFetchBounds(t *testing.T) {
 	_, m := a.publish("left-pad", "1.0.0")
 	n, other := startNode(t, testHome(t), Config{}), startNode(t, a.home, Config{})
 	n.join(other)
-	var rule *modules.RuleError
+	var rule *unixfs.RuleError
 	if err := n.Fetch(ctx, records.Target{CID: m.CID, Size: 10, Files: m.Files}, nil); !errors.As(err, &rule) {
 		t.Errorf("fetch of more than was signed: %v", err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 )
 
@@ -61,7 +61,7 @@ type Providers struct {
 // error is a *modules.RuleError when the tree breaks a rule or b; errors of the
 // Store are wrapped.
 func (x *Exchange) Fetch(ctx context.Context, b records.Target, from Providers, progress func(Progress)) (Result, error) {
-	if _, err := modules.Links(b.CID, nil); errors.As(err, new(*modules.RuleError)) {
+	if _, err := unixfs.Links(b.CID, nil); errors.As(err, new(*unixfs.RuleError)) {
 		return Result{}, fmt.Errorf("transfer: %w", err) // no CID that a tree may have
 	}
 	j := newJob(x, b)

@@ -11,7 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 )
 
@@ -177,7 +177,7 @@ func TestFetchBounds(t *testing.T) {
 			server, client := start(t, hosts[0], blocks), start(t, hosts[1], held)
 			small := bounds
 			small.Size, small.Files = 1000, 1
-			var rule *modules.RuleError
+			var rule *unixfs.RuleError
 			if _, err := client.fetch(small, server); !errors.As(err, &rule) || rule.Rule != "M26" {
 				t.Errorf("%s: %v", name, err)
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 )
 
@@ -91,7 +91,7 @@ func (j *job) fail(err error) {
 
 // broken is a rule that the tree breaks, whoever sent it.
 func broken(rule, format string, args ...any) error {
-	return &modules.RuleError{Rule: rule, Reason: fmt.Sprintf(format, args...)}
+	return &unixfs.RuleError{Rule: rule, Reason: fmt.Sprintf(format, args...)}
 }
 
 // discover registers what links lead to, and what those lead to that are here,
@@ -103,7 +103,7 @@ func (j *job) discover(ctx context.Context, links []cid.Cid) (fresh []*item, err
 	for len(stack) > 0 {
 		c := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		if c.Equals(modules.EmptyRaw) {
+		if c.Equals(unixfs.EmptyRaw) {
 			continue
 		}
 		k := key{digestOf(c), c.Type() == cid.Raw}
@@ -127,7 +127,7 @@ func (j *job) discover(ctx context.Context, links []cid.Cid) (fresh []*item, err
 		case !here && !k.raw:
 			fresh = append(fresh, it)
 		case here:
-			below, err := modules.Links(c, b)
+			below, err := unixfs.Links(c, b)
 			if err != nil {
 				return nil, err
 			}
@@ -146,8 +146,8 @@ func (j *job) register(k key, here bool, size int) (*item, error) {
 	if j.items[k] != nil {
 		return nil, nil
 	}
-	if len(j.items) == modules.MaxBlocks {
-		return nil, broken("M22", "the DAG has more than %d blocks", modules.MaxBlocks)
+	if len(j.items) == unixfs.MaxBlocks {
+		return nil, broken("M22", "the DAG has more than %d blocks", unixfs.MaxBlocks)
 	}
 	it := &item{key: k, here: here}
 	j.items[k] = it

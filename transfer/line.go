@@ -11,7 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
 const (
@@ -375,7 +375,7 @@ func (x *Exchange) take(ctx context.Context, r *request, d digest, it *item, blo
 // follow registers what a node links to. What its peer sends next is not asked
 // for twice.
 func (x *Exchange) follow(ctx context.Context, r *request, d digest, block []byte) error {
-	links, err := modules.Links(d.cid(false), block)
+	links, err := unixfs.Links(d.cid(false), block)
 	if err != nil {
 		return err
 	}

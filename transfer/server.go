@@ -11,7 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
 // Limits of serving (SPEC.md [B8] and [B9]).
@@ -148,7 +148,7 @@ func (x *Exchange) sendNodes(ctx context.Context, p peer.ID, w *bufio.Writer, as
 		if b == nil {
 			continue
 		}
-		if links, err := modules.Links(d.cid(false), b); err == nil {
+		if links, err := unixfs.Links(d.cid(false), b); err == nil {
 			list.add(nodesOf(links))
 		}
 	}
@@ -158,7 +158,7 @@ func (x *Exchange) sendNodes(ctx context.Context, p peer.ID, w *bufio.Writer, as
 // here.
 func (x *Exchange) send(ctx context.Context, p peer.ID, w *bufio.Writer, d digest, raw bool) ([]byte, error) {
 	b, err := x.cfg.Store.Get(ctx, d.cid(raw))
-	if err != nil || len(b) > modules.MaxBlock {
+	if err != nil || len(b) > unixfs.MaxBlock {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

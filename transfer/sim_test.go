@@ -22,6 +22,7 @@ import (
 	"github.com/marcopolo/simnet"
 
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 )
 
@@ -208,6 +209,6 @@ func (n *node) whole(b records.Target) error {
 	if n.store.bad > 0 {
 		return fmt.Errorf("%d bad blocks are stored", n.store.bad)
 	}
-	_, err := modules.Inspect(n.t.Context(), n.store, b)
+	_, err := unixfs.Inspect(n.t.Context(), n.store, b)
 	return err
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multihash"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 )
 
 // ID names the protocol (SPEC.md [B1]).
@@ -137,7 +137,7 @@ func readFrame(r io.Reader, buf []byte) (frame, []byte, error) {
 		return isAbsent, buf[:0], nil
 	case n == frameEnd:
 		return isEnd, buf[:0], nil
-	case n-1 > modules.MaxBlock:
+	case n-1 > unixfs.MaxBlock:
 		return 0, buf, &OffenceError{fmt.Sprintf("a block of %d bytes", n-1)}
 	default:
 		size := int(n - 1)

@@ -16,7 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 )
 
@@ -181,7 +181,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bytes.NewReader(b)
 		kind, block, err := readFrame(r, nil)
-		if cap(block) > modules.MaxBlock {
+		if cap(block) > unixfs.MaxBlock {
 			t.Fatalf("%d bytes are allocated", cap(block))
 		}
 		if err != nil {

@@ -7,7 +7,8 @@ import (
 
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/tree"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/extract"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 )
 
@@ -18,14 +19,14 @@ type Options struct {
 	Force   bool
 	Workers int // packages that are written at once, at least 1
 	// Extract says how files are written: copied, or linked from the block store.
-	Extract modules.Options
+	Extract extract.Options
 	// Written, if set, is called by one goroutine at a time.
 	Written func(name records.Name, done, total int)
 }
 
 // Trees says which files a module has, all of which are in the blocks.
 type Trees interface {
-	Tree(ctx context.Context, p *lockfile.Package) (*modules.Tree, error)
+	Tree(ctx context.Context, p *lockfile.Package) (*unixfs.Tree, error)
 }
 
 // A Change brings node_modules from what it holds to what it shall hold, while the
@@ -33,7 +34,7 @@ type Trees interface {
 type Change struct {
 	Options
 	dir      *Dir
-	blocks   modules.Blocks
+	blocks   unixfs.Blocks
 	note     *Note
 	managers *Managers
 	adopted  bool                // the note was lost, and is made anew
@@ -41,7 +42,7 @@ type Change struct {
 }
 
 // Change begins a change.
-func (d *Dir) Change(blocks modules.Blocks, o Options) *Change {
+func (d *Dir) Change(blocks unixfs.Blocks, o Options) *Change {
 	return &Change{Options: o, dir: d, blocks: blocks, note: d.Note(), managers: d.Managers(), same: map[*tree.Node]bool{}}
 }
 

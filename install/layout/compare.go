@@ -16,6 +16,7 @@ import (
 	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/ipfs/go-cid"
 )
 
@@ -30,7 +31,7 @@ type Damage struct {
 // that node_modules says of itself, and changes nothing.
 type Comparer struct {
 	dir      *Dir
-	blocks   modules.Blocks
+	blocks   unixfs.Blocks
 	wanted   map[*tree.Node]bool
 	commands map[string]Bin      // by path
 	nested   map[string][]string // their names by directory
@@ -38,7 +39,7 @@ type Comparer struct {
 
 // Compare returns a Comparer for a project that is to have the wanted packages. Blocks
 // serve to say which file is wrong, and to compare trees that es did not make.
-func (d *Dir) Compare(blocks modules.Blocks, wanted []*tree.Node) *Comparer {
+func (d *Dir) Compare(blocks unixfs.Blocks, wanted []*tree.Node) *Comparer {
 	v := &Comparer{dir: d, blocks: blocks, wanted: map[*tree.Node]bool{}, commands: map[string]Bin{}, nested: map[string][]string{}}
 	for _, n := range wanted {
 		v.wanted[n] = true
@@ -121,7 +122,7 @@ func (v *Comparer) compare(ctx context.Context, n *tree.Node) ([]Damage, error) 
 	if err != nil || same && len(damage) == 0 {
 		return nil, err
 	}
-	t, err := modules.Inspect(ctx, v.blocks, p.Target())
+	t, err := unixfs.Inspect(ctx, v.blocks, p.Target())
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -132,7 +133,7 @@ func (v *Comparer) compare(ctx context.Context, n *tree.Node) ([]Damage, error) 
 		return damage, nil
 	}
 	// Another package may stand where the module brings one along ([I16]).
-	t.Files = slices.DeleteFunc(slices.Clone(t.Files), func(e modules.Entry) bool { return own.hides(e.Path) })
+	t.Files = slices.DeleteFunc(slices.Clone(t.Files), func(e unixfs.Entry) bool { return own.hides(e.Path) })
 	return v.compareFiles(ctx, p, t, root, files, damage)
 }
 
@@ -142,7 +143,7 @@ func (v *Comparer) rebuild(ctx context.Context, own fs.FS, p *lockfile.Package) 
 	if err != nil {
 		return false, nil // not a module of es's making, or damaged
 	}
-	m, err := set.Pack(ctx, modules.Discard)
+	m, err := set.Pack(ctx, unixfs.Discard)
 	if err != nil {
 		return false, ctx.Err()
 	}
@@ -150,7 +151,7 @@ func (v *Comparer) rebuild(ctx context.Context, own fs.FS, p *lockfile.Package) 
 }
 
 // compareFiles finds the files that differ from those of t.
-func (v *Comparer) compareFiles(ctx context.Context, p *lockfile.Package, t *modules.Tree, root *os.Root, files map[string]fs.FileInfo, damage []Damage) ([]Damage, error) {
+func (v *Comparer) compareFiles(ctx context.Context, p *lockfile.Package, t *unixfs.Tree, root *os.Root, files map[string]fs.FileInfo, damage []Damage) ([]Damage, error) {
 	bins := map[string]bool{}
 	for _, program := range p.Bin {
 		bins[program] = true
@@ -186,7 +187,7 @@ func (v *Comparer) compareFiles(ctx context.Context, p *lockfile.Package, t *mod
 // hasModes says whether files have an executable bit here.
 const hasModes = os.PathSeparator == '/'
 
-func sameContent(ctx context.Context, blocks modules.Blocks, t *modules.Tree, root *os.Root, e modules.Entry, info fs.FileInfo) (bool, error) {
+func sameContent(ctx context.Context, blocks unixfs.Blocks, t *unixfs.Tree, root *os.Root, e unixfs.Entry, info fs.FileInfo) (bool, error) {
 	if info.Size() != e.Size {
 		return false, nil
 	}

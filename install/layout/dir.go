@@ -18,7 +18,7 @@ import (
 	"github.com/everythingstays/es/internal/atomicfile"
 	"github.com/everythingstays/es/internal/filelock"
 	"github.com/everythingstays/es/internal/regularfile"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/extract"
 )
 
 const (
@@ -165,7 +165,7 @@ func (d *Dir) Recover(paths []string, frozen bool) error {
 			continue // whether it is in the way turns out later
 		}
 		if err == nil {
-			err = errors.Join(modules.Recover(parent), parent.Close())
+			err = errors.Join(extract.Recover(parent), parent.Close())
 		}
 		if err != nil {
 			return fmt.Errorf("clean up %s: %w", dir, err)

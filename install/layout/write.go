@@ -15,7 +15,7 @@ import (
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/internal/atomicfile"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/extract"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -177,7 +177,7 @@ func (w *writer) writeLevel(ctx context.Context, nodes []*tree.Node, done *int, 
 // sync makes the swaps in a directory durable together, unless modules did so
 // for each.
 func (w *writer) sync(parent *os.Root) error {
-	if w.Extract.Sync != modules.SyncDirectory {
+	if w.Extract.Sync != extract.SyncDirectory {
 		return nil
 	}
 	return atomicfile.SyncRoot(parent)
@@ -190,11 +190,11 @@ func (w *writer) write(ctx context.Context, p *lockfile.Package, parent *os.Root
 		return err
 	}
 	o := w.Extract
-	if o.Sync == modules.SyncDirectory {
-		o.Sync = modules.SyncNone
+	if o.Sync == extract.SyncDirectory {
+		o.Sync = extract.SyncNone
 	}
 	w.dir.step("stage " + p.Path)
-	s, err := modules.Stage(ctx, w.blocks, t, parent, o)
+	s, err := extract.Stage(ctx, w.blocks, t, parent, o)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", p.Path, err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -70,7 +71,7 @@ func TestSetAside(t *testing.T) {
 	}
 	spoil := func(m *modules.Module) {
 		t.Helper()
-		tree, err := modules.Inspect(t.Context(), h.Blocks(), records.Unbounded(m.CID))
+		tree, err := unixfs.Inspect(t.Context(), h.Blocks(), records.Unbounded(m.CID))
 		if err != nil {
 			t.Fatal(err)
 		}

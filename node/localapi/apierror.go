@@ -7,7 +7,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/node/api"
 )
 
@@ -44,7 +44,7 @@ const (
 func newWireError(err error) *wireError {
 	e := &wireError{Text: err.Error()}
 	var away *api.UnreachableError
-	var rule *modules.RuleError
+	var rule *unixfs.RuleError
 	var missing *index.NotFoundError
 	var wrong *api.WrongAddrError
 	switch {
@@ -79,7 +79,7 @@ func (e *wireError) err() error {
 	case kindUnreachable:
 		return &api.UnreachableError{Root: parsed(e.Root), Missing: parsed(e.Missing), Peers: e.Peers, Tried: e.Tried}
 	case kindRule:
-		return &remoteError{e.Text, &modules.RuleError{Rule: e.Rule, Path: e.Path, Reason: e.Reason}}
+		return &remoteError{e.Text, &unixfs.RuleError{Rule: e.Rule, Path: e.Path, Reason: e.Reason}}
 	case kindNotFound:
 		return &remoteError{e.Text, &index.NotFoundError{Record: parsed(e.Record)}}
 	case kindWrongAddr:

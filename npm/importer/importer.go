@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/everythingstays/es/modules"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/npm/registry"
 	"github.com/everythingstays/es/npm/tarball"
 	"github.com/everythingstays/es/npm/unpacked"
@@ -37,7 +38,7 @@ const (
 // A Batch keeps blocks, which are durable once Commit returns. The same Batch is used
 // again after it. It is a *blocks.Batch.
 type Batch interface {
-	modules.Store
+	unixfs.Store
 	Commit(ctx context.Context) error
 }
 
@@ -177,7 +178,7 @@ func (im *importer) known(ctx context.Context, hash [sha512.Size]byte) (*unpacke
 func mayPass(err error) bool {
 	var integrity *registry.IntegrityError
 	var status *registry.StatusError
-	var rule *modules.RuleError
+	var rule *unixfs.RuleError
 	var format *tarball.FormatError
 	var disk *storeError
 	switch {
@@ -193,7 +194,7 @@ func mayPass(err error) bool {
 // before its hash was compared.
 func (im *importer) fetch(ctx context.Context, p *Package) (*unpacked.Package, int, error) {
 	store := diskStore{im.cfg.Batch}
-	kept := modules.NewFileWriter(ctx, store)
+	kept := unixfs.NewFileWriter(ctx, store)
 	once := sha1.New()
 	r, w := io.Pipe()
 	var got [sha512.Size]byte
@@ -240,15 +241,15 @@ func sumSHA1(h hash.Hash) (sum [20]byte) {
 }
 
 // unpack makes a module of a tarball's files.
-func unpack(ctx context.Context, store modules.Store, r io.Reader, p *Package) (*modules.Module, int, error) {
-	w := modules.NewWriter(ctx, store)
+func unpack(ctx context.Context, store unixfs.Store, r io.Reader, p *Package) (*modules.Module, int, error) {
+	w := modules.NewWriter(store)
 	links, err := tarball.Read(r, func(f tarball.File, contents io.Reader) error {
-		return w.Add(f.Path, f.Size, f.Exec, contents)
+		return w.Add(ctx, f.Path, f.Size, f.Exec, contents)
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	m, err := w.FinishImported(p.Name, p.Version)
+	m, err := w.FinishImported(ctx, p.Name, p.Version)
 	return m, len(links), err
 }
 

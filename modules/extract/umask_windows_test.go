@@ -1,0 +1,3 @@
+package extract
+
+func setUmask(mask int) int { return mask }

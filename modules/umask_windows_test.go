@@ -1,3 +1,0 @@
-package modules
-
-func setUmask(mask int) int { return mask }
