@@ -95,14 +95,14 @@ es: hint: es verify checks what is stored here
 `, "add", "lib", "--yes")
 }
 
-// TestRefusalsAreListed is that README.md has a row for each kind of refusal, and no
+// TestRefusalsAreListed is that docs/refusals.md has a row for each kind of refusal, and no
 // others.
 func TestRefusalsAreListed(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+	page, err := os.ReadFile("../docs/refusals.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(readme), "| refused | exit | what happened |")
+	_, table, _ := strings.Cut(string(page), "| refused | exit | what happened |")
 	table, _, _ = strings.Cut(table, "\n\n")
 	var listed []string
 	for line := range strings.Lines(table) {
@@ -113,6 +113,6 @@ func TestRefusalsAreListed(t *testing.T) {
 	}
 	slices.Sort(listed)
 	if kinds := slices.Sorted(maps.Keys(meanings)); !slices.Equal(listed, kinds) {
-		t.Errorf("README.md lists %q, es knows %q", listed, kinds)
+		t.Errorf("docs/refusals.md lists %q, es knows %q", listed, kinds)
 	}
 }

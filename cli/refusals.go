@@ -18,7 +18,7 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// The kinds of refusals. README.md lists them.
+// The kinds of refusals. docs/refusals.md lists them.
 const (
 	unknownKey       = "unknown-key"
 	notTrusted       = "not-trusted"

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Exit codes. README.md lists them.
+// Exit codes. docs/refusals.md lists them.
 const (
 	ExitDone        = 0
 	ExitFailed      = 1

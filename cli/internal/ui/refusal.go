@@ -10,7 +10,7 @@ import (
 // speaks for and against it with every value in full, what that may mean, and
 // what to type next.
 type Refusal struct {
-	Kind    string // for programs: "conflict"; README.md lists them
+	Kind    string // for programs: "conflict"; docs/refusals.md lists them
 	About   string // what was refused: "left-pad@1.3.0"
 	Facts   []Fact
 	Meaning string // lines of text
