@@ -75,15 +75,15 @@ var mayImport = map[string][]string{
 	// The store of blocks on the disk, which knows of trees what their links say, and no peers.
 	"blocks": {"internal/atomicfile", "modules/unixfs"},
 	// es-lock.json: which module stands where, and who signed it.
-	"install/lockfile": {"internal/jsontext", "internal/regularfile", "records"},
+	"install/lockfile": {"internal/jsonfile", "internal/regularfile", "records"},
 	// esDependencies in package.json: specs, and edits that change nothing else.
-	"install/packagejson": {"internal/jsontext", "internal/regularfile", "records", "records/npmrange"},
+	"install/packagejson": {"internal/jsonfile", "internal/regularfile", "records", "records/npmrange"},
 	// From dependencies to a tree: which release, and which node_modules it stands in.
 	"install/tree": {"records", "install/lockfile", "install/packagejson"},
 	// node_modules: what is pending, how it is written, and what stands there.
-	"install/layout": {"internal/atomicfile", "internal/filelock", "internal/jsontext", "internal/regularfile", "records", "records/npmrange", "modules", "install/lockfile", "install/packagejson", "install/tree", "modules/extract", "modules/unixfs"},
+	"install/layout": {"internal/atomicfile", "internal/filelock", "internal/jsonfile", "internal/regularfile", "records", "records/npmrange", "modules", "install/lockfile", "install/packagejson", "install/tree", "modules/extract", "modules/unixfs"},
 	// A project: what es add, install, update, remove, list and verify do with it.
-	"install": {"internal/jsontext", "internal/regularfile", "records", "modules", "install/layout", "install/lockfile", "install/packagejson", "install/tree", "modules/extract", "modules/unixfs"},
+	"install": {"internal/jsonfile", "internal/regularfile", "records", "modules", "install/layout", "install/lockfile", "install/packagejson", "install/tree", "modules/extract", "modules/unixfs"},
 	// For tests: releases that need each other in every way.
 	"install/internal/fakes": {"records"},
 	// What an npm registry signs, and what else it says.
@@ -136,7 +136,7 @@ var mayImport = map[string][]string{
 	// Files of others, read with a limit, and regular files alone.
 	"internal/regularfile": {},
 	// JSON files that people edit: where each member stands, and what is wrong with which line.
-	"internal/jsontext": {},
+	"internal/jsonfile": {},
 
 	// Which checks of bytes the vectors would miss: see bench/mutants.sh.
 	"bench/mutants": {},

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/records"
 	"github.com/ipfs/go-cid"
 )
@@ -30,11 +31,18 @@ func (e *MissingError) Unwrap() error { return e.Err }
 // A DisagreeError says why a frozen install stopped: es-lock.json is not the
 // lockfile of this package.json.
 type DisagreeError struct {
-	Reasons []string // at least one
+	Reasons []tree.Disagreement // what differs; none when there is no es-lock.json
 }
 
 func (e *DisagreeError) Error() string {
-	return "es-lock.json does not agree with package.json: " + strings.Join(e.Reasons, "; ")
+	if len(e.Reasons) == 0 {
+		return "es-lock.json does not agree with package.json: there is no es-lock.json"
+	}
+	var reasons []string
+	for _, d := range e.Reasons {
+		reasons = append(reasons, d.String())
+	}
+	return "es-lock.json does not agree with package.json: " + strings.Join(reasons, "; ")
 }
 
 // clip shortens s for an error message.

@@ -128,7 +128,7 @@ func (p *Project) Install(ctx context.Context, s Sources, o Options) (*Result, e
 	return p.change(ctx, s, o, func(j *job) error {
 		if j.locked == nil {
 			if o.Frozen {
-				return &DisagreeError{[]string{"there is no es-lock.json"}}
+				return &DisagreeError{}
 			}
 			return j.plan(ctx)
 		}

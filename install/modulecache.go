@@ -10,7 +10,7 @@ import (
 
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
-	"github.com/everythingstays/es/internal/jsontext"
+	"github.com/everythingstays/es/internal/jsonfile"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
@@ -134,7 +134,7 @@ func lenient(text []byte, name records.Name) (*modules.PackageJSON, records.Vers
 		version = ""
 		fields["version"] = json.RawMessage(`"0.0.0"`)
 	}
-	fields["name"] = json.RawMessage(jsontext.Quote(string(name)))
+	fields["name"] = json.RawMessage(jsonfile.Quote(string(name)))
 	text, err = json.Marshal(fields)
 	if err != nil {
 		return nil, ""

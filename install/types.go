@@ -5,7 +5,7 @@ import (
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/install/tree"
-	"github.com/everythingstays/es/internal/jsontext"
+	"github.com/everythingstays/es/internal/jsonfile"
 )
 
 // What a Project takes and returns, for those who import this package alone.
@@ -20,7 +20,7 @@ type (
 	Warning    = layout.Warning
 	Damage     = layout.Damage
 
-	SyntaxError     = jsontext.SyntaxError
+	SyntaxError     = jsonfile.SyntaxError
 	DependencyError = tree.DependencyError
 	IntegrityError  = tree.IntegrityError
 	BoundError      = tree.BoundError

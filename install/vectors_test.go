@@ -3,12 +3,14 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
+	"github.com/everythingstays/es/install/tree"
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
@@ -54,17 +56,6 @@ func vectors(t *testing.T, kind string) []*vector {
 	return list
 }
 
-// verdict compares an error with what the vector expects.
-func (v *vector) verdict(t *testing.T, err error) {
-	t.Helper()
-	switch want := v.header["expect"]; {
-	case want == "ok" && err != nil:
-		t.Errorf("%s: %v", v.file, err)
-	case want != "ok" && (err == nil || !strings.Contains(err.Error(), want)):
-		t.Errorf("%s: %v, want %q", v.file, err, want)
-	}
-}
-
 func TestAgreeVectors(t *testing.T) {
 	for _, v := range vectors(t, "agree") {
 		p := project(t, "")
@@ -72,9 +63,23 @@ func TestAgreeVectors(t *testing.T) {
 		write(t, filepath.Join(p.dir, lockfile.Name), v.section(lockfile.Name))
 		w := newWorld(t)
 		_, err := p.Install(context.Background(), Sources{Blocks: w.local}, Options{Frozen: true})
-		if v.header["expect"] == "ok" && errors.As(err, new(*MissingError)) {
-			err = nil // it agreed, and went on to look for the modules
+		var d *DisagreeError
+		switch want := v.header["expect"]; {
+		case want == "ok":
+			if err != nil && !errors.As(err, new(*MissingError)) { // which comes after
+				t.Errorf("%s: %v", v.file, err)
+			}
+		case !errors.As(err, &d) || len(d.Reasons) == 0:
+			t.Errorf("%s: %v, want %s", v.file, err, want)
+		default:
+			r := d.Reasons[0]
+			where := r.Path
+			if r.Code != tree.NotNeeded {
+				where = strings.TrimSpace(fmt.Sprintf("%s %s@%s %s", r.By, r.Name, r.Spec, r.Locked))
+			}
+			if r.Code != want || where != v.header["where"] {
+				t.Errorf("%s: %s: %s, want %s: %s", v.file, r.Code, where, want, v.header["where"])
+			}
 		}
-		v.verdict(t, err)
 	}
 }

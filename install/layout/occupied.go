@@ -7,7 +7,7 @@ import (
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/install/tree"
-	"github.com/everythingstays/es/internal/jsontext"
+	"github.com/everythingstays/es/internal/jsonfile"
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
@@ -80,7 +80,7 @@ func (d *Dir) packageSays(at string) (name, version string) {
 		return "", ""
 	}
 	_, text = regularfile.CutBOM(text)
-	object, err := jsontext.Parse(packagejson.Name, text)
+	object, err := jsonfile.Parse(packagejson.Name, "I24", text)
 	if err != nil {
 		return "", ""
 	}

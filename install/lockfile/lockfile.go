@@ -19,7 +19,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/everythingstays/es/internal/jsontext"
+	"github.com/everythingstays/es/internal/jsonfile"
 	"github.com/everythingstays/es/internal/regularfile"
 )
 
@@ -69,17 +69,17 @@ func Read(dir string) (*File, error) {
 }
 
 // Parse reads an es-lock.json. A path, name, CID or command that es would not write
-// is a *jsontext.SyntaxError, and so is a file of another version.
+// is a *jsonfile.SyntaxError, and so is a file of another version.
 func Parse(b []byte) (*File, error) {
 	if len(b) > MaxSize {
-		return nil, &jsontext.SyntaxError{File: Name, Line: 1, Column: 1, Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(b), MaxSize)}
+		return nil, &jsonfile.SyntaxError{File: Name, Line: 1, Column: 1, Rule: "I9", Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(b), MaxSize)}
 	}
 	_, b = regularfile.CutBOM(b)
 	p := &parser{b}
 	if i := bytes.Index(b, []byte("\n<<<<<<< ")); i >= 0 {
-		return nil, p.errorf(i+1, "has the marks of an unfinished merge: take either side, and es install brings what is missing")
+		return nil, p.errorf(i+1, "I7", "has the marks of an unfinished merge: take either side, and es install brings what is missing")
 	}
-	root, err := jsontext.Parse(Name, b)
+	root, err := jsonfile.Parse(Name, "I7", b)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func Parse(b []byte) (*File, error) {
 	}
 	var text fileText
 	if err := json.Unmarshal(b, &text); err != nil {
-		return nil, p.errorf(0, "%v", err)
+		return nil, p.errorf(0, "I10", "%v", err)
 	}
 	return p.packages(root, text)
 }
@@ -96,8 +96,27 @@ func Parse(b []byte) (*File, error) {
 // A parser holds the text, so that errors can point at lines.
 type parser struct{ src []byte }
 
-func (p *parser) errorf(offset int, format string, args ...any) error {
-	return jsontext.Errorf(Name, p.src, offset, format, args...)
+func (p *parser) errorf(offset int, rule, format string, args ...any) error {
+	return jsonfile.Errorf(Name, rule, p.src, offset, format, args...)
+}
+
+// errorAbout is errorf for an error about the package at a path.
+func (p *parser) errorAbout(path string, offset int, err error) error {
+	rule := "I10"
+	var broken *ruleError
+	if errors.As(err, &broken) {
+		rule = broken.rule
+	}
+	return p.errorf(offset, rule, "%q: %v", clip(path), err)
+}
+
+// A ruleError is about another rule than I10, which lists the fields of a package.
+type ruleError struct{ rule, reason string }
+
+func (e *ruleError) Error() string { return e.reason }
+
+func broken(rule, format string, args ...any) error {
+	return &ruleError{rule, fmt.Sprintf(format, args...)}
 }
 
 var (
@@ -107,51 +126,51 @@ var (
 
 // checkShape refuses keys that version 1 does not have; json.Unmarshal alone would
 // also take them in another case.
-func (p *parser) checkShape(root *jsontext.Object) error {
+func (p *parser) checkShape(root *jsonfile.Object) error {
 	version := root.Find("lockfileVersion")
 	if version < 0 {
-		return p.errorf(root.Start, "has no lockfileVersion")
+		return p.errorf(root.Start, "I7", "has no lockfileVersion")
 	}
 	m := root.Members[version]
 	switch v := string(p.src[m.ValueStart:m.ValueEnd]); {
 	case v == "1":
 	case len(v) < 10 && strings.Trim(v, "0123456789") == "" && v > "1":
-		return p.errorf(m.ValueStart, "has lockfileVersion %s; this es reads version %d, so a newer one is needed", v, Version)
+		return p.errorf(m.ValueStart, "I7", "has lockfileVersion %s; this es reads version %d, so a newer one is needed", v, Version)
 	default:
-		return p.errorf(m.ValueStart, "has a lockfileVersion that is not %d", Version)
+		return p.errorf(m.ValueStart, "I7", "has a lockfileVersion that is not %d", Version)
 	}
 	packages := root.Find("packages")
 	if packages < 0 || root.Members[packages].Object == nil {
-		return p.errorf(root.Start, "has no object packages")
+		return p.errorf(root.Start, "I7", "has no object packages")
 	}
-	if err := p.checkFields(root, fileFields); err != nil {
+	if err := p.checkFields(root, "I7", fileFields); err != nil {
 		return err
 	}
 	for _, m := range root.Members[packages].Object.Members {
 		if m.Object == nil {
-			return p.errorf(m.ValueStart, "%q must be an object", clip(m.Key))
+			return p.errorf(m.ValueStart, "I7", "%q must be an object", clip(m.Key))
 		}
-		if err := p.checkFields(m.Object, packageFields); err != nil {
+		if err := p.checkFields(m.Object, "I10", packageFields); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *parser) checkFields(o *jsontext.Object, fields map[string]bool) error {
+func (p *parser) checkFields(o *jsonfile.Object, rule string, fields map[string]bool) error {
 	for _, m := range o.Members {
 		if !fields[m.Key] {
-			return p.errorf(m.KeyStart, "has the unknown field %q", clip(m.Key))
+			return p.errorf(m.KeyStart, rule, "has the unknown field %q", clip(m.Key))
 		}
 	}
 	return nil
 }
 
-func (p *parser) packages(root *jsontext.Object, text fileText) (*File, error) {
+func (p *parser) packages(root *jsonfile.Object, text fileText) (*File, error) {
 	f := &File{Packages: map[string]*Package{}}
 	object := root.Members[root.Find("packages")].Object
 	if len(object.Members) > MaxPackages {
-		return nil, p.errorf(object.Start, "has %d packages, the limit is %d", len(object.Members), MaxPackages)
+		return nil, p.errorf(object.Start, "I9", "has %d packages, the limit is %d", len(object.Members), MaxPackages)
 	}
 	at := map[string]int{}
 	for _, m := range object.Members {
@@ -159,13 +178,13 @@ func (p *parser) packages(root *jsontext.Object, text fileText) (*File, error) {
 		t := text.Packages[m.Key]
 		pkg, err := t.parse(m.Key)
 		if err != nil {
-			return nil, p.errorf(m.KeyStart, "%q: %v", clip(m.Key), err)
+			return nil, p.errorAbout(m.Key, m.KeyStart, err)
 		}
 		f.Packages[m.Key] = pkg
 	}
 	for _, path := range slices.Sorted(maps.Keys(f.Packages)) {
 		if err := f.resolve(f.Packages[path]); err != nil {
-			return nil, p.errorf(at[path], "%q: %v", clip(path), err)
+			return nil, p.errorAbout(path, at[path], err)
 		}
 	}
 	return f, nil
@@ -177,10 +196,10 @@ func (f *File) resolve(p *Package) error {
 	if parent := Parent(p.Path); parent != "" {
 		above := f.Packages[parent]
 		if above == nil {
-			return fmt.Errorf("is in a package that the lockfile does not have")
+			return broken("I8", "is in a package that the lockfile does not have")
 		}
 		if above.Link != "" {
-			return fmt.Errorf("is in a package that is a link")
+			return broken("I8", "is in a package that is a link")
 		}
 	}
 	if p.Link == "" {
@@ -188,7 +207,7 @@ func (f *File) resolve(p *Package) error {
 	}
 	target := f.Packages[p.Link]
 	if target == nil || target.Link != "" {
-		return fmt.Errorf("links to %q, which is no package", clip(p.Link))
+		return broken("I11", "links to %q, which is no package", clip(p.Link))
 	}
 	path, optional := p.Path, target.Optional
 	*p = *target

@@ -3,11 +3,12 @@ package lockfile
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/everythingstays/es/internal/jsontext"
+	"github.com/everythingstays/es/internal/jsonfile"
 	"github.com/everythingstays/es/records"
 	"github.com/rogpeppe/go-internal/txtar"
 )
@@ -43,15 +44,18 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: the header lacks expect, spec or comment", file)
 		}
 		l, err := Parse([]byte(section(a, Name)))
-		switch want := header["expect"]; {
-		case want == "ok" && err != nil:
-			t.Errorf("%s: %v", file, err)
-		case want != "ok" && (err == nil || !strings.Contains(err.Error(), want)):
-			t.Errorf("%s: %v, want %q", file, err, want)
+		if header["expect"] == "ok" != (err == nil) {
+			t.Errorf("%s: %v, want %s", file, err, header["expect"])
 		}
-		var syntax *jsontext.SyntaxError
-		if err != nil && !errors.As(err, &syntax) {
+		var syntax *jsonfile.SyntaxError
+		switch at := header["at"]; {
+		case err == nil:
+		case !errors.As(err, &syntax):
 			t.Errorf("%s: %T is no *SyntaxError", file, err)
+		case syntax.Rule != header["spec"]:
+			t.Errorf("%s: %v breaks %s, want %s", file, err, syntax.Rule, header["spec"])
+		case at != "" && at != fmt.Sprintf("%d:%d", syntax.Line, syntax.Column):
+			t.Errorf("%s: %v, want it at %s", file, err, at)
 		}
 		if err != nil {
 			continue

@@ -2,7 +2,6 @@ package lockfile
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 
 	"github.com/everythingstays/es/records"
@@ -21,20 +20,20 @@ const (
 // else (SPEC.md [I8]).
 func CheckPath(path string) error {
 	if len(path) > MaxPath {
-		return fmt.Errorf("has %d bytes, the limit is %d", len(path), MaxPath)
+		return broken("I9", "has %d bytes, the limit is %d", len(path), MaxPath)
 	}
 	rest := path
 	for depth := 0; ; depth++ {
 		if depth == MaxNesting {
-			return fmt.Errorf("has more than %d node_modules", MaxNesting)
+			return broken("I9", "has more than %d node_modules", MaxNesting)
 		}
 		after, ok := strings.CutPrefix(rest, NodeModules+"/")
 		if !ok {
-			return fmt.Errorf("is not a path in node_modules")
+			return broken("I8", "is not a path in node_modules")
 		}
 		name, below, nested := strings.Cut(after, "/"+NodeModules+"/")
 		if _, err := records.ParseName(name); err != nil {
-			return err
+			return broken("I8", "%v", err)
 		}
 		if !nested {
 			return nil

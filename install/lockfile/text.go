@@ -90,10 +90,10 @@ func (t *packageText) parse(path string) (*Package, error) {
 	}
 	if t.Link != "" {
 		if err := CheckPath(t.Link); err != nil {
-			return nil, fmt.Errorf("link: %w", err)
+			return nil, broken("I11", "link: %v", err)
 		}
 		if !reflect.DeepEqual(*t, packageText{Link: t.Link}) {
-			return nil, fmt.Errorf("is a link and has other fields")
+			return nil, broken("I11", "is a link and has other fields")
 		}
 		return &Package{Path: path, Link: t.Link}, nil
 	}
@@ -148,10 +148,10 @@ func (t *packageText) size(p *Package) error {
 	}
 	p.Size, p.Files = *t.Size, *t.Files
 	if p.Size < 0 || p.Size > records.MaxModuleSize {
-		return fmt.Errorf("size must be 0 to %d", int64(records.MaxModuleSize))
+		return broken("I9", "size must be 0 to %d", int64(records.MaxModuleSize))
 	}
 	if p.Files < 0 || p.Files > records.MaxFiles {
-		return fmt.Errorf("files must be 0 to %d", records.MaxFiles)
+		return broken("I9", "files must be 0 to %d", records.MaxFiles)
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func (t *packageText) pins(p *Package) error {
 func (t *packageText) texts(p *Package) error {
 	for command, program := range t.Bin {
 		if err := CheckBin(command, program); err != nil {
-			return fmt.Errorf("bin: %w", err)
+			return broken("I21", "bin: %v", err)
 		}
 	}
 	for _, deps := range []map[string]string{t.Dependencies, t.OptionalDependencies, t.PeerDependencies} {

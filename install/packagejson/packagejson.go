@@ -15,7 +15,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/everythingstays/es/internal/jsontext"
+	"github.com/everythingstays/es/internal/jsonfile"
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 )
@@ -38,7 +38,7 @@ type Dependency struct {
 type File struct {
 	bom  []byte
 	text []byte // without the byte order mark
-	root *jsontext.Object
+	root *jsonfile.Object
 	deps []Dependency
 }
 
@@ -61,10 +61,10 @@ func Read(dir string) (f *File, found bool, err error) {
 }
 
 // Parse reads a package.json. What [I5] refuses, and an entry of esDependencies that
-// is none, are *jsontext.SyntaxError.
+// is none, are *jsonfile.SyntaxError.
 func Parse(b []byte) (*File, error) {
 	if len(b) > MaxSize {
-		return nil, &jsontext.SyntaxError{File: Name, Line: 1, Column: 1, Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(b), MaxSize)}
+		return nil, &jsonfile.SyntaxError{File: Name, Line: 1, Column: 1, Rule: "I5", Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(b), MaxSize)}
 	}
 	f := &File{}
 	f.bom, f.text = regularfile.CutBOM(b)
@@ -72,7 +72,7 @@ func Parse(b []byte) (*File, error) {
 }
 
 func (f *File) parse() (err error) {
-	if f.root, err = jsontext.Parse(Name, f.text); err != nil {
+	if f.root, err = jsonfile.Parse(Name, "I5", f.text); err != nil {
 		return err
 	}
 	f.deps, err = f.dependencies()
@@ -85,13 +85,13 @@ func (f *File) Bytes() []byte { return slices.Concat(f.bom, f.text) }
 // Dependencies returns esDependencies, sorted by name.
 func (f *File) Dependencies() []Dependency { return slices.Clone(f.deps) }
 
-// errorf points at a place in the text.
+// errorf points at an entry that is none ([I1]).
 func (f *File) errorf(offset int, format string, args ...any) error {
-	return jsontext.Errorf(Name, f.text, offset, format, args...)
+	return jsonfile.Errorf(Name, "I1", f.text, offset, format, args...)
 }
 
 // object returns the object esDependencies, or nil.
-func (f *File) object() *jsontext.Object {
+func (f *File) object() *jsonfile.Object {
 	if i := f.root.Find(esField); i >= 0 {
 		return f.root.Members[i].Object
 	}
@@ -135,12 +135,12 @@ func (f *File) Set(name records.Name, spec string) error {
 	}
 	if i := deps.Find(string(name)); i >= 0 {
 		m := deps.Members[i]
-		return f.replace(m.ValueStart, m.ValueEnd, jsontext.Quote(spec))
+		return f.replace(m.ValueStart, m.ValueEnd, jsonfile.Quote(spec))
 	}
 	if len(deps.Members) == 0 {
 		return f.replace(deps.Start, deps.End, f.newObject(name, spec))
 	}
-	entry := jsontext.Quote(string(name)) + f.colon(deps) + jsontext.Quote(spec)
+	entry := jsonfile.Quote(string(name)) + f.colon(deps) + jsonfile.Quote(spec)
 	for i, m := range deps.Members {
 		if m.Key > string(name) {
 			return f.replace(m.KeyStart, m.KeyStart, entry+","+f.gap(deps, i))
@@ -165,7 +165,7 @@ func (f *File) Remove(name records.Name) (found bool, err error) {
 }
 
 // cut removes the member i of o with one of the commas beside it.
-func (f *File) cut(o *jsontext.Object, i int) error {
+func (f *File) cut(o *jsonfile.Object, i int) error {
 	switch n := len(o.Members); {
 	case n == 1:
 		return f.replace(o.Start+1, o.End-1, "")
@@ -198,7 +198,7 @@ func (f *File) newObject(name records.Name, spec string) string {
 		multi = strings.Contains(gap, "\n")
 		indent = gap[strings.LastIndexByte(gap, '\n')+1:]
 	}
-	entry := jsontext.Quote(string(name)) + colon + jsontext.Quote(spec)
+	entry := jsonfile.Quote(string(name)) + colon + jsonfile.Quote(spec)
 	if !multi {
 		return "{" + entry + "}"
 	}
@@ -207,13 +207,13 @@ func (f *File) newObject(name records.Name, spec string) string {
 }
 
 // colon returns what stands between the key and the value of o's first member.
-func (f *File) colon(o *jsontext.Object) string {
+func (f *File) colon(o *jsonfile.Object) string {
 	m := o.Members[0]
 	return string(f.text[m.KeyEnd:m.ValueStart])
 }
 
 // gap returns the white space before the key of o's member i.
-func (f *File) gap(o *jsontext.Object, i int) string {
+func (f *File) gap(o *jsonfile.Object, i int) string {
 	start := o.Start + 1
 	if i > 0 {
 		start = o.Members[i-1].ValueEnd

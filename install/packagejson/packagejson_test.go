@@ -2,11 +2,14 @@ package packagejson
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/internal/jsonfile"
 	"github.com/everythingstays/es/records"
 	"github.com/rogpeppe/go-internal/txtar"
 )
@@ -56,11 +59,15 @@ func vectors(t *testing.T, kind string) []*vector {
 // verdict compares an error with what the vector expects.
 func (v *vector) verdict(t *testing.T, err error) {
 	t.Helper()
-	switch want := v.header["expect"]; {
-	case want == "ok" && err != nil:
-		t.Errorf("%s: %v", v.file, err)
-	case want != "ok" && (err == nil || !strings.Contains(err.Error(), want)):
-		t.Errorf("%s: %v, want %q", v.file, err, want)
+	if v.header["expect"] == "ok" != (err == nil) {
+		t.Errorf("%s: %v, want %s", v.file, err, v.header["expect"])
+	}
+	if err == nil {
+		return
+	}
+	var syntax *jsonfile.SyntaxError
+	if !errors.As(err, &syntax) || syntax.Rule != v.header["spec"] || fmt.Sprintf("%d:%d", syntax.Line, syntax.Column) != v.header["at"] {
+		t.Errorf("%s: %#v, want %s at %s", v.file, err, v.header["spec"], v.header["at"])
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
+	"github.com/everythingstays/es/records"
 )
 
 // Lockfile returns the tree's packages.
@@ -24,7 +25,7 @@ func (n *Node) Lockfile() *lockfile.File {
 // FromLockfile arranges the lockfile's packages below a project with the given edges,
 // and returns why they are not what these edges need; then the tree is of no
 // use.
-func FromLockfile(l *lockfile.File, edges []Edge) (*Node, []string) {
+func FromLockfile(l *lockfile.File, edges []Edge) (*Node, []Disagreement) {
 	root := newRoot(edges)
 	at := map[string]*Node{"": root}
 	for _, path := range slices.SortedFunc(maps.Keys(l.Packages), lockfile.ComparePaths) {
@@ -38,18 +39,18 @@ func FromLockfile(l *lockfile.File, edges []Edge) (*Node, []string) {
 		}
 	}
 	root.choose()
-	var reasons []string
+	var reasons []Disagreement
 	root.Walk(func(n *Node) {
 		for i := range n.Edges {
-			if reason := n.connect(&n.Edges[i]); reason != "" {
-				reasons = append(reasons, reason)
+			if d := n.connect(&n.Edges[i]); d != nil {
+				reasons = append(reasons, *d)
 			}
 		}
 	})
 	reached := root.Reach(func(*Edge, *Node) bool { return true })
 	root.Walk(func(n *Node) {
 		if !reached[n] {
-			reasons = append(reasons, fmt.Sprintf("nothing needs %s", n.Path()))
+			reasons = append(reasons, Disagreement{Code: NotNeeded, Path: n.Path()})
 		}
 	})
 	root.markOptional()
@@ -65,19 +66,47 @@ func (n *Node) choose() {
 	}
 }
 
+// What a Disagreement may be.
+const (
+	NotLocked   = "not-locked"   // By needs Name, and finds nothing of that name
+	OtherLocked = "other-locked" // By needs Name, and finds Locked, which does not satisfy it
+	NotNeeded   = "not-needed"   // nothing needs what stands at Path
+)
+
+// A Disagreement is one way in which es-lock.json is not the lockfile of a package.json
+// (SPEC.md [I12]).
+type Disagreement struct {
+	Code   string
+	By     string // "a@1.0.0", or "package.json"
+	Name   records.Name
+	Spec   string
+	Locked string // "a@1.0.0"
+	Path   string
+}
+
+func (d Disagreement) String() string {
+	switch d.Code {
+	case NotNeeded:
+		return "nothing needs " + d.Path
+	case NotLocked:
+		return fmt.Sprintf("%s asks for %s@%s, which is not locked", d.By, d.Name, clip(d.Spec))
+	}
+	return fmt.Sprintf("%s asks for %s@%s, and %s is locked", d.By, d.Name, clip(d.Spec), d.Locked)
+}
+
 // connect finds where e leads, or says why it leads nowhere.
-func (n *Node) connect(e *Edge) string {
+func (n *Node) connect(e *Edge) *Disagreement {
 	to := n.Lookup(e.Name)
 	if to != nil && e.Err == nil && to.satisfies(e) {
 		n.Found[e.Name] = to
-		return ""
+		return nil
 	}
 	if e.Optional {
-		return ""
+		return nil
 	}
-	by := cmp.Or(n.Label(), packagejson.Name)
-	if to == nil {
-		return fmt.Sprintf("%s asks for %s@%s, which is not locked", by, e.Name, clip(e.Spec.Text))
+	d := &Disagreement{Code: NotLocked, By: cmp.Or(n.Label(), packagejson.Name), Name: e.Name, Spec: e.Spec.Text}
+	if to != nil {
+		d.Code, d.Locked = OtherLocked, to.Label()
 	}
-	return fmt.Sprintf("%s asks for %s@%s, and %s is locked", by, e.Name, clip(e.Spec.Text), to.Label())
+	return d
 }

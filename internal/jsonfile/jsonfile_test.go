@@ -1,4 +1,4 @@
-package jsontext
+package jsonfile
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 // SPEC I5. Members stand where they are said to stand, at any depth.
 func TestPlaces(t *testing.T) {
 	const text = " {\"a\" : \"x\",\n\t\"b\":{\"c\\u0064\": [1, {\"d\": null}]}, \"e\": true}\n"
-	root, err := Parse("x.json", []byte(text))
+	root, err := Parse("x.json", "I5", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,11 +47,12 @@ func TestRefusals(t *testing.T) {
 		deep(MaxDepth + 1):            "x.json:1:641: nests more than 128 deep",
 		deep(MaxDepth):                "",
 	} {
-		_, err := Parse("x.json", []byte(text))
+		_, err := Parse("x.json", "I5", []byte(text))
 		if want == "" && err == nil {
 			continue
 		}
-		if err == nil || err.Error() != want || !errors.As(err, new(*SyntaxError)) {
+		var syntax *SyntaxError
+		if err == nil || err.Error() != want || !errors.As(err, &syntax) || syntax.Rule != "I5" {
 			t.Errorf("%.40q: %v, want %q", text, err, want)
 		}
 	}

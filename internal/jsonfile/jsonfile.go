@@ -1,9 +1,9 @@
-// Package jsontext reads JSON texts that are one object and says where in the
+// Package jsonfile reads JSON texts that are one object and says where in the
 // text each member stands, so that one of them can be changed and every other
 // byte kept, and so that errors name a line. It refuses what a file of a project
 // must not have (SPEC.md [I5], [I7]): two members of one key, text that is not
 // UTF-8, and nesting beyond MaxDepth. It writes nothing.
-package jsontext
+package jsonfile
 
 import (
 	"bytes"
@@ -21,6 +21,7 @@ type SyntaxError struct {
 	File   string // its base name
 	Line   int    // from 1
 	Column int    // from 1, in bytes
+	Rule   string // the tag of SPEC.md's rule, such as "I5"
 	Reason string
 }
 
@@ -54,9 +55,9 @@ func (o *Object) Find(key string) int {
 }
 
 // Parse reads src, which has no byte order mark. Errors are *SyntaxError, for a
-// file of the name.
-func Parse(file string, src []byte) (*Object, error) {
-	r := &reader{file: file, src: src}
+// file of the name, by the rule that refuses what is no such text.
+func Parse(file, rule string, src []byte) (*Object, error) {
+	r := &reader{file: file, rule: rule, src: src}
 	if !utf8.Valid(src) {
 		return nil, r.errorf(invalidUTF8(src), "is not UTF-8")
 	}
@@ -78,13 +79,14 @@ func Parse(file string, src []byte) (*Object, error) {
 }
 
 // Errorf returns a *SyntaxError about the place of src that offset says.
-func Errorf(file string, src []byte, offset int, format string, args ...any) error {
+func Errorf(file, rule string, src []byte, offset int, format string, args ...any) error {
 	offset = min(offset, len(src))
 	before := src[:offset]
 	return &SyntaxError{
 		File:   file,
 		Line:   1 + bytes.Count(before, []byte{'\n'}),
 		Column: offset - bytes.LastIndexByte(before, '\n'),
+		Rule:   rule,
 		Reason: fmt.Sprintf(format, args...),
 	}
 }
@@ -103,12 +105,13 @@ func Quote(s string) string {
 // reader walks a JSON text once.
 type reader struct {
 	file string
+	rule string
 	src  []byte
 	dec  *json.Decoder
 }
 
 func (r *reader) errorf(offset int, format string, args ...any) error {
-	return Errorf(r.file, r.src, offset, format, args...)
+	return Errorf(r.file, r.rule, r.src, offset, format, args...)
 }
 
 // object reads the rest of an object whose '{' is at start.
