@@ -83,11 +83,11 @@ func TestContext(t *testing.T) { // SPEC R41
 			t.Errorf("context of %T is %q", b, c)
 		}
 		seen[c] = true
-		if bodyReaders[b.Kind()] == nil {
+		if kinds[b.Kind()].read == nil {
 			t.Errorf("%T has no reader", b)
 		}
 	}
-	if len(seen) != len(bodyReaders) {
-		t.Errorf("%d kinds are tested, %d can be read", len(seen), len(bodyReaders))
+	if len(seen) != len(kinds) {
+		t.Errorf("%d kinds are tested, %d can be read", len(seen), len(kinds))
 	}
 }

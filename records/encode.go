@@ -28,7 +28,7 @@ func Encode(r *Record) ([]byte, error) {
 		}))
 		qp.MapEntry(m, "time", qp.Int(r.Time))
 		putMap(m, "body", func(u datamodel.MapAssembler) {
-			putMap(u, r.Body.Kind(), func(f datamodel.MapAssembler) { putBody(f, r.Body) })
+			putMap(u, r.Body.Kind(), r.Body.encode)
 		})
 	}))
 	if err != nil {
@@ -53,106 +53,6 @@ func encodeCBOR(n datamodel.Node, err error) ([]byte, error) {
 		return nil, err
 	}
 	return buf.Bytes(), nil
-}
-
-func putBody(m datamodel.MapAssembler, b Body) {
-	switch b := b.(type) {
-	case *Release:
-		putRelease(m, b)
-	case *Tag:
-		putString(m, "name", string(b.Name))
-		putString(m, "tag", b.Tag)
-		putOptional(m, "version", string(b.Version))
-	case *Notice:
-		putString(m, "name", string(b.Name))
-		putOptional(m, "range", b.Range)
-		putOptionalLink(m, "record", b.Record)
-		putString(m, "kind", b.NoticeOf)
-		putString(m, "text", b.Text)
-		putOptional(m, "severity", b.Severity)
-		putOptional(m, "fixed", b.Fixed)
-		putStrings(m, "refs", b.Refs)
-	case *Endorse:
-		putString(m, "name", string(b.Name))
-		putString(m, "version", string(b.Version))
-		putLink(m, "module", b.Module)
-		putString(m, "claim", b.Claim)
-		putOptional(m, "text", b.Text)
-	case *Delegate:
-		putBytes(m, "to", b.To.Bytes())
-		qp.MapEntry(m, "scopes", qp.List(int64(len(b.Scopes)), func(l datamodel.ListAssembler) {
-			for _, s := range b.Scopes {
-				qp.ListEntry(l, qp.String(string(s)))
-			}
-		}))
-		qp.MapEntry(m, "depth", qp.Int(b.Depth))
-		qp.MapEntry(m, "until", qp.Int(b.Until))
-	case *Successor:
-		if !b.To.IsZero() {
-			putBytes(m, "to", b.To.Bytes())
-		}
-		if !b.From.IsZero() {
-			putBytes(m, "from", b.From.Bytes())
-		}
-	case *Heartbeat:
-		qp.MapEntry(m, "next", qp.Int(b.Next))
-	}
-}
-
-func putRelease(m datamodel.MapAssembler, r *Release) {
-	putString(m, "name", string(r.Name))
-	putString(m, "version", string(r.Version))
-	putLink(m, "module", r.Module)
-	qp.MapEntry(m, "size", qp.Int(r.Size))
-	qp.MapEntry(m, "files", qp.Int(r.Files))
-	putMap(m, "manifest", func(f datamodel.MapAssembler) { putManifest(f, &r.Manifest) })
-	if len(r.Pins) > 0 {
-		putMap(m, "pins", func(p datamodel.MapAssembler) {
-			for name, c := range r.Pins {
-				putLink(p, string(name), c)
-			}
-		})
-	}
-	if r.Origin != nil {
-		putMap(m, "origin", func(o datamodel.MapAssembler) { putOrigin(o, r.Origin) })
-	}
-}
-
-func putManifest(m datamodel.MapAssembler, f *Manifest) {
-	putOptional(m, "description", f.Description)
-	putStrings(m, "keywords", f.Keywords)
-	putOptional(m, "license", f.License)
-	putOptional(m, "homepage", f.Homepage)
-	putOptional(m, "repository", f.Repository)
-	putStringMap(m, "bin", f.Bin)
-	putStringMap(m, "engines", f.Engines)
-	putStrings(m, "os", f.OS)
-	putStrings(m, "cpu", f.CPU)
-	putStrings(m, "libc", f.Libc)
-	putStringMap(m, "dependencies", f.Dependencies)
-	putStringMap(m, "optionalDependencies", f.OptionalDependencies)
-	putStringMap(m, "peerDependencies", f.PeerDependencies)
-	putStrings(m, "optionalPeers", f.OptionalPeers)
-	putStrings(m, "bundled", f.Bundled)
-	putFlag(m, "scripts", f.Scripts)
-	putFlag(m, "shrinkwrap", f.Shrinkwrap)
-}
-
-func putOrigin(m datamodel.MapAssembler, o *Origin) {
-	putString(m, "registry", o.Registry)
-	putLink(m, "tarball", o.Tarball)
-	putBytes(m, "sha512", o.SHA512)
-	if len(o.Signatures) == 0 {
-		return
-	}
-	qp.MapEntry(m, "signatures", qp.List(int64(len(o.Signatures)), func(l datamodel.ListAssembler) {
-		for _, s := range o.Signatures {
-			qp.ListEntry(l, qp.Map(2, func(f datamodel.MapAssembler) {
-				putString(f, "keyid", s.KeyID)
-				putBytes(f, "sig", s.Signature)
-			}))
-		}
-	}))
 }
 
 func putString(m datamodel.MapAssembler, k, v string) { qp.MapEntry(m, k, qp.String(v)) }
