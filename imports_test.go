@@ -100,6 +100,8 @@ var mayImport = map[string][]string{
 	"npm/unpacked": {"internal/atomicfile", "internal/regularfile", "records"},
 	// From a registry's tarballs to modules in this home.
 	"npm/importer": {"modules", "npm/registry", "npm/tarball", "npm/unpacked", "records", "modules/unixfs"},
+	// node_modules exactly as npm's package-lock.json says.
+	"npm/ci": {"modules/unixfs", "npm", "npm/packagelock", "npm/unpacked", "records"},
 	// npm's package-lock.json.
 	"npm/packagelock": {},
 	// Advisories in the OSV format.

@@ -2,6 +2,7 @@ package blocks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -12,16 +13,24 @@ import (
 	"github.com/everythingstays/es/internal/atomicfile"
 )
 
-const syncers = 16 // blocks that Commit writes out at once
+const (
+	syncers     = 16  // blocks that Commit writes out at once
+	syncAllFrom = 256 // blocks for which it writes out the whole file system instead
+)
 
 // Batch returns a modules.Store whose blocks survive a power cut from Commit on, and are
 // here for everybody at once.
 func (s *Store) Batch() *Batch { return &Batch{store: s, put: map[string]bool{}} }
 
+// FileBatch is a Batch of blocks whose bytes the caller has just hashed and which are to
+// be linked, as those of imports: see PutStamped.
+func (s *Store) FileBatch() *Batch { return &Batch{store: s, put: map[string]bool{}, stamped: true} }
+
 // A Batch is several blocks that become durable together. It implements
 // modules.Store.
 type Batch struct {
-	store *Store
+	store   *Store
+	stamped bool
 
 	mu  sync.Mutex
 	put map[string]bool // by path
@@ -29,7 +38,11 @@ type Batch struct {
 
 // Put stores a block.
 func (b *Batch) Put(ctx context.Context, c cid.Cid, block []byte) error {
-	if err := b.store.put(ctx, c, block, false); err != nil {
+	put := b.store.PutUnsynced
+	if b.stamped {
+		put = b.store.PutStamped
+	}
+	if err := put(ctx, c, block); err != nil {
 		return err
 	}
 	if !isEmptyRaw(c) {
@@ -44,6 +57,15 @@ func (b *Batch) Put(ctx context.Context, c cid.Cid, block []byte) error {
 func (b *Batch) Commit(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.put) >= syncAllFrom {
+		if err := syncFileSystem(b.store.dir); !errors.Is(err, errors.ErrUnsupported) {
+			if err != nil {
+				return fmt.Errorf("write blocks to disk: %w", err)
+			}
+			clear(b.put)
+			return nil
+		}
+	}
 	dirs := map[string]bool{b.store.dir: true}
 	files, fctx := errgroup.WithContext(ctx)
 	files.SetLimit(syncers)

@@ -21,6 +21,8 @@ type Writer struct {
 	files map[string]written
 	size  int64
 	json  []byte // of package.json, once it came
+
+	entries []unixfs.Entry
 }
 
 // written is a file whose chunks are stored.
@@ -119,6 +121,9 @@ func (w *Writer) put(ctx context.Context, size int64, r io.Reader) (written, err
 	return f, err
 }
 
+// Entries returns the files of the tree that Finish made, as Inspect finds them in it.
+func (w *Writer) Entries() []unixfs.Entry { return w.entries }
+
 // Finish makes the tree of all files and returns what a release says about it.
 func (w *Writer) Finish(ctx context.Context) (*Module, error) {
 	m, err := w.finish(ctx, ParsePackageJSON)
@@ -183,9 +188,11 @@ func (w *Writer) roots(ctx context.Context, b *unixfs.Builder, paths []string, b
 			chunks = *f.crlf
 		}
 		var err error
-		if roots[i], err = b.Chunked(ctx, chunks, f.exec || programs[p]); err != nil {
+		exec := f.exec || programs[p]
+		if roots[i], err = b.Chunked(ctx, chunks, exec); err != nil {
 			return nil, err
 		}
+		w.entries = append(w.entries, roots[i].Entry(p, exec))
 	}
 	return roots, nil
 }

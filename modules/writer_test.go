@@ -70,7 +70,13 @@ func TestWriterMakesTheSameTree(t *testing.T) {
 		for range 3 {
 			random.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
 			store := treetest.New()
-			got, err := write(t.Context(), store, tree, paths)
+			w := NewWriter(store)
+			for _, p := range paths {
+				if err := w.Add(t.Context(), p, int64(len(tree[p].Data)), tree[p].Mode&0o100 != 0, bytes.NewReader(tree[p].Data)); err != nil {
+					t.Fatalf("%s in order %q: %v", name, paths, err)
+				}
+			}
+			got, err := w.Finish(t.Context())
 			if err != nil {
 				t.Errorf("%s in order %q: %v", name, paths, err)
 				continue
@@ -78,8 +84,11 @@ func TestWriterMakesTheSameTree(t *testing.T) {
 			if got.CID != want.CID || got.Size != want.Size || got.Files != want.Files || fmt.Sprint(got.Manifest) != fmt.Sprint(want.Manifest) {
 				t.Errorf("%s in order %q: %+v, want %+v", name, paths, got, want)
 			}
-			if _, err := unixfs.Inspect(t.Context(), store, records.Target{CID: got.CID, Size: got.Size, Files: got.Files}); err != nil {
+			found, err := unixfs.Inspect(t.Context(), store, records.Target{CID: got.CID, Size: got.Size, Files: got.Files})
+			if err != nil {
 				t.Errorf("%s: %v", name, err)
+			} else if !slices.Equal(w.Entries(), found.Files) {
+				t.Errorf("%s: entries %v, want %v", name, w.Entries(), found.Files)
 			}
 		}
 	}

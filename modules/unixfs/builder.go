@@ -32,6 +32,11 @@ type Root struct {
 	bytes int64  // contents, for files
 }
 
+// Entry is the file of this root at a path of its tree.
+func (r Root) Entry(path string, exec bool) Entry {
+	return Entry{Path: path, Size: r.bytes, Exec: exec, CID: r.cid}
+}
+
 // A Builder stores the blocks of one module, each once, in the profile of SPEC.md [M1]
 // to [M8]. Its files may be stored concurrently.
 type Builder struct {

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/everythingstays/es/modules"
@@ -42,9 +43,9 @@ type Batch interface {
 	Commit(ctx context.Context) error
 }
 
-// Blocks tells whether the blocks that an entry names are still here.
+// Blocks tells whether a block is here. It is a *blocks.Store.
 type Blocks interface {
-	Complete(ctx context.Context, p *unpacked.Package) (bool, error)
+	Has(ctx context.Context, c cid.Cid) (bool, error)
 }
 
 // Tarballs fetches tarballs. It is a *registry.Client.
@@ -166,11 +167,27 @@ func (im *importer) known(ctx context.Context, hash [sha512.Size]byte) (*unpacke
 	if err != nil {
 		return nil, err
 	}
-	complete, err := im.cfg.Blocks.Complete(ctx, tree)
+	complete, err := isComplete(ctx, im.cfg.Blocks, tree)
 	if err != nil || !complete {
 		return nil, err
 	}
 	return tree, nil
+}
+
+// isComplete reports whether the roots of the tarball, of the module and of all its files
+// are here. What lies below the root of a large file is believed to have stayed with it.
+func isComplete(ctx context.Context, blocks Blocks, p *unpacked.Package) (bool, error) {
+	for _, c := range []cid.Cid{p.Tarball, p.Module} {
+		if here, err := blocks.Has(ctx, c); err != nil || !here {
+			return false, err
+		}
+	}
+	for i := range p.Entries {
+		if here, err := blocks.Has(ctx, p.Entries[i].CID); err != nil || !here {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // mayPass reports whether another transfer could end better: the connection was lost,
@@ -206,7 +223,7 @@ func (im *importer) fetch(ctx context.Context, p *Package) (*unpacked.Package, i
 		w.CloseWithError(transfer)
 		return nil
 	})
-	module, links, err := unpack(ctx, store, r, p)
+	module, entries, links, err := unpack(ctx, store, r, p)
 	r.CloseWithError(errStopped)
 	if waited := g.Wait(); waited != nil {
 		return nil, 0, waited
@@ -229,7 +246,7 @@ func (im *importer) fetch(ctx context.Context, p *Package) (*unpacked.Package, i
 	}
 	return &unpacked.Package{
 		Name: p.Name, Version: p.Version, SHA512: got, SHA1: sum, Tarball: root, Length: length,
-		Module: module.CID, Size: module.Size, Files: module.Files, Manifest: module.Manifest,
+		Module: module.CID, Size: module.Size, Files: module.Files, Manifest: module.Manifest, Entries: entries,
 	}, links, nil
 }
 
@@ -241,16 +258,23 @@ func sumSHA1(h hash.Hash) (sum [20]byte) {
 }
 
 // unpack makes a module of a tarball's files.
-func unpack(ctx context.Context, store unixfs.Store, r io.Reader, p *Package) (*modules.Module, int, error) {
+func unpack(ctx context.Context, store unixfs.Store, r io.Reader, p *Package) (*modules.Module, []unpacked.Entry, int, error) {
 	w := modules.NewWriter(store)
 	links, err := tarball.Read(r, func(f tarball.File, contents io.Reader) error {
 		return w.Add(ctx, f.Path, f.Size, f.Exec, contents)
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	m, err := w.FinishImported(ctx, p.Name, p.Version)
-	return m, len(links), err
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	entries := make([]unpacked.Entry, 0, m.Files)
+	for _, e := range w.Entries() {
+		entries = append(entries, unpacked.Entry(e))
+	}
+	return m, entries, len(links), nil
 }
 
 // finish keeps a result, and makes a batch durable when it is full.

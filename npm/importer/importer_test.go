@@ -59,10 +59,10 @@ func (m *memory) Commit(context.Context) error {
 	return nil
 }
 
-func (m *memory) Complete(_ context.Context, p *unpacked.Package) (bool, error) {
+func (m *memory) Has(_ context.Context, c cid.Cid) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.durable[p.Module] && m.durable[p.Tarball], nil
+	return m.durable[c], nil
 }
 
 // pack makes the tarball of a package with one file more.
@@ -154,7 +154,7 @@ func TestImport(t *testing.T) {
 		if r.Err != nil || r.Known || r.Tree.Files != 2 || r.Tree.Name != r.Package.Name {
 			t.Fatalf("%s: %+v", &r.Package, r)
 		}
-		if complete, _ := store.Complete(t.Context(), r.Tree); !complete {
+		if complete, err := isComplete(t.Context(), store, r.Tree); err != nil || !complete {
 			t.Errorf("%s: its blocks are not durable", &r.Package)
 		}
 		if got, err := trees.Get(r.Tree.SHA512); err != nil || got.Module != r.Tree.Module || got.Length == 0 {
@@ -179,10 +179,13 @@ func TestImport(t *testing.T) {
 		t.Errorf("%d requests the second time", s.asked.Load()-before)
 	}
 	// What was collected meanwhile is fetched again.
-	delete(store.durable, results[3].Tree.Module)
-	results, err = Import(t.Context(), cfg, packages[3:4])
-	if err != nil || results[0].Err != nil || results[0].Known {
-		t.Errorf("after a collection: %+v, %v", results[0], err)
+	tree := results[3].Tree
+	for _, c := range []cid.Cid{tree.Module, tree.Tarball, tree.Entries[0].CID} {
+		delete(store.durable, c)
+		results, err = Import(t.Context(), cfg, packages[3:4])
+		if err != nil || results[0].Err != nil || results[0].Known {
+			t.Errorf("after a collection: %+v, %v", results[0], err)
+		}
 	}
 }
 
@@ -278,7 +281,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	// What was whole by then is kept.
 	if err := trees.All(func(p *unpacked.Package) error {
-		if complete, _ := store.Complete(t.Context(), p); !complete {
+		if complete, err := isComplete(t.Context(), store, p); err != nil || !complete {
 			t.Errorf("%s is remembered and not whole", p.Name)
 		}
 		return nil

@@ -38,13 +38,26 @@ type Entry struct {
 	Scripts                          bool // npm says that it has install scripts
 
 	OS, CPU, Libc []string
+	Bin           map[string]string // commands, as npm wrote them
+	Requires      []string          // names that it depends on in any way, sorted
 }
 
 // A File is a lockfile.
 type File struct {
 	Version int // lockfileVersion
 	Entries []Entry
+	// Roots are what the project and its workspaces ask for, by their directories, ""
+	// for the project; only of lockfileVersion 2 and 3.
+	Roots map[string]Root
 }
+
+// Root is what a lockfile says of a package.json of the project.
+type Root struct {
+	Dependencies, Dev, Optional, Peers map[string]string
+}
+
+// Requires returns the names of all that it asks for, sorted.
+func (r *Root) Requires() []string { return names(r.Dependencies, r.Dev, r.Optional, r.Peers) }
 
 // Kind says where an entry's bytes come from.
 type Kind uint8
@@ -101,7 +114,12 @@ type rawEntry struct {
 	CPU         jsontext.Value `json:"cpu"`
 	Libc        jsontext.Value `json:"libc"`
 
+	Bin          jsontext.Value `json:"bin"`
 	Dependencies jsontext.Value `json:"dependencies"`
+	DevDeps      jsontext.Value `json:"devDependencies"`
+	OptionalDeps jsontext.Value `json:"optionalDependencies"`
+	PeerDeps     jsontext.Value `json:"peerDependencies"`
+	Required     jsontext.Value `json:"requires"` // lockfileVersion 1
 }
 
 // Parse reads a lockfile. An entry outside node_modules that is no workspace, a
@@ -166,14 +184,20 @@ func (f *File) addPackages(value jsontext.Value) error {
 		if err := json.Unmarshal(value, &raw); err != nil {
 			return fmt.Errorf("%q: %v", at, err)
 		}
-		if at == "" {
-			return nil // the project itself
-		}
 		inTree := strings.HasPrefix(at, "node_modules/") || strings.Contains(at, "/node_modules/")
-		if !inTree {
-			return checkPath(at) // a workspace's own directory
+		if inTree {
+			return f.add(at, &raw)
 		}
-		return f.add(at, &raw)
+		if at != "" {
+			if err := checkPath(at); err != nil {
+				return err
+			}
+		}
+		if f.Roots == nil {
+			f.Roots = make(map[string]Root)
+		}
+		f.Roots[at] = Root{texts(raw.Dependencies), texts(raw.DevDeps), texts(raw.OptionalDeps), texts(raw.PeerDeps)}
+		return nil
 	})
 }
 
@@ -235,7 +259,11 @@ func (f *File) add(at string, raw *rawEntry) error {
 		Path: at, Name: raw.Name, Version: raw.Version, Integrity: raw.Integrity,
 		Dev: raw.Dev, Optional: raw.Optional, DevOptional: raw.DevOptional, Peer: raw.Peer,
 		Bundled: raw.InBundle, Link: raw.Link, Scripts: raw.Scripts,
-		OS: words(raw.OS), CPU: words(raw.CPU), Libc: words(raw.Libc),
+		OS: words(raw.OS), CPU: words(raw.CPU), Libc: words(raw.Libc), Bin: bins(raw.Bin, last),
+		Requires: names(texts(raw.Dependencies), texts(raw.OptionalDeps), texts(raw.PeerDeps)),
+	}
+	if f.Version == 1 {
+		e.Requires = names(texts(raw.Required))
 	}
 	if e.Name == "" {
 		e.Name = last
@@ -294,6 +322,43 @@ func words(v jsontext.Value) []string {
 		return []string{word}
 	}
 	return nil
+}
+
+// bins reads commands: a map, or one path for the package's own name.
+func bins(v jsontext.Value, name string) map[string]string {
+	var path string
+	if len(v) > 0 && json.Unmarshal(v, &path) == nil {
+		return map[string]string{name[strings.IndexByte(name, '/')+1:]: path}
+	}
+	return texts(v)
+}
+
+// texts returns the fields of an object whose values are texts; nothing of what is no
+// object.
+func texts(v jsontext.Value) map[string]string {
+	var all map[string]jsontext.Value
+	if len(v) == 0 || v.Kind() != '{' || json.Unmarshal(v, &all) != nil {
+		return nil
+	}
+	fields := make(map[string]string, len(all))
+	for name, value := range all {
+		var text string
+		if json.Unmarshal(value, &text) == nil {
+			fields[name] = text
+		}
+	}
+	return fields
+}
+
+func names(all ...map[string]string) []string {
+	var list []string
+	for _, m := range all {
+		for name := range m {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // fields calls f for each field of an object, in its order.

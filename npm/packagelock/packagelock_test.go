@@ -11,11 +11,11 @@ const v3 = `{
   "packages": {
     "": {"name": "app", "workspaces": ["packages/*"], "dependencies": {"a": "^1"}},
     "node_modules/a": {"version": "1.0.0", "resolved": "https://r.example/a/-/a-1.0.0.tgz", "integrity": "sha512-x", "hasInstallScript": true,
-      "dependencies": {"b": "1"}, "os": ["linux", "!win32"], "cpu": "x64"},
+      "bin": "cli.js", "dependencies": {"b": "1"}, "optionalDependencies": {"a": "1", "b": "1"}, "peerDependencies": {"c": "1"}, "os": ["linux", "!win32"], "cpu": "x64"},
     "node_modules/a/node_modules/@s/b": {"version": "2.0.0", "integrity": "sha512-y", "dev": true, "inBundle": true},
     "node_modules/alias": {"name": "real", "version": "3.0.0", "optional": true, "peer": true, "devOptional": true},
     "node_modules/w": {"resolved": "packages/w", "link": true},
-    "packages/w": {"version": "0.0.1"},
+    "packages/w": {"version": "0.0.1", "devDependencies": {"x": "*"}},
     "packages/w/node_modules/c": {"version": "4.0.0", "resolved": false},
     "node_modules/g": {"version": "1.0.0", "resolved": "git+ssh://git@h.example/g.git#abc"},
     "node_modules/l": {"version": "1.0.0", "resolved": "file:l.tgz"},
@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 		want       []string
 	}{
 		{"version 3", v3, []string{
-			"node_modules/a a 1.0.0 sha512-x kind 0 scripts [linux !win32] [x64]",
+			"node_modules/a a 1.0.0 sha512-x kind 0 scripts [linux !win32] [x64] requires [a b c] map[a:cli.js]",
 			"node_modules/a/node_modules/@s/b @s/b 2.0.0 sha512-y dev kind 1",
 			"node_modules/alias real 3.0.0  optional devOptional peer kind 0",
 			"node_modules/g g 1.0.0  kind 4",
@@ -47,7 +47,7 @@ func TestParse(t *testing.T) {
 			"packages/w/node_modules/c c 4.0.0  kind 0",
 		}},
 		{"version 1", v1, []string{
-			"node_modules/a a 1.0.0 sha512-x kind 0",
+			"node_modules/a a 1.0.0 sha512-x kind 0 requires [@s/b]",
 			"node_modules/a/node_modules/@s/b @s/b 2.0.0 sha512-y dev kind 1",
 			"node_modules/alias @real/x 3.0.0  optional kind 0",
 			"node_modules/g g git+ssh://git@h.example/g.git#abc  kind 4",
@@ -58,6 +58,12 @@ func TestParse(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
+		}
+		if c.name == "version 3" {
+			root, w := f.Roots[""], f.Roots["packages/w"]
+			if fmt.Sprint(root.Requires(), w.Requires()) != "[a] [x]" {
+				t.Errorf("the project requires %v, its workspace %v", root.Requires(), w.Requires())
+			}
 		}
 		var got []string
 		for _, e := range f.Entries {
@@ -76,6 +82,12 @@ func TestParse(t *testing.T) {
 			}
 			if e.OS != nil {
 				line += fmt.Sprint(" ", e.OS, " ", e.CPU)
+			}
+			if e.Requires != nil {
+				line += fmt.Sprint(" requires ", e.Requires)
+			}
+			if e.Bin != nil {
+				line += fmt.Sprint(" ", e.Bin)
 			}
 			got = append(got, line)
 		}

@@ -5,6 +5,7 @@
 package unpacked
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha512"
 	"encoding/hex"
@@ -13,6 +14,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/ipfs/go-cid"
@@ -26,7 +29,7 @@ import (
 // again.
 const format = 1
 
-const maxEntry = 4 << 20 // bytes of a file
+const maxEntry = 64 << 20 // bytes of a file
 
 // A Package is a tarball and the module in it.
 type Package struct {
@@ -41,6 +44,15 @@ type Package struct {
 	Size     int64 // bytes of the module's files
 	Files    int64
 	Manifest records.Manifest
+	Entries  []Entry // the module's files, sorted by path
+}
+
+// An Entry is a file of a module.
+type Entry struct {
+	Path string // with slashes
+	Size int64  // bytes
+	Exec bool
+	CID  cid.Cid
 }
 
 // Target is the module as installing asks for it.
@@ -59,6 +71,8 @@ func (d Dir) file(hash [sha512.Size]byte) string {
 	return filepath.Join(d.path, name[:2], name[2:])
 }
 
+// document is the first line of a file. A line for each of the module's files follows:
+// its CID, size in bytes, "x" or "-", and path.
 type document struct {
 	Format   int              `json:"format"`
 	Name     string           `json:"name"`
@@ -90,8 +104,12 @@ func (d Dir) Get(hash [sha512.Size]byte) (*Package, error) {
 }
 
 func parse(b []byte) (*Package, error) {
+	head, lines, ok := bytes.Cut(b, []byte("\n"))
+	if !ok {
+		return nil, errors.New("not an entry of this version")
+	}
 	var doc document
-	if err := json.Unmarshal(b, &doc, json.RejectUnknownMembers(true)); err != nil {
+	if err := json.Unmarshal(head, &doc, json.RejectUnknownMembers(true)); err != nil {
 		return nil, err
 	}
 	if doc.Format != format || len(doc.SHA512) != sha512.Size || len(doc.SHA1) != 20 || doc.Length < 0 || doc.Size < 0 || doc.Files < 1 {
@@ -105,10 +123,38 @@ func parse(b []byte) (*Package, error) {
 	if err != nil {
 		return nil, err
 	}
+	entries, err := parseEntries(string(lines), doc.Files, doc.Size)
+	if err != nil {
+		return nil, err
+	}
 	return &Package{
 		Name: doc.Name, Version: doc.Version, SHA512: [sha512.Size]byte(doc.SHA512), SHA1: [20]byte(doc.SHA1), Tarball: tarball, Length: doc.Length,
 		Module: module, Size: doc.Size, Files: doc.Files, Manifest: doc.Manifest,
+		Entries: entries,
 	}, nil
+}
+
+// parseEntries reads the lines of files, which must be as many as are said, with as
+// many bytes.
+func parseEntries(lines string, files, size int64) ([]Entry, error) {
+	entries := make([]Entry, 0, files)
+	for line := range strings.Lines(lines) {
+		text, complete := strings.CutSuffix(line, "\n")
+		id, text, _ := strings.Cut(text, " ")
+		length, text, _ := strings.Cut(text, " ")
+		mode, path, ok := strings.Cut(text, " ")
+		c, err := cid.Decode(id)
+		n, lengthErr := strconv.ParseInt(length, 10, 64)
+		if err != nil || lengthErr != nil || !ok || !complete || n < 0 || path == "" || mode != "x" && mode != "-" {
+			return nil, errors.New("a line that is none of a file")
+		}
+		size -= n
+		entries = append(entries, Entry{Path: path, Size: n, Exec: mode == "x", CID: c})
+	}
+	if int64(len(entries)) != files || size != 0 {
+		return nil, errors.New("not all files are listed")
+	}
+	return entries, nil
 }
 
 // Put writes an entry. The blocks of the tarball and the module must be durable. The
@@ -122,12 +168,22 @@ func (d Dir) Put(p *Package) error {
 	if err != nil {
 		return fmt.Errorf("remember a tarball's tree: %w", err)
 	}
+	var file bytes.Buffer
+	file.Write(append(b, '\n'))
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		mode := "-"
+		if e.Exec {
+			mode = "x"
+		}
+		fmt.Fprintf(&file, "%s %d %s %s\n", e.CID, e.Size, mode, e.Path)
+	}
 	path := d.file(p.SHA512)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("remember a tarball's tree: %w", err)
 	}
 	temp := filepath.Join(filepath.Dir(path), atomicfile.TempPrefix+rand.Text())
-	if err := os.WriteFile(temp, append(b, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(temp, file.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("remember a tarball's tree: %w", errors.Join(err, os.Remove(temp)))
 	}
 	if err := os.Rename(temp, path); err != nil {

@@ -20,6 +20,10 @@ func pack(seed string) *Package {
 		Tarball: cid.MustParse("bafkreicn3pjjtfzvhrdkkzxyvvaxq5uhqc4kdyhnnvzfkpdcbjdv3xhdru"), Length: 7,
 		Module: cid.MustParse("bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"), Size: 9, Files: 2,
 		Manifest: records.Manifest{Bin: map[string]string{"x": "cli.js"}, Dependencies: map[string]string{"a": "^1"}, Scripts: true, OptionalPeers: []string{"p"}},
+		Entries: []Entry{
+			{"cli.js", 2, true, cid.MustParse("bafkreicn3pjjtfzvhrdkkzxyvvaxq5uhqc4kdyhnnvzfkpdcbjdv3xhdru")},
+			{"with space.json", 7, false, cid.MustParse("bafkreicn3pjjtfzvhrdkkzxyvvaxq5uhqc4kdyhnnvzfkpdcbjdv3xhdru")},
+		},
 	}
 }
 
@@ -75,6 +79,10 @@ func TestDamage(t *testing.T) {
 		"another form":  bytes.Replace(good, []byte(`"format":1`), []byte(`"format":2`), 1),
 		"a field more":  bytes.Replace(good, []byte(`{"format"`), []byte(`{"more":1,"format"`), 1),
 		"no files":      bytes.Replace(good, []byte(`"files":2`), []byte(`"files":0`), 1),
+		"a file less":   bytes.Join(bytes.SplitAfter(good, []byte("\n"))[:2], nil),
+		"another size":  bytes.Replace(good, []byte(" 7 - "), []byte(" 8 - "), 1),
+		"another mode":  bytes.Replace(good, []byte(" 7 - "), []byte(" 7 + "), 1),
+		"a cut line":    good[:len(good)-1],
 		"not a CID":     bytes.Replace(good, []byte(`"module":"bafy`), []byte(`"module":"xafy`), 1),
 		"a short hash":  bytes.Replace(good, []byte(`"sha1":"AQAA`), []byte(`"sha1":"`), 1),
 	} {
