@@ -13,7 +13,11 @@ const (
 	MaxQueued = 64
 	// queueDelay is the least time between the beginnings of two batches: a lone item
 	// waits for nobody, and many that come one after the other are stored together.
-	queueDelay = 10 * time.Millisecond
+	// It is queueShare times what the last batch took, at most maxQueueDelay, where
+	// that is more: on a busy machine more of them are.
+	queueDelay    = 10 * time.Millisecond
+	maxQueueDelay = 50 * time.Millisecond
+	queueShare    = 4
 )
 
 var errStopped = errors.New("ingesting has stopped")
@@ -62,13 +66,16 @@ func (q *Queue) Add(ctx context.Context, it Item) Result {
 func (q *Queue) Run(ctx context.Context) error {
 	defer close(q.stopped)
 	var began time.Time
+	var took time.Duration
 	for {
-		waiting, ok := q.gather(ctx, queueDelay-time.Since(began))
-		if !ok {
+		delay := min(max(queueDelay, queueShare*took), maxQueueDelay)
+		waiting, ok := q.gather(ctx, delay-time.Since(began))
+		if !ok || ctx.Err() != nil {
 			return nil
 		}
 		began = time.Now()
 		q.store(ctx, waiting)
+		took = time.Since(began)
 	}
 }
 

@@ -79,6 +79,23 @@ func TestQueueGathers(t *testing.T) {
 		if len(c.sizes) > 4 {
 			t.Errorf("25 items in 25 ms came in batches of %v", c.sizes)
 		}
+		// Where a batch takes long, more come together, and nobody waits for long.
+		time.Sleep(time.Second)
+		c.sizes, c.takes = nil, maxQueueDelay/queueShare
+		for range 100 {
+			wg.Go(func() {
+				start := time.Now()
+				c.Add(t.Context(), Item{})
+				if took := time.Since(start); took > maxQueueDelay+c.takes {
+					t.Errorf("an item waited %v", took)
+				}
+			})
+			time.Sleep(time.Millisecond)
+		}
+		wg.Wait()
+		if len(c.sizes) > 4 {
+			t.Errorf("100 items in 100 ms came in batches of %v", c.sizes)
+		}
 		c.sizes = nil
 		c.takes = time.Second // nobody waits longer than the batch before
 		for range 3 * MaxQueued {
