@@ -83,6 +83,9 @@ func Parse(b []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if i := jsonfile.HalfPair(b); i >= 0 {
+		return nil, p.errorf(i, "I7", "has an escape that is half of a surrogate pair")
+	}
 	if err := p.checkShape(root); err != nil {
 		return nil, err
 	}

@@ -153,6 +153,9 @@ func (t *packageText) size(p *Package) error {
 	if p.Files < 0 || p.Files > records.MaxFiles {
 		return broken("I9", "files must be 0 to %d", records.MaxFiles)
 	}
+	if p.Files == 0 && p.Record.Defined() {
+		return broken("I9", "has a record and no files")
+	}
 	return nil
 }
 

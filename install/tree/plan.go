@@ -279,7 +279,7 @@ func checkResolution(e *Edge, r *Resolution) error {
 	switch {
 	case r.Name != e.Real() || !e.Spec.Match(r.Version):
 		return fmt.Errorf("the answer is %s@%s", r.Name, r.Version)
-	case !r.Module.Defined() || !r.Record.Defined() || r.Signer.IsZero() || r.Size < 0 || r.Files < 0:
+	case !r.Module.Defined() || !r.Record.Defined() || r.Signer.IsZero() || r.Size < 0 || r.Files < 1:
 		return fmt.Errorf("the answer %s@%s is no release", r.Name, r.Version)
 	}
 	return nil

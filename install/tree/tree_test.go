@@ -78,16 +78,21 @@ func (byName) Chosen(*Resolution) {}
 
 func plan(t *testing.T, releases []*Resolution, roots map[string]string, locked *lockfile.File) *Node {
 	t.Helper()
+	root, err := tryPlan(t, releases, roots, locked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func tryPlan(t *testing.T, releases []*Resolution, roots map[string]string, locked *lockfile.File) (*Node, error) {
 	var edges []Edge
 	for name, spec := range roots {
 		edges = append(edges, NewEdge(name, spec, false))
 	}
 	m := resolverOf(releases)
 	root, _, err := Plan(t.Context(), edges, Options{Resolver: m, Modules: m, Locked: locked, Workers: 8})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return root
+	return root, err
 }
 
 // SPEC I13, I14, I15, I16

@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -89,6 +91,35 @@ func Errorf(file, rule string, src []byte, offset int, format string, args ...an
 		Rule:   rule,
 		Reason: fmt.Sprintf(format, args...),
 	}
+}
+
+// HalfPair returns where a JSON text first has an escape such as \ud83d that is half of
+// a UTF-16 surrogate pair, or -1. Readers make different things of it.
+func HalfPair(src []byte) int {
+	unit := func(i int) rune { // the code unit that an escape at i stands for
+		if i+6 > len(src) || src[i] != '\\' || src[i+1] != 'u' {
+			return -1
+		}
+		n, err := strconv.ParseUint(string(src[i+2:i+6]), 16, 16)
+		if err != nil {
+			return -1
+		}
+		return rune(n)
+	}
+	for i := 0; i < len(src); i++ {
+		if src[i] != '\\' { // which stands in strings alone
+			continue
+		}
+		switch first := unit(i); {
+		case !utf16.IsSurrogate(first):
+			i++ // whatever is escaped
+		case utf16.DecodeRune(first, unit(i+6)) == utf8.RuneError:
+			return i
+		default:
+			i += 11
+		}
+	}
+	return -1
 }
 
 // Quote returns s as a JSON string, without the escapes that HTML would need.

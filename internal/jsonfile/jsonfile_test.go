@@ -58,6 +58,18 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// SPEC I7
+func TestHalfPair(t *testing.T) {
+	for text, want := range map[string]int{
+		`"a"`: -1, `"\ud83d\ude00"`: -1, `"\\ud83d"`: -1, `"\ufffd"`: -1, `"\uD83D\uDE00\uD83D\uDE00"`: -1, `"\\\ud83d\ude00"`: -1,
+		`"\ud83d"`: 1, `"\ude00"`: 1, `"\ud83dx\ude00"`: 1, `"\ud83d\u0041"`: 1, `"\ud83d\ud83d\ude00"`: 1, `"\\\ud83d"`: 3, `"\ud83d\ude00\ude00"`: 13, `"\ud83d\n"`: 1,
+	} {
+		if got := HalfPair([]byte(text)); got != want {
+			t.Errorf("%s: %d, want %d", text, got, want)
+		}
+	}
+}
+
 func TestQuote(t *testing.T) {
 	if got := Quote("<&>\"\n"); got != `"<&>\"\n"` {
 		t.Errorf("%s", got)

@@ -56,7 +56,7 @@ func Releases(rng *rand.Rand) []*records.Release {
 			if !exists[id] {
 				exists[id] = true
 				name, v := Cut(id)
-				list = append(list, &records.Release{Name: records.Name(name), Version: records.Version(v), Module: Module(id)})
+				list = append(list, &records.Release{Name: records.Name(name), Version: records.Version(v), Module: Module(id), Files: 1})
 			}
 		}
 	}
