@@ -124,10 +124,18 @@ var mayImport = map[string][]string{
 	"node": {"node/localapi", "internal/owner", "node/address", "node/api", "node/peerbook", "node/home", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "ingest", "gossip", "reconcile", "transfer", "install/lockfile", "modules/unixfs"},
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
 	"cli/internal/ui": {"records"},
-	// The commands: flags, output, exit codes.
-	"cli": {"node/localapi", "node/address", "node/api", "node/home", "author", "blocks", "cli/internal/ui", "gossip", "index", "index/resolve", "index/search", "install", "install/packagejson", "internal/atomicfile", "modules", "node", "reconcile", "records", "records/npmrange", "sign", "testdata/samples", "transfer", "trust", "modules/unixfs"},
-	// The program es.
-	"cli/es": {"cli"},
+	// One run of es: global flags, the home, the network, and what errors are shown as.
+	"cli": {"cli/internal/ui", "index", "index/resolve", "index/search", "install", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign", "trust"},
+	// The commands, in groups by what they are about.
+	"cli/democmd":    {"cli", "cli/internal/ui", "node/api", "testdata/samples"},
+	"cli/keycmd":     {"author", "cli", "cli/internal/ui", "internal/atomicfile", "node/api", "node/home", "records", "sign"},
+	"cli/nodecmd":    {"cli", "cli/internal/ui", "node", "node/address", "node/api", "node/home", "node/localapi", "trust"},
+	"cli/projectcmd": {"blocks", "cli", "cli/internal/ui", "index", "index/resolve", "install", "install/packagejson", "modules", "modules/unixfs", "node/api", "node/home", "records", "sign", "trust"},
+	"cli/publishcmd": {"author", "cli", "cli/internal/ui", "index", "modules", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign"},
+	"cli/searchcmd":  {"cli", "cli/internal/ui", "index", "index/resolve", "index/search", "node/home", "records", "sign", "trust"},
+	"cli/trustcmd":   {"cli", "cli/internal/ui", "index/resolve", "install", "node/home", "records", "sign", "trust"},
+	// The program es: the groups of commands that it has.
+	"cli/es": {"cli", "cli/democmd", "cli/keycmd", "cli/nodecmd", "cli/projectcmd", "cli/publishcmd", "cli/searchcmd", "cli/trustcmd"},
 
 	// Files that are replaced at once, and survive a power cut.
 	"internal/atomicfile": {},

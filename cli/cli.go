@@ -1,8 +1,11 @@
-// Package cli is the command line of es: flags, messages, hints and exit codes.
+// Package cli is one run of the command line of es: the global flags, the home and the
+// network that a command works with, what it reads from its arguments, and what errors
+// are shown as.
 //
-// Each command is one file with its flags and one function that makes a call
-// into node, install, index, trust or sign and prints what came of it. Only
-// this package prints, reads the environment and ends the process.
+// The commands are in packages of groups, one file each: the command with its help, its
+// options, and a function that calls into node, install, author, index or trust and prints
+// what came of it. Only cli and what is below it prints, reads the environment and ends the
+// process.
 package cli
 
 import (
@@ -20,20 +23,26 @@ import (
 	"github.com/everythingstays/es/node/localapi"
 )
 
-// Main runs es with the arguments of this process and returns its exit code.
-func Main() int {
+// A Group makes commands that are about one thing.
+type Group func(App) []*cobra.Command
+
+// Main runs es, which has the commands of the groups, with the arguments of this process and
+// returns its exit code.
+func Main(join Joiner, groups ...Group) int {
 	ui.NameTerminal()
-	a := newApp(ui.Standard())
+	a := New(ui.Standard(), join)
 	ctx, stop := a.Interruptible(context.Background())
 	defer stop()
-	return a.run(ctx, os.Args[1:])
+	return a.Run(ctx, os.Args[1:], groups...)
 }
 
-// app is one run of es: what its commands write to and read from, and the global flags.
-type app struct {
+// App is one run of es: what its commands write to and read from, and the global flags. It is
+// passed by value; what it points to is the run's.
+type App struct {
 	*ui.Streams
 	*flags
 	*daemon
+	join Joiner
 }
 
 // flags are those that every command has, but for how results are printed.
@@ -46,22 +55,24 @@ type flags struct {
 
 // daemon is what a run has seen of the running node.
 type daemon struct {
-	stuck *localapi.StuckError // it did not answer
+	Stuck *localapi.StuckError // it did not answer
 }
 
-func newApp(s *ui.Streams) *app { return &app{s, &flags{}, &daemon{}} }
+// New is a run that has not begun, and gets to the network by join.
+func New(s *ui.Streams, join Joiner) App { return App{s, &flags{}, &daemon{}, join} }
 
-func (a *app) run(ctx context.Context, args []string) int {
+// Run runs es with the arguments and returns its exit code.
+func (a App) Run(ctx context.Context, args []string, groups ...Group) int {
 	a.Args = args
 	a.GuardOutput()
-	root := a.rootCommand()
+	root := a.Root(groups...)
 	root.SetArgs(args)
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
 	root.InitDefaultCompletionCmd(args...)
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
-		completion.Args = noArguments
+		completion.Args = NoArguments
 		completion.RunE = func(cmd *cobra.Command, args []string) error { return cmd.Help() }
 	}
 	err := root.ExecuteContext(ctx)
@@ -74,7 +85,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return ui.ExitDone
 }
 
-func (a *app) rootCommand() *cobra.Command {
+// Root is the command that has all others.
+func (a App) Root(groups ...Group) *cobra.Command {
 	var tellVersion bool
 	root := &cobra.Command{
 		Use:   "es",
@@ -91,7 +103,7 @@ First steps:
   es add left-pad                install it here`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          noArguments,
+		Args:          NoArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if tellVersion {
 				return a.runVersion()
@@ -111,47 +123,21 @@ First steps:
 		a.JSON = a.JSON || slices.Contains(a.Args, "--json") // it may come after what is wrong
 		return wrongFlag(cmd, err)
 	})
-	root.AddCommand(
-		a.demoCommand(),
-		a.keyCommand(),
-		a.publishCommand(),
-		a.searchCommand(),
-		a.infoCommand(),
-		a.whyCommand(),
-		a.trustCommand(),
-		a.addCommand(),
-		a.installCommand(),
-		a.updateCommand(),
-		a.listCommand(),
-		a.removeCommand(),
-		a.nodeCommand(),
-		a.connectCommand(),
-		a.tagCommand(),
-		a.deprecateCommand(),
-		a.yankCommand(),
-		a.adviseCommand(),
-		a.endorseCommand(),
-		a.delegateCommand(),
-		a.rotateCommand(),
-		a.heartbeatCommand(),
-		a.peersCommand(),
-		a.syncCommand(),
-		a.doctorCommand(),
-		a.statusCommand(),
-		a.exportCommand(),
-		a.verifyCommand(),
-		a.versionCommand(),
-	)
+	root.AddCommand(a.versionCommand())
+	for _, commands := range groups {
+		root.AddCommand(commands(a)...)
+	}
 	root.SetHelpCommand(helpCommand(root))
 	fitFlags(root)
 	return root
 }
 
-// namedHome is the home that the user names; "" for the usual one.
-func (a *app) namedHome() string { return cmp.Or(a.Home, a.Getenv("ES_HOME")) }
+// NamedHome is the home that the user names; "" for the usual one.
+func (a App) NamedHome() string { return cmp.Or(a.Home, a.Getenv("ES_HOME")) }
 
-func (a *app) homeDir() (string, error) {
-	dir := a.namedHome()
+// HomeDir is the home that the flags and the environment name, or the usual one.
+func (a App) HomeDir() (string, error) {
+	dir := a.NamedHome()
 	if dir == "" {
 		user, err := os.UserHomeDir()
 		if err != nil {
@@ -162,20 +148,21 @@ func (a *app) homeDir() (string, error) {
 	return filepath.Abs(dir)
 }
 
-// withHome runs f with the home directory that the flags and the environment name,
+// WithHome runs f with the home directory that the flags and the environment name,
 // which is made where there is none.
-func (a *app) withHome(ctx context.Context, f func(*home.Home) error) error {
-	return a.withHomeOpened(ctx, home.Open, f)
+func (a App) WithHome(ctx context.Context, f func(*home.Home) error) error {
+	return a.WithHomeOpened(ctx, home.Open, f)
 }
 
-// readingHome is withHome for a command that only reads: it makes no home, and needs
+// ReadingHome is withHome for a command that only reads: it makes no home, and needs
 // none that can be written.
-func (a *app) readingHome(ctx context.Context, f func(*home.Home) error) error {
-	return a.withHomeOpened(ctx, home.OpenForReading, f)
+func (a App) ReadingHome(ctx context.Context, f func(*home.Home) error) error {
+	return a.WithHomeOpened(ctx, home.OpenForReading, f)
 }
 
-func (a *app) withHomeOpened(ctx context.Context, open func(context.Context, string) (*home.Home, error), f func(*home.Home) error) error {
-	dir, err := a.homeDir()
+// WithHomeOpened runs f with the home directory, which open opens.
+func (a App) WithHomeOpened(ctx context.Context, open func(context.Context, string) (*home.Home, error), f func(*home.Home) error) error {
+	dir, err := a.HomeDir()
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 // fail prints err with its hints and returns the exit code.
-func (a *app) fail(ctx context.Context, err error) int {
+func (a App) fail(ctx context.Context, err error) int {
 	if ctx.Err() != nil { // whatever came of it
 		return a.Interrupted(context.Cause(ctx))
 	}
@@ -93,15 +93,15 @@ func typedHints(err error) []string {
 	case errors.As(err, &notFound), errors.As(err, &noRecord):
 		return []string{"es search looks for other names; es connect ADDR finds more records"}
 	case errors.As(err, &syntax):
-		return syntaxHints(syntax)
+		return SyntaxHints(syntax)
 	case errors.As(err, &broken) && broken.File == "es-lock.json":
 		return []string{"take the last good es-lock.json back, as from version control; or remove it: es install makes it anew, and may choose other versions"}
 	}
 	return nil
 }
 
-// syntaxHints say how to mend a trust file.
-func syntaxHints(e *trust.SyntaxError) []string {
+// SyntaxHints say how to mend a trust file.
+func SyntaxHints(e *trust.SyntaxError) []string {
 	mend := fmt.Sprintf("mend line %d of %s in an editor; until then nothing is done that needs trust, since the line may deny a key", e.Line, ui.Safe(e.Path))
 	if filepath.Base(e.Path) == trust.ProjectFile {
 		return []string{mend}

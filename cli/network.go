@@ -2,192 +2,84 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
-	"reflect"
-	"slices"
-
-	"github.com/spf13/cobra"
+	"sync"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
-	"github.com/everythingstays/es/node/localapi"
 )
 
-// networkOptions are flags that the home remembers; "" and none leave what it has.
-type networkOptions struct {
-	dht       string
-	mdns      string
-	bootstrap []string
+// A Joiner returns the running daemon of a home, or a node for one command.
+type Joiner func(context.Context, App, *home.Home) (api.Network, error)
 
-	// Of es node alone.
-	listen, announce []string
-	seed             string
-}
+// Join returns the running daemon, or a node for this command.
+func (a App) Join(ctx context.Context, h *home.Home) (api.Network, error) { return a.join(ctx, a, h) }
 
-// Words in place of an address that make a home forget those that it remembers.
-const (
-	listenDefault = "default"
-	noAddress     = "none"
-)
-
-func (o networkOptions) check(cmd *cobra.Command) error {
-	if _, err := api.ParseDHT(o.dht); o.dht != "" && err != nil {
-		return usagef(cmd, "--%v", err)
-	}
-	if o.mdns != "" && o.mdns != "on" && o.mdns != "off" {
-		return usagef(cmd, "--mdns %q is not on or off", o.mdns)
-	}
-	if _, err := api.ParseSeed(o.seed); o.seed != "" && err != nil {
-		return usagef(cmd, "--seed %q is not used, trusted or all", o.seed)
-	}
-	return nil
-}
-
-// remember writes what the flags say into the home.
-func (a *app) remember(h *home.Home, o networkOptions) error {
-	s, err := h.Settings()
-	if err != nil {
-		return err
-	}
-	if said := o.over(s); !reflect.DeepEqual(s, said) {
-		return h.SaveSettings(said)
-	}
-	return nil
-}
-
-// over returns the settings with what the flags say in place of what they said.
-func (o networkOptions) over(s home.Settings) home.Settings {
-	if o.dht != "" {
-		s.DHT = api.DHT(o.dht)
-	}
-	if o.mdns != "" {
-		s.MDNS = o.mdns
-	}
-	if o.seed != "" {
-		s.Seed = api.Seed(o.seed)
-	}
-	s.Bootstrap = addresses(s.Bootstrap, o.bootstrap, noAddress)
-	s.Listen = addresses(s.Listen, o.listen, listenDefault)
-	s.Announce = addresses(s.Announce, o.announce, noAddress)
-	return s
-}
-
-// addresses are those of a flag if it was given, and none when it says forget.
-func addresses(remembered, given []string, forget string) []string {
-	switch {
-	case len(given) == 0:
-		return remembered
-	case slices.Equal(given, []string{forget}):
-		return nil
-	}
-	return given
-}
-
-// goPrivate makes the home part of the private network whose key is in the file.
-func (a *app) goPrivate(ctx context.Context, h *home.Home, file string) error {
-	const makeOne = "es node --private new makes a key, in swarm.key of the home; give the others a copy"
-	if file == "" {
-		return nil
-	}
-	have, err := h.SwarmKey()
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(h.Dir(), "swarm.key")
-	var key home.SwarmKey
-	if file == "new" {
-		if have != nil {
-			return ui.Hinted(errors.New("the home belongs to a private network already"), "its key is %s; for a new network use another --home", path)
-		}
-		key = home.NewSwarmKey()
-	} else {
-		b, err := a.ReadFile(ctx, file)
-		if errors.Is(err, fs.ErrNotExist) {
-			return ui.Hinted(fmt.Errorf("read the key of the private network: %w", err), makeOne)
-		}
+// WithNetwork runs f with the running daemon, or with a node for this command, of a
+// home that is opened by with.
+func (a App) WithNetwork(ctx context.Context, with func(context.Context, func(*home.Home) error) error, f func(api.Network) error) error {
+	return with(ctx, func(h *home.Home) error {
+		n, err := a.Join(ctx, h)
 		if err != nil {
-			return fmt.Errorf("read the key of the private network: %w", err)
+			return err
 		}
-		if key, err = home.ParseSwarmKey(b); err != nil {
-			return ui.Hinted(fmt.Errorf("read %s: %w", file, err), makeOne)
-		}
-	}
-	err = h.SetSwarmKey(key)
-	if errors.Is(err, home.ErrSwarmKey) {
-		return ui.Hinted(err, "its key is %s; for this one use another --home", path)
-	}
-	if err == nil && file == "new" {
-		a.Note("the key of the new private network is %s; whoever has a copy takes part, by es node --private FILE", path)
-	}
-	return err
+		defer n.Close()
+		return f(n)
+	})
 }
 
-// nodeConfig says in which network a node of the home is: flags come before the
-// environment, and that before what the home remembers.
-func (a *app) nodeConfig(h *home.Home, o networkOptions) (node.Config, error) {
-	s, err := h.Settings()
+// Send joins the network to announce something, and returns how many peers got it. otherwise
+// says what becomes of it when none did.
+func (a App) Send(ctx context.Context, h *home.Home, otherwise string, announce func(api.Network) (api.Announced, error)) int {
+	if a.Offline {
+		a.Note("not announced, because of --offline: %s", otherwise)
+		return 0
+	}
+	network, err := a.Join(ctx, h)
 	if err != nil {
-		return node.Config{}, err
+		a.Warn("not announced (%s): %s", ui.Safe(err.Error()), otherwise)
+		return 0
 	}
-	if v := a.Getenv("ES_DHT"); v != "" {
-		if s.DHT, err = api.ParseDHT(v); err != nil {
-			return node.Config{}, fmt.Errorf("ES_DHT: %w", err)
-		}
+	sent, err := announce(network)
+	if closing := network.Close(); err == nil {
+		err = closing
 	}
-	switch v := a.Getenv("ES_MDNS"); v {
-	case "":
-	case "on", "off":
-		s.MDNS = v
-	default:
-		return node.Config{}, fmt.Errorf("ES_MDNS: mdns %q: it must be on or off", v)
-	}
-	s = o.over(s)
-	if s.DHT == "" {
-		if s.DHT, err = usualDHT(h, s); err != nil {
-			return node.Config{}, err
-		}
-	}
-	return node.Config{Bootstrap: s.Bootstrap, DHT: s.DHT, MDNS: s.MDNS != "off", Version: version, Log: a.logger()}, nil
-}
-
-// usualDHT is the DHT where nobody has chosen one.
-func usualDHT(h *home.Home, s home.Settings) (api.DHT, error) {
-	key, err := h.SwarmKey()
 	switch {
 	case err != nil:
-		return "", err
-	case key == nil:
-		return api.DHTPublic, nil
-	case len(s.Bootstrap) > 0:
-		return api.DHTOwn, nil
+		a.Warn("announcing failed (%s): %s", ui.Safe(err.Error()), otherwise)
+	case sent.Peers == 0:
+		a.Note("no peers connected: %s", otherwise)
+		a.Hint("es connect ADDR")
+	default:
+		a.Note("announced to %s", ui.Plural(int64(sent.Peers), "peer"))
 	}
-	return api.DHTOff, nil
+	return sent.Peers
 }
 
-// join returns the running daemon, or a node for this command.
-func (a *app) join(ctx context.Context, h *home.Home) (api.Network, error) {
-	cfg, err := a.nodeConfig(h, networkOptions{})
-	if err != nil {
-		return nil, err
+// Joined is the network, which a command joins when it first needs it: what is at
+// hand needs none.
+type Joined struct {
+	App  App
+	Home *home.Home
+
+	once    sync.Once
+	network api.Network
+	err     error
+}
+
+// Join joins the network, the first time that it is called.
+func (j *Joined) Join(ctx context.Context) (api.Network, error) {
+	j.once.Do(func() { j.network, j.err = j.App.Join(ctx, j.Home) })
+	if j.err != nil {
+		return nil, fmt.Errorf("join the network: %w", j.err)
 	}
-	cfg.Log = a.passingLogger()
-	if a.Offline || h.ReadOnly() && !h.Absent() { // what peers say would have to be written
-		cfg.Alone, cfg.MDNS, cfg.DHT = true, false, api.DHTOff
+	return j.network, nil
+}
+
+// Close leaves the network where it was joined.
+func (j *Joined) Close() {
+	if j.network != nil {
+		j.network.Close()
 	}
-	if a.stuck != nil {
-		return node.JoinBeside(ctx, h, cfg)
-	}
-	n, err := node.Join(ctx, h, cfg)
-	var stuck *localapi.StuckError
-	if errors.As(err, &stuck) {
-		a.Warn("%v; going on without it", stuck)
-		a.stuck = stuck
-		return node.JoinBeside(ctx, h, cfg)
-	}
-	return n, err
 }

@@ -11,29 +11,30 @@ import (
 	"github.com/everythingstays/es/cli/internal/ui"
 )
 
-// usagef is wrong command line input.
-func usagef(cmd *cobra.Command, format string, args ...any) error {
+// Usagef is wrong command line input.
+func Usagef(cmd *cobra.Command, format string, args ...any) error {
 	return ui.Coded(ui.ExitUsage, fmt.Errorf(format, args...), "see "+cmd.CommandPath()+" --help")
 }
 
-func noArguments(cmd *cobra.Command, args []string) error {
+// NoArguments refuses arguments; a name of a command that does not exist is told as that.
+func NoArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	if cmd.HasSubCommands() {
 		return unknownCommand(cmd, args[0])
 	}
-	return usagef(cmd, "%s takes no arguments, but got %q", cmd.CommandPath(), args[0])
+	return Usagef(cmd, "%s takes no arguments, but got %q", cmd.CommandPath(), args[0])
 }
 
-// arguments checks the number of arguments; max below 0 is any number.
-func arguments(min, max int, what string) cobra.PositionalArgs {
+// Arguments checks the number of arguments; max below 0 is any number.
+func Arguments(min, max int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < min:
-			return usagef(cmd, "%s needs %s", cmd.CommandPath(), what)
+			return Usagef(cmd, "%s needs %s", cmd.CommandPath(), what)
 		case max >= 0 && len(args) > max:
-			return usagef(cmd, "%s needs %s, and got one argument too many: %q", cmd.CommandPath(), what, args[max])
+			return Usagef(cmd, "%s needs %s, and got one argument too many: %q", cmd.CommandPath(), what, args[max])
 		}
 		return nil
 	}
@@ -114,7 +115,7 @@ func wrongFlag(cmd *cobra.Command, err error) error {
 			return ui.Coded(ui.ExitUsage, err, hint)
 		}
 	}
-	return usagef(cmd, "%v", err)
+	return Usagef(cmd, "%v", err)
 }
 
 // unknownCommand leads from what was typed to what may have been meant, and never to
@@ -257,10 +258,10 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// helpColumns is how wide a help text gets.
-const helpColumns = 80
+// HelpColumns is how wide a help text gets.
+const HelpColumns = 80
 
 // fitFlags breaks what help says of flags between words; Long texts are written so.
 func fitFlags(root *cobra.Command) {
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpColumns)))
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", HelpColumns)))
 }

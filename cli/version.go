@@ -7,20 +7,20 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is the release that this source belongs to.
-const version = "0.1.0"
+// Version is the release that this source belongs to.
+const Version = "0.1.0"
 
-func (a *app) versionCommand() *cobra.Command {
+func (a App) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print the version of es",
-		Args:  noArguments,
+		Args:  NoArguments,
 		RunE:  func(cmd *cobra.Command, args []string) error { return a.runVersion() },
 	}
 }
 
-func (a *app) runVersion() error {
-	v := map[string]string{"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "format": "1"}
+func (a App) runVersion() error {
+	v := map[string]string{"version": Version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "format": "1"}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {

@@ -5,6 +5,19 @@ import (
 	"os"
 
 	"github.com/everythingstays/es/cli"
+	"github.com/everythingstays/es/cli/democmd"
+	"github.com/everythingstays/es/cli/keycmd"
+	"github.com/everythingstays/es/cli/nodecmd"
+	"github.com/everythingstays/es/cli/projectcmd"
+	"github.com/everythingstays/es/cli/publishcmd"
+	"github.com/everythingstays/es/cli/searchcmd"
+	"github.com/everythingstays/es/cli/trustcmd"
 )
 
-func main() { os.Exit(cli.Main()) }
+// groups are the commands that es has.
+var groups = []cli.Group{
+	democmd.Commands, keycmd.Commands, nodecmd.Commands, projectcmd.Commands,
+	publishcmd.Commands, searchcmd.Commands, trustcmd.Commands,
+}
+
+func main() { os.Exit(cli.Main(nodecmd.Join, groups...)) }

@@ -1,0 +1,101 @@
+package nodecmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/cli"
+	"github.com/everythingstays/es/cli/internal/ui"
+	"github.com/everythingstays/es/node/api"
+)
+
+func statusCommand(a cli.App) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "show this node, its peers and its index",
+		Args:  cli.NoArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.WithNetwork(cmd.Context(), a.ReadingHome, func(n api.Network) error { return runStatus(cmd.Context(), a, n) })
+		},
+	}
+}
+
+func runStatus(ctx context.Context, a cli.App, n api.Network) error {
+	s, err := n.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		return a.Emit(s)
+	}
+	switch {
+	case s.Daemon:
+		a.Printf("node      running, es %s", ui.Safe(s.Version))
+	case a.Stuck != nil:
+		a.Printf("node      running, and does not answer: %s", a.Stuck)
+	default:
+		a.Printf("node      not running: es node starts it")
+	}
+	a.Printf("peer      %s", s.Peer)
+	for _, addr := range s.Addrs {
+		a.Printf("address   %s", ui.Safe(addr))
+	}
+	if text, hint := unreached(s); text != "" {
+		a.Printf("address   %s", text)
+		a.Printf("          -> %s", hint)
+	}
+	a.Printf("peers     %d connected", s.Peers)
+	a.Printf("reach     %s; meets peers by %s", reachText(s), meetText(s))
+	a.Printf("index     %s by %s, %s", ui.Plural(s.Records, "record"), ui.Plural(s.Authors, "author"), ui.Plural(s.Releases, "release"))
+	switch {
+	case s.Synced.IsZero():
+		a.Printf("news      never asked for: es sync")
+	default:
+		a.Printf("news      asked for %s", s.Synced.Format("2006-01-02 15:04"))
+	}
+	if s.Daemon {
+		a.Printf("seeds     %s", seedText(s.Seed))
+	}
+	if s.Pending > 0 {
+		a.Printf("outbox    %s of yours that nobody has heard of yet", ui.Plural(s.Pending, "record"))
+	}
+	return nil
+}
+
+// reachText says what is known of whether others can dial the node.
+func reachText(s api.Status) string {
+	text := s.Reachability + " from outside"
+	if s.Inbound > 0 {
+		text += fmt.Sprintf("; dialled by %s", ui.Plural(int64(s.Inbound), "connected peer"))
+	}
+	return text
+}
+
+// seedText says which modules the node keeps for others.
+func seedText(s api.Seed) string {
+	switch s {
+	case api.SeedAll:
+		return "all: the modules of every release that it hears of are fetched and served"
+	case api.SeedTrusted:
+		return "trusted: the modules that your trust file lets in are fetched and served"
+	}
+	return "used: what was installed or published here is served"
+}
+
+// meetText says how the node finds others, and others find it.
+func meetText(s api.Status) string {
+	var ways []string
+	if s.Private {
+		ways = append(ways, "a private network alone")
+	}
+	if s.MDNS {
+		ways = append(ways, "the local network (mDNS)")
+	}
+	if s.DHT.Network != api.DHTOff && s.DHT.Network != "" {
+		ways = append(ways, fmt.Sprintf("the %s DHT (%s)", s.DHT.Network, ui.Plural(int64(s.DHT.Peers), "peer")))
+	}
+	return strings.Join(append(ways, "known addresses"), ", ")
+}

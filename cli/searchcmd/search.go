@@ -1,0 +1,343 @@
+package searchcmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/cli"
+	"github.com/everythingstays/es/cli/internal/ui"
+	"github.com/everythingstays/es/index/resolve"
+	"github.com/everythingstays/es/index/search"
+	"github.com/everythingstays/es/node/home"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// maxHits is the most that a search shows.
+const maxHits = 1000
+
+func searchCommand(a cli.App) *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{
+		Use:     "search QUERY...",
+		Aliases: []string{"find", "s"},
+		Short:   "find modules by name, or by words of their description",
+		Long: `Searches your own index: the name itself, then names that begin so, then words
+in names, descriptions and keywords. Everything that was heard of is shown, with
+who says so; a * marks what the keys you trust have signed, a ! what they
+disagree about. Of a name that none of them signs, the keys that do are shown
+with what there is to judge them by.
+
+On a terminal each name takes one line, cut where it is too long; --json and a
+pipe have everything.`,
+		Args: cli.Arguments(1, -1, "something to search for"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 1 || limit > maxHits {
+				return cli.Usagef(cmd, "--limit %d is not between 1 and %d", limit, maxHits)
+			}
+			return a.ReadingHome(cmd.Context(), func(h *home.Home) error {
+				return runSearch(cmd.Context(), a, h, strings.Join(args, " "), limit)
+			})
+		},
+	}
+	cmd.Flags().IntVarP(&limit, "limit", "n", 20, "show at most so many")
+	return cmd
+}
+
+type hitJSON struct {
+	Name        records.Name          `json:"name"`
+	Version     records.Version       `json:"version"`
+	Description string                `json:"description"`
+	Author      records.Fingerprint   `json:"author"`
+	UID         string                `json:"uid"`
+	Label       string                `json:"label"`
+	Trusted     bool                  `json:"trusted"`
+	State       trust.State           `json:"state"`
+	Module      string                `json:"module"`
+	Record      string                `json:"record"`
+	Authors     []records.Fingerprint `json:"authors"` // the keys of Claimants
+	Keys        int                   `json:"keys"`    // that released versions of the name
+	Claimants   []claimantJSON        `json:"claimants"`
+}
+
+// claimantJSON is a key that claims a name, with what a user can judge it by.
+type claimantJSON struct {
+	Key       records.Fingerprint   `json:"key"`
+	UID       string                `json:"uid"`
+	Label     string                `json:"label,omitempty"`
+	Releases  int                   `json:"releases"`
+	Newest    records.Version       `json:"newest"`
+	FirstSeen time.Time             `json:"firstSeen"`
+	Endorsers []records.Fingerprint `json:"endorsers,omitempty"` // that you believe
+}
+
+func describeClaimants(view *trust.View, all []resolve.Claimant) []claimantJSON {
+	list := []claimantJSON{}
+	for _, c := range all {
+		list = append(list, claimantJSON{c.Key, c.UserID, view.Label(c.Key), c.Releases, c.Newest, c.FirstSeen, c.Endorsers})
+	}
+	return list
+}
+
+func runSearch(ctx context.Context, a cli.App, h *home.Home, query string, limit int) error {
+	view, err := h.View(time.Now())
+	if err != nil {
+		return err
+	}
+	hits, err := search.New(h.Index()).Search(ctx, query, limit, view)
+	if err != nil {
+		return err
+	}
+	if len(hits) == 0 && !a.Offline && h.Absent() && (a.NamedHome() == "" || h.Begun()) {
+		// A new user's first command: what peers say is kept.
+		return a.WithHome(ctx, func(h *home.Home) error { return runSearch(ctx, a, h, query, limit) })
+	}
+	if len(hits) == 0 && !a.Offline {
+		if hits, err = searchAfresh(ctx, a, h, query, limit); err != nil {
+			return err
+		}
+	}
+	list := []hitJSON{}
+	for _, hit := range hits {
+		j, err := describeHit(ctx, h, view, hit)
+		if err != nil {
+			return err
+		}
+		list = append(list, j)
+	}
+	if a.JSON {
+		if err := a.Emit(list); err != nil || len(list) > 0 {
+			return err
+		}
+	}
+	if len(list) == 0 {
+		return nothingFound(ctx, a, h, query)
+	}
+	printHits(a, list, query)
+	if err := noteCount(ctx, a, h, query, len(list), limit); err != nil {
+		return err
+	}
+	if err := warnLookalikeHits(ctx, a, h, view, list); err != nil {
+		return err
+	}
+	if err := a.NoteAge(h, time.Now()); err != nil {
+		return err
+	}
+	switch first := list[0]; first.State {
+	case trust.Trusted:
+		a.Hint("es add %s", first.Name)
+	case trust.Untrusted:
+		noteClaimants(a, view, first.Name, first.Claimants, first.Keys)
+	default:
+		a.Hint("es info %s shows why %s is not let in", first.Name, first.Version)
+	}
+	return nil
+}
+
+func describeHit(ctx context.Context, h *home.Home, view *trust.View, hit search.Hit) (hitJSON, error) {
+	j := hitJSON{
+		Name: hit.Name, Version: hit.Release.Body.Version, Description: hit.Release.Body.Manifest.Description,
+		Author: hit.Release.Author, Label: hit.Label, Trusted: hit.Decision.State == trust.Trusted, State: hit.Decision.State,
+		Module: hit.Release.Body.Module.String(), Record: hit.Release.ID.String(), Keys: hit.Keys, Claimants: describeClaimants(view, hit.Claimants),
+	}
+	for _, c := range hit.Claimants {
+		j.Authors = append(j.Authors, c.Key)
+	}
+	var err error
+	j.UID, err = cli.UserID(ctx, h, hit.Release.Author)
+	return j, err
+}
+
+// printHits shows a name a line; what the query matches is ui.Bold, what is trusted green and
+// what is in conflict red.
+func printHits(a cli.App, list []hitJSON, query string) {
+	rows := make([][]string, len(list))
+	for i, j := range list {
+		rows[i] = []string{mark(j.State), string(j.Name), string(j.Version), cli.SignerText(j.Label, j.UID, j.Keys), ui.Safe(j.Description)}
+	}
+	words := strings.Fields(strings.ToLower(query))
+	a.ColumnsOf(rows, 1, func(row, column int, text string) string {
+		switch {
+		case column == 0:
+			return ui.Coloured(map[string]string{"*": ui.Green, "!": ui.Red, "-": ui.Yellow}[text], text)
+		case column == 1 || column == 4:
+			return highlight(text, words)
+		}
+		return text
+	})
+}
+
+// highlight makes the words bold where the text has them, whatever their case.
+func highlight(text string, words []string) string {
+	lower := strings.ToLower(text)
+	if len(lower) != len(text) { // bytes cannot be compared one by one
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		n := 0
+		for _, w := range words {
+			if strings.HasPrefix(lower[i:], w) {
+				n = max(n, len(w))
+			}
+		}
+		if n > 0 {
+			b.WriteString(ui.Coloured(ui.Bold, text[i:i+n]))
+			i += n
+			continue
+		}
+		b.WriteByte(text[i])
+		i++
+	}
+	return b.String()
+}
+
+// noteCount says how many names there are.
+func noteCount(ctx context.Context, a cli.App, h *home.Home, query string, shown, limit int) error {
+	total := int64(shown)
+	if shown == limit {
+		n, err := search.New(h.Index()).Matching(ctx, query)
+		if err != nil {
+			return err
+		}
+		total = max(total, n)
+	}
+	if total == int64(shown) {
+		a.Note("%s", ui.Plural(total, "name"))
+		return nil
+	}
+	a.Note("%s, and %d more: es search --limit %d shows more of them", ui.Plural(int64(shown), "name"), total-int64(shown), min(2*limit, maxHits))
+	return nil
+}
+
+// noteClaimants says what there is to judge the keys by that claim a name which no key
+// that the user believes signs. It recommends none: whoever wants to be believed can make
+// any number of keys, versions and names on them.
+func noteClaimants(a cli.App, view *trust.View, name records.Name, list []claimantJSON, keys int) {
+	a.Note("no key that you trust signs %s; %s", name, claimText(keys))
+	for _, c := range list {
+		a.Note("    %s  %s", c.Key, claimantText(view, c))
+	}
+	if rest := keys - len(list); rest > 0 {
+		a.Note("    and %s more", ui.Plural(int64(rest), "key"))
+	}
+	if keys == 1 {
+		a.Hint("es trust add %s %s   (believe this key for that name)", list[0].Key, name)
+		return
+	}
+	a.Hint("es trust add KEY %s   (believe the one whose fingerprint its author gave you)", name)
+	a.Hint("es info %s shows what they signed", name)
+}
+
+func claimText(keys int) string {
+	if keys == 1 {
+		return "this one does:"
+	}
+	return fmt.Sprintf("%d do, the one first that has been known here the longest:", keys)
+}
+
+// claimantText says what a user can judge a key by.
+func claimantText(view *trust.View, c claimantJSON) string {
+	who := "no name on it"
+	if c.UID != "" {
+		who = "says " + ui.UIDText(c.UID)
+	}
+	if c.Label != "" {
+		who = ui.Safe(c.Label) + ", " + who
+	}
+	text := fmt.Sprintf("%s; %s, the newest %s; known here since %s", who, ui.Plural(int64(c.Releases), "release"), c.Newest, c.FirstSeen.Format(time.DateOnly))
+	if n := len(c.Endorsers); n > 0 {
+		by := c.Endorsers[0].String()
+		if label := view.Label(c.Endorsers[0]); label != "" {
+			by = ui.Safe(label)
+		}
+		text += "; endorsed by " + by
+		if n > 1 {
+			text += fmt.Sprintf(" and %d more that you trust", n-1)
+		} else {
+			text += ", whom you trust"
+		}
+	}
+	return text
+}
+
+// lookalikeHits is how many hits are held against the names that the user knows: each
+// takes milliseconds.
+const lookalikeHits = 10
+
+// warnLookalikeHits says which of the first hits that trust does not let in look like names that
+// the user knows.
+func warnLookalikeHits(ctx context.Context, a cli.App, h *home.Home, view *trust.View, list []hitJSON) error {
+	known, err := cli.ReadKnownNames(h, view)
+	if err != nil {
+		return err
+	}
+	for _, hit := range list[:min(len(list), lookalikeHits)] {
+		if hit.Trusted {
+			continue
+		}
+		if err := a.WarnLookalikes(ctx, known, hit.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// searchAfresh asks peers for records before it searches: nothing may be known here
+// because nobody was asked yet.
+func searchAfresh(ctx context.Context, a cli.App, h *home.Home, query string, limit int) ([]search.Hit, error) {
+	if h.ReadOnly() && !h.Absent() {
+		a.Note("nobody was asked for more: what they say could not be kept in %s", h.Dir())
+		return nil, nil
+	}
+	network := &cli.Joined{App: a, Home: h}
+	defer network.Close()
+	n := &cli.News{App: a, Home: h, Network: network}
+	if _, err := n.Get(ctx, true); err != nil {
+		return nil, err
+	}
+	if h.Absent() && n.Peers > 0 {
+		a.Note("what they said is not kept, since there is no home in %s yet: es sync makes one", h.Dir())
+	}
+	view, err := h.View(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return search.New(h.Index()).Search(ctx, query, limit, view)
+}
+
+// mark is the first column of a search: how the version stands with this user.
+func mark(s trust.State) string {
+	switch s {
+	case trust.Trusted:
+		return "*"
+	case trust.Conflict, trust.Equivocation:
+		return "!"
+	}
+	return "-"
+}
+
+func nothingFound(ctx context.Context, a cli.App, h *home.Home, query string) error {
+	counts, err := h.Index().Counts(ctx)
+	if err != nil {
+		return err
+	}
+	notFound := fmt.Errorf("nothing found for %q among %s of %s", query, ui.Plural(counts.Names, "name"), ui.Plural(counts.Authors, "author"))
+	if counts.Records == 0 {
+		last, err := h.Synced()
+		if err != nil {
+			return err
+		}
+		if last.IsZero() {
+			return ui.Coded(ui.ExitNotFound, fmt.Errorf("nothing found for %q: no peer was asked for records yet", query),
+				"es sync asks those that are known or near; es connect ADDR meets another")
+		}
+		return ui.Coded(ui.ExitNotFound, fmt.Errorf("nothing found for %q: the peers that were asked last on %s had no records for you", query, last.Format("2006-01-02 15:04")),
+			"es connect ADDR meets another peer; es sync --all gets what strangers say too")
+	}
+	return ui.Coded(ui.ExitNotFound, notFound, "try fewer or shorter words")
+}
