@@ -146,7 +146,7 @@ func newSide(t *testing.T, x *index.Index, keys sign.KeyRing) *side {
 		t.Fatal(err)
 	}
 	s := &side{host: h}
-	s.pulls, err = reconcile.New(h, reconcile.Config{Set: x, Source: x, Take: func(ctx context.Context, _ peer.ID, items []records.Item) (reconcile.Taken, error) {
+	s.pulls, err = reconcile.New(h, reconcile.Config{Set: x, Source: x, Ingest: func(ctx context.Context, _ peer.ID, items []records.Item) (reconcile.IngestResult, error) {
 		return s.take(ctx, x, keys, items)
 	}})
 	if err != nil {
@@ -164,7 +164,7 @@ func newSide(t *testing.T, x *index.Index, keys sign.KeyRing) *side {
 }
 
 // take verifies on all cores and stores, as a node does.
-func (s *side) take(ctx context.Context, x *index.Index, keys sign.KeyRing, items []records.Item) (taken reconcile.Taken, err error) {
+func (s *side) take(ctx context.Context, x *index.Index, keys sign.KeyRing, items []records.Item) (taken reconcile.IngestResult, err error) {
 	opened := make([]sign.Verified, len(items))
 	var verifying errgroup.Group
 	verifying.SetLimit(runtime.NumCPU())

@@ -290,7 +290,7 @@ func replay(t *testing.T, count, size int) (bytes int) {
 			t.Errorf("%d of %d new records arrived", got, minutes*60)
 		}
 		if got := victim.sawPrefix(TopicRecords + " old"); got < count/2 {
-			t.Errorf("only %d of %d old records were judged: the test shows nothing", got, count)
+			t.Errorf("only %d of %d old records were validated: the test shows nothing", got, count)
 		}
 		h.mu.Lock()
 		bytes = h.bytes

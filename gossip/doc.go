@@ -2,6 +2,6 @@
 // of each other, over gossipsub.
 //
 // It implements SPEC.md section 8. It knows no keys, no trust and
-// no index: whoever uses it judges each message in Config.Accept. Gossip
+// no index: whoever uses it validates each message in Config.Accept. Gossip
 // announces and forgets; what it drops it counts and reports in Config.Dropped.
 package gossip

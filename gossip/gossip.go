@@ -49,7 +49,7 @@ const (
 	Reject
 )
 
-// A Message is what Config.Accept judges.
+// A Message is what Config.Accept validates.
 type Message struct {
 	From  peer.ID // the peer that forwarded it, who need not have made it
 	Local bool    // published by this node; From is this node
@@ -57,26 +57,26 @@ type Message struct {
 	Data  []byte  // at least one byte and at most what the topic allows; not to be changed
 }
 
-// Drops counts messages that were lost here although nobody judged them.
+// Drops counts messages that were lost here before they were validated.
 type Drops struct {
-	Queue    uint64 // too many messages were waiting
-	Limited  uint64 // the forwarding peer was above its rate
-	Shunned  uint64 // the forwarding peer had sent too much that was invalid
-	Outbound uint64 // another peer's queue was full: that peer misses the message
+	Queue      uint64 // too many messages were waiting
+	Limited    uint64 // the forwarding peer was above its rate
+	Graylisted uint64 // the forwarding peer had sent too much that was invalid
+	Outbound   uint64 // another peer's queue was full: that peer misses the message
 }
 
 func (d Drops) total() uint64 {
-	return d.Queue + d.Limited + d.Shunned + d.Outbound
+	return d.Queue + d.Limited + d.Graylisted + d.Outbound
 }
 
 // Config says how a Gossip works. Only Accept is required.
 type Config struct {
-	// Accept judges a message. Up to Workers calls run at once, and messages of
+	// Accept validates a message. Up to Workers calls run at once, and messages of
 	// this node's own come in addition. ctx ends after 2 s, or when Run does.
 	// Limits per author belong here: only Accept knows who the author is.
 	Accept func(ctx context.Context, m Message) Outcome
 
-	// Dropped, when set, is told what was dropped since it was called last.
+	// Dropped, when set, is called with what was dropped since it was called last.
 	// Calls do not overlap; what is dropped during one is in the next.
 	Dropped func(Drops)
 
@@ -101,7 +101,8 @@ type Config struct {
 
 	// RecordRate and RecordBurst limit the records that one peer may forward,
 	// per second and at once. 0 means 50 and 500.
-	RecordRate, RecordBurst float64
+	RecordRate  float64
+	RecordBurst int
 }
 
 // ErrAnnounced is returned for a message that this node published or passed on
@@ -112,14 +113,14 @@ var errStopped = errors.New("gossip has stopped")
 
 // Gossip is one node's part in the two topics.
 type Gossip struct {
-	cfg     Config
-	wire    *wire
-	peers   *ledger
-	outbox  *outbox
-	drops   *dropCounter
-	mesh    mesh
-	crowd   *crowd
-	changed signal
+	cfg        Config
+	wire       *wire
+	peers      *ledger
+	outbox     *outbox
+	drops      *dropCounter
+	mesh       mesh
+	colocation *colocation
+	changed    signal
 
 	offences chan peer.ID
 
@@ -127,16 +128,16 @@ type Gossip struct {
 	joined           map[string]*pubsub.Topic // set before started is closed
 	pubsub           *pubsub.PubSub           // likewise
 
-	mu      sync.Mutex
-	running bool
-	closing bool
-	judging sync.WaitGroup
+	mu         sync.Mutex
+	running    bool
+	closing    bool
+	validating sync.WaitGroup
 }
 
 // New prepares the gossip of h. Nothing happens before Run.
 func New(h host.Host, cfg Config) (*Gossip, error) {
 	if cfg.Accept == nil {
-		return nil, errors.New("set up gossip: nobody judges messages")
+		return nil, errors.New("set up gossip: Config.Accept is missing")
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -163,7 +164,7 @@ func New(h host.Host, cfg Config) (*Gossip, error) {
 	}
 	g.outbox = newOutbox(&g.changed)
 	g.wire = newWire(h, g.outbox)
-	g.crowd = &crowd{net: h.Network(), exempt: cfg.SharedAddresses}
+	g.colocation = &colocation{net: h.Network(), exempt: cfg.SharedAddresses}
 	return g, nil
 }
 
@@ -181,10 +182,10 @@ func (g *Gossip) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
-		g.refuse()
+		g.stopValidating()
 		close(g.stopped)
 		g.wire.close()
-		g.judging.Wait()
+		g.validating.Wait()
 	}()
 	if err := g.join(ctx); err != nil {
 		return fmt.Errorf("run gossip: %w", err)
@@ -193,19 +194,19 @@ func (g *Gossip) Run(ctx context.Context) error {
 	var reporting sync.WaitGroup
 	reporting.Go(func() { g.drops.report(ctx, g.cfg.Dropped) })
 	defer reporting.Wait()
-	g.tend(ctx)
+	g.maintain(ctx)
 	return nil
 }
 
-// refuse makes every later call of judge an Ignore.
-func (g *Gossip) refuse() {
+// stopValidating makes every later call of validate an Ignore.
+func (g *Gossip) stopValidating() {
 	g.mu.Lock()
 	g.closing = true
 	g.mu.Unlock()
 }
 
-// tend does what cannot be done inside pubsub's own loop.
-func (g *Gossip) tend(ctx context.Context) {
+// maintain does what cannot be done inside pubsub's own loop.
+func (g *Gossip) maintain(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {

@@ -31,14 +31,14 @@ func TestDeliverAlongALine(t *testing.T) {
 
 		for i, n := range nodes {
 			if want := min(i, 1); n.saw(TopicRecords+" hello") != want {
-				t.Errorf("node %d judged the record %d times, want %d", i, n.saw(TopicRecords+" hello"), want)
+				t.Errorf("node %d validated the record %d times, want %d", i, n.saw(TopicRecords+" hello"), want)
 			}
 			want := 1
 			if i == 2 {
 				want = 0
 			}
 			if got := n.saw(TopicKeys + " key"); got != want {
-				t.Errorf("node %d judged the key %d times, want %d", i, got, want)
+				t.Errorf("node %d validated the key %d times, want %d", i, got, want)
 			}
 		}
 	})

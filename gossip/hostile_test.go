@@ -20,14 +20,14 @@ import (
 )
 
 // spam runs a victim between an honest publisher and a spammer, and returns how
-// many invalid messages the victim judged.
+// many invalid messages the victim validated.
 func spam(t *testing.T, count int, pause time.Duration) int {
 	t.Helper()
-	var judged int
+	var validated int
 	simulate(t, 3, func(t *testing.T, hosts []host.Host) {
 		victim := start(t, hosts[0], Config{Workers: 4, Accept: func(ctx context.Context, m Message) Outcome {
 			time.Sleep(150 * time.Microsecond) // a signature
-			return judgeText(ctx, m)
+			return validateText(ctx, m)
 		}})
 		defer victim.stop()
 		honest := start(t, hosts[1], Config{})
@@ -59,23 +59,23 @@ func spam(t *testing.T, count int, pause time.Duration) int {
 		if got := victim.sawPrefix(TopicRecords + " good"); got != good {
 			t.Errorf("%d of %d honest records arrived", got, good)
 		}
-		judged = victim.sawPrefix(TopicRecords + " " + bad)
+		validated = victim.sawPrefix(TopicRecords + " " + bad)
 	})
-	return judged
+	return validated
 }
 
 // SPEC G11. Threat 26: a spammer is ignored after a handful of invalid messages,
 // and all that is honest arrives meanwhile.
 func TestThreat26InvalidSpam(t *testing.T) {
 	if got := spam(t, 2000, 0); got == 0 || got > 64 {
-		t.Errorf("2,000 invalid messages sent fast: %d were judged, want 1 to 64", got)
+		t.Errorf("2,000 invalid messages sent fast: %d were validated, want 1 to 64", got)
 	} else {
-		t.Logf("2,000 fast: %d judged", got)
+		t.Logf("2,000 fast: %d validated", got)
 	}
 	if got := spam(t, 40, 100*time.Millisecond); got == 0 || got > 8 {
-		t.Errorf("40 invalid messages sent at 10/s: %d were judged, want 1 to 8", got)
+		t.Errorf("40 invalid messages sent at 10/s: %d were validated, want 1 to 8", got)
 	} else {
-		t.Logf("40 at 10/s: %d judged", got)
+		t.Logf("40 at 10/s: %d validated", got)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestThreat3BadCopiesFirst(t *testing.T) {
 			t.Errorf("%d of %d records arrived", got, good)
 		}
 		if victim.sawPrefix(TopicRecords+" "+bad) == 0 {
-			t.Error("no bad copy was judged: the test shows nothing")
+			t.Error("no bad copy was validated: the test shows nothing")
 		}
 	})
 }
@@ -171,10 +171,10 @@ func TestRate(t *testing.T) {
 		}
 		got := victim.sawPrefix(TopicRecords + " valid")
 		if got < recordBurst || got > recordBurst+2*recordRate {
-			t.Errorf("%d messages were judged, want %d to %d", got, recordBurst, recordBurst+2*recordRate)
+			t.Errorf("%d messages were validated, want %d to %d", got, recordBurst, recordBurst+2*recordRate)
 		}
 		if d := victim.dropped(); d.Limited != uint64(count+1-got) || d != (Drops{Limited: d.Limited}) {
-			t.Errorf("%d of %d were judged, dropped %+v", got, count, d)
+			t.Errorf("%d of %d were validated, dropped %+v", got, count, d)
 		}
 	})
 }
@@ -196,7 +196,7 @@ func TestOversizeFrames(t *testing.T) {
 		}
 		settle(time.Second)
 		if got := victim.sawPrefix(""); got != 1 || victim.saw(TopicRecords+" "+exact) != 1 {
-			t.Errorf("%d messages were judged, want the one of %d bytes", got, len(exact))
+			t.Errorf("%d messages were validated, want the one of %d bytes", got, len(exact))
 		}
 		peer.send(t, "hello")
 		settle(time.Second)
@@ -330,7 +330,7 @@ func TestCopies(t *testing.T) {
 			b.send(rpc)
 			settle(time.Second)
 			if got := victim.saw(TopicRecords + " hello"); got != c.want {
-				t.Errorf("judged %d times, want %d", got, c.want)
+				t.Errorf("validated %d times, want %d", got, c.want)
 			}
 		}
 	})
@@ -349,7 +349,7 @@ func TestOversizeRPC(t *testing.T) {
 		p.send(two(32_700))
 		settle(time.Second)
 		if got := victim.sawPrefix(TopicRecords); got != 2 {
-			t.Errorf("%d of 2 messages in an RPC of %d bytes were judged", got, proto.Size(two(32_700)))
+			t.Errorf("%d of 2 messages in an RPC of %d bytes were validated", got, proto.Size(two(32_700)))
 		}
 		p.send(two(32_760))
 		settle(time.Second)
@@ -377,7 +377,7 @@ func TestAuthoredMessages(t *testing.T) {
 		}
 		settle(time.Second)
 		if got := victim.sawPrefix(TopicRecords); got != 1 || victim.saw(TopicRecords+" message 4") != 1 {
-			t.Errorf("%d messages were judged, want only the one without author", got)
+			t.Errorf("%d messages were validated, want only the one without author", got)
 		}
 	})
 }
@@ -398,7 +398,7 @@ func TestSpamOneWay(t *testing.T) {
 			settle(10 * time.Millisecond)
 		}
 		if got := victim.sawPrefix(TopicRecords); got == 0 || got > 8 {
-			t.Errorf("%d invalid messages were judged, want 1 to 8", got)
+			t.Errorf("%d invalid messages were validated, want 1 to 8", got)
 		}
 		// What it says now is not heard, and does not keep out what others say.
 		p.send(&pb.RPC{Publish: []*pb.Message{{Topic: &topic, Data: []byte("good")}}})
@@ -446,7 +446,7 @@ func TestIgnoreIsFree(t *testing.T) {
 		a.publish(t, "new")
 		settle(time.Second)
 		if got := b.sawPrefix(TopicRecords + " old"); got != 100 {
-			t.Errorf("%d of 100 messages were judged", got)
+			t.Errorf("%d of 100 messages were validated", got)
 		}
 		if got := c.sawPrefix(TopicRecords + " old"); got != 0 {
 			t.Errorf("%d ignored messages were passed on", got)

@@ -9,6 +9,7 @@ import (
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
 )
 
 // maxAccounts bounds how many peers the ledger remembers.
@@ -18,24 +19,24 @@ const maxAccounts = 4096
 const maxSeen = 1 << 16
 
 var (
-	errShunned              = errors.New("peer is shunned")
+	errGraylisted           = errors.New("peer is graylisted")
 	errTooManySubscriptions = errors.New("too many subscriptions")
 )
 
 // inspect is called in pubsub's loop for every message between peers.
 //
-// It shuns peers that sent too much that was invalid. pubsub's own graylist
+// It graylists peers that sent too much that was invalid. pubsub's own graylist
 // knows only peers that it could open a stream to, and a spammer need not let it.
 //
 // It takes out what is above a peer's rate before pubsub marks it as seen: a peer could
 // otherwise spend its rate on rubbish and then keep a record out by being the
 // first to send it.
 func (g *Gossip) inspect(from peer.ID, rpc *pubsub.RPC) error {
-	if g.peers.shunned(from, time.Now()) {
+	if g.peers.isGraylisted(from, time.Now()) {
 		if n := len(rpc.GetPublish()); n > 0 {
-			g.drops.add(func(d *Drops) { d.Shunned += uint64(n) })
+			g.drops.add(func(d *Drops) { d.Graylisted += uint64(n) })
 		}
-		return errShunned
+		return errGraylisted
 	}
 	if len(rpc.GetSubscriptions()) > maxSubscriptions {
 		// pubsub drops these without a penalty.
@@ -74,34 +75,22 @@ type ledger struct {
 	turned     time.Time // when young began
 }
 
-type limit struct{ rate, burst float64 }
+// A limit is how many messages of a topic a peer may forward, per second and at once.
+type limit struct {
+	rate  rate.Limit
+	burst int
+}
 
 type account struct {
-	buckets map[string]*bucket
-	invalid map[string]float64 // by topic, decaying from the time at
-	at      time.Time
+	limiters map[string]*rate.Limiter // by topic
+	invalid  map[string]float64       // by topic, decaying from the time at
+	at       time.Time
 }
 
-// A bucket is filled with a limit's rate up to its burst.
-type bucket struct {
-	tokens float64
-	at     time.Time
-}
-
-func (b *bucket) take(l limit, now time.Time) bool {
-	b.tokens = min(l.burst, b.tokens+l.rate*now.Sub(b.at).Seconds())
-	b.at = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
-}
-
-func newLedger(rate, burst float64) *ledger {
+func newLedger(recordRate float64, recordBurst int) *ledger {
 	return &ledger{
 		limits: map[string]limit{
-			TopicRecords: {rate, burst},
+			TopicRecords: {rate.Limit(recordRate), recordBurst},
 			TopicKeys:    {keyRate, keyBurst},
 		},
 		accounts: make(map[peer.ID]*account),
@@ -123,8 +112,7 @@ func (l *ledger) admit(p peer.ID, m *pb.Message, now time.Time) bool {
 	if l.seen(id, now) {
 		return true
 	}
-	b := l.account(p, now).bucket(m.GetTopic(), limit, now)
-	if !b.take(limit, now) {
+	if !l.account(p, now).limiter(m.GetTopic(), limit).AllowN(now, 1) {
 		return false
 	}
 	l.young[id] = struct{}{}
@@ -151,19 +139,19 @@ func (l *ledger) account(p peer.ID, now time.Time) *account {
 		if len(l.accounts) >= maxAccounts {
 			l.evict(now)
 		}
-		a = &account{buckets: make(map[string]*bucket), invalid: make(map[string]float64), at: now}
+		a = &account{limiters: make(map[string]*rate.Limiter), invalid: make(map[string]float64), at: now}
 		l.accounts[p] = a
 	}
 	return a
 }
 
-func (a *account) bucket(topic string, l limit, now time.Time) *bucket {
-	b, ok := a.buckets[topic]
+func (a *account) limiter(topic string, l limit) *rate.Limiter {
+	r, ok := a.limiters[topic]
 	if !ok {
-		b = &bucket{tokens: l.burst, at: now}
-		a.buckets[topic] = b
+		r = rate.NewLimiter(l.rate, l.burst)
+		a.limiters[topic] = r
 	}
-	return b
+	return r
 }
 
 // rejected charges p with an invalid message.
@@ -175,8 +163,8 @@ func (l *ledger) rejected(p peer.ID, topic string, now time.Time) {
 	a.invalid[topic]++
 }
 
-// shunned reports whether p's invalid messages alone put it on the graylist.
-func (l *ledger) shunned(p peer.ID, now time.Time) bool {
+// isGraylisted reports whether p's invalid messages alone put it on the graylist.
+func (l *ledger) isGraylisted(p peer.ID, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a, ok := l.accounts[p]
@@ -209,22 +197,21 @@ func (l *ledger) forget(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for p, a := range l.accounts {
-		if l.blank(a, now) {
+		if l.isDefault(a, now) {
 			delete(l.accounts, p)
 		}
 	}
 }
 
-func (l *ledger) blank(a *account, now time.Time) bool {
+func (l *ledger) isDefault(a *account, now time.Time) bool {
 	a.decay(now)
 	for _, n := range a.invalid {
 		if n >= 0.01 {
 			return false
 		}
 	}
-	for topic, b := range a.buckets {
-		limit := l.limits[topic]
-		if b.tokens+limit.rate*now.Sub(b.at).Seconds() < limit.burst {
+	for _, r := range a.limiters {
+		if r.TokensAt(now) < float64(r.Burst()) {
 			return false
 		}
 	}
@@ -238,7 +225,7 @@ func (l *ledger) evict(now time.Time) {
 	looked := 0
 	for p, a := range l.accounts {
 		victim = p
-		if looked++; looked == 16 || l.blank(a, now) {
+		if looked++; looked == 16 || l.isDefault(a, now) {
 			break
 		}
 	}

@@ -79,26 +79,26 @@ func TestLedgerCopies(t *testing.T) {
 
 // SPEC G11. On the records topic the sixth invalid message is too many, on the keys
 // topic, which weighs half, the eighth.
-func TestLedgerShuns(t *testing.T) {
+func TestLedgerGraylists(t *testing.T) {
 	for topic, limit := range map[string]int{TopicRecords: 6, TopicKeys: 8} {
 		l := newLedger(recordRate, recordBurst)
 		for i := range limit {
-			if l.shunned("a", epoch) {
-				t.Errorf("shunned after %d invalid messages on %s, want %d", i, topic, limit)
+			if l.isGraylisted("a", epoch) {
+				t.Errorf("graylisted after %d invalid messages on %s, want %d", i, topic, limit)
 			}
 			l.rejected("a", topic, epoch)
 		}
-		if !l.shunned("a", epoch) {
-			t.Errorf("not shunned after %d invalid messages on %s", limit, topic)
+		if !l.isGraylisted("a", epoch) {
+			t.Errorf("not graylisted after %d invalid messages on %s", limit, topic)
 		}
-		if l.shunned("b", epoch) {
-			t.Error("another peer is shunned")
+		if l.isGraylisted("b", epoch) {
+			t.Error("another peer is graylisted")
 		}
 		l.forget(epoch.Add(time.Minute))
-		if !l.shunned("a", epoch.Add(time.Minute)) {
+		if !l.isGraylisted("a", epoch.Add(time.Minute)) {
 			t.Error("forgiven after a minute")
 		}
-		if l.shunned("a", epoch.Add(10*time.Minute)) {
+		if l.isGraylisted("a", epoch.Add(10*time.Minute)) {
 			t.Error("not forgiven after ten minutes")
 		}
 		l.forget(epoch.Add(3 * time.Hour))

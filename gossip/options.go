@@ -17,12 +17,12 @@ const (
 	maxRPC           = 64 << 10 // bytes of one message between peers
 	maxSubscriptions = 16       // subscriptions in one message between peers
 	seenTTL          = 10 * time.Minute
-	validationQueue  = 4096 // messages that wait to be judged
+	validationQueue  = 4096 // messages that wait to be validated
 
 	recordRate, recordBurst = 50, 500 // records that one peer may forward, per second and at once
 	keyRate, keyBurst       = 10, 500 // key blocks, likewise
 
-	judgeTimeout = 2 * time.Second
+	validateTimeout = 2 * time.Second
 
 	graylist      = -2500.0
 	invalidWeight = -100.0 // times the square of the number of invalid messages
@@ -86,7 +86,7 @@ func meshParams() pubsub.GossipSubParams {
 	// advertisements.
 	p.HistoryLength, p.HistoryGossip = 12, 6
 	p.MaxIHaveLength, p.MaxIHaveMessages = 1000, 10
-	// Never: telling all the mesh of each message that comes, before it is judged,
+	// Never: announcing each message that comes to all the mesh, before it is validated,
 	// lets replayed records make traffic, and saves nothing with records as small
 	// as ours.
 	p.IDontWantMessageThreshold = maxRPC
@@ -104,9 +104,9 @@ func scoreThresholds() *pubsub.PeerScoreThresholds {
 }
 
 func (g *Gossip) scoreParams() *pubsub.PeerScoreParams {
-	score := g.crowd.score
+	score := g.colocation.score
 	if more := g.cfg.Score; more != nil {
-		score = func(p peer.ID) float64 { return more(p) + g.crowd.score(p) }
+		score = func(p peer.ID) float64 { return more(p) + g.colocation.score(p) }
 	}
 	topicParams := make(map[string]*pubsub.TopicScoreParams)
 	for _, t := range topics {
@@ -116,7 +116,7 @@ func (g *Gossip) scoreParams() *pubsub.PeerScoreParams {
 		Topics:        topicParams,
 		TopicScoreCap: 100,
 		// pubsub's own penalty for sharing an address (P6) counts for hours whoever
-		// was there, and soon stops whole offices: crowd is in its place.
+		// was there, and soon stops whole offices: colocation is in its place.
 		IPColocationFactorWeight:  0,
 		AppSpecificScore:          score,
 		AppSpecificWeight:         1,

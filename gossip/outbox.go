@@ -49,7 +49,7 @@ func (g *Gossip) publish(ctx context.Context, topic string, data []byte) (int, e
 		}
 		return 0, err
 	}
-	if !g.outbox.wasJudged(p) {
+	if !g.outbox.wasValidated(p) {
 		// pubsub says nothing about a message that it passed on before.
 		return 0, ErrAnnounced
 	}
@@ -103,10 +103,10 @@ type outbox struct {
 
 // A parcel is one message on its way to the streams of some peers.
 type parcel struct {
-	judged  bool
-	reached chan struct{} // closed when pubsub begins to send it
-	isOut   bool          // reached is closed
-	ended   bool          // publish has returned: nobody is added any more
+	validated bool
+	reached   chan struct{} // closed when pubsub begins to send it
+	isOut     bool          // reached is closed
+	ended     bool          // publish has returned: nobody is added any more
 	// A stream can be faster than the trace that says it was queued.
 	queued, written map[peer.ID]bool
 }
@@ -136,18 +136,18 @@ func (o *outbox) begin(id string) (*parcel, bool) {
 	return p, true
 }
 
-func (o *outbox) judged(id string) {
+func (o *outbox) validated(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if p, ok := o.parcels[id]; ok {
-		p.judged = true
+		p.validated = true
 	}
 }
 
-func (o *outbox) wasJudged(p *parcel) bool {
+func (o *outbox) wasValidated(p *parcel) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return p.judged
+	return p.validated
 }
 
 func (o *outbox) sending(id string) {
@@ -159,7 +159,7 @@ func (o *outbox) sending(id string) {
 	}
 }
 
-// queued is told what waits for the stream to a peer. pubsub also fills the
+// queued notes what waits for the stream to a peer. pubsub also fills the
 // queue of a peer whose stream is not open yet, or never will be.
 func (o *outbox) queued(to peer.ID, messages []*pb.Message) {
 	o.mark(to, messages, func(p *parcel) {
@@ -185,7 +185,7 @@ func (o *outbox) mark(to peer.ID, messages []*pb.Message, mark func(*parcel)) {
 	o.changed.notify()
 }
 
-// wrote is told the bytes of one message between peers after they were written.
+// wrote notes the bytes of one message between peers after they were written.
 func (o *outbox) wrote(to peer.ID, b []byte) {
 	if o.empty() {
 		return

@@ -76,7 +76,7 @@ func TestPublishWithoutPeers(t *testing.T) {
 		}
 		settle(time.Second)
 		if got := b.saw(TopicRecords + " hello"); got != 1 {
-			t.Errorf("the peer judged it %d times, want 1", got)
+			t.Errorf("the peer validated it %d times, want 1", got)
 		}
 	})
 }

@@ -31,21 +31,21 @@ func connect(t *testing.T, a, b host.Host) {
 	simulation.Connect(t, a, b)
 }
 
-// A node is a Gossip that remembers what it was asked to judge.
+// A node is a Gossip that remembers what it was asked to validate.
 type node struct {
 	*Gossip
 	host host.Host
 	stop func()
 
-	mu     sync.Mutex
-	judged []string // topic and data, without this node's own
-	drops  Drops
+	mu        sync.Mutex
+	validated []string // topic and data, without this node's own
+	drops     Drops
 }
 
-// bad is how the judges of these tests know an invalid message.
+// bad is how the validators of these tests know an invalid message.
 const bad = "bad"
 
-func judgeText(_ context.Context, m Message) Outcome {
+func validateText(_ context.Context, m Message) Outcome {
 	switch {
 	case len(m.Data) >= len(bad) && string(m.Data[:len(bad)]) == bad:
 		return Reject
@@ -59,15 +59,15 @@ func judgeText(_ context.Context, m Message) Outcome {
 func start(t *testing.T, h host.Host, cfg Config) *node {
 	t.Helper()
 	n := &node{host: h}
-	judge := cfg.Accept
-	if judge == nil {
-		judge = judgeText
+	validate := cfg.Accept
+	if validate == nil {
+		validate = validateText
 	}
 	cfg.Accept = func(ctx context.Context, m Message) Outcome {
-		outcome := judge(ctx, m)
+		outcome := validate(ctx, m)
 		if !m.Local {
 			n.mu.Lock()
-			n.judged = append(n.judged, m.Topic+" "+string(m.Data))
+			n.validated = append(n.validated, m.Topic+" "+string(m.Data))
 			n.mu.Unlock()
 		}
 		return outcome
@@ -77,7 +77,7 @@ func start(t *testing.T, h host.Host, cfg Config) *node {
 		defer n.mu.Unlock()
 		n.drops.Queue += d.Queue
 		n.drops.Limited += d.Limited
-		n.drops.Shunned += d.Shunned
+		n.drops.Graylisted += d.Graylisted
 		n.drops.Outbound += d.Outbound
 	}
 	g, err := New(h, cfg)
@@ -102,7 +102,7 @@ func (n *node) saw(message string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	count := 0
-	for _, m := range n.judged {
+	for _, m := range n.validated {
 		if m == message {
 			count++
 		}
@@ -115,7 +115,7 @@ func (n *node) sawPrefix(prefix string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	seen := make(map[string]bool)
-	for _, m := range n.judged {
+	for _, m := range n.validated {
 		if len(m) >= len(prefix) && m[:len(prefix)] == prefix {
 			seen[m] = true
 		}

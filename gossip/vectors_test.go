@@ -23,11 +23,11 @@ import (
 
 var update = flag.Bool("update", false, "write the vectors that the generators make")
 
-// A rpcCase is a vector of one RPC: what of its messages is judged.
+// A rpcCase is a vector of one RPC: what of its messages is validated.
 type rpcCase struct {
 	name, spec, comment string
 	rpc                 *pb.RPC
-	judged              []string // topic and data
+	validated           []string // topic and data
 }
 
 func rpcCases() []rpcCase {
@@ -61,14 +61,14 @@ func (c rpcCase) archive(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var judged strings.Builder
-	for _, m := range c.judged {
+	var validated strings.Builder
+	for _, m := range c.validated {
 		topic, data, _ := strings.Cut(m, " ")
-		fmt.Fprintf(&judged, "%s %x\n", topic, data)
+		fmt.Fprintf(&validated, "%s %x\n", topic, data)
 	}
 	return txtar.Format(&txtar.Archive{
 		Comment: fmt.Appendf(nil, "expect: ok\nspec: %s\ncomment: %s\n", c.spec, c.comment),
-		Files:   []txtar.File{{Name: "rpc.hex", Data: fmt.Appendf(nil, "%x\n", b)}, {Name: "judged", Data: []byte(judged.String())}},
+		Files:   []txtar.File{{Name: "rpc.hex", Data: fmt.Appendf(nil, "%x\n", b)}, {Name: "judged", Data: []byte(validated.String())}},
 	})
 }
 
@@ -159,8 +159,8 @@ func TestRPCs(t *testing.T) {
 				}
 				settle(time.Second)
 				want := strings.Fields(string(a.Files[1].Data))
-				if got := len(victim.judged); got != len(want)/2 {
-					t.Errorf("judged %q, want %q", victim.judged, want)
+				if got := len(victim.validated); got != len(want)/2 {
+					t.Errorf("validated %q, want %q", victim.validated, want)
 				}
 				for i := 0; i+1 < len(want); i += 2 {
 					data, err := hex.DecodeString(want[i+1])
@@ -168,7 +168,7 @@ func TestRPCs(t *testing.T) {
 						t.Fatal(err)
 					}
 					if victim.saw(want[i]+" "+string(data)) != 1 {
-						t.Errorf("judged %q, want %q", victim.judged, want)
+						t.Errorf("validated %q, want %q", victim.validated, want)
 					}
 				}
 			})
@@ -176,7 +176,7 @@ func TestRPCs(t *testing.T) {
 	}
 }
 
-// TestSizes has messages of the sizes of the vectors judged.
+// TestSizes has messages of the sizes of the vectors validated.
 func TestSizes(t *testing.T) {
 	simulate(t, 1, func(t *testing.T, hosts []host.Host) {
 		n := start(t, hosts[0], Config{Accept: func(context.Context, Message) Outcome { return Accept }})
@@ -191,7 +191,7 @@ func TestSizes(t *testing.T) {
 				want = Accept
 			}
 			m := Message{From: "another", Topic: strings.TrimSpace(string(a.Files[0].Data)), Data: make([]byte, size)}
-			if got := n.judge(t.Context(), m); got != want {
+			if got := n.validateMessage(t.Context(), m); got != want {
 				t.Errorf("%s: the verdict is %d, want %d", name, got, want)
 			}
 		}

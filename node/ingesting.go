@@ -44,7 +44,7 @@ func gossipOutcome(r ingest.Result) gossip.Outcome {
 }
 
 // ingestPulled stores what a peer answers in a session.
-func ingestPulled(ctx context.Context, g *ingest.Ingester, from peer.ID, origin string, session *ingest.Session, items []records.Item) (reconcile.Taken, error) {
+func ingestPulled(ctx context.Context, g *ingest.Ingester, from peer.ID, origin string, session *ingest.Session, items []records.Item) (reconcile.IngestResult, error) {
 	batch := make([]ingest.Item, len(items))
 	for i, it := range items {
 		kind := ingest.Envelope
@@ -54,7 +54,7 @@ func ingestPulled(ctx context.Context, g *ingest.Ingester, from peer.ID, origin 
 		batch[i] = ingest.Item{Kind: kind, Data: it.Bytes, Author: it.Element.Author(),
 			Source: ingest.Source{Peer: from.String(), Origin: origin, Session: session}}
 	}
-	var taken reconcile.Taken
+	var taken reconcile.IngestResult
 	results, err := g.Batch(ctx, batch)
 	if errors.As(err, new(*ingest.MalformedError)) {
 		return taken, &reconcile.OffenceError{Peer: from, Err: err}

@@ -118,7 +118,7 @@ func (n *Node) start() (_ *live, err error) {
 	l.reconcile, err = reconcile.New(l.host, reconcile.Config{
 		Set:    l.home.Index(),
 		Source: recordSource{l.home.Index(), l.served.set},
-		Take:   l.syncer.take,
+		Ingest: l.syncer.take,
 		Wanted: l.home.Index().Missing,
 		View: func(ctx context.Context, f func(reconcile.View) error) error {
 			return l.home.Index().ReadSet(ctx, func(v *rangeset.View) error { return f(v) })

@@ -279,7 +279,7 @@ func (s *syncer) awaitAnswer(ctx context.Context, ended, answered <-chan struct{
 }
 
 // take notes that a peer sends something.
-func (s *syncer) take(ctx context.Context, from peer.ID, items []records.Item) (reconcile.Taken, error) {
+func (s *syncer) take(ctx context.Context, from peer.ID, items []records.Item) (reconcile.IngestResult, error) {
 	s.brought.Add(1)
 	s.mu.Lock()
 	session := s.sessions[from]

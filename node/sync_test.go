@@ -88,7 +88,7 @@ func TestPullOnConnect(t *testing.T) {
 }
 
 // take has a home store items as if a peer had sent them.
-func take(t *testing.T, h *home.Home, items ...records.Item) reconcile.Taken {
+func take(t *testing.T, h *home.Home, items ...records.Item) reconcile.IngestResult {
 	t.Helper()
 	done, err := ingestPulled(t.Context(), testIngester(h, time.Now), "12D3", "", new(ingest.Session), items)
 	if err != nil {

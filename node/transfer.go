@@ -48,14 +48,14 @@ func (l *live) transferTree(ctx context.Context, w records.Target, more func() <
 	defer cancel()
 	peers, starved := make(chan peer.ID), make(chan struct{}, 1)
 	asking.Go(func() { l.findProviders(ctx, w, more, peers, starved) })
-	providers := transfer.Providers{Peers: peers, Starved: func() {
+	providers := transfer.Providers{Peers: peers, NeedPeers: func() {
 		select {
 		case starved <- struct{}{}:
 		default:
 		}
 	}}
 	return l.transfer.Fetch(ctx, w, providers, func(p transfer.Progress) {
-		progress(api.Progress{Bytes: p.Bytes, Blocks: p.Blocks, Received: p.Received, From: p.Givers, Peers: len(connected(l.host))})
+		progress(api.Progress{Bytes: p.Bytes, Blocks: p.Blocks, Received: p.Received, From: p.Sources, Peers: len(connected(l.host))})
 	})
 }
 

@@ -28,10 +28,10 @@ const (
 const maxAccounts = 4096
 
 const (
-	// patience is how long a session may keep us waiting before another peer gets
+	// displaceAfter is how long a session may keep us waiting before another peer gets
 	// its place.
-	patience = 2 * time.Second
-	// turnWait is how long a request waits for its turn. The asker gives up soon
+	displaceAfter = 2 * time.Second
+	// turnWait is how long a request waits for its turn. The asker times out soon
 	// after.
 	turnWait = 4 * time.Second
 	// refillWait is how long an address that has nothing left waits at least.
@@ -129,14 +129,14 @@ func (a *admission) enter(s *served, now time.Time) bool {
 
 // displace ends the session that has waited for its peer for longest, if any
 // has waited for long. Otherwise peers that do nothing would keep all others out.
-func (a *admission) displace(now time.Time, among func(*served) bool) bool {
+func (a *admission) displace(now time.Time, in func(*served) bool) bool {
 	var idlest *served
 	for _, s := range a.sessions {
-		if among(s) && s.waiting && (idlest == nil || s.since.Before(idlest.since)) {
+		if in(s) && s.waiting && (idlest == nil || s.since.Before(idlest.since)) {
 			idlest = s
 		}
 	}
-	if idlest == nil || now.Sub(idlest.since) < patience {
+	if idlest == nil || now.Sub(idlest.since) < displaceAfter {
 		return false
 	}
 	a.end(idlest)

@@ -94,7 +94,7 @@ func (m *member) start() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	r, err := New(m.host, Config{Set: m.memory, Source: m.memory, Take: m.memory.take})
+	r, err := New(m.host, Config{Set: m.memory, Source: m.memory, Ingest: m.memory.take})
 	if err != nil {
 		m.t.Fatal(err)
 	}

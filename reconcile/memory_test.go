@@ -145,10 +145,10 @@ func (m *memory) Items(_ context.Context, r records.Range, maxBytes int) ([]reco
 	return items, records.Range{}, nil
 }
 
-func (m *memory) take(_ context.Context, _ peer.ID, items []records.Item) (Taken, error) {
+func (m *memory) take(_ context.Context, _ peer.ID, items []records.Item) (IngestResult, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var t Taken
+	var t IngestResult
 	for _, it := range items {
 		m.taken = append(m.taken, it.Element)
 		switch {

@@ -37,7 +37,7 @@ const (
 // A Result is what one session brought. It is right as far as the session came,
 // also beside an error.
 type Result struct {
-	Taken
+	IngestResult
 
 	Items    int   // received; those that were neither new nor refused were known after all
 	Unwanted int   // elements of the peer's that Wanted left out
@@ -59,16 +59,16 @@ func (r Result) Has() bool { return !r.More && r.Lacks == 0 }
 // most 60 s, 64 requests and 16 MiB. When more is left than that, Result.More
 // is set; a peer that is worth another session gave something in this one.
 //
-// The error is ErrBusy, ErrUnsupported or an *OffenceError, one of Take's, or
-// says how the connection failed. What was taken before it is stored.
+// The error is ErrBusy, ErrUnsupported or an *OffenceError, one of Ingest's, or
+// says how the connection failed. What was ingested before it is stored.
 func (r *Reconcile) Pull(ctx context.Context, from peer.ID, scope Scope) (Result, error) {
 	if err := scope.check(); err != nil {
 		return Result{}, fmt.Errorf("pull: %w", err)
 	}
 	p := &puller{r: r, peer: from, scope: scope}
 	err := r.ask(ctx, from, func(session context.Context, s *stream) error {
-		// What has arrived when the session's time is over is still taken.
-		p.take = newTaking(ctx, r.cfg.Take, from, func() { _ = s.Reset() })
+		// What has arrived when the session's time is over is still ingested.
+		p.take = newBatcher(ctx, r.cfg.Ingest, from, func() { _ = s.Reset() })
 		return p.run(session, s)
 	})
 	p.result.Left = p.left()
@@ -182,10 +182,10 @@ type puller struct {
 	started bool
 	open    []pending // to compare, in order
 	gets    []fetching
-	take    *taking
+	take    *batcher
 }
 
-// A range to fetch has about so many items, as far as the peer told.
+// A range to fetch has about so many items, as far as the peer said.
 type fetching struct {
 	records.Range
 	count uint64
@@ -198,7 +198,7 @@ type pending struct {
 	depth int
 }
 
-// left returns what was neither found equal nor taken.
+// left returns what was neither found equal nor ingested.
 func (p *puller) left() Scope {
 	if !p.started || p.take.failed() {
 		return p.scope
@@ -217,12 +217,12 @@ func (p *puller) left() Scope {
 
 func (p *puller) run(ctx context.Context, s *stream) error {
 	err := p.session(ctx, s)
-	taken, takeErr := p.take.finish()
-	p.result.Taken = taken
+	ingested, ingestErr := p.take.finish()
+	p.result.IngestResult = ingested
 	p.result.Sent, p.result.Received = s.sent, s.received
 	switch {
-	case takeErr != nil:
-		return takeErr
+	case ingestErr != nil:
+		return ingestErr
 	case errors.Is(err, errBudget) || errors.Is(err, refusedLimit):
 		return nil // the next session goes on
 	case err != nil && s.over():

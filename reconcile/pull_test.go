@@ -32,7 +32,7 @@ func TestPull(t *testing.T) {
 					t.Error("a pull changed the set of the answerer")
 				}
 				if missing := len(want) - len(before); got.Items != missing || got.Records+got.Keys != missing || sessions != 1 {
-					t.Errorf("%d were missing; %d items came, %+v, in %d sessions", missing, got.Items, got.Taken, sessions)
+					t.Errorf("%d were missing; %d items came, %+v, in %d sessions", missing, got.Items, got.IngestResult, sessions)
 				}
 				if lacks := len(want) - len(theirs); got.Lacks != lacks || got.Has() != (lacks == 0) {
 					t.Errorf("the peer lacks %d, the result says %d, %v", lacks, got.Lacks, got.Has())

@@ -39,31 +39,31 @@ type Source interface {
 	Items(ctx context.Context, r records.Range, maxBytes int) ([]records.Item, records.Range, error)
 }
 
-// Taken counts what became of items.
-type Taken struct {
+// An IngestResult counts what became of items.
+type IngestResult struct {
 	Records int // new here
 	Keys    int // key blocks that brought news
 	Refused int // not stored: by trust, the clock, a quota or the author's key
 }
 
-func (t *Taken) add(o Taken) {
+func (t *IngestResult) add(o IngestResult) {
 	t.Records += o.Records
 	t.Keys += o.Keys
 	t.Refused += o.Refused
 }
 
 // Config says what a Reconcile compares and what it does with what it gets. Set,
-// Source and Take are required.
+// Source and Ingest are required.
 type Config struct {
 	Set    Set
 	Source Source
 
-	// Take verifies and stores items that a peer sent: in order, an author's
+	// Ingest verifies and stores items that a peer sent: in order, an author's
 	// key block before their records, about 256 at a time. That their bytes
 	// belong to their elements has been checked, signatures have not. Calls for
 	// one Pull do not overlap; the next items arrive meanwhile. An error ends
 	// the Pull; it is an *OffenceError when the bytes are wrong for ever.
-	Take func(ctx context.Context, from peer.ID, items []records.Item) (Taken, error)
+	Ingest func(ctx context.Context, from peer.ID, items []records.Item) (IngestResult, error)
 
 	// Wanted, when set, returns those of the elements, which are in order, that
 	// are worth asking for: not what was refused before. It is not asked about
@@ -175,7 +175,7 @@ type Reconcile struct {
 
 // New prepares reconciliation for h. Nothing is served before Run.
 func New(h host.Host, cfg Config) (*Reconcile, error) {
-	if cfg.Set == nil || cfg.Source == nil || cfg.Take == nil {
+	if cfg.Set == nil || cfg.Source == nil || cfg.Ingest == nil {
 		return nil, errors.New("set up reconciliation: no set, no source or nobody who takes")
 	}
 	if cfg.Log == nil {

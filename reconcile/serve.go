@@ -42,7 +42,7 @@ func (r *Reconcile) serve(ctx context.Context, s network.Stream) {
 	from := s.Conn().RemotePeer()
 	now := time.Now()
 	a := &answerer{stream: newStream(s, r.cfg.Limits, now), r: r, peer: from, fresh: true}
-	a.seat = r.seat(s)
+	a.seat = r.newServed(s)
 	if !r.admit.enter(a.seat, now) {
 		a.refuse(refusedBusy)
 		return
@@ -56,7 +56,7 @@ func (r *Reconcile) serve(ctx context.Context, s network.Stream) {
 }
 
 // seat is a place for the session of a stream.
-func (r *Reconcile) seat(s network.Stream) *served {
+func (r *Reconcile) newServed(s network.Stream) *served {
 	p := s.Conn().RemotePeer()
 	seat := &served{peer: p, payer: string(p), yield: func() { _ = s.Reset() }}
 	if r.cfg.Chosen != nil && r.cfg.Chosen(p) {

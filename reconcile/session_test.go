@@ -116,13 +116,13 @@ func TestTooMuch(t *testing.T) {
 }
 
 // SPEC E14. A node that takes slowly does not lose what it has.
-func TestSlowTake(t *testing.T) {
+func TestSlowIngest(t *testing.T) {
 	a, b := newMemory(), newMemory(history(20, 200)...)
-	slow := func(ctx context.Context, from peer.ID, items []records.Item) (Taken, error) {
+	slow := func(ctx context.Context, from peer.ID, items []records.Item) (IngestResult, error) {
 		time.Sleep(25 * time.Second)
 		return a.take(ctx, from, items)
 	}
-	limited(t, a, b, Config{Take: slow}, Config{}, func(t *testing.T, x, y *node) {
+	limited(t, a, b, Config{Ingest: slow}, Config{}, func(t *testing.T, x, y *node) {
 		sessions := 0
 		for scope := Everything(); ; sessions++ {
 			begin := time.Now()
@@ -281,7 +281,7 @@ func TestWanted(t *testing.T) {
 	})
 }
 
-func TestTakeFails(t *testing.T) {
+func TestIngestFails(t *testing.T) {
 	b := newMemory(history(5, 200)...)
 	wrong := errors.New("the signature is wrong")
 	for name, c := range map[string]struct {
@@ -294,13 +294,13 @@ func TestTakeFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newMemory()
 			calls := 0
-			take := func(ctx context.Context, from peer.ID, items []records.Item) (Taken, error) {
+			take := func(ctx context.Context, from peer.ID, items []records.Item) (IngestResult, error) {
 				if calls++; calls == 2 {
-					return Taken{Refused: 1}, c.err(from)
+					return IngestResult{Refused: 1}, c.err(from)
 				}
 				return a.take(ctx, from, items)
 			}
-			limited(t, a, b, Config{Take: take}, Config{}, func(t *testing.T, x, y *node) {
+			limited(t, a, b, Config{Ingest: take}, Config{}, func(t *testing.T, x, y *node) {
 				got, err := x.Pull(t.Context(), y.host.ID(), Everything())
 				if !errors.Is(err, wrong) || errors.As(err, new(*OffenceError)) != c.offence {
 					t.Errorf("the error is %v", err)

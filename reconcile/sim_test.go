@@ -49,8 +49,8 @@ func start(t *testing.T, h host.Host, m *memory, cfg Config) *node {
 	if cfg.Source == nil {
 		cfg.Source = m
 	}
-	if cfg.Take == nil {
-		cfg.Take = m.take
+	if cfg.Ingest == nil {
+		cfg.Ingest = m.take
 	}
 	r, err := New(h, cfg)
 	if err != nil {
@@ -79,7 +79,7 @@ func (n *node) pull(t *testing.T, from *node, scope Scope) (all Result, sessions
 			t.Fatal(err)
 		}
 		sessions++
-		all.Taken.add(got.Taken)
+		all.IngestResult.add(got.IngestResult)
 		all.Items += got.Items
 		all.Unwanted += got.Unwanted
 		all.Lacks += got.Lacks

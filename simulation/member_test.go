@@ -64,7 +64,7 @@ func join(t *testing.T, n *Network, w *world, i int) *member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.pulls, err = reconcile.New(m.host, reconcile.Config{Set: m.set, Source: m.set, Take: m.take})
+	m.pulls, err = reconcile.New(m.host, reconcile.Config{Set: m.set, Source: m.set, Ingest: m.take})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,8 +105,8 @@ func (m *member) accept(_ context.Context, msg gossip.Message) gossip.Outcome {
 	return gossip.Accept
 }
 
-func (m *member) take(_ context.Context, from peer.ID, items []records.Item) (reconcile.Taken, error) {
-	var taken reconcile.Taken
+func (m *member) take(_ context.Context, from peer.ID, items []records.Item) (reconcile.IngestResult, error) {
+	var taken reconcile.IngestResult
 	for _, it := range items {
 		time.Sleep(verifying)
 		r := m.world.ofElement(it.Element)

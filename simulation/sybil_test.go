@@ -72,7 +72,7 @@ func corrupt(t *testing.T, n *Network, w *world, i int) *sybil {
 		})
 	case 2: // has nothing
 		none := &set{}
-		r, err := reconcile.New(s.host, reconcile.Config{Set: none, Source: none, Take: takeNothing})
+		r, err := reconcile.New(s.host, reconcile.Config{Set: none, Source: none, Ingest: takeNothing})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,8 +86,8 @@ func corrupt(t *testing.T, n *Network, w *world, i int) *sybil {
 	return s
 }
 
-func takeNothing(context.Context, peer.ID, []records.Item) (reconcile.Taken, error) {
-	return reconcile.Taken{}, errors.New("a sybil never pulls")
+func takeNothing(context.Context, peer.ID, []records.Item) (reconcile.IngestResult, error) {
+	return reconcile.IngestResult{}, errors.New("a sybil never pulls")
 }
 
 // connect dials so many members, in random order, within a while.

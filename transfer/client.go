@@ -23,7 +23,7 @@ const (
 type Progress struct {
 	Blocks, Bytes int64 // here, also those that were before
 	Received      int64 // bytes of blocks that came for this fetch
-	Givers        int   // peers that some of them came from
+	Sources       int   // peers that some of them came from
 }
 
 // Budget is how many bytes the distinct blocks of a tree may have (SPEC.md [B12]):
@@ -48,9 +48,9 @@ type Result struct {
 // Providers are the peers that may have a tree, the best first.
 type Providers struct {
 	Peers <-chan peer.ID // closed when no more are to be expected
-	// Starved, if not nil, is called, perhaps many times, while nobody who came
+	// NeedPeers, if not nil, is called, perhaps many times, while nobody who came
 	// from Peers can give more. It must not block.
-	Starved func()
+	NeedPeers func()
 }
 
 // Fetch brings the tree of b here from its providers, until it is complete or
@@ -58,7 +58,7 @@ type Providers struct {
 // lacks what is missing, or failed.
 //
 // progress is called at most ten times a second, and before Fetch returns. The
-// error is a *modules.RuleError when the tree breaks a rule or b; errors of the
+// error is a *unixfs.RuleError when the tree breaks a rule or b; errors of the
 // Store are wrapped.
 func (x *Exchange) Fetch(ctx context.Context, b records.Target, from Providers, progress func(Progress)) (Result, error) {
 	if _, err := unixfs.Links(b.CID, nil); errors.As(err, new(*unixfs.RuleError)) {
@@ -88,7 +88,7 @@ func (j *job) result() Result {
 	j.x.mu.Lock()
 	defer j.x.mu.Unlock()
 	r := Result{Complete: j.missing == 0}
-	for _, l := range j.lines {
+	for _, l := range j.queues {
 		if l.gone {
 			r.Failed++
 		}
@@ -99,9 +99,9 @@ func (j *job) result() Result {
 // run waits for the end of a job that is among x.jobs.
 func (j *job) run(ctx context.Context, from Providers, progress func(Progress)) error {
 	x := j.x
-	look := time.NewTicker(min(x.cfg.patience.steal/4, progressEvery))
+	look := time.NewTicker(min(x.cfg.timeouts.steal/4, progressEvery))
 	defer look.Stop()
-	var told time.Time
+	var reported time.Time
 	peers := from.Peers
 	for {
 		select {
@@ -116,24 +116,24 @@ func (j *job) run(ctx context.Context, from Providers, progress func(Progress)) 
 		case <-j.wake:
 		case <-look.C:
 			x.mu.Lock()
-			x.kick(j)
+			x.dispatch(j)
 			x.mu.Unlock()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if now := time.Now(); now.Sub(told) >= progressEvery {
-			told = now
+		if now := time.Now(); now.Sub(reported) >= progressEvery {
+			reported = now
 			progress(j.progress())
 		}
 		x.mu.Lock()
-		err, starved := j.err, j.starved()
-		over := x.closed || j.missing == 0 || starved && peers == nil
+		err, needsPeers := j.err, j.needsPeers()
+		over := x.closed || j.missing == 0 || needsPeers && peers == nil
 		x.mu.Unlock()
 		if err != nil || over {
 			return err
 		}
-		if starved && from.Starved != nil {
-			from.Starved()
+		if needsPeers && from.NeedPeers != nil {
+			from.NeedPeers()
 		}
 	}
 }
@@ -142,9 +142,9 @@ func (j *job) progress() Progress {
 	j.x.mu.Lock()
 	defer j.x.mu.Unlock()
 	p := Progress{Blocks: j.blocks, Bytes: j.bytes, Received: j.received}
-	for _, given := range j.givers {
+	for _, given := range j.sources {
 		if given > 0 {
-			p.Givers++
+			p.Sources++
 		}
 	}
 	return p
@@ -153,20 +153,20 @@ func (j *job) progress() Progress {
 // join adds a peer to those that a job uses. It is called with x.mu held.
 func (j *job) join(ctx context.Context, p peer.ID) {
 	x := j.x
-	if p == x.host.ID() || len(j.lines) == maxProviders || x.shunnedNow(p) {
+	if p == x.host.ID() || len(j.queues) == maxProviders || x.isBanned(p) {
 		return
 	}
-	l := x.lines[p]
+	l := x.queues[p]
 	if l == nil {
-		l = &line{x: x, peer: p}
-		x.lines[p] = l
+		l = &peerQueue{x: x, peer: p}
+		x.queues[p] = l
 	}
-	if slices.Contains(j.lines, l) {
+	if slices.Contains(j.queues, l) {
 		return
 	}
 	l.ctx = context.WithoutCancel(ctx)
-	j.lines = append(j.lines, l)
-	x.kick(j)
+	j.queues = append(j.queues, l)
+	x.dispatch(j)
 }
 
 // drop forgets a job. Answers that are on their way are read and passed over.
@@ -175,49 +175,32 @@ func (x *Exchange) drop(j *job) {
 	defer x.mu.Unlock()
 	j.ended = true
 	x.jobs = slices.DeleteFunc(x.jobs, func(other *job) bool { return other == j })
-	for _, l := range j.lines {
+	for _, l := range j.queues {
 		x.retire(l)
 	}
 }
 
-// retire forgets a line that nobody uses.
-func (x *Exchange) retire(l *line) {
-	if len(l.streams) > 0 || l.gone || slices.ContainsFunc(x.jobs, func(j *job) bool { return slices.Contains(j.lines, l) }) {
+// retire forgets a queue that nobody uses.
+func (x *Exchange) retire(l *peerQueue) {
+	if len(l.streams) > 0 || l.gone || slices.ContainsFunc(x.jobs, func(j *job) bool { return slices.Contains(j.queues, l) }) {
 		return
 	}
 	l.gone = true
-	delete(x.lines, l.peer)
+	delete(x.queues, l.peer)
 }
 
-// kick gives out what there is to ask for, to all peers evenly. It is called with
+// dispatch gives out what there is to ask for, to all peers evenly. It is called with
 // x.mu held.
-func (x *Exchange) kick(j *job) {
+func (x *Exchange) dispatch(j *job) {
 	for given := true; given; {
 		given = false
-		for _, l := range j.lines {
+		for _, l := range j.queues {
 			given = x.assign(l) || given
 		}
 	}
 }
 
-func (x *Exchange) shunnedNow(p peer.ID) bool {
-	until, ok := x.shunned[p]
-	if ok && !time.Now().Before(until) {
-		delete(x.shunned, p)
-		return false
-	}
-	return ok
-}
-
-// shun is called with x.mu held.
-func (x *Exchange) shun(p peer.ID, d time.Duration) {
-	now := time.Now()
-	for other, until := range x.shunned {
-		if now.After(until) {
-			delete(x.shunned, other)
-		}
-	}
-	if len(x.shunned) < maxPeersKnown {
-		x.shunned[p] = now.Add(d)
-	}
+func (x *Exchange) isBanned(p peer.ID) bool {
+	until, ok := x.banned.Peek(p)
+	return ok && time.Now().Before(until)
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -26,15 +27,15 @@ type Config struct {
 	Store Store
 	// Served, if not nil, is called whenever a block was read for a peer.
 	Served func(peer.ID)
-	// Offence, if not nil, is told of peers that sent wrong bytes. They are not
+	// Offence, if not nil, is called with peers that sent wrong bytes. They are not
 	// asked again for a while.
 	Offence func(peer.ID, error)
 
-	patience patience // zero: the defaults
+	timeouts timeouts // zero: the defaults
 }
 
-// patience is how long others are waited for.
-type patience struct {
+// timeouts are how long peers are waited for.
+type timeouts struct {
 	idle  time.Duration // for the next 64 KiB, as client and as server
 	steal time.Duration // until what one peer was asked for is asked of an idle one too
 	busy  time.Duration // until a peer that is busy is asked again
@@ -46,11 +47,14 @@ const (
 	stealAfter   = 2 * time.Second
 	busyPause    = time.Second
 	streamPause  = 5 * time.Second // until a stream that nobody uses is closed
-	stallPenalty = time.Minute
-	liePenalty   = 10 * time.Minute
+	stallBan     = time.Minute
+	integrityBan = 10 * time.Minute
 )
 
-const maxPeersKnown = 1024 // peers with counters, and shunned peers
+const (
+	maxPeerStats = 1024 // peers with counters
+	maxBanned    = 1024 // peers; the last ones are kept
+)
 
 // Stats counts blocks and their bytes that were exchanged with one peer.
 type Stats struct {
@@ -70,22 +74,26 @@ type Exchange struct {
 	serving map[peer.ID]int // streams that peers have opened
 	streams map[network.Stream]struct{}
 	running sync.WaitGroup // a count for each goroutine that uses a stream
-	lines   map[peer.ID]*line
+	queues  map[peer.ID]*peerQueue
 	jobs    []*job
-	shunned map[peer.ID]time.Time
+	banned  *lru.Cache[peer.ID, time.Time] // until when
 	stats   map[peer.ID]*Stats
 }
 
 // New makes an Exchange. It serves while Run runs.
 func New(h host.Host, cfg Config) *Exchange {
-	p := &cfg.patience
-	if *p == (patience{}) {
-		*p = patience{idle: idleTimeout, steal: stealAfter, busy: busyPause}
+	p := &cfg.timeouts
+	if *p == (timeouts{}) {
+		*p = timeouts{idle: idleTimeout, steal: stealAfter, busy: busyPause}
+	}
+	banned, err := lru.New[peer.ID, time.Time](maxBanned)
+	if err != nil {
+		panic(err) // the size is positive
 	}
 	return &Exchange{
 		host: h, cfg: cfg, slots: make(chan struct{}, maxAnswers), nodeSlots: make(chan struct{}, maxNodeAnswers),
 		serving: map[peer.ID]int{}, streams: map[network.Stream]struct{}{},
-		lines: map[peer.ID]*line{}, shunned: map[peer.ID]time.Time{}, stats: map[peer.ID]*Stats{},
+		queues: map[peer.ID]*peerQueue{}, banned: banned, stats: map[peer.ID]*Stats{},
 	}
 }
 
@@ -97,7 +105,7 @@ func (x *Exchange) Run(ctx context.Context) error {
 			_ = s.ResetWithError(network.StreamResourceLimitExceeded)
 			return
 		}
-		defer x.dismiss(s)
+		defer x.release(s)
 		x.serve(ctx, s)
 	})
 	<-ctx.Done()
@@ -107,7 +115,7 @@ func (x *Exchange) Run(ctx context.Context) error {
 	for s := range x.streams {
 		_ = s.Reset()
 	}
-	for _, l := range x.lines {
+	for _, l := range x.queues {
 		for _, st := range l.streams {
 			st.cancel()
 		}
@@ -133,7 +141,7 @@ func (x *Exchange) count(p peer.ID) *Stats {
 	s := x.stats[p]
 	if s == nil {
 		for other := range x.stats {
-			if len(x.stats) < maxPeersKnown {
+			if len(x.stats) < maxPeerStats {
 				break
 			}
 			if x.host.Network().Connectedness(other) != network.Connected {
@@ -141,7 +149,7 @@ func (x *Exchange) count(p peer.ID) *Stats {
 			}
 		}
 		s = new(Stats)
-		if len(x.stats) < maxPeersKnown {
+		if len(x.stats) < maxPeerStats {
 			x.stats[p] = s
 		}
 	}
@@ -149,7 +157,7 @@ func (x *Exchange) count(p peer.ID) *Stats {
 }
 
 // open notes a stream that Run closes, unless it has ended.
-func (x *Exchange) open(s network.Stream) bool {
+func (x *Exchange) track(s network.Stream) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed {
@@ -160,7 +168,7 @@ func (x *Exchange) open(s network.Stream) bool {
 	return true
 }
 
-func (x *Exchange) over(s network.Stream) {
+func (x *Exchange) untrack(s network.Stream) {
 	x.mu.Lock()
 	delete(x.streams, s)
 	x.mu.Unlock()

@@ -101,7 +101,7 @@ func TestLateProvider(t *testing.T) {
 	simulate(t, 3, func(t *testing.T, hosts []host.Host) {
 		none, late := start(t, hosts[0], newMemory()), start(t, hosts[1], blocks)
 		client := start(t, hosts[2], newMemory())
-		peers, starved := make(chan peer.ID), make(chan struct{}, 1)
+		peers, needPeers := make(chan peer.ID), make(chan struct{}, 1)
 		for _, h := range []host.Host{none.host, late.host} {
 			if err := client.host.Connect(t.Context(), h.Peerstore().PeerInfo(h.ID())); err != nil {
 				t.Fatal(err)
@@ -110,13 +110,13 @@ func TestLateProvider(t *testing.T) {
 		go func() {
 			defer close(peers)
 			peers <- none.host.ID()
-			<-starved
+			<-needPeers
 			time.Sleep(time.Minute)
 			peers <- late.host.ID()
 		}()
-		from := Providers{Peers: peers, Starved: func() {
+		from := Providers{Peers: peers, NeedPeers: func() {
 			select {
-			case starved <- struct{}{}:
+			case needPeers <- struct{}{}:
 			default:
 			}
 		}}
@@ -156,15 +156,15 @@ func TestManyFetches(t *testing.T) {
 			})
 		}
 		fetches.Wait()
-		if most == 0 || most > lineStreams {
+		if most == 0 || most > streamsPerPeer {
 			t.Errorf("%d streams were open at once", most)
 		}
 		time.Sleep(streamPause + time.Second)
 		synctest.Wait()
 		client.mu.Lock()
 		defer client.mu.Unlock()
-		if len(client.lines) > 0 || len(client.jobs) > 0 || len(client.streams) > 0 {
-			t.Errorf("%d lines, %d jobs and %d streams are left", len(client.lines), len(client.jobs), len(client.streams))
+		if len(client.queues) > 0 || len(client.jobs) > 0 || len(client.streams) > 0 {
+			t.Errorf("%d lines, %d jobs and %d streams are left", len(client.queues), len(client.jobs), len(client.streams))
 		}
 	})
 }
@@ -205,7 +205,7 @@ func TestFetchIntoFullStore(t *testing.T) {
 }
 
 // A fetch that is given up leaves the streams to others in order.
-func TestFetchIsGivenUp(t *testing.T) {
+func TestFetchIsCancelled(t *testing.T) {
 	blocks, bounds := tree(t, 7, 300)
 	simulate(t, 2, func(t *testing.T, hosts []host.Host) {
 		server, client := start(t, hosts[0], blocks), start(t, hosts[1], newMemory())

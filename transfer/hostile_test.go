@@ -13,6 +13,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // rounds is how often the worst case of the threat table has to go well.
@@ -96,14 +97,14 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // SPEC B10 and B13. The only provider that lies or stalls is left, and is not asked
 // again for as long as the rules say.
-func TestShunned(t *testing.T) {
+func TestBanned(t *testing.T) {
 	blocks, bounds := tree(t, 2, 20)
 	for name, c := range map[string]struct {
 		spoil   func(context.Context, []byte) []byte
 		penalty time.Duration
 	}{
-		"lies":   {func(_ context.Context, b []byte) []byte { return append([]byte("x"), b...) }, liePenalty},
-		"stalls": {func(ctx context.Context, b []byte) []byte { sleep(ctx, time.Hour); return b }, stallPenalty},
+		"lies":   {func(_ context.Context, b []byte) []byte { return append([]byte("x"), b...) }, integrityBan},
+		"stalls": {func(ctx context.Context, b []byte) []byte { sleep(ctx, time.Hour); return b }, stallBan},
 	} {
 		simulate(t, 2, func(t *testing.T, hosts []host.Host) {
 			held := blocks.clone(nil)
@@ -160,7 +161,7 @@ func TestThreat25(t *testing.T) {
 			if complete, err := n.fetch(bounds, bad); complete || err != nil {
 				t.Fatalf("fetch of %s: complete %v, %v", d.cid(true), complete, err)
 			}
-			if _, stored := missing.blocks[d]; !stored && len(client.shunned) == 1 {
+			if _, stored := missing.blocks[d]; !stored && client.banned.Len() == 1 {
 				caught++
 			}
 			held.blocks[d] = b
@@ -341,4 +342,18 @@ func (r *oneRead) Read(p []byte) (int, error) {
 	n := copy(p, r.b)
 	r.b = r.b[n:]
 	return n, nil
+}
+
+// TestBansAreBounded: of too many bans the newest are kept, so that peers without number
+// do not undo each other's.
+func TestBansAreBounded(t *testing.T) {
+	x := New(nil, Config{})
+	last := peer.ID("")
+	for i := range maxBanned + 1 {
+		last = peer.ID(fmt.Sprint(i))
+		x.failed(&peerQueue{x: x, peer: last}, &OffenceError{"a block with another hash"})
+	}
+	if !x.isBanned(last) || x.isBanned("0") || x.banned.Len() != maxBanned {
+		t.Errorf("the newest is banned: %v, the oldest: %v; of %d", x.isBanned(last), x.isBanned("0"), x.banned.Len())
+	}
 }

@@ -31,13 +31,13 @@ type job struct {
 	blocks   int64
 	bytes    int64 // of blocks that are here
 	received int64
-	givers   map[peer.ID]int64
+	sources  map[peer.ID]int64
 
-	lines []*line // a peer keeps its place, which is its bit in item.lacks
-	out   map[*request]struct{}
-	err   error
-	ended bool
-	wake  chan struct{}
+	queues []*peerQueue // a peer keeps its place, which is its bit in item.lacks
+	out    map[*request]struct{}
+	err    error
+	ended  bool
+	wake   chan struct{}
 }
 
 // A key is one block of a tree, as raw or as a node.
@@ -51,25 +51,25 @@ type item struct {
 	key
 	here  bool
 	asked int    // requests that are out
-	lacks uint32 // a bit for each line that said so
+	lacks uint32 // a bit for each queue that said so
 }
 
-// A request is out until it is answered or its line fails.
+// A request is out until it is answered or its queue fails.
 type request struct {
 	job    *job
-	line   *line
+	queue  *peerQueue
 	kind   kind
 	asked  []digest
-	at     int      // of asked, for blocks
-	list   *listing // for nodes
-	now    *item    // whose frame is waited for
+	at     int       // of asked, for blocks
+	list   *nodeList // for nodes
+	now    *item     // whose frame is waited for
 	sent   time.Time
 	stolen bool // somebody else was asked for the rest
 }
 
 func newJob(x *Exchange, b records.Target) *job {
 	return &job{
-		x: x, root: b.CID, budget: Budget(b), items: map[key]*item{}, givers: map[peer.ID]int64{},
+		x: x, root: b.CID, budget: Budget(b), items: map[key]*item{}, sources: map[peer.ID]int64{},
 		out: map[*request]struct{}{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -175,7 +175,7 @@ func (j *job) arrived(it *item, from peer.ID, size int) error {
 	it.here = true
 	j.missing--
 	j.received += int64(size)
-	j.givers[from] += int64(size)
+	j.sources[from] += int64(size)
 	if j.missing == 0 {
 		j.wakeUp()
 	}
@@ -197,24 +197,24 @@ func (j *job) queue(items []*item) {
 
 // next returns what to ask l for, or nil. With idle, that may be what somebody
 // else was asked for and did not send for a while.
-func (j *job) next(l *line, idle bool) *request {
-	place := slices.Index(j.lines, l)
+func (j *job) next(l *peerQueue, idle bool) *request {
+	place := slices.Index(j.queues, l)
 	if place < 0 || j.ended || j.err != nil {
 		return nil
 	}
 	bit := uint32(1) << place
-	if asked := take(&j.nodes, batchNodes, bit); len(asked) > 0 {
+	if asked := dequeue(&j.nodes, batchNodes, bit); len(asked) > 0 {
 		return j.request(l, askNodes, asked)
 	}
-	if asked := take(&j.leaves, batchBlocks, bit); len(asked) > 0 {
+	if asked := dequeue(&j.leaves, batchBlocks, bit); len(asked) > 0 {
 		return j.request(l, askBlocks, asked)
 	}
 	if !idle {
 		return nil
 	}
-	late := time.Now().Add(-j.x.cfg.patience.steal)
+	late := time.Now().Add(-j.x.cfg.timeouts.steal)
 	for r := range j.out {
-		if r.line == l || r.stolen || r.sent.After(late) {
+		if r.queue == l || r.stolen || r.sent.After(late) {
 			continue
 		}
 		if rest := r.rest(bit); len(rest) > 0 {
@@ -225,9 +225,9 @@ func (j *job) next(l *line, idle bool) *request {
 	return nil
 }
 
-// take removes up to n items from a queue that are to be asked for and that the
+// dequeue removes up to n items from a queue that are to be asked for and that the
 // peer with bit does not lack.
-func take(queue *[]*item, n int, bit uint32) []*item {
+func dequeue(queue *[]*item, n int, bit uint32) []*item {
 	var taken, passed []*item
 	i := 0
 	for ; i < len(*queue) && len(taken) < n; i++ {
@@ -245,14 +245,14 @@ func take(queue *[]*item, n int, bit uint32) []*item {
 	return taken
 }
 
-func (j *job) request(l *line, k kind, items []*item) *request {
-	r := &request{job: j, line: l, kind: k, sent: time.Now()}
+func (j *job) request(l *peerQueue, k kind, items []*item) *request {
+	r := &request{job: j, queue: l, kind: k, sent: time.Now()}
 	for _, it := range items {
 		it.asked++
 		r.asked = append(r.asked, it.digest)
 	}
 	if k == askNodes {
-		r.list = newListing(r.asked)
+		r.list = newNodeList(r.asked)
 	}
 	j.out[r] = struct{}{}
 	return r
@@ -295,8 +295,8 @@ func (r *request) rest(bit uint32) []*item {
 	return rest
 }
 
-// release puts back what r has not brought. It is called with x.mu held.
-func (j *job) release(r *request) {
+// requeue has what r has not brought asked for again. It is called with x.mu held.
+func (j *job) requeue(r *request) {
 	if _, out := j.out[r]; !out {
 		return
 	}
@@ -312,12 +312,12 @@ func (j *job) release(r *request) {
 	}
 }
 
-// starved reports whether nobody can give what is missing.
-func (j *job) starved() bool {
+// needsPeers reports whether no peer can send what is missing.
+func (j *job) needsPeers() bool {
 	if len(j.out) > 0 {
 		return false
 	}
-	for place, l := range j.lines {
+	for place, l := range j.queues {
 		if l.gone {
 			continue
 		}

@@ -42,14 +42,14 @@ func (x *Exchange) admit(s network.Stream) bool {
 	return true
 }
 
-func (x *Exchange) dismiss(s network.Stream) {
+func (x *Exchange) release(s network.Stream) {
 	p := s.Conn().RemotePeer()
 	x.mu.Lock()
 	if x.serving[p]--; x.serving[p] == 0 {
 		delete(x.serving, p)
 	}
 	x.mu.Unlock()
-	x.over(s)
+	x.untrack(s)
 }
 
 var pieces = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, pieceSize) }}
@@ -59,7 +59,7 @@ func (x *Exchange) serve(ctx context.Context, s network.Stream) {
 	requests := bufio.NewReader(s)
 	for {
 		// One deadline for the whole request.
-		_ = s.SetReadDeadline(time.Now().Add(x.cfg.patience.idle))
+		_ = s.SetReadDeadline(time.Now().Add(x.cfg.timeouts.idle))
 		k, asked, err := readRequest(requests)
 		if errors.Is(err, io.EOF) {
 			_ = s.Close()
@@ -78,7 +78,7 @@ func (x *Exchange) serve(ctx context.Context, s network.Stream) {
 // answer sends the answer to one request.
 func (x *Exchange) answer(ctx context.Context, s network.Stream, k kind, asked []digest) error {
 	w := pieces.Get().(*bufio.Writer)
-	w.Reset(&deadlineWriter{s, x.cfg.patience.idle})
+	w.Reset(&deadlineWriter{s, x.cfg.timeouts.idle})
 	defer func() { w.Reset(nil); pieces.Put(w) }()
 	slots := x.slots
 	if k == askNodes {
@@ -135,7 +135,7 @@ func (x *Exchange) sendBlocks(ctx context.Context, p peer.ID, w *bufio.Writer, a
 }
 
 func (x *Exchange) sendNodes(ctx context.Context, p peer.ID, w *bufio.Writer, asked []digest) error {
-	list := newListing(asked)
+	list := newNodeList(asked)
 	for {
 		d, more := list.next()
 		if !more {

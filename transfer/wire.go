@@ -167,22 +167,22 @@ func noEOF(err error) error {
 	return err
 }
 
-// A listing is the order in which nodes are sent, which both sides keep: what was
+// A nodeList is the order in which nodes are sent, which both sides keep: what was
 // asked for, and after each node those of its links that lead to further nodes
 // (SPEC.md [B6]).
-type listing struct {
+type nodeList struct {
 	waiting []digest // the next one last
 	listed  map[digest]struct{}
 }
 
-func newListing(asked []digest) *listing {
-	l := &listing{listed: make(map[digest]struct{}, len(asked))}
+func newNodeList(asked []digest) *nodeList {
+	l := &nodeList{listed: make(map[digest]struct{}, len(asked))}
 	l.add(asked)
 	return l
 }
 
 // add puts what was not listed yet before what waits.
-func (l *listing) add(nodes []digest) {
+func (l *nodeList) add(nodes []digest) {
 	from := len(l.waiting)
 	for _, d := range nodes {
 		if _, listed := l.listed[d]; listed || len(l.listed) == MaxListed {
@@ -196,7 +196,7 @@ func (l *listing) add(nodes []digest) {
 	}
 }
 
-func (l *listing) next() (digest, bool) {
+func (l *nodeList) next() (digest, bool) {
 	if len(l.waiting) == 0 {
 		return digest{}, false
 	}

@@ -141,8 +141,8 @@ func offended(t *testing.T, name string, v vector) {
 }
 
 // SPEC B6. No list is longer than the limit, and both sides stop at the same node.
-func TestListingLimit(t *testing.T) {
-	l := newListing([]digest{{1}})
+func TestNodeListLimit(t *testing.T) {
+	l := newNodeList([]digest{{1}})
 	l.next()
 	var nodes []digest
 	for i := range MaxListed + 10 {

@@ -13,19 +13,19 @@ import (
 
 // The penalty for sharing an address (SPEC.md [G17]).
 const (
-	fewNeighbours = 5
-	crowdWeight   = -10.0 // times the square of the neighbours above that
-	crowdMost     = -400.0
-	crowdEvery    = time.Second // the connections are looked at
+	colocationThreshold = 5
+	colocationWeight    = -10.0 // times the square of the neighbours above that
+	colocationFloor     = -400.0
+	colocationInterval  = time.Second // the connections are looked at
 	// What a peer has that did nothing yet. pubsub keeps the scores of those that
 	// have left unless they are above 0: passing clients would pile up.
-	newcomer = 0.001
+	newPeerScore = 0.001
 )
 
-// crowd knows how many connected peers share an address. A crowd is kept out of the
-// mesh, so that no single place carries all news, and heard and told like anybody:
+// colocation counts the connected peers that share an address. Many are kept out of the
+// mesh, so that no single place carries all messages, and exchange them like anybody:
 // the penalty is never so large that its messages are dropped.
-type crowd struct {
+type colocation struct {
 	net    network.Network
 	exempt []*net.IPNet
 
@@ -35,23 +35,23 @@ type crowd struct {
 }
 
 // score is what the peer's address takes from its score.
-func (c *crowd) score(p peer.ID) float64 {
+func (c *colocation) score(p peer.ID) float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := time.Now(); c.share == nil || now.Sub(c.at) >= crowdEvery {
+	if now := time.Now(); c.share == nil || now.Sub(c.at) >= colocationInterval {
 		c.share, c.at = c.count(), now
 	}
-	above := c.share[p] - fewNeighbours
+	above := c.share[p] - colocationThreshold
 	if above <= 0 || c.net.Connectedness(p) != network.Connected {
-		return newcomer
+		return newPeerScore
 	}
-	return max(crowdMost, crowdWeight*float64(above*above))
+	return max(colocationFloor, colocationWeight*float64(above*above))
 }
 
-func (c *crowd) count() map[peer.ID]int {
+func (c *colocation) count() map[peer.ID]int {
 	at := map[netip.Prefix]map[peer.ID]bool{}
 	for _, conn := range c.net.Conns() {
-		if place, ok := c.place(conn); ok {
+		if place, ok := c.prefix(conn); ok {
 			if at[place] == nil {
 				at[place] = map[peer.ID]bool{}
 			}
@@ -67,8 +67,8 @@ func (c *crowd) count() map[peer.ID]int {
 	return share
 }
 
-// place is where a peer is: an address of IPv4, or a /64 of IPv6.
-func (c *crowd) place(conn network.Conn) (netip.Prefix, bool) {
+// prefix is where a peer is: an address of IPv4, or a /64 of IPv6.
+func (c *colocation) prefix(conn network.Conn) (netip.Prefix, bool) {
 	ip, err := manet.ToIP(conn.RemoteMultiaddr())
 	if err != nil || conn.Stat().Limited {
 		return netip.Prefix{}, false

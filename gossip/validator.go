@@ -22,7 +22,7 @@ func (g *Gossip) join(ctx context.Context) error {
 		// still come from another peer. A validator of its own goroutine waits
 		// behind a throttle that loses messages for as long as they are seen.
 		if err := ps.RegisterTopicValidator(name, g.validate,
-			pubsub.WithValidatorInline(true), pubsub.WithValidatorTimeout(judgeTimeout)); err != nil {
+			pubsub.WithValidatorInline(true), pubsub.WithValidatorTimeout(validateTimeout)); err != nil {
 			return err
 		}
 		t, err := ps.Join(name)
@@ -55,37 +55,37 @@ func (g *Gossip) validate(ctx context.Context, from peer.ID, pm *pubsub.Message)
 	if !g.enter() {
 		return pubsub.ValidationIgnore
 	}
-	defer g.judging.Done()
+	defer g.validating.Done()
 	m := Message{From: from, Local: from == g.wire.ID(), Topic: pm.GetTopic(), Data: pm.GetData()}
 	if m.Local {
-		g.outbox.judged(messageID(pm.Message))
-		return results[g.judge(ctx, m)]
+		g.outbox.validated(messageID(pm.Message))
+		return results[g.validateMessage(ctx, m)]
 	}
 	// pubsub and inspect look at what a peer did before its message enters the
 	// queue, so thousands can be in it when the first is found to be invalid.
-	if g.peers.shunned(from, time.Now()) {
-		g.drops.add(func(d *Drops) { d.Shunned++ })
+	if g.peers.isGraylisted(from, time.Now()) {
+		g.drops.add(func(d *Drops) { d.Graylisted++ })
 		return pubsub.ValidationIgnore
 	}
-	outcome := g.judge(ctx, m)
+	outcome := g.validateMessage(ctx, m)
 	if outcome == Reject {
 		g.peers.rejected(from, m.Topic, time.Now())
 	}
 	return results[outcome]
 }
 
-// enter counts a running judgement, unless Run is about to return.
+// enter counts a running validation, unless Run is about to return.
 func (g *Gossip) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closing {
 		return false
 	}
-	g.judging.Add(1)
+	g.validating.Add(1)
 	return true
 }
 
-func (g *Gossip) judge(ctx context.Context, m Message) Outcome {
+func (g *Gossip) validateMessage(ctx context.Context, m Message) Outcome {
 	if len(m.Data) == 0 || len(m.Data) > maxData(m.Topic) {
 		return Reject
 	}

@@ -15,34 +15,34 @@ const (
 	batchBytes = 512 << 10
 )
 
-// taking hands items to Take in batches while the next arrive. One batch is
-// taken, one waits and one is collected at most.
-type taking struct {
-	take    func(ctx context.Context, from peer.ID, items []records.Item) (Taken, error)
+// A batcher hands items to Ingest in batches while the next arrive. One batch is
+// ingested, one waits and one is collected at most.
+type batcher struct {
+	ingest  func(ctx context.Context, from peer.ID, items []records.Item) (IngestResult, error)
 	batches chan []records.Item
 	done    chan struct{}
 
 	batch []records.Item
 	bytes int
 
-	mu    sync.Mutex
-	taken Taken
-	err   error
+	mu     sync.Mutex
+	result IngestResult
+	err    error
 }
 
-// newTaking starts the goroutine that ends with finish. failed is called when
-// Take fails.
-func newTaking(ctx context.Context, take func(context.Context, peer.ID, []records.Item) (Taken, error), from peer.ID, failed func()) *taking {
-	t := &taking{take: take, batches: make(chan []records.Item, 1), done: make(chan struct{})}
+// newBatcher starts the goroutine that ends with finish. failed is called when
+// Ingest fails.
+func newBatcher(ctx context.Context, ingest func(context.Context, peer.ID, []records.Item) (IngestResult, error), from peer.ID, failed func()) *batcher {
+	t := &batcher{ingest: ingest, batches: make(chan []records.Item, 1), done: make(chan struct{})}
 	go func() {
 		defer close(t.done)
 		for batch := range t.batches {
 			if t.failed() {
 				continue
 			}
-			taken, err := take(ctx, from, batch)
+			ingested, err := ingest(ctx, from, batch)
 			t.mu.Lock()
-			t.taken.add(taken)
+			t.result.add(ingested)
 			t.err = err
 			t.mu.Unlock()
 			if err != nil {
@@ -53,13 +53,13 @@ func newTaking(ctx context.Context, take func(context.Context, peer.ID, []record
 	return t
 }
 
-func (t *taking) failed() bool {
+func (t *batcher) failed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.err != nil
 }
 
-func (t *taking) add(ctx context.Context, it records.Item) error {
+func (t *batcher) add(ctx context.Context, it records.Item) error {
 	t.batch = append(t.batch, it)
 	t.bytes += len(it.Bytes)
 	if len(t.batch) < batchItems && t.bytes < batchBytes {
@@ -68,7 +68,7 @@ func (t *taking) add(ctx context.Context, it records.Item) error {
 	return t.flush(ctx)
 }
 
-func (t *taking) flush(ctx context.Context) error {
+func (t *batcher) flush(ctx context.Context) error {
 	if len(t.batch) == 0 {
 		return nil
 	}
@@ -83,12 +83,12 @@ func (t *taking) flush(ctx context.Context) error {
 	}
 }
 
-// finish waits until everything is taken.
-func (t *taking) finish() (Taken, error) {
+// finish waits until everything is ingested.
+func (t *batcher) finish() (IngestResult, error) {
 	if len(t.batch) > 0 {
 		t.batches <- t.batch
 	}
 	close(t.batches)
 	<-t.done
-	return t.taken, t.err
+	return t.result, t.err
 }

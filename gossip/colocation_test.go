@@ -12,14 +12,14 @@ import (
 )
 
 // A street is a network whose connections are listed.
-type street struct {
+type colocatedNetwork struct {
 	network.Network
 	conns []network.Conn
 }
 
-func (s *street) Conns() []network.Conn { return s.conns }
+func (s *colocatedNetwork) Conns() []network.Conn { return s.conns }
 
-func (s *street) Connectedness(p peer.ID) network.Connectedness {
+func (s *colocatedNetwork) Connectedness(p peer.ID) network.Connectedness {
 	for _, c := range s.conns {
 		if c.RemotePeer() == p {
 			return network.Connected
@@ -28,46 +28,46 @@ func (s *street) Connectedness(p peer.ID) network.Connectedness {
 	return network.NotConnected
 }
 
-type door struct {
+type colocatedConn struct {
 	network.Conn
 	peer peer.ID
 	addr ma.Multiaddr
 }
 
-func (d door) RemotePeer() peer.ID           { return d.peer }
-func (d door) RemoteMultiaddr() ma.Multiaddr { return d.addr }
-func (d door) Stat() network.ConnStats       { return network.ConnStats{} }
+func (d colocatedConn) RemotePeer() peer.ID           { return d.peer }
+func (d colocatedConn) RemoteMultiaddr() ma.Multiaddr { return d.addr }
+func (d colocatedConn) Stat() network.ConnStats       { return network.ConnStats{} }
 
 // crowdOf has n peers at addresses of this form.
-func crowdOf(n int, format string) *street {
-	s := &street{}
+func colocated(n int, format string) *colocatedNetwork {
+	s := &colocatedNetwork{}
 	for i := range n {
-		s.conns = append(s.conns, door{peer: peer.ID(fmt.Sprint(i)), addr: ma.StringCast(fmt.Sprintf(format, i+1))})
+		s.conns = append(s.conns, colocatedConn{peer: peer.ID(fmt.Sprint(i)), addr: ma.StringCast(fmt.Sprintf(format, i+1))})
 	}
 	return s
 }
 
 // SPEC G17: a crowd at one address is kept out of the mesh, and neither graylisted nor
 // left without gossip; one peer that has left, or has done nothing yet, is not kept.
-func TestCrowd(t *testing.T) {
+func TestColocation(t *testing.T) {
 	limits := scoreThresholds()
 	for _, c := range []struct {
 		n      int
 		format string
 		want   float64
 	}{
-		{5, "/ip4/5.1.0.7/tcp/%d", newcomer},
+		{5, "/ip4/5.1.0.7/tcp/%d", newPeerScore},
 		{6, "/ip4/5.1.0.7/tcp/%d", -10},
 		{10, "/ip4/5.1.0.7/tcp/%d", -250},
 		{128, "/ip4/5.1.0.7/tcp/%d", -400},
 		{100, "/ip6/2a00:5e5:0:1::%x/tcp/1", -400},
-		{100, "/ip6/2a00:5e5:0:%x::1/tcp/1", newcomer},
-		{100, "/ip4/5.1.0.%d/udp/1/quic-v1", newcomer},
-		{100, "/ip4/127.0.0.1/tcp/%d", newcomer},
-		{100, "/ip4/172.17.0.1/tcp/%d", newcomer},
+		{100, "/ip6/2a00:5e5:0:%x::1/tcp/1", newPeerScore},
+		{100, "/ip4/5.1.0.%d/udp/1/quic-v1", newPeerScore},
+		{100, "/ip4/127.0.0.1/tcp/%d", newPeerScore},
+		{100, "/ip4/172.17.0.1/tcp/%d", newPeerScore},
 	} {
-		s := crowdOf(c.n, c.format)
-		cr := &crowd{net: s, exempt: localNetworks()}
+		s := colocated(c.n, c.format)
+		cr := &colocation{net: s, exempt: localNetworks()}
 		got := cr.score("0")
 		if got != c.want {
 			t.Errorf("%d peers at %s cost each %v, want %v", c.n, c.format, got, c.want)
@@ -82,16 +82,16 @@ func TestCrowd(t *testing.T) {
 }
 
 // TestCrowdGoes has a crowd leave: who stays pays for it a second more.
-func TestCrowdGoes(t *testing.T) {
+func TestColocationEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := crowdOf(50, "/ip4/5.1.0.7/tcp/%d")
-		cr := &crowd{net: s}
-		if got := cr.score("0"); got != crowdMost {
+		s := colocated(50, "/ip4/5.1.0.7/tcp/%d")
+		cr := &colocation{net: s}
+		if got := cr.score("0"); got != colocationFloor {
 			t.Errorf("50 at one address cost each %v", got)
 		}
 		s.conns = s.conns[:1]
-		time.Sleep(crowdEvery)
-		if got := cr.score("0"); got != newcomer {
+		time.Sleep(colocationInterval)
+		if got := cr.score("0"); got != newPeerScore {
 			t.Errorf("who is alone pays %v", got)
 		}
 	})

@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	lineStreams = 4 // to one peer
-	depth       = 4 // requests that are out on one stream
-	maxBusy     = 5 // times in a row that a peer may be busy
-	openTimeout = 10 * time.Second
+	streamsPerPeer = 4 // to one peer
+	depth          = 4 // requests that are out on one stream
+	maxBusy        = 5 // times in a row that a peer may be busy
+	openTimeout    = 10 * time.Second
 )
 
-// A line is a peer that is asked. Its fields are guarded by x.mu.
-type line struct {
+// A peerQueue is a peer that is asked. Its fields are guarded by x.mu.
+type peerQueue struct {
 	x       *Exchange
 	peer    peer.ID
 	ctx     context.Context // outlives the fetch that it comes from
@@ -34,7 +34,7 @@ type line struct {
 
 // A stream has requests out, which are answered in order.
 type stream struct {
-	line   *line
+	queue  *peerQueue
 	out    []*request
 	asks   chan *request // not written yet
 	closed bool
@@ -44,7 +44,7 @@ type stream struct {
 
 // assign gives l one request, and reports whether there was one that it could
 // take. It is called with x.mu held.
-func (x *Exchange) assign(l *line) bool {
+func (x *Exchange) assign(l *peerQueue) bool {
 	if l.gone || x.closed || time.Now().Before(l.pause) {
 		return false
 	}
@@ -65,7 +65,7 @@ func (x *Exchange) assign(l *line) bool {
 }
 
 // pick takes the next request for l, from one job after another.
-func (x *Exchange) pick(l *line) *request {
+func (x *Exchange) pick(l *peerQueue) *request {
 	idle := !slices.ContainsFunc(l.streams, func(st *stream) bool { return len(st.out) > 0 })
 	for i, j := range x.jobs {
 		if r := j.next(l, idle); r != nil {
@@ -77,49 +77,49 @@ func (x *Exchange) pick(l *line) *request {
 }
 
 // leastLoaded returns the stream for the next request, or nil for a new one.
-func (l *line) leastLoaded() *stream {
+func (l *peerQueue) leastLoaded() *stream {
 	var best *stream
 	for _, st := range l.streams {
 		if best == nil || len(st.out) < len(best.out) {
 			best = st
 		}
 	}
-	if best != nil && len(best.out) > 0 && len(l.streams) < lineStreams {
+	if best != nil && len(best.out) > 0 && len(l.streams) < streamsPerPeer {
 		return nil
 	}
 	return best
 }
 
-func (x *Exchange) newStream(l *line) *stream {
+func (x *Exchange) newStream(l *peerQueue) *stream {
 	ctx, cancel := context.WithCancel(l.ctx)
-	st := &stream{line: l, asks: make(chan *request, depth), cancel: cancel}
+	st := &stream{queue: l, asks: make(chan *request, depth), cancel: cancel}
 	l.streams = append(l.streams, st)
 	x.running.Add(1)
 	go func() {
 		defer x.running.Done()
 		defer cancel()
-		x.failed(l, x.converse(ctx, st))
+		x.failed(l, x.runStream(ctx, st))
 	}()
 	return st
 }
 
-// converse opens a stream, writes requests and reads their answers until it is
+// runStream opens a stream, writes requests and reads their answers until it is
 // not used for a while. A nil error means that the stream is no longer of l.
-func (x *Exchange) converse(ctx context.Context, st *stream) error {
+func (x *Exchange) runStream(ctx context.Context, st *stream) error {
 	opening, cancel := context.WithTimeout(ctx, openTimeout)
-	s, err := x.host.NewStream(opening, st.line.peer, ID)
+	s, err := x.host.NewStream(opening, st.queue.peer, ID)
 	cancel()
 	if err != nil {
 		return err
 	}
-	if !x.open(s) {
+	if !x.track(s) {
 		_ = s.Reset()
 		return context.Canceled
 	}
-	defer x.over(s)
+	defer x.untrack(s)
 	x.mu.Lock()
 	st.s = s
-	gone := st.line.gone
+	gone := st.queue.gone
 	x.mu.Unlock()
 	if gone {
 		_ = s.Reset()
@@ -130,7 +130,7 @@ func (x *Exchange) converse(ctx context.Context, st *stream) error {
 	go func() {
 		defer x.running.Done()
 		defer close(written)
-		writeRequests(s, x.cfg.patience.idle, st.asks, written)
+		writeRequests(s, x.cfg.timeouts.idle, st.asks, written)
 	}()
 	if err := x.readAnswers(ctx, st, written); err != nil {
 		_ = s.Reset()
@@ -156,7 +156,7 @@ var errWrite = errors.New("a request could not be written")
 
 // readAnswers returns nil when the stream was not used for a while.
 func (x *Exchange) readAnswers(ctx context.Context, st *stream, written <-chan *request) error {
-	in := &deadlineReader{stream: st.s, idle: x.cfg.patience.idle}
+	in := &deadlineReader{stream: st.s, idle: x.cfg.timeouts.idle}
 	answers := bufio.NewReaderSize(in, pieceSize)
 	unused := time.NewTimer(streamPause)
 	defer unused.Stop()
@@ -191,7 +191,7 @@ func (x *Exchange) leave(st *stream) bool {
 		return false
 	}
 	x.remove(st)
-	x.retire(st.line)
+	x.retire(st.queue)
 	return true
 }
 
@@ -201,7 +201,7 @@ func (x *Exchange) remove(st *stream) {
 		st.closed = true
 		close(st.asks)
 	}
-	st.line.streams = slices.DeleteFunc(st.line.streams, func(other *stream) bool { return other == st })
+	st.queue.streams = slices.DeleteFunc(st.queue.streams, func(other *stream) bool { return other == st })
 }
 
 // finish makes room for the next request.
@@ -209,33 +209,33 @@ func (x *Exchange) finish(st *stream, r *request) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	st.out = slices.DeleteFunc(st.out, func(other *request) bool { return other == r })
-	r.job.release(r)
+	r.job.requeue(r)
 	if !r.job.ended {
-		x.kick(r.job)
+		x.dispatch(r.job)
 	}
-	for x.assign(st.line) {
+	for x.assign(st.queue) {
 		continue
 	}
 }
 
-// failed ends a line: everything it was asked for is to be asked of others.
-func (x *Exchange) failed(l *line, err error) {
+// failed ends a queue: everything it was asked for is to be asked of others.
+func (x *Exchange) failed(l *peerQueue, err error) {
 	if err == nil {
 		return
 	}
 	x.mu.Lock()
 	first := !l.gone
 	l.gone = true
-	if x.lines[l.peer] == l {
-		delete(x.lines, l.peer)
+	if x.queues[l.peer] == l {
+		delete(x.queues, l.peer)
 	}
 	var offence *OffenceError
 	switch {
 	case !first:
 	case errors.As(err, &offence):
-		x.shun(l.peer, liePenalty)
+		x.banned.Add(l.peer, time.Now().Add(integrityBan))
 	case isTimeout(err):
-		x.shun(l.peer, stallPenalty)
+		x.banned.Add(l.peer, time.Now().Add(stallBan))
 	}
 	for _, st := range slices.Clone(l.streams) {
 		x.remove(st)
@@ -244,13 +244,13 @@ func (x *Exchange) failed(l *line, err error) {
 			_ = st.s.Reset()
 		}
 		for _, r := range st.out {
-			r.job.release(r)
+			r.job.requeue(r)
 		}
 		st.out = nil
 	}
 	for _, j := range slices.Clone(x.jobs) {
-		if slices.Contains(j.lines, l) {
-			x.kick(j)
+		if slices.Contains(j.queues, l) {
+			x.dispatch(j)
 			j.wakeUp()
 		}
 	}
@@ -279,26 +279,26 @@ func (x *Exchange) readAnswer(ctx context.Context, st *stream, r *request, in *d
 		f, block, err := readFrame(answers, buf)
 		buf = block
 		if err != nil {
-			x.putBack(r, it)
+			x.requeueItem(r, it)
 			return buf, err
 		}
 		switch f {
 		case isEnd:
-			x.putBack(r, it)
-			return buf, x.isBusy(st.line)
+			x.requeueItem(r, it)
+			return buf, x.markBusy(st.queue)
 		case isAbsent:
-			x.isLacking(r, it)
+			x.markLacking(r, it)
 		case isBlock:
-			if err := x.take(ctx, r, d, it, block); err != nil {
-				x.putBack(r, it)
+			if err := x.storeBlock(ctx, r, d, it, block); err != nil {
+				x.requeueItem(r, it)
 				return buf, err
 			}
 		}
 	}
 }
 
-// putBack has the item asked for again whose frame did not come.
-func (x *Exchange) putBack(r *request, it *item) {
+// requeueItem has the item asked for again whose frame did not come.
+func (x *Exchange) requeueItem(r *request, it *item) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if it != nil {
@@ -309,8 +309,8 @@ func (x *Exchange) putBack(r *request, it *item) {
 
 var errBusy = errors.New("the peer is busy")
 
-// isBusy lets a peer alone for a while, or for good when it always is.
-func (x *Exchange) isBusy(l *line) error {
+// markBusy lets a peer alone for a while, or for good when it always is.
+func (x *Exchange) markBusy(l *peerQueue) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := time.Now()
@@ -320,34 +320,34 @@ func (x *Exchange) isBusy(l *line) error {
 	if l.busy++; l.busy == maxBusy {
 		return errBusy
 	}
-	l.pause = now.Add(x.cfg.patience.busy)
+	l.pause = now.Add(x.cfg.timeouts.busy)
 	return nil
 }
 
-func (x *Exchange) isLacking(r *request, it *item) {
+func (x *Exchange) markLacking(r *request, it *item) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if it == nil {
 		return
 	}
-	if place := slices.Index(r.job.lines, r.line); place >= 0 {
+	if place := slices.Index(r.job.queues, r.queue); place >= 0 {
 		it.lacks |= 1 << place
 	}
 	it.asked--
 	r.job.queue([]*item{it})
 }
 
-// take verifies and stores a block, and finds out what it links to. The error is
+// storeBlock verifies and stores a block, and finds out what it links to. The error is
 // the peer's fault; what is not ends the job.
-func (x *Exchange) take(ctx context.Context, r *request, d digest, it *item, block []byte) error {
+func (x *Exchange) storeBlock(ctx context.Context, r *request, d digest, it *item, block []byte) error {
 	if sha256.Sum256(block) != d {
 		return &OffenceError{"a block with another hash"}
 	}
 	j := r.job
 	x.mu.Lock()
 	needed := it != nil && !it.here && !j.ended && j.err == nil
-	r.line.busy = 0
-	stats := x.count(r.line.peer)
+	r.queue.busy = 0
+	stats := x.count(r.queue.peer)
 	stats.BlocksIn++
 	stats.BytesIn += int64(len(block))
 	x.mu.Unlock()
@@ -356,7 +356,7 @@ func (x *Exchange) take(ctx context.Context, r *request, d digest, it *item, blo
 		err = x.cfg.Store.Put(ctx, it.digest.cid(it.raw), block)
 	}
 	if err == nil && r.kind == askNodes {
-		err = x.follow(ctx, r, d, block)
+		err = x.addLinks(ctx, r, d, block)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -364,7 +364,7 @@ func (x *Exchange) take(ctx context.Context, r *request, d digest, it *item, blo
 		it.asked--
 	}
 	if err == nil && needed && !it.here {
-		err = j.arrived(it, r.line.peer, len(block))
+		err = j.arrived(it, r.queue.peer, len(block))
 	}
 	if err != nil {
 		j.fail(err)
@@ -372,9 +372,9 @@ func (x *Exchange) take(ctx context.Context, r *request, d digest, it *item, blo
 	return nil
 }
 
-// follow registers what a node links to. What its peer sends next is not asked
+// addLinks registers what a node links to. What its peer sends next is not asked
 // for twice.
-func (x *Exchange) follow(ctx context.Context, r *request, d digest, block []byte) error {
+func (x *Exchange) addLinks(ctx context.Context, r *request, d digest, block []byte) error {
 	links, err := unixfs.Links(d.cid(false), block)
 	if err != nil {
 		return err
@@ -402,7 +402,7 @@ func (x *Exchange) follow(ctx context.Context, r *request, d digest, block []byt
 	}
 	j.queue(fresh)
 	if !j.ended {
-		x.kick(j)
+		x.dispatch(j)
 	}
 	return nil
 }
