@@ -30,8 +30,8 @@ type Source struct {
 	Origin string
 	// Own marks what this node itself is about to announce.
 	Own bool
-	// Session is set for what this node asked for, frames excepted. Then no rates
-	// are set, and what one item breaks, the batch pays for.
+	// Session is set for what this node asked for, which comes as key blocks and
+	// envelopes apart. Then no rates are set, and a malformed item ends the batch.
 	Session *Session
 }
 
