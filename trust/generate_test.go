@@ -42,7 +42,7 @@ var (
 )
 
 func vectors() []vector {
-	return slices.Concat(fileVectors(), decisionVectors(), editVectors(), projectVectors(), successionVectors(), delegationVectors(), voiceVectors(), holdVectors())
+	return slices.Concat(fileVectors(), decisionVectors(), editVectors(), projectVectors(), successionVectors(), delegationVectors(), voiceVectors(), holdVectors(), limitVectors())
 }
 
 func fileVectors() []vector {
@@ -84,6 +84,8 @@ func fileVectors() []vector {
 		ok("key-options-first", "T5", "options may stand anywhere after the fingerprint", key+"label=Jane left-pad until=2027-12-31 right-pad\n"),
 		bad("label-empty", "T6", "an empty label", key+"* label=\n"),
 		bad("label-long", "T6", "a label of 65 bytes", key+"* label="+strings.Repeat("x", 65)+"\n"),
+		bad("label-backslash", "T6", "a backslash in a label without quotes", key+"* label=a\\b\n"),
+		ok("label-not-ascii", "T6", "a label without quotes that is not ASCII", key+"* label=Jürgen\n"),
 		bad("label-bidi", "T6", "a label that changes the direction of what follows", key+"* label=a\u202eb\n"),
 		bad("until-no-day", "T7", "a day that does not exist", key+"* until=2027-02-29\n"),
 		bad("until-time", "T7", "until takes a day", key+"* until=2027-02-01T00:00:00Z\n"),
