@@ -90,6 +90,9 @@ func (g *Ingester) Batch(ctx context.Context, items []Item) ([]Result, error) {
 		results[i] = all[i].result
 		g.report(&all[i])
 	}
+	if err != nil && ctx.Err() == nil && items[0].Source.Session == nil { // a session's is its caller's
+		g.cfg.Log.Error("store what gossip brought", "err", err)
+	}
 	return results, err
 }
 
