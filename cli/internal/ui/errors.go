@@ -69,7 +69,7 @@ func (s *Streams) Fail(err error, code int, hints []string) int {
 	if errors.As(err, &r) {
 		s.Errf("es: %s\n", Lines(r.Block()))
 	} else {
-		s.Errf("es: %s\n", Message(err))
+		s.message("%s", Message(err))
 	}
 	for _, h := range hints {
 		s.Errf("es: hint: %s\n", h)

@@ -24,13 +24,22 @@ func (s *Streams) Printf(format string, args ...any) {
 // Note says on standard error what happened; --quiet leaves it out.
 func (s *Streams) Note(format string, args ...any) {
 	if !s.Quiet {
-		s.Errf("es: "+format+"\n", args...)
+		s.message(format, args...)
 	}
 }
 
-// Hint names the next command to type.
+// message writes a line to standard error, broken where the terminal ends.
+func (s *Streams) message(format string, args ...any) {
+	line := Visible(fmt.Sprintf("es: "+format, withoutLineEnds(args)...))
+	io.WriteString(s.Err, wrap(line, s.ErrColumns)+"\n")
+}
+
+// Hint names the next command to type; --quiet leaves it out. It is one line, however long,
+// so that the command can be copied.
 func (s *Streams) Hint(format string, args ...any) {
-	s.Note("hint: "+format, args...)
+	if !s.Quiet {
+		s.Errf("es: hint: "+format+"\n", args...)
+	}
 }
 
 // Again is this run's command line with more arguments, for a POSIX shell.
@@ -54,7 +63,7 @@ const plainInShell = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 
 // Warn is a note that --quiet does not leave out.
 func (s *Streams) Warn(format string, args ...any) {
-	s.Errf("es: warning: "+format+"\n", args...)
+	s.message("warning: "+format, args...)
 }
 
 // Errf writes to standard error.

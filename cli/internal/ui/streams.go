@@ -24,8 +24,9 @@ type Streams struct {
 	TTY   bool     // messages go to a terminal: show progress there
 	Asks  bool     // someone can answer a question
 
-	Columns int  // of the terminal that results go to; 0 without one
-	Colour  bool // it shows colours
+	Columns    int  // of the terminal that results go to; 0 without one
+	Colour     bool // it shows colours
+	ErrColumns int  // of the terminal that messages go to; 0 without one
 
 	emitted bool // something was printed as JSON
 	echo    echo
@@ -43,6 +44,7 @@ func Standard() *Streams {
 		Asks:   term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
 	}
 	s.Columns, s.Colour = terminal(os.Stdout, os.Getenv)
+	s.ErrColumns, _ = terminal(os.Stderr, os.Getenv)
 	return s
 }
 
