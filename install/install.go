@@ -29,10 +29,10 @@ type Options struct {
 	// FindNode, if set, is asked for Platform.Node when that is "" and a package
 	// that is written states which node it is for (SPEC.md [I122]).
 	FindNode func(context.Context) string
-	// Accepted are the keys that the user has let into this project before ([N130]).
-	Accepted []records.Fingerprint
+	// LetIn are the keys that the user has let into this project before.
+	LetIn []records.Fingerprint
 	// Approve, if set, is called before anything is written when es-lock.json gets
-	// something signed by another key than before, or by one that is not among Accepted
+	// something signed by another key than before, or by one that is not among LetIn
 	// (SPEC.md [I28], [I29]). Its error stops everything and is returned.
 	Approve func(Signers) error
 	// Workers is how many modules are fetched or written at once; 0 means 8.
@@ -110,14 +110,14 @@ func (p *Project) Add(ctx context.Context, s Sources, requests []Request, o Opti
 			}
 		}
 	}
-	return p.change(ctx, s, o, func(op *operation) error {
+	return p.change(ctx, s, o, func(j *job) error {
 		for _, r := range requests {
-			op.request(r)
+			j.request(r)
 		}
-		if err := op.plan(ctx); err != nil {
+		if err := j.plan(ctx); err != nil {
 			return err
 		}
-		return op.save(requests)
+		return j.save(requests)
 	})
 }
 
@@ -125,41 +125,41 @@ func (p *Project) Add(ctx context.Context, s Sources, requests []Request, o Opti
 // es-lock.json with package.json: what is locked stays, what is missing is
 // resolved, what nothing needs any more goes.
 func (p *Project) Install(ctx context.Context, s Sources, o Options) (*Result, error) {
-	return p.change(ctx, s, o, func(op *operation) error {
-		if op.locked == nil {
+	return p.change(ctx, s, o, func(j *job) error {
+		if j.locked == nil {
 			if o.Frozen {
 				return &DisagreeError{}
 			}
-			return op.plan(ctx)
+			return j.plan(ctx)
 		}
-		root, reasons := tree.FromLockfile(op.locked, op.edges)
+		root, reasons := tree.FromLockfile(j.locked, j.edges)
 		if len(reasons) == 0 {
-			op.tree = root
+			j.tree = root
 			return nil
 		}
 		if o.Frozen {
 			return &DisagreeError{reasons}
 		}
-		return op.plan(ctx)
+		return j.plan(ctx)
 	})
 }
 
 // Remove takes names out of package.json, and out of node_modules whatever
 // nothing else needs. A name that is not in esDependencies is a *NotFoundError.
 func (p *Project) Remove(ctx context.Context, s Sources, names []records.Name, o Options) (*Result, error) {
-	return p.change(ctx, s, o, func(op *operation) error {
+	return p.change(ctx, s, o, func(j *job) error {
 		for _, name := range names {
-			found, err := op.file.Remove(name)
+			found, err := j.file.Remove(name)
 			if err != nil {
 				return err
 			}
 			if !found {
 				return &NotFoundError{Name: name}
 			}
-			op.edits = append(op.edits, edit{name: name, remove: true})
-			op.edges = slices.DeleteFunc(op.edges, func(e tree.Edge) bool { return e.Name == name })
+			j.edits = append(j.edits, edit{name: name, remove: true})
+			j.edges = slices.DeleteFunc(j.edges, func(e tree.Edge) bool { return e.Name == name })
 		}
-		return op.plan(ctx)
+		return j.plan(ctx)
 	})
 }
 
@@ -168,22 +168,22 @@ func (p *Project) Remove(ctx context.Context, s Sources, names []records.Name, o
 // name is given; what else is locked stays. A name that is not in the lockfile is
 // a *NotFoundError. package.json stays as it is.
 func (p *Project) Update(ctx context.Context, s Sources, names []records.Name, o Options) (*Result, error) {
-	return p.change(ctx, s, o, func(op *operation) error {
+	return p.change(ctx, s, o, func(j *job) error {
 		for _, name := range names {
-			if !op.has(name) {
+			if !j.has(name) {
 				return &NotFoundError{Name: name, File: lockfile.Name}
 			}
 		}
-		op.update = func(e *tree.Edge) bool {
+		j.renew = func(e *tree.Edge) bool {
 			return len(names) == 0 || slices.Contains(names, e.Name) || slices.Contains(names, e.Real())
 		}
-		return op.plan(ctx)
+		return j.plan(ctx)
 	})
 }
 
 // change opens the project for one operation, which decides in prepare what the
 // tree shall be.
-func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func(*operation) error) (_ *Result, err error) {
+func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func(*job) error) (_ *Result, err error) {
 	// What cannot be read is reported before anything is made, such as a
 	// node_modules for the lock.
 	if _, _, err := packagejson.Read(p.dir); err != nil {
@@ -201,17 +201,17 @@ func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func
 		return nil, err
 	}
 	o.Platform = o.Platform.OrThis()
-	op := &operation{project: p, dir: d, options: &o, modules: newModuleCache(s), resolver: s.Resolver, result: &Result{}}
-	if err := op.load(); err != nil {
+	j := &job{project: p, dir: d, options: &o, modules: newModuleCache(s), resolver: s.Resolver, result: &Result{}}
+	if err := j.load(); err != nil {
 		return nil, err
 	}
-	if err := prepare(op); err != nil {
+	if err := prepare(j); err != nil {
 		return nil, err
 	}
-	if err := op.apply(ctx); err != nil {
+	if err := j.apply(ctx); err != nil {
 		return nil, err
 	}
-	return op.result, nil
+	return j.result, nil
 }
 
 // A NotFoundError is returned for a name that the project does not have.

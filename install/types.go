@@ -24,7 +24,7 @@ type (
 	DependencyError = tree.DependencyError
 	IntegrityError  = tree.IntegrityError
 	BoundError      = tree.BoundError
-	ExistsError     = layout.ExistsError
+	OccupiedError   = layout.OccupiedError
 )
 
 // Hook is the script of package.json by which npm has es put back what it removed.

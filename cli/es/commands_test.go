@@ -25,6 +25,7 @@ var commandRuns = map[string][][]string{
 	"es":                       {{}, {"--version"}, {"nonsense"}},
 	"es add":                   {{"add", "left-pad", "--force"}, {"add", "nobody-has-it"}},
 	"es advise":                {{"advise", "left-pad@1", "look out"}, {"advise", "left-pad"}},
+	"es ci":                    {{"ci"}, {"ci", "--omit", "all"}}, // the rest of it is in testdata/ci.txtar
 	"es completion":            {{"completion"}, {"completion", "nonsense"}},
 	"es completion bash":       {{"completion", "bash"}},
 	"es completion fish":       {{"completion", "fish"}},
@@ -39,6 +40,8 @@ var commandRuns = map[string][][]string{
 	"es export":                {{"export", "left-pad@1.0.0"}, {"export", "left-pad@2.0.0"}},
 	"es heartbeat":             {{"heartbeat"}},
 	"es help":                  {{"help"}, {"help", "trust", "add"}, {"help", "nonsense"}, {"search", "--help"}},
+	"es import":                {{"import"}, {"import", "nonsense"}},
+	"es import npm":            {{"import", "npm", "left-pad", "--offline"}, {"import", "npm"}}, // and testdata/import.txtar
 	"es info":                  {{"info", "left-pad"}, {"info", "nobody-has-it"}},
 	"es install":               {{"install"}, {"install", "--frozen", "left-pad"}},
 	"es key":                   {{"key"}, {"key", "nonsense"}},

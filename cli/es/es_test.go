@@ -53,6 +53,10 @@ func TestScripts(t *testing.T) {
 			"keys":    keys,
 			"unarmor": unarmor,
 			"spoil":   spoil,
+
+			"registry": registry,
+			"requests": requests,
+			"lock":     lock,
 		},
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/everythingstays/es/cli/democmd"
 	"github.com/everythingstays/es/cli/keycmd"
 	"github.com/everythingstays/es/cli/nodecmd"
+	"github.com/everythingstays/es/cli/npmcmd"
 	"github.com/everythingstays/es/cli/projectcmd"
 	"github.com/everythingstays/es/cli/publishcmd"
 	"github.com/everythingstays/es/cli/searchcmd"
@@ -16,8 +17,8 @@ import (
 
 // groups are the commands that es has.
 var groups = []cli.Group{
-	democmd.Commands, keycmd.Commands, nodecmd.Commands, projectcmd.Commands,
-	publishcmd.Commands, searchcmd.Commands, trustcmd.Commands,
+	democmd.Commands, keycmd.Commands, nodecmd.Commands, npmcmd.Commands,
+	projectcmd.Commands, publishcmd.Commands, searchcmd.Commands, trustcmd.Commands,
 }
 
 func main() { os.Exit(cli.Main(nodecmd.Join, groups...)) }

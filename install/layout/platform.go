@@ -60,6 +60,11 @@ func nodeCPU(goarch string) string {
 	return goarch
 }
 
+// Runs reports whether a package with these lists is for this platform.
+func (p Platform) Runs(os, cpu, libc []string) bool {
+	return listed(p.OS, os) && listed(p.CPU, cpu) && (len(libc) == 0 || p.Libc != "" && listed(p.Libc, libc))
+}
+
 // Refuses says why pkg is not for this platform, or "".
 func (p Platform) Refuses(pkg *lockfile.Package) string {
 	switch {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/index"
-	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/node/peerbook"
+	"github.com/everythingstays/es/npm/unpacked"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -76,6 +76,9 @@ func (h *Home) Index() *index.Index { return h.index }
 
 // Blocks returns the home's block store.
 func (h *Home) Blocks() *blocks.Store { return h.blocks }
+
+// Trees returns what this home unpacked tarballs of registries into.
+func (h *Home) Trees() unpacked.Dir { return unpacked.Open(filepath.Join(h.dir, "trees")) }
 
 // Peers returns the home's peers.json.
 func (h *Home) Peers() *peerbook.Book { return h.peers }
@@ -165,7 +168,7 @@ func (h *Home) ViewOf(f *trust.File, now time.Time) (*trust.View, error) {
 // when it matters.
 func (h *Home) basisOf(f, project *trust.File, now time.Time) (trust.Basis, error) {
 	own, err := h.OwnFingerprints()
-	return trust.Basis{File: f, Project: project, Own: own, Now: now, Load: authorlog.New(h.index).Facts}, err
+	return trust.Basis{File: f, Project: project, Own: own, Now: now, Load: h.index.Facts}, err
 }
 
 func (h *Home) OwnFingerprints() ([]records.Fingerprint, error) {

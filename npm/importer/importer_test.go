@@ -13,6 +13,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +23,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/everythingstays/es/blocks"
+	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/npm/registry"
 	"github.com/everythingstays/es/npm/unpacked"
 	"github.com/everythingstays/es/records"
@@ -94,10 +98,11 @@ type server struct {
 
 	mu    sync.Mutex
 	files map[string]func(w http.ResponseWriter)
+	bytes map[string][]byte
 }
 
 func serve(t *testing.T) (*server, *registry.Client) {
-	s := &server{files: make(map[string]func(http.ResponseWriter))}
+	s := &server{files: make(map[string]func(http.ResponseWriter)), bytes: make(map[string][]byte)}
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.asked.Add(1)
 		s.mu.Lock()
@@ -118,6 +123,7 @@ func serve(t *testing.T) (*server, *registry.Client) {
 
 func (s *server) add(path string, b []byte) Package {
 	hash := sha512.Sum512(b)
+	s.bytes[path] = b
 	s.files[path] = func(w http.ResponseWriter) {
 		if _, err := w.Write(b); err != nil {
 			panic(http.ErrAbortHandler)
@@ -312,5 +318,64 @@ func TestInterrupted(t *testing.T) {
 	n := 0
 	if err := trees.All(func(*unpacked.Package) error { n++; return nil }); err != nil || n < 10 || n == len(packages) {
 		t.Errorf("%d are kept, %v", n, err)
+	}
+}
+
+// TestReunpack: what a program changed in files that were linked to the store is made
+// again from the kept tarball, in other files.
+func TestReunpack(t *testing.T) {
+	s, client := serve(t)
+	p := s.release(t, "x", "1.0.0")
+	store, err := blocks.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	trees := unpacked.Open(t.TempDir())
+	results, err := Import(t.Context(), Config{Tarballs: client, Batch: store.FileBatch(), Blocks: store, Trees: trees}, []Package{p})
+	if err != nil || results[0].Err != nil {
+		t.Fatal(err, results[0].Err)
+	}
+	tree := results[0].Tree
+	e := unixfs.Entry(tree.Entries[0])
+	stored, err := store.File(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := filepath.Join(t.TempDir(), "linked")
+	if err := errors.Join(os.Link(stored, linked), os.WriteFile(linked, []byte("evil"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	var corrupt *unixfs.CorruptError
+	if _, err := store.File(t.Context(), e); !errors.As(err, &corrupt) {
+		t.Fatalf("the change is not seen: %v", err)
+	}
+	if kept, err := Reunpack(t.Context(), store, store.FileBatch(), tree); !kept || err != nil {
+		t.Fatalf("%t, %v", kept, err)
+	}
+	healed, err := store.File(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(healed); err != nil || string(b) != "module.exports = x" {
+		t.Errorf("healed: %q, %v", b, err)
+	}
+	if b, err := os.ReadFile(linked); err != nil || string(b) != "evil" {
+		t.Errorf("the changed file is %q, %v", b, err)
+	}
+	// Without the tarball nothing can be made.
+	if err := store.Delete(t.Context(), tree.Tarball); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := Reunpack(t.Context(), store, store.FileBatch(), tree); kept || err != nil {
+		t.Errorf("without the tarball: %t, %v", kept, err)
+	}
+	// Nor with another one.
+	other := *tree
+	other.SHA512[0] ^= 1
+	if err := store.Put(t.Context(), tree.Tarball, s.bytes["/x-1.0.0.tgz"]); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := Reunpack(t.Context(), store, store.FileBatch(), &other); kept || err != nil {
+		t.Errorf("with another tarball: %t, %v", kept, err)
 	}
 }

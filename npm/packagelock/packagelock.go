@@ -165,6 +165,21 @@ func parse(b []byte) (*File, error) {
 	return f, nil
 }
 
+// ParseRoot reads what a package.json asks for. It is as lenient as npm: what is no map
+// of texts asks for nothing.
+func ParseRoot(b []byte) (Root, error) {
+	var doc struct {
+		Dependencies jsontext.Value `json:"dependencies"`
+		DevDeps      jsontext.Value `json:"devDependencies"`
+		OptionalDeps jsontext.Value `json:"optionalDependencies"`
+		PeerDeps     jsontext.Value `json:"peerDependencies"`
+	}
+	if err := json.Unmarshal(b, &doc, jsontext.AllowDuplicateNames(true)); err != nil {
+		return Root{}, fmt.Errorf("read package.json: %v", err)
+	}
+	return Root{texts(doc.Dependencies), texts(doc.DevDeps), texts(doc.OptionalDeps), texts(doc.PeerDeps)}, nil
+}
+
 // conflict returns the line of a conflict marker, or 0.
 func conflict(b []byte) int {
 	line := 1

@@ -148,3 +148,15 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParseRoot(t *testing.T) {
+	r, err := ParseRoot([]byte(`{"name": "x", "version": 7, "bin": true, "dependencies": {"b": "1", "c": 2}, "devDependencies": [], "optionalDependencies": {"a": "^1"}, "peerDependencies": {"b": "*"}}`))
+	if err != nil || fmt.Sprint(r.Requires()) != "[a b]" || r.Dependencies["b"] != "1" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, text := range []string{"", "[]", `{"name": `} {
+		if _, err := ParseRoot([]byte(text)); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}

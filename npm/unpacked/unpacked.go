@@ -192,6 +192,14 @@ func (d Dir) Put(p *Package) error {
 	return nil
 }
 
+// Remove forgets what a tarball holds.
+func (d Dir) Remove(hash [sha512.Size]byte) error {
+	if err := os.Remove(d.file(hash)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget a tarball's tree: %w", err)
+	}
+	return nil
+}
+
 // All calls visit for every entry that can be read, in no order, until it fails.
 func (d Dir) All(visit func(*Package) error) error {
 	err := filepath.WalkDir(d.path, func(path string, e fs.DirEntry, err error) error {

@@ -49,6 +49,14 @@ func TestEntries(t *testing.T) {
 	if err := d.All(func(*Package) error { n++; return nil }); err != nil || n != 2 {
 		t.Errorf("%d entries, %v", n, err)
 	}
+	for range 2 {
+		if err := d.Remove(two.SHA512); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := d.Get(two.SHA512); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after Remove: %v", err)
+	}
 	stop := errors.New("stop")
 	if err := d.All(func(*Package) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("visit fails: %v", err)

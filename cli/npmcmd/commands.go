@@ -1,0 +1,25 @@
+// Package npmcmd has the commands that take packages from npm's registries, and that
+// install what npm's lockfile says.
+package npmcmd
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/everythingstays/es/cli"
+)
+
+// Commands are those of this package.
+func Commands(a cli.App) []*cobra.Command {
+	return []*cobra.Command{ciCommand(a), importCommand(a)}
+}
+
+func importCommand(a cli.App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import SOURCE",
+		Short: "take packages from elsewhere into this home",
+		Args:  cli.NoArguments,
+		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(importNPMCommand(a))
+	return cmd
+}
