@@ -164,6 +164,33 @@ func TestReservedCommandsAreTheirModules(t *testing.T) {
 	}
 }
 
+// SPEC I21: a program is made executable as a copy, since its file may be one with the block
+// store's or another project's.
+func TestAProgramIsMadeExecutableAsACopy(t *testing.T) {
+	dir := t.TempDir()
+	block, program := filepath.Join(dir, "block"), filepath.Join(dir, "node_modules/a/cli.js")
+	write(t, block, "#!/usr/bin/env node\n")
+	write(t, filepath.Join(dir, "node_modules/a/package.json"), "{}")
+	if err := os.Link(block, program); err != nil {
+		t.Skip(err)
+	}
+	b := Bin{"node_modules/.bin/a", &lockfile.Package{Path: "node_modules/a"}, "cli.js"}
+	if warning, err := open(t, dir).linkBin(b, &Note{Bins: map[string]string{}}, false); warning != nil || err != nil {
+		t.Fatal(warning, err)
+	}
+	before, err := os.Stat(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.Stat(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.Mode().Perm() != 0o644 || after.Mode().Perm() != 0o755 || os.SameFile(before, after) {
+		t.Errorf("the block has mode %v, the program %v", before.Mode(), after.Mode())
+	}
+}
+
 // nodesOf are packages that nothing asks for, at the top.
 func nodesOf(packages ...*lockfile.Package) []*tree.Node {
 	l := &lockfile.File{Packages: map[string]*lockfile.Package{}}
