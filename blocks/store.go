@@ -24,7 +24,7 @@ import (
 	"github.com/everythingstays/es/modules/unixfs"
 )
 
-// The layout is flatfs's, as kubo has it in blocks/ (SPEC.md [N10]). flatfs itself
+// The layout is flatfs's, as kubo has it in blocks/ (docs/program.md [N10]). flatfs itself
 // cannot be opened by two processes: opening it removes the other's unfinished
 // files, and its size cache is written by both.
 const (

@@ -11,7 +11,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// The penalty for sharing an address (SPEC.md [G17]).
+// The penalty for sharing an address (docs/program.md [G17]).
 const (
 	colocationThreshold = 5
 	colocationWeight    = -10.0 // times the square of the neighbours above that

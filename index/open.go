@@ -41,7 +41,7 @@ func Open(ctx context.Context, path string) (*Index, error) {
 }
 
 // OpenReadOnly opens the index at path for reading, also where nothing can be written
-// (SPEC.md [N101]). What changes the index fails with ErrReadOnly.
+// (docs/program.md [N101]). What changes the index fails with ErrReadOnly.
 func OpenReadOnly(ctx context.Context, path string) (*Index, error) {
 	x := newIndex()
 	var err error

@@ -11,7 +11,7 @@ type Target struct {
 	Size  int64 // bytes of all files
 	Files int64
 	// Record, if defined, is the id of the record that names CID: the peers that
-	// sent it are asked first (SPEC.md [N40]).
+	// sent it are asked first (docs/program.md [N40]).
 	Record cid.Cid
 }
 

@@ -54,7 +54,7 @@ func dial(ctx context.Context, h Home, wait time.Duration) (*Client, error) {
 	return c, nil
 }
 
-// alive asks the daemon for a sign of life (SPEC.md [N105]).
+// alive asks the daemon for a sign of life (docs/program.md [N105]).
 func (c *Client) alive(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.wait, &StuckError{PID: c.home.DaemonPID(), Wait: c.wait})
 	defer cancel()

@@ -16,7 +16,7 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// The local API (SPEC.md [N60]): HTTP with JSON over a unix socket. Both sides
+// The local API (docs/program.md [N60]): HTTP with JSON over a unix socket. Both sides
 // name the version they speak in every message.
 const (
 	apiVersion    = "1"

@@ -1,3 +1,3 @@
 // Package peerbook remembers which es nodes this one has met and where they answered,
-// in peers.json (SPEC.md [N80]). It dials nobody.
+// in peers.json (docs/program.md [N80]). It dials nobody.
 package peerbook

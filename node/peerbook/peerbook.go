@@ -38,7 +38,7 @@ type Book struct {
 // book remembers and forgets nothing.
 func New(path string, readOnly bool) *Book { return &Book{path: path, readOnly: readOnly} }
 
-// Peer is a peer that was met, and where it answered (SPEC.md [N80]).
+// Peer is a peer that was met, and where it answered (docs/program.md [N80]).
 type Peer struct {
 	ID       peer.ID  `json:"peer"`
 	Addrs    []string `json:"addrs"`             // the last that answered first

@@ -1,5 +1,5 @@
 // Package ci makes node_modules exactly what npm's package-lock.json says, from tarballs
-// that this home unpacked (SPEC.md section 18). It resolves nothing, changes no lockfile
+// that this home unpacked (SPEC.md section 17). It resolves nothing, changes no lockfile
 // and runs no script. Bytes are told by their SHA-512, so nobody's word counts but the
 // lockfile's.
 package ci

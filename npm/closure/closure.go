@@ -1,5 +1,5 @@
 // Package closure finds which releases of a registry a request needs: what it names,
-// and what that depends on, by the packuments (SPEC.md section 18). The answer is a set
+// and what that depends on, by the packuments (SPEC.md section 17). The answer is a set
 // to import and nobody's word for more: where each release stands in node_modules is
 // found later, from the manifests of the tarballs.
 package closure

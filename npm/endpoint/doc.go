@@ -1,5 +1,5 @@
 // Package endpoint serves the npm registry protocol, as npm 11 and 12, pnpm, yarn 1
-// and berry, and bun speak it, from what a Source has (SPEC.md section 18). It
+// and berry, and bun speak it, from what a Source has (SPEC.md section 17). It
 // decides nothing: which versions exist for a client, and why one does not, is the
 // Source's to say. It stores nothing and asks nobody.
 //

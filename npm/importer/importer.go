@@ -1,5 +1,5 @@
 // Package importer takes packages from an npm registry: it fetches tarballs, checks
-// their SHA-512, keeps them and makes modules of what they hold (SPEC.md section 18).
+// their SHA-512, keeps them and makes modules of what they hold (SPEC.md section 17).
 // An import is a fact of this home: nothing is signed and nothing published. It knows
 // no trust and no index.
 package importer

@@ -1,5 +1,5 @@
 // Package npmrc reads the configuration files of npm: which registry a package
-// comes from, what proves who asks, and how it is reached (SPEC.md section 18).
+// comes from, what proves who asks, and how it is reached (SPEC.md section 17).
 // It never runs npm, writes nothing, and does not look at the process's
 // environment: the caller gives it.
 //

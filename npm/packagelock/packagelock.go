@@ -1,6 +1,6 @@
 // Package packagelock reads npm's package-lock.json and npm-shrinkwrap.json of
 // lockfileVersion 1 to 3: which packages stand where in node_modules, and what
-// their tarballs hash to (SPEC.md section 18). It resolves nothing and writes
+// their tarballs hash to (SPEC.md section 17). It resolves nothing and writes
 // nothing; a lockfile is its author's word.
 package packagelock
 

@@ -1,5 +1,5 @@
 // Package registry asks an npm registry over HTTP: packuments, tarballs, its keys
-// and attestations (SPEC.md section 18). It is polite: bounded connections,
+// and attestations (SPEC.md section 17). It is polite: bounded connections,
 // conditional requests, Retry-After and growing pauses. Everything it returns is
 // somebody's word until package npm or a hash has checked it.
 //

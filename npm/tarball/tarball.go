@@ -1,6 +1,6 @@
 // Package tarball reads the files of a package's tarball as npm 11 leaves them in
 // node_modules: no file is filtered, links are left out, .gitignore becomes
-// .npmignore (SPEC.md section 18). It writes nothing and needs no memory for the
+// .npmignore (SPEC.md section 17). It writes nothing and needs no memory for the
 // files; what npm would mend or skip in broken archives is refused.
 package tarball
 

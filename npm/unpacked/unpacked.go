@@ -1,6 +1,6 @@
 // Package unpacked remembers which tree this home made of a tarball of a registry, by
 // the tarball's SHA-512: a file each, written only after the home unpacked those bytes
-// itself (SPEC.md section 18). An installer that has a lockfile needs nothing else, and
+// itself (SPEC.md section 17). An installer that has a lockfile needs nothing else, and
 // no database. It stores no blocks and asks nobody.
 package unpacked
 
