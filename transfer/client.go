@@ -26,19 +26,6 @@ type Progress struct {
 	Sources       int   // peers that some of them came from
 }
 
-// Budget is how many bytes the distinct blocks of a tree may have (SPEC.md [B12]):
-// its files, and what directories and chunks add.
-func Budget(b records.Target) int64 {
-	size, files := b.Size, b.Files
-	if size < 0 {
-		size = records.MaxModuleSize
-	}
-	if files < 0 {
-		files = records.MaxFiles
-	}
-	return size + size/16 + files*8<<10 + 1<<20
-}
-
 // Result is what became of a fetch.
 type Result struct {
 	Complete bool // the whole tree is here, and every block of it was verified

@@ -69,7 +69,7 @@ type request struct {
 
 func newJob(x *Exchange, b records.Target) *job {
 	return &job{
-		x: x, root: b.CID, budget: Budget(b), items: map[key]*item{}, sources: map[peer.ID]int64{},
+		x: x, root: b.CID, budget: unixfs.Budget(b), items: map[key]*item{}, sources: map[peer.ID]int64{},
 		out: map[*request]struct{}{}, wake: make(chan struct{}, 1),
 	}
 }

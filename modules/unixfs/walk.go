@@ -56,7 +56,7 @@ func Walk(ctx context.Context, blocks Blocks, b records.Target, workers int, vis
 	// A stack, so that the blocks of one file come together.
 	waiting := []cid.Cid{b.CID}
 	running := 0
-	budget := walkBudget(b)
+	budget := Budget(b)
 	var failed error
 	for running > 0 || len(waiting) > 0 && failed == nil {
 		for running < workers && len(waiting) > 0 && failed == nil {
@@ -120,9 +120,9 @@ func enqueue(waiting []cid.Cid, seen map[cid.Cid]bool, c cid.Cid, block []byte) 
 	return waiting, nil
 }
 
-// walkBudget is how many bytes the distinct blocks of a tree may have: its
+// Budget is how many bytes the distinct blocks of a tree may have (SPEC.md [B12]): its
 // files, and what directories and chunks add.
-func walkBudget(b records.Target) int64 {
+func Budget(b records.Target) int64 {
 	size, files := b.Size, b.Files
 	if size < 0 {
 		size = records.MaxModuleSize
