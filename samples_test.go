@@ -26,7 +26,7 @@ func TestSamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set, err := modules.Whole(fsys)
+		set, err := modules.ScanFS(fsys)
 		if err != nil {
 			t.Fatal(err)
 		}

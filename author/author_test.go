@@ -51,7 +51,7 @@ func (d *desk) author(name string) *Author {
 
 func (d *desk) pack(version, text string) *modules.Module {
 	d.Helper()
-	set, err := modules.Whole(fstest.MapFS{"package.json": {Data: fmt.Appendf(nil, `{"name": "lib", "version": %q, "description": %q}`, version, text)}})
+	set, err := modules.ScanFS(fstest.MapFS{"package.json": {Data: fmt.Appendf(nil, `{"name": "lib", "version": %q, "description": %q}`, version, text)}})
 	if err != nil {
 		d.Fatal(err)
 	}

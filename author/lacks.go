@@ -33,8 +33,8 @@ type Lack struct {
 	Field   string // of package.json, or npm_config_access
 	Value   string
 	Values  []string
-	Foreign modules.Foreign // of a ForeignDependency
-	Stops   bool            // what is published so can never be used, or was not to be
+	Foreign modules.UnsupportedDependency // of a ForeignDependency
+	Stops   bool                          // what is published so can never be used, or was not to be
 }
 
 // LackOptions are what is known beside package.json.
@@ -47,17 +47,17 @@ type LackOptions struct {
 // nobody has released; where they cannot be read, the others come with the error.
 func Lacks(ctx context.Context, set *modules.FileSet, x Releases, o LackOptions) ([]Lack, error) {
 	var all []Lack
-	missing := set.Lacks()
+	missing := set.MissingTargets()
 	for _, l := range missing {
 		all = append(all, Lack{Kind: MissingFile, Field: l.Field, Value: l.Value, Stops: true})
 	}
-	if unlisted := set.Unlisted(); len(unlisted) > 0 {
+	if unlisted := set.UnmatchedFiles(); len(unlisted) > 0 {
 		all = append(all, Lack{Kind: UnlistedFiles, Field: "files", Values: unlisted})
 	}
 	if scripts := set.Package.BuildScripts(); len(scripts) > 0 && len(missing) == 0 && !o.Built {
 		all = append(all, Lack{Kind: UnrunScripts, Field: "scripts", Values: scripts})
 	}
-	for _, f := range set.Foreign() {
+	for _, f := range set.UnsupportedDependencies() {
 		needed := f.Field != "optionalDependencies" && f.Field != "peerDependencies"
 		all = append(all, Lack{Kind: ForeignDependency, Field: f.Field, Value: f.Spec, Foreign: f, Stops: needed})
 	}
@@ -88,7 +88,7 @@ func elsewhere(c modules.PublishConfig, access string) []Lack {
 			all = append(all, Lack{Kind: OtherRegistry, Field: field, Value: r, Stops: true})
 		}
 	}
-	for _, what := range c.Unread {
+	for _, what := range c.Invalid {
 		all = append(all, Lack{Kind: UnreadConfig, Field: field, Value: what, Stops: true})
 	}
 	if c.Directory != "" {
@@ -102,9 +102,9 @@ func elsewhere(c modules.PublishConfig, access string) []Lack {
 func unreleased(ctx context.Context, set *modules.FileSet, x Releases) ([]string, error) {
 	var missing []string
 	deps := set.Dependencies()
-	foreign := set.Foreign()
+	foreign := set.UnsupportedDependencies()
 	for _, name := range slices.Sorted(maps.Keys(deps)) {
-		if slices.ContainsFunc(foreign, func(f modules.Foreign) bool { return f.Name == name }) {
+		if slices.ContainsFunc(foreign, func(f modules.UnsupportedDependency) bool { return f.Name == name }) {
 			continue
 		}
 		real, spec := aliased(name, strings.TrimSpace(deps[name]))

@@ -150,7 +150,7 @@ func (w *world) pack(f files) *modules.Module {
 		}
 		tree[name] = &fstest.MapFile{Data: []byte(content), Mode: mode}
 	}
-	set, err := modules.Whole(tree)
+	set, err := modules.ScanFS(tree)
 	if err != nil {
 		w.t.Fatal(err)
 	}

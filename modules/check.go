@@ -44,7 +44,7 @@ func Check(ctx context.Context, blocks unixfs.Blocks, t *unixfs.Tree, r *records
 	}
 	differs := func(what string, module, release any) error {
 		return fmt.Errorf("check module %s: %w", t.CID,
-			broken("M50", "", "its %s is %q, the release says %q", what, fmt.Sprint(module), fmt.Sprint(release)))
+			ruleErrorf("M50", "", "its %s is %q, the release says %q", what, fmt.Sprint(module), fmt.Sprint(release)))
 	}
 	switch {
 	case !t.CID.Equals(r.Module):

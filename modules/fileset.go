@@ -61,7 +61,7 @@ func scan(dir string, homes []string) (*FileSet, error) {
 		return nil, err
 	}
 	fsys := os.DirFS(dir)
-	if err := ownFiles(fsys, paths, homes); err != nil {
+	if err := refuseOwnFiles(fsys, paths, homes); err != nil {
 		return nil, err
 	}
 	f, err := newFileSet(fsys, paths, warnings)
@@ -73,9 +73,9 @@ func scan(dir string, homes []string) (*FileSet, error) {
 	return f, nil
 }
 
-// Whole takes every regular file of fsys, as for a package that was published
-// before. It makes the same checks as Scan, but for secrets: see Protect.
-func Whole(fsys fs.FS) (*FileSet, error) {
+// ScanFS takes every regular file of fsys, as for a package that was published
+// before. It makes the same checks as Scan, but for secrets: see RefuseSecrets.
+func ScanFS(fsys fs.FS) (*FileSet, error) {
 	var paths []string
 	var warnings []packlist.Warning
 	err := fs.WalkDir(fsys, ".", func(p string, e fs.DirEntry, err error) error {
@@ -105,7 +105,7 @@ func newFileSet(fsys fs.FS, paths []string, warnings []packlist.Warning) (*FileS
 		return nil, err
 	}
 	if !slices.Contains(paths, npmjson.FileName) {
-		return nil, broken("M40", npmjson.FileName, "is not there")
+		return nil, ruleErrorf("M40", npmjson.FileName, "is not there")
 	}
 	data, err := readPackageJSON(fsys)
 	if err != nil {
@@ -128,7 +128,7 @@ func readPackageJSON(fsys fs.FS) ([]byte, error) {
 	b, err := regularfile.ReadFS(fsys, npmjson.FileName, MaxPackageJSON)
 	var size *regularfile.SizeError
 	if errors.As(err, &size) {
-		return nil, broken("M40", npmjson.FileName, "has more than %d bytes", size.Limit)
+		return nil, ruleErrorf("M40", npmjson.FileName, "has more than %d bytes", size.Limit)
 	}
 	return b, err
 }
@@ -155,7 +155,7 @@ func (f *FileSet) statAll(paths []string) error {
 			}
 		}
 		if total += file.Size; total > records.MaxModuleSize {
-			return broken("M26", p, "with this file the module has more than %d bytes", int64(records.MaxModuleSize))
+			return ruleErrorf("M26", p, "with this file the module has more than %d bytes", int64(records.MaxModuleSize))
 		}
 		f.Files = append(f.Files, file)
 	}

@@ -163,7 +163,7 @@ func (p *PackageJSON) bins(paths []string, files map[string]bool) (map[string]st
 			continue
 		}
 		if !files[b.program] {
-			continue // FileSet.Lacks tells
+			continue // see FileSet.MissingTargets
 		}
 		if bins == nil {
 			bins = make(map[string]string)
@@ -210,10 +210,10 @@ func (p *PackageJSON) declaredBins(paths []string) ([]bin, []packlist.Warning, e
 		}
 		program, err := binProgram(b.program)
 		if err != nil {
-			return nil, nil, broken("M47", npmjson.FileName, "bin: %.200q: %v", b.command, err)
+			return nil, nil, ruleErrorf("M47", npmjson.FileName, "bin: %.200q: %v", b.command, err)
 		}
 		if err := records.CheckCommand(command); err != nil {
-			return nil, nil, broken("M47", npmjson.FileName, "bin: %v", err)
+			return nil, nil, ruleErrorf("M47", npmjson.FileName, "bin: %v", err)
 		}
 		bins = append(bins, bin{command, program})
 	}
@@ -251,7 +251,7 @@ func (p *PackageJSON) binDirectory(paths []string) ([]bin, error) {
 	}
 	dir, err := binProgram(dir)
 	if err != nil {
-		return nil, broken("M47", npmjson.FileName, "directories.bin: %v", err)
+		return nil, ruleErrorf("M47", npmjson.FileName, "directories.bin: %v", err)
 	}
 	var bins []bin
 	for _, file := range paths {

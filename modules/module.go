@@ -28,6 +28,6 @@ func (m *Module) Release() *records.Release {
 	return &records.Release{Name: m.Name, Version: m.Version, Module: m.CID, Size: m.Size, Files: m.Files, Manifest: m.Manifest, Pins: m.Pins}
 }
 
-func broken(rule, path, format string, args ...any) error {
+func ruleErrorf(rule, path, format string, args ...any) error {
 	return &unixfs.RuleError{Rule: rule, Path: path, Reason: fmt.Sprintf(format, args...)}
 }

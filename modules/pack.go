@@ -88,7 +88,7 @@ func (f *FileSet) packFile(ctx context.Context, b *unixfs.Builder, file *File) (
 	}
 	if secrets != nil {
 		if what := secrets.finish(); what != "" {
-			f.guard.add(Secret{Path: file.Path, What: what})
+			f.guard.add(Secret{Path: file.Path, Kind: what})
 		}
 	}
 	return root, nil

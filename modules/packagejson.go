@@ -26,23 +26,23 @@ type PackageJSON struct {
 // it is a *RuleError.
 func ParsePackageJSON(b []byte) (*PackageJSON, error) {
 	if len(b) > MaxPackageJSON {
-		return nil, broken("M40", npmjson.FileName, "has %d bytes, the limit is %d", len(b), MaxPackageJSON)
+		return nil, ruleErrorf("M40", npmjson.FileName, "has %d bytes, the limit is %d", len(b), MaxPackageJSON)
 	}
 	json, err := npmjson.Parse(b)
 	if err != nil {
-		return nil, broken("M40", npmjson.FileName, "%v", err)
+		return nil, ruleErrorf("M40", npmjson.FileName, "%v", err)
 	}
 	p := &PackageJSON{json: json}
 	for _, field := range []string{"name", "version"} {
 		if _, ok := json.Get(field).(string); !ok {
-			return nil, broken("M41", npmjson.FileName, "has no %s", field)
+			return nil, ruleErrorf("M41", npmjson.FileName, "has no %s", field)
 		}
 	}
 	if p.Name, err = records.ParseName(json.Text("name")); err != nil {
-		return nil, broken("M41", npmjson.FileName, "%v", err)
+		return nil, ruleErrorf("M41", npmjson.FileName, "%v", err)
 	}
 	if p.Version, err = records.ParseVersion(json.Text("version")); err != nil {
-		return nil, broken("M41", npmjson.FileName, "%v", err)
+		return nil, ruleErrorf("M41", npmjson.FileName, "%v", err)
 	}
 	p.Private = npmjson.IsTruthy(json.Get("private"))
 	if p.Pins, err = p.pins(); err != nil {
@@ -58,20 +58,20 @@ func ParsePackageJSON(b []byte) (*PackageJSON, error) {
 // "1.0.0+build").
 func ParseImported(b []byte, name string, version records.Version) (*PackageJSON, error) {
 	if len(b) > MaxPackageJSON {
-		return nil, broken("M40", npmjson.FileName, "has %d bytes, the limit is %d", len(b), MaxPackageJSON)
+		return nil, ruleErrorf("M40", npmjson.FileName, "has %d bytes, the limit is %d", len(b), MaxPackageJSON)
 	}
 	json, err := npmjson.ParseLenient(b)
 	if err != nil {
-		return nil, broken("M40", npmjson.FileName, "%v", err)
+		return nil, ruleErrorf("M40", npmjson.FileName, "%v", err)
 	}
 	if !records.IsDependencyName(name) {
-		return nil, broken("M360", npmjson.FileName, "%.200q cannot be the name of a package", name)
+		return nil, ruleErrorf("M360", npmjson.FileName, "%.200q cannot be the name of a package", name)
 	}
 	if got := strings.TrimSpace(json.Text("name")); got != name {
-		return nil, broken("M360", npmjson.FileName, "is of %.200q, not of %q", got, name)
+		return nil, ruleErrorf("M360", npmjson.FileName, "is of %.200q, not of %q", got, name)
 	}
 	if got := json.Text("version"); cleanVersion(got) != string(version) {
-		return nil, broken("M360", npmjson.FileName, "is of version %.200q, not of %q", got, version)
+		return nil, ruleErrorf("M360", npmjson.FileName, "is of version %.200q, not of %q", got, version)
 	}
 	return &PackageJSON{Name: records.Name(name), Version: version, Private: npmjson.IsTruthy(json.Get("private")), json: json, lenient: true}, nil
 }
@@ -98,10 +98,10 @@ func (p *PackageJSON) pins() (map[records.Name]cid.Cid, error) {
 		}
 		n, err := records.ParseName(name)
 		if err != nil {
-			return nil, broken("M48", npmjson.FileName, "esDependencies: %v", err)
+			return nil, ruleErrorf("M48", npmjson.FileName, "esDependencies: %v", err)
 		}
 		if c.Type() != cid.DagProtobuf || unixfs.CheckCID(c) != nil {
-			return nil, broken("M48", npmjson.FileName, "esDependencies: %s is pinned to %s, which is not a UnixFS directory with sha2-256", n, c)
+			return nil, ruleErrorf("M48", npmjson.FileName, "esDependencies: %s is pinned to %s, which is not a UnixFS directory with sha2-256", n, c)
 		}
 		if pins == nil {
 			pins = make(map[records.Name]cid.Cid)
@@ -109,7 +109,7 @@ func (p *PackageJSON) pins() (map[records.Name]cid.Cid, error) {
 		pins[n] = cid.NewCidV1(cid.DagProtobuf, c.Hash())
 	}
 	if len(pins) > records.MaxMapEntries {
-		return nil, broken("M48", npmjson.FileName, "esDependencies has %d CIDs, the limit is %d", len(pins), records.MaxMapEntries)
+		return nil, ruleErrorf("M48", npmjson.FileName, "esDependencies has %d CIDs, the limit is %d", len(pins), records.MaxMapEntries)
 	}
 	return pins, nil
 }
@@ -128,7 +128,7 @@ func (p *PackageJSON) dependencies(field string) (map[string]string, error) {
 	o, ok := p.json.Get(field).(*npmjson.Object)
 	if !ok {
 		if !npmjson.IsNothing(p.json.Get(field)) && !p.lenient {
-			return nil, broken("M46", npmjson.FileName, "%s is not an object", field)
+			return nil, ruleErrorf("M46", npmjson.FileName, "%s is not an object", field)
 		}
 		return deps, nil
 	}
@@ -138,14 +138,14 @@ func (p *PackageJSON) dependencies(field string) (map[string]string, error) {
 			continue
 		}
 		if !ok {
-			return nil, broken("M46", npmjson.FileName, "%s: the range of %.200q is not a string", field, name)
+			return nil, ruleErrorf("M46", npmjson.FileName, "%s: the range of %.200q is not a string", field, name)
 		}
 		if !records.IsDependencyName(name) {
-			return nil, broken("M46", npmjson.FileName, "%s: %.200q cannot be the name of a dependency", field, name)
+			return nil, ruleErrorf("M46", npmjson.FileName, "%s: %.200q cannot be the name of a dependency", field, name)
 		}
 		cleaned := records.CleanText(value, len(value))
 		if len(cleaned) > records.MaxLongText {
-			return nil, broken("M46", npmjson.FileName, "%s: the range of %s has %d bytes, the limit is %d", field, name, len(cleaned), records.MaxLongText)
+			return nil, ruleErrorf("M46", npmjson.FileName, "%s: the range of %s has %d bytes, the limit is %d", field, name, len(cleaned), records.MaxLongText)
 		}
 		deps[name] = cleaned
 	}
@@ -247,7 +247,7 @@ func checkManifestSize(m *records.Manifest) error {
 		{"bin", len(m.Bin), records.MaxMapEntries},
 	} {
 		if l.n > l.most {
-			return broken("M46", npmjson.FileName, "%s has %d entries, the limit is %d", l.field, l.n, l.most)
+			return ruleErrorf("M46", npmjson.FileName, "%s has %d entries, the limit is %d", l.field, l.n, l.most)
 		}
 	}
 	return nil

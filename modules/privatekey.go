@@ -51,9 +51,9 @@ type secretReader struct {
 	r      io.Reader
 	buf    []byte // the last bytes, at most two windows
 	start  bool   // buf begins where the file does
-	wide   bool   // the file is in UTF-16: zero bytes mean nothing
+	utf16  bool   // the file is in UTF-16: zero bytes mean nothing
 	config bool   // the file may hold tokens of a registry
-	what   string // what was found
+	found  string // what was found
 }
 
 func newSecretReader(r io.Reader, p string) *secretReader {
@@ -62,12 +62,12 @@ func newSecretReader(r io.Reader, p string) *secretReader {
 
 func (s *secretReader) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
-	for b := p[:n]; len(b) > 0 && s.what == ""; {
+	for b := p[:n]; len(b) > 0 && s.found == ""; {
 		m := min(len(b), 2*secretWindow-len(s.buf))
 		s.buf = append(s.buf, b[:m]...)
 		b = b[m:]
 		if len(s.buf) == 2*secretWindow {
-			s.look(false)
+			s.scan(false)
 			s.buf = slices.Delete(s.buf, 0, secretWindow)
 			s.start = false
 		}
@@ -77,26 +77,26 @@ func (s *secretReader) Read(p []byte) (int, error) {
 
 // finish looks at the end of the file, and says what was found.
 func (s *secretReader) finish() string {
-	if s.what == "" {
-		s.look(true)
+	if s.found == "" {
+		s.scan(true)
 	}
-	return s.what
+	return s.found
 }
 
-func (s *secretReader) look(whole bool) {
+func (s *secretReader) scan(whole bool) {
 	b := s.buf
 	if s.start {
-		s.wide = bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff"))
-		if s.what = binaryKey(b, whole); s.what != "" {
+		s.utf16 = bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff"))
+		if s.found = binaryKey(b, whole); s.found != "" {
 			return
 		}
 	}
-	if s.wide || bytes.Contains(b, utf16Key) {
+	if s.utf16 || bytes.Contains(b, utf16Key) {
 		b = bytes.ReplaceAll(b, []byte{0}, nil)
 	}
-	s.what = textKey(b)
-	if s.what == "" && s.config && hasRegistryToken(b) {
-		s.what = "the configuration of a registry's client, with a token or password"
+	s.found = textKey(b)
+	if s.found == "" && s.config && hasRegistryToken(b) {
+		s.found = "the configuration of a registry's client, with a token or password"
 	}
 }
 

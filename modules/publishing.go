@@ -17,7 +17,7 @@ type PublishConfig struct {
 	Access    string   // "public" or "restricted"
 	Directory string   // what pnpm publishes in place of the package's directory
 	Registry  []string // those that the package is meant for
-	Unread    []string // what it says in a form that has no meaning, such as a tag that is a number
+	Invalid   []string // what it says in a form that has no meaning, such as a tag that is a number
 }
 
 // PublishConfig reads publishConfig.
@@ -25,13 +25,13 @@ func (p *PackageJSON) PublishConfig() PublishConfig {
 	o := p.json.Object("publishConfig")
 	c := PublishConfig{Tag: o.Text("tag"), Access: o.Text("access"), Directory: o.Text("directory")}
 	if v := p.json.Get("publishConfig"); o == nil && v != nil {
-		c.Unread = append(c.Unread, "it is no object")
+		c.Invalid = append(c.Invalid, "it is no object")
 	}
 	for _, key := range o.Keys() {
 		_, text := o.Get(key).(string)
 		meant := slices.Contains([]string{"tag", "access", "directory", "registry"}, key) || strings.HasSuffix(key, ":registry")
 		if meant && !text && o.Get(key) != nil {
-			c.Unread = append(c.Unread, key+" is no text")
+			c.Invalid = append(c.Invalid, key+" is no text")
 		}
 		if r := o.Text(key); r != "" && (key == "registry" || strings.HasSuffix(key, ":registry")) {
 			c.Registry = append(c.Registry, r)
@@ -58,24 +58,24 @@ func (p *PackageJSON) ListsFiles() bool {
 	return listed && err == nil
 }
 
-// A Lack is a field of package.json that names what is not in the module.
-type Lack struct {
+// A MissingTarget is a field of package.json that names what is not in the module.
+type MissingTarget struct {
 	Field string // such as "main" or "exports"
 	Value string // as it stands there
 }
 
-// Lacks returns what the module lacks, by field: most often it was not built. Of
+// MissingTargets returns what the module lacks, by field: most often it was not built. Of
 // "files" that is nothing when some of its entries are there.
-func (f *FileSet) Lacks() []Lack {
+func (f *FileSet) MissingTargets() []MissingTarget {
 	p := f.Package
 	in := contents{}
 	for _, file := range f.Files {
 		in = append(in, file.Path)
 	}
-	var lacks []Lack
+	var missing []MissingTarget
 	add := func(field, value string, endings ...string) {
 		if value != "" && !in.resolves(value, endings) {
-			lacks = append(lacks, Lack{field, value})
+			missing = append(missing, MissingTarget{field, value})
 		}
 	}
 	code := []string{"", ".js", ".json", ".node", "/index.js", "/index.json", "/index.node"}
@@ -85,7 +85,7 @@ func (f *FileSet) Lacks() []Lack {
 	add("browser", p.json.Text("browser"), code...)
 	add("types", p.json.Text("types"), types...)
 	add("typings", p.json.Text("typings"), types...)
-	lacks = in.exports(lacks, p.json.Get("exports"))
+	missing = in.exports(missing, p.json.Get("exports"))
 	if programs, _, err := p.declaredBins(in); err == nil { // newFileSet returned the error
 		for _, b := range programs {
 			if !records.IsReservedCommand(b.command, p.Name) {
@@ -93,16 +93,16 @@ func (f *FileSet) Lacks() []Lack {
 			}
 		}
 	}
-	missing, some := in.files(p.json)
+	unmatched, some := in.files(p.json)
 	if !some {
-		lacks = append(lacks, missing...)
+		missing = append(missing, unmatched...)
 	}
-	return lacks
+	return missing
 }
 
-// Unlisted returns the entries of "files" that name nothing in the module, when
+// UnmatchedFiles returns the entries of "files" that name nothing in the module, when
 // others do.
-func (f *FileSet) Unlisted() []string {
+func (f *FileSet) UnmatchedFiles() []string {
 	in := contents{}
 	for _, file := range f.Files {
 		in = append(in, file.Path)
@@ -138,27 +138,27 @@ func (c contents) hasBelow(dir string) bool {
 
 // exports adds the targets of "exports" that are not there. Of alternatives in a list
 // one is enough.
-func (c contents) exports(lacks []Lack, v any) []Lack {
+func (c contents) exports(missing []MissingTarget, v any) []MissingTarget {
 	switch v := v.(type) {
 	case string:
 		if rest, inside := strings.CutPrefix(v, "./"); inside && !c.target(rest) {
-			return append(lacks, Lack{"exports", v})
+			return append(missing, MissingTarget{"exports", v})
 		}
 	case *npmjson.Object:
 		for _, key := range v.Keys() {
-			lacks = c.exports(lacks, v.Get(key))
+			missing = c.exports(missing, v.Get(key))
 		}
 	case []any:
-		var none []Lack
+		var none []MissingTarget
 		for _, item := range v {
 			before := len(none)
 			if none = c.exports(none, item); len(none) == before {
-				return lacks
+				return missing
 			}
 		}
-		return append(lacks, none...)
+		return append(missing, none...)
 	}
-	return lacks
+	return missing
 }
 
 // target reports whether a target of "exports" leads to a file; it may have one '*',
@@ -178,7 +178,7 @@ func (c contents) target(t string) bool {
 
 // files returns the entries of "files" that name nothing in the module, and whether
 // others do. Of a pattern the directory counts that it is about.
-func (c contents) files(pkg *npmjson.Object) (missing []Lack, some bool) {
+func (c contents) files(pkg *npmjson.Object) (missing []MissingTarget, some bool) {
 	list, _ := pkg.Get("files").([]any)
 	for _, entry := range npmjson.Strings(list) {
 		dir, _, pattern := cutPattern(strings.TrimLeft(strings.TrimPrefix(entry, "."), "/"))
@@ -193,7 +193,7 @@ func (c contents) files(pkg *npmjson.Object) (missing []Lack, some bool) {
 		case slices.Contains(c, literal) || c.hasBelow(literal+"/"):
 			some = true
 		default:
-			missing = append(missing, Lack{"files", entry})
+			missing = append(missing, MissingTarget{"files", entry})
 		}
 	}
 	return missing, some
@@ -207,19 +207,19 @@ func cutPattern(glob string) (literal, rest string, pattern bool) {
 	return glob, "", false
 }
 
-// A Foreign is a dependency that es can never install: it is nothing that anybody
+// An UnsupportedDependency is a dependency that es can never install: it is nothing that anybody
 // could release under a name.
-type Foreign struct {
+type UnsupportedDependency struct {
 	Field string // such as "dependencies"
 	Name  string
 	Spec  string
-	What  string // such as "a git repository"
+	Kind  string // such as "a git repository"
 }
 
-// Foreign returns such dependencies, in the order of package.json. What the module
+// UnsupportedDependencies returns such dependencies, in the order of package.json. What the module
 // bundles needs no installing.
-func (f *FileSet) Foreign() []Foreign {
-	var all []Foreign
+func (f *FileSet) UnsupportedDependencies() []UnsupportedDependency {
+	var all []UnsupportedDependency
 	for _, field := range []string{"dependencies", "optionalDependencies", "peerDependencies", "esDependencies"} {
 		o := f.Package.json.Object(field)
 		for _, name := range o.Keys() {
@@ -227,8 +227,8 @@ func (f *FileSet) Foreign() []Foreign {
 			if _, pinned := parsePin(spec); pinned || slices.Contains(f.manifest.Bundled, name) {
 				continue
 			}
-			if what := foreignSpec(strings.TrimSpace(spec)); what != "" {
-				all = append(all, Foreign{field, name, spec, what})
+			if what := unsupportedSpec(strings.TrimSpace(spec)); what != "" {
+				all = append(all, UnsupportedDependency{field, name, spec, what})
 			}
 		}
 	}
@@ -247,9 +247,9 @@ var (
 	scpLike   = regexp.MustCompile(`^[^@\s/]+@[^\s/]+:`)
 )
 
-// foreignSpec says what a dependency is that is neither a version, a range, a tag nor
+// unsupportedSpec says what a dependency is that is neither a version, a range, a tag nor
 // an alias, as npm reads it; otherwise "".
-func foreignSpec(spec string) string {
+func unsupportedSpec(spec string) string {
 	if localPath.MatchString(spec) {
 		return "a path on your machine"
 	}

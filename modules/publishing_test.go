@@ -17,13 +17,13 @@ func packaged(t *testing.T, fields string, files ...string) *FileSet {
 	for _, f := range files {
 		tree[f] = &fstest.MapFile{}
 	}
-	set, err := Whole(tree)
+	set, err := ScanFS(tree)
 	must(t, err)
 	return set
 }
 
 // TestLacks: fields that name what was not built.
-func TestLacks(t *testing.T) {
+func TestMissingTargets(t *testing.T) {
 	files := []string{"index.js", "lib/a.js", "lib/b/index.js", "dist/x.mjs", "types/x.d.ts"}
 	for _, c := range []struct{ fields, want string }{
 		{``, ""},
@@ -41,20 +41,20 @@ func TestLacks(t *testing.T) {
 		{`,"files":["*.js"]`, ""}, {`,"files":["@x/y"]`, "files @x/y"},
 	} {
 		var got []string
-		for _, l := range packaged(t, c.fields, files...).Lacks() {
+		for _, l := range packaged(t, c.fields, files...).MissingTargets() {
 			got = append(got, l.Field+" "+l.Value)
 		}
 		if g := strings.Join(got, "|"); g != c.want {
 			t.Errorf("%s: lacks %q, want %q", c.fields, g, c.want)
 		}
 	}
-	if got := packaged(t, `,"files":["lib","build"]`, files...).Unlisted(); !slices.Equal(got, []string{"build"}) {
+	if got := packaged(t, `,"files":["lib","build"]`, files...).UnmatchedFiles(); !slices.Equal(got, []string{"build"}) {
 		t.Errorf("unlisted %q", got)
 	}
 }
 
 // TestForeign: dependencies that no release can be.
-func TestForeign(t *testing.T) {
+func TestUnsupportedDependencies(t *testing.T) {
 	for spec, want := range map[string]string{
 		"^1.0.0": "", "": "", "latest": "", "1 || 2": "", "npm:b@^1": "", ">=1 <2": "", " * ": "", "1.x": "",
 		"/ipfs/QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG": "", "ipfs://QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG": "",
@@ -66,8 +66,8 @@ func TestForeign(t *testing.T) {
 	} {
 		set := packaged(t, fmt.Sprintf(`,"esDependencies":{"d":%q}`, spec))
 		got := ""
-		if all := set.Foreign(); len(all) == 1 {
-			got = all[0].What
+		if all := set.UnsupportedDependencies(); len(all) == 1 {
+			got = all[0].Kind
 		}
 		if want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%q is %q, want %q", spec, got, want)
@@ -75,7 +75,7 @@ func TestForeign(t *testing.T) {
 	}
 	set := packaged(t, `,"dependencies":{"b":"file:b","c":"file:c"},"optionalDependencies":{"o":"u/r"},"peerDependencies":{"p":"workspace:*"},"devDependencies":{"x":"u/r"},"bundleDependencies":["b"]`, "node_modules/b/package.json")
 	var names []string
-	for _, f := range set.Foreign() {
+	for _, f := range set.UnsupportedDependencies() {
 		names = append(names, f.Field+" "+f.Name)
 	}
 	if !slices.Equal(names, []string{"dependencies c", "optionalDependencies o", "peerDependencies p"}) {
@@ -91,8 +91,8 @@ func TestPublishConfig(t *testing.T) {
 		t.Errorf("private %v, %+v", p.Private, c)
 	}
 	for fields, want := range map[string]int{`,"publishConfig":null`: 0, `,"publishConfig":{"tag":null,"provenance":true}`: 0, `,"publishConfig":["next"]`: 1, `,"publishConfig":"next"`: 1, `,"publishConfig":{"tag":7,"access":["restricted"],"@a:registry":{},"directory":true}`: 4} {
-		if got := packaged(t, fields).Package.PublishConfig(); len(got.Unread) != want {
-			t.Errorf("%s: unread %q", fields, got.Unread)
+		if got := packaged(t, fields).Package.PublishConfig(); len(got.Invalid) != want {
+			t.Errorf("%s: unread %q", fields, got.Invalid)
 		}
 	}
 	if got := p.BuildScripts(); !slices.Equal(got, []string{"prepublishOnly", "prepare"}) {

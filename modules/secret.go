@@ -19,10 +19,10 @@ import (
 // A Secret is a file that is kept out of modules ([M90], [M91]).
 type Secret struct {
 	Path string
-	What string // such as "an OpenSSH private key"
-	// Own is whether it is es's own: a file of a home, or of a program of es that was
+	Kind string // such as "an OpenSSH private key"
+	// OfES is whether it is es's own: a file of a home, or of a program of es that was
 	// at work. Nothing lets such a file in.
-	Own bool
+	OfES bool
 }
 
 // A SecretError says that files must not be published, and which.
@@ -34,7 +34,7 @@ func (e *SecretError) Error() string {
 	if n := len(e.Secrets) - 1; n > 0 {
 		more = fmt.Sprintf(", and %d more files must not be published either", n)
 	}
-	return fmt.Sprintf("%q is %s and must not be published%s", s.Path, s.What, more)
+	return fmt.Sprintf("%q is %s and must not be published%s", s.Path, s.Kind, more)
 }
 
 // maxSecrets is how many a SecretError lists.
@@ -48,11 +48,11 @@ type guard struct {
 	found []Secret
 }
 
-// Protect has Pack refuse files that must not be published, with a *SecretError
+// RefuseSecrets has Pack refuse files that must not be published, with a *SecretError
 // ([M91]). Of secrets that are not es's own, those at allowed paths pass; that there is
-// no such file is an error. Scan protects by itself; Whole does not, since others have
+// no such file is an error. Scan does so by itself; ScanFS does not, since others have
 // published what it is for.
-func (f *FileSet) Protect(allowed ...string) error {
+func (f *FileSet) RefuseSecrets(allowed ...string) error {
 	g := &guard{allowed: map[string]bool{}}
 	for _, p := range allowed {
 		cleaned := path.Clean(filepath.ToSlash(p))
@@ -66,7 +66,7 @@ func (f *FileSet) Protect(allowed ...string) error {
 	for i, file := range f.Files {
 		paths[i] = file.Path
 	}
-	return ownFiles(f.fsys, paths, nil)
+	return refuseOwnFiles(f.fsys, paths, nil)
 }
 
 func (g *guard) add(s Secret) {
@@ -111,39 +111,39 @@ func secretError(found []Secret) error {
 }
 
 // isKeyPath reports whether a path leads through a directory of keys, which come first
-// in what is told.
+// in what is reported.
 func isKeyPath(p string) bool { return strings.Contains("/"+p, "/keys/") }
 
 // homeEntries are what an es home holds, for a home that is the package's directory
 // itself; all that is in a home below it is the home's.
 var homeEntries = regexp.MustCompile(`^(keys|blocks|damaged|trees|version|default|identity|index\.db.*|network|note\.key|projects\.json(\.lock)?|node\.(lock|sock|addr)|peers\.json(\.lock)?|swarm\.key|synced|sign\.lock|trust(\.lock)?|\.(new|trust)-.*)$`)
 
-// ownFiles finds the files of es's own among paths ([M90]): those in a home, whether it
+// refuseOwnFiles finds the files of es's own among paths ([M90]): those in a home, whether it
 // is one of homes or looks like one, and what a program of es has not finished.
-func ownFiles(fsys fs.FS, paths, homes []string) error {
-	o := owner{fsys: fsys, dirs: map[string]bool{}}
+func refuseOwnFiles(fsys fs.FS, paths, homes []string) error {
+	o := homeFinder{fsys: fsys, dirs: map[string]bool{}}
 	for _, home := range homes {
-		o.lookAt(home)
+		o.addHome(home)
 	}
 	var found []Secret
 	for _, p := range paths {
-		if what := o.owns(p); what != "" && len(found) < maxSecrets {
+		if what := o.describe(p); what != "" && len(found) < maxSecrets {
 			found = append(found, Secret{p, what, true})
 		}
 	}
 	return secretError(found)
 }
 
-// An owner tells es's own files from others, wherever links and mounts put them.
-type owner struct {
-	fsys  fs.FS
-	homes []fs.FileInfo
-	parts []fs.FileInfo   // directories and files of homes, which may lie elsewhere
-	dirs  map[string]bool // whether a directory of the package is, or is in, a home
+// A homeFinder tells es's own files from others, wherever links and mounts put them.
+type homeFinder struct {
+	fsys      fs.FS
+	homes     []fs.FileInfo
+	homeFiles []fs.FileInfo   // directories and files of homes, which may lie elsewhere
+	dirs      map[string]bool // whether a directory of the package is, or is in, a home
 }
 
-// lookAt notes the home at a path of the operating system, if there is one.
-func (o *owner) lookAt(home string) {
+// addHome notes the home at a path of the operating system, if there is one.
+func (o *homeFinder) addHome(home string) {
 	info, err := os.Stat(home)
 	if err != nil {
 		return
@@ -153,13 +153,13 @@ func (o *owner) lookAt(home string) {
 	for _, e := range entries {
 		// The files of blocks are those of modules, and may be linked from anywhere.
 		if info, err := os.Stat(filepath.Join(home, e.Name())); err == nil && homeEntries.MatchString(e.Name()) {
-			o.parts = append(o.parts, info)
+			o.homeFiles = append(o.homeFiles, info)
 		}
 	}
 }
 
-// owns says what of es the file is, or "".
-func (o *owner) owns(p string) string {
+// describe says what of es the file is, or "".
+func (o *homeFinder) describe(p string) string {
 	for _, e := range strings.Split(p, "/") {
 		if strings.HasPrefix(e, ".es-tmp-") {
 			return "a temporary file of es"
@@ -171,14 +171,14 @@ func (o *owner) owns(p string) string {
 	if first, _, _ := strings.Cut(p, "/"); homeEntries.MatchString(first) && o.isHome(".") {
 		return "in a home of es, which holds keys"
 	}
-	if info, err := fs.Stat(o.fsys, p); err == nil && slices.ContainsFunc(o.parts, func(part fs.FileInfo) bool { return os.SameFile(part, info) }) {
+	if info, err := fs.Stat(o.fsys, p); err == nil && slices.ContainsFunc(o.homeFiles, func(part fs.FileInfo) bool { return os.SameFile(part, info) }) {
 		return "a file of a home of es"
 	}
 	return ""
 }
 
 // inHome reports whether a directory below the package's is a home or in one.
-func (o *owner) inHome(dir string) bool {
+func (o *homeFinder) inHome(dir string) bool {
 	if dir == "." {
 		return false
 	}
@@ -191,13 +191,13 @@ func (o *owner) inHome(dir string) bool {
 }
 
 // isHome reports whether a directory is a home of es, by what it is or by what is in it.
-func (o *owner) isHome(dir string) bool {
+func (o *homeFinder) isHome(dir string) bool {
 	info, err := fs.Stat(o.fsys, dir)
 	if err != nil {
 		return false
 	}
 	same := func(known fs.FileInfo) bool { return os.SameFile(known, info) }
-	if slices.ContainsFunc(o.homes, same) || dir != "." && slices.ContainsFunc(o.parts, same) {
+	if slices.ContainsFunc(o.homes, same) || dir != "." && slices.ContainsFunc(o.homeFiles, same) {
 		return true
 	}
 	is := func(name string, directory bool) bool {
@@ -207,9 +207,9 @@ func (o *owner) isHome(dir string) bool {
 	return is("version", false) && is("keys", true) && (is("blocks", true) || is("index.db", false))
 }
 
-// discloses says why a file is told of though it is packed, or "": its name is that of
+// disclosureReason says why a file is warned of though it is packed, or "": its name is that of
 // a file with passwords ([M91]).
-func discloses(p string) string {
+func disclosureReason(p string) string {
 	base := strings.ToLower(path.Base(p))
 	switch base {
 	case ".netrc", "_netrc", ".git-credentials", ".pypirc", ".htpasswd", ".pgpass", ".envrc":
@@ -217,8 +217,8 @@ func discloses(p string) string {
 	}
 	rest, isEnv := strings.CutPrefix(base, ".env")
 	if isEnv && (rest == "" || rest[0] == '.' || rest[0] == '-' || rest[0] == '_') || strings.HasSuffix(base, ".env") {
-		for _, harmless := range []string{"example", "sample", "template", "dist", "defaults", "schema"} {
-			if strings.Contains(base, harmless) {
+		for _, template := range []string{"example", "sample", "template", "dist", "defaults", "schema"} {
+			if strings.Contains(base, template) {
 				return ""
 			}
 		}
@@ -230,7 +230,7 @@ func discloses(p string) string {
 // warnOfDisclosure warns of files that usually hold passwords.
 func (f *FileSet) warnOfDisclosure(paths []string) {
 	for _, p := range paths {
-		if reason := discloses(p); reason != "" {
+		if reason := disclosureReason(p); reason != "" {
 			f.Warnings = append(f.Warnings, packlist.Warning{Path: p, Reason: reason})
 		}
 	}

@@ -113,7 +113,7 @@ func secretFiles(t testing.TB) map[string][]byte {
 }
 
 // harmlessFiles are like secrets, and none.
-func harmlessFiles() map[string][]byte {
+func ordinaryFiles() map[string][]byte {
 	long := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0x30, 0x82}, 300))
 	return map[string][]byte{
 		"parser.js":  []byte("if (s.startsWith('-----BEGIN PRIVATE KEY-----') && s.endsWith('-----END PRIVATE KEY-----')) return true\n"),
@@ -179,33 +179,33 @@ func TestThreat68SecretsByContent(t *testing.T) {
 		if _, err := set.Pack(t.Context(), unixfs.Discard); !slices.Equal(secretPaths(err), []string{name}) {
 			t.Errorf("%s: %v", name, err)
 		}
-		must(t, set.Protect("./"+name))
+		must(t, set.RefuseSecrets("./"+name))
 		if _, err := set.Pack(t.Context(), unixfs.Discard); err != nil {
 			t.Errorf("%s, allowed: %v", name, err)
 		}
-		if err := set.Protect("nothing"); err == nil {
+		if err := set.RefuseSecrets("nothing"); err == nil {
 			t.Error("a file that is not there can be allowed")
 		}
 	}
 	tree := fstest.MapFS{npmjson.FileName: {Data: []byte(treetest.MinimalPackage)}}
-	for name, content := range harmlessFiles() {
+	for name, content := range ordinaryFiles() {
 		tree[name] = &fstest.MapFile{Data: content}
 	}
-	set, err := Whole(tree)
+	set, err := ScanFS(tree)
 	must(t, err)
-	must(t, set.Protect())
+	must(t, set.RefuseSecrets())
 	if _, err := set.Pack(t.Context(), unixfs.Discard); err != nil {
 		t.Errorf("harmless: %v", err)
 	}
 	for name, content := range all {
 		tree["s/"+name] = &fstest.MapFile{Data: content}
 	}
-	set, err = Whole(tree)
+	set, err = ScanFS(tree)
 	must(t, err)
 	if _, err := set.Pack(t.Context(), unixfs.Discard); err != nil {
 		t.Errorf("what was published before: %v", err)
 	}
-	must(t, set.Protect())
+	must(t, set.RefuseSecrets())
 	for range 2 { // each time all of them
 		if _, err := set.Pack(t.Context(), unixfs.Discard); len(secretPaths(err)) != len(all) {
 			t.Errorf("found %q", secretPaths(err))
@@ -295,7 +295,7 @@ func TestThreat68HomeInPackage(t *testing.T) {
 			case c.first == "":
 			case !errors.As(err, &secrets):
 				t.Errorf("not refused: %v", err)
-			case secrets.Secrets[0].Path != c.first || !secrets.Secrets[0].Own:
+			case secrets.Secrets[0].Path != c.first || !secrets.Secrets[0].OfES:
 				t.Errorf("found %+v", secrets.Secrets)
 			}
 		})
@@ -303,9 +303,9 @@ func TestThreat68HomeInPackage(t *testing.T) {
 	// What others import goes through the same.
 	dir := writeTree(t, pkg)
 	home(dir + "/.es")
-	set, err := Whole(os.DirFS(dir).(fs.ReadDirFS))
+	set, err := ScanFS(os.DirFS(dir).(fs.ReadDirFS))
 	must(t, err)
-	if err := set.Protect(".es/default"); len(secretPaths(err)) != 6 {
+	if err := set.RefuseSecrets(".es/default"); len(secretPaths(err)) != 6 {
 		t.Errorf("a home was allowed: %v", err)
 	}
 }

@@ -14,7 +14,7 @@ func packFS(t testing.TB, fsys fstest.MapFS) (*Module, *treetest.Store) {
 	if fsys[npmjson.FileName] == nil {
 		fsys[npmjson.FileName] = &fstest.MapFile{Data: []byte(treetest.MinimalPackage), Mode: 0o644}
 	}
-	set, err := Whole(fsys)
+	set, err := ScanFS(fsys)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func (s shuffled) ReadDir(name string) ([]fs.DirEntry, error) {
 func TestTheOrderOfADirectoryDoesNotChangeTheCID(t *testing.T) {
 	want, _ := packFS(t, treetest.Everything(1))
 	for seed := range uint64(10) {
-		set, err := Whole(shuffled{treetest.Everything(1), rand.New(rand.NewPCG(seed, 1))})
+		set, err := ScanFS(shuffled{treetest.Everything(1), rand.New(rand.NewPCG(seed, 1))})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -86,7 +86,7 @@ func fsys(t *testing.T, v *vectors.Vector) fstest.MapFS {
 // runPack packs files.json. The expected root and blocks are those of v; made
 // anew with -update.
 func runPack(t *testing.T, v *vectors.Vector) error {
-	set, err := Whole(fsys(t, v))
+	set, err := ScanFS(fsys(t, v))
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 
 // A Writer makes a module of files that come one after the other in any order, such
 // as those of a tarball, which it never holds in memory. It takes every file, as
-// Whole does, and makes the same tree of them.
+// ScanFS does, and makes the same tree of them.
 type Writer struct {
 	store unixfs.Store
 	files map[string]written
@@ -48,10 +48,10 @@ func (w *Writer) Add(ctx context.Context, path string, size int64, exec bool, r 
 		return err
 	}
 	if len(w.files) == records.MaxFiles {
-		return broken("M26", path, "with this file the module has more than %d files", records.MaxFiles)
+		return ruleErrorf("M26", path, "with this file the module has more than %d files", records.MaxFiles)
 	}
 	if w.size += size; size < 0 || size > records.MaxModuleSize || w.size > records.MaxModuleSize {
-		return broken("M26", path, "with this file the module has more than %d bytes", int64(records.MaxModuleSize))
+		return ruleErrorf("M26", path, "with this file the module has more than %d bytes", int64(records.MaxModuleSize))
 	}
 	if path == npmjson.FileName {
 		var err error
@@ -66,7 +66,7 @@ func (w *Writer) Add(ctx context.Context, path string, size int64, exec bool, r 
 	f.exec = exec
 	if before, twice := w.files[path]; twice {
 		if before.exec != f.exec || !before.chunks.Equal(f.chunks) {
-			return broken("M11", path, "is there twice, with other contents")
+			return ruleErrorf("M11", path, "is there twice, with other contents")
 		}
 		w.size -= size
 	}
@@ -77,7 +77,7 @@ func (w *Writer) Add(ctx context.Context, path string, size int64, exec bool, r 
 // keepPackageJSON reads package.json into memory, within its limit.
 func (w *Writer) keepPackageJSON(size int64, r io.Reader) (io.Reader, error) {
 	if size > MaxPackageJSON {
-		return nil, broken("M40", npmjson.FileName, "has %d bytes, the limit is %d", size, MaxPackageJSON)
+		return nil, ruleErrorf("M40", npmjson.FileName, "has %d bytes, the limit is %d", size, MaxPackageJSON)
 	}
 	w.json = make([]byte, size)
 	if _, err := io.ReadFull(r, w.json); err != nil {
@@ -152,7 +152,7 @@ func (w *Writer) finish(ctx context.Context, parse func([]byte) (*PackageJSON, e
 		return nil, err
 	}
 	if w.json == nil {
-		return nil, broken("M40", npmjson.FileName, "is not there")
+		return nil, ruleErrorf("M40", npmjson.FileName, "is not there")
 	}
 	p, err := parse(w.json)
 	if err != nil {

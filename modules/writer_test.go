@@ -34,7 +34,7 @@ func write(ctx context.Context, s unixfs.Store, tree fstest.MapFS, paths []strin
 }
 
 // TestWriterMakesTheSameTree: whatever the order in which files come, the module is
-// the one that Whole makes of them, with all its blocks.
+// the one that ScanFS makes of them, with all its blocks.
 func TestWriterMakesTheSameTree(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
 	big := make([]byte, 3<<20+17)
@@ -55,7 +55,7 @@ func TestWriterMakesTheSameTree(t *testing.T) {
 		"bin directory":  {npmjson.FileName: {Data: bin(`"directories":{"bin":"bin"}`)}, "bin/a": treetest.Text(crlf), "bin/b": treetest.Text("b")},
 		"BOM":            {npmjson.FileName: treetest.Text("\xef\xbb\xbf" + treetest.MinimalPackage)},
 	} {
-		set, err := Whole(tree)
+		set, err := ScanFS(tree)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

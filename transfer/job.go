@@ -90,7 +90,7 @@ func (j *job) fail(err error) {
 }
 
 // broken is a rule that the tree breaks, whoever sent it.
-func broken(rule, format string, args ...any) error {
+func ruleErrorf(rule, format string, args ...any) error {
 	return &unixfs.RuleError{Rule: rule, Reason: fmt.Sprintf(format, args...)}
 }
 
@@ -147,7 +147,7 @@ func (j *job) register(k key, here bool, size int) (*item, error) {
 		return nil, nil
 	}
 	if len(j.items) == unixfs.MaxBlocks {
-		return nil, broken("M22", "the DAG has more than %d blocks", unixfs.MaxBlocks)
+		return nil, ruleErrorf("M22", "the DAG has more than %d blocks", unixfs.MaxBlocks)
 	}
 	it := &item{key: k, here: here}
 	j.items[k] = it
@@ -165,7 +165,7 @@ func (j *job) register(k key, here bool, size int) (*item, error) {
 func (j *job) add(size int) error {
 	j.blocks++
 	if j.bytes += int64(size); j.bytes > j.budget {
-		return broken("M26", "the blocks have more bytes than the module may have")
+		return ruleErrorf("M26", "the blocks have more bytes than the module may have")
 	}
 	return nil
 }

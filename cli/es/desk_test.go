@@ -104,7 +104,7 @@ func (d *desk) packs(packageJSON string, more ...string) *records.Release {
 	}
 	var m *modules.Module
 	d.in(func(ctx context.Context, h *home.Home) error {
-		set, err := modules.Whole(files)
+		set, err := modules.ScanFS(files)
 		if err != nil {
 			return err
 		}

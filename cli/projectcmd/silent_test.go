@@ -85,7 +85,7 @@ func (o *office) says(k *sign.SecretKey, made, heard time.Time, body records.Bod
 // packs stores a module that says who made it and what it needs.
 func (o *office) packs(name, version, by, needs string) *records.Release {
 	o.Helper()
-	set, err := modules.Whole(fstest.MapFS{
+	set, err := modules.ScanFS(fstest.MapFS{
 		"package.json": {Data: fmt.Appendf(nil, `{"name": %q, "version": %q, "dependencies": {%s}}`, name, version, needs), Mode: 0o644},
 		"by.txt":       {Data: []byte(by), Mode: 0o644}})
 	if err != nil {

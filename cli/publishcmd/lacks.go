@@ -94,8 +94,8 @@ func lackText(l author.Lack, pkg *modules.PackageJSON) (text, todo string) {
 		return "es runs none of them, so these did not run: " + strings.Join(l.Values, ", "), "npm run " + l.Values[0] + ", unless what it makes is up to date"
 	case author.ForeignDependency:
 		f := l.Foreign
-		text = fmt.Sprintf("%s is %q, which es can never install: it is %s", f.Name, f.Spec, f.What)
-		if strings.HasPrefix(f.What, "replaced") {
+		text = fmt.Sprintf("%s is %q, which es can never install: it is %s", f.Name, f.Spec, f.Kind)
+		if strings.HasPrefix(f.Kind, "replaced") {
 			return text, "write the version of " + f.Name + " into package.json before es publish"
 		}
 		return text, "release " + f.Name + " with es and depend on a version of it, or name it in bundleDependencies"
@@ -155,8 +155,8 @@ func unpackable(dir string, err error) error {
 			r.Add("and", "%d more", len(secrets.Secrets)-i)
 			break
 		}
-		r.Add("file", "%s: %s", s.Path, s.What)
-		own = own || s.Own
+		r.Add("file", "%s: %s", s.Path, s.Kind)
+		own = own || s.OfES
 	}
 	out := secrets.Secrets[0].Path
 	if own {
@@ -192,7 +192,7 @@ func leaveOut(dir, out string) string {
 
 // allowSecrets lets the named secrets in, but for keys of the home's own.
 func allowSecrets(ctx context.Context, a cli.App, h *home.Home, dir string, set *modules.FileSet, paths []string) error {
-	if err := set.Protect(paths...); err != nil {
+	if err := set.RefuseSecrets(paths...); err != nil {
 		return ui.Coded(ui.ExitUsage, fmt.Errorf("--allow-secret: %w", err), "es publish --dry-run lists the files")
 	}
 	if h == nil {
@@ -213,7 +213,7 @@ func allowSecrets(ctx context.Context, a cli.App, h *home.Home, dir string, set 
 			return err
 		}
 		if key, ok := author.HoldsSecret(b, own); ok {
-			return unpackable(dir, &modules.SecretError{Secrets: []modules.Secret{{Path: p, What: "the secret of your own key " + key.String(), Own: true}}})
+			return unpackable(dir, &modules.SecretError{Secrets: []modules.Secret{{Path: p, Kind: "the secret of your own key " + key.String(), OfES: true}}})
 		}
 	}
 	return nil

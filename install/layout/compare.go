@@ -139,7 +139,7 @@ func (v *Comparer) compare(ctx context.Context, n *tree.Node) ([]Damage, error) 
 
 // rebuild reports whether the files make the module as es makes it.
 func (v *Comparer) rebuild(ctx context.Context, own fs.FS, p *lockfile.Package) (bool, error) {
-	set, err := modules.Whole(own)
+	set, err := modules.ScanFS(own)
 	if err != nil {
 		return false, nil // not a module of es's making, or damaged
 	}

@@ -13,7 +13,7 @@ import (
 
 var joiners = strings.NewReplacer("\u200c", "", "\u200d", "")
 
-// fold maps names that some file system takes for the same one to the same
+// Fold maps names that some file system takes for the same one to the same
 // string ([M11]): by case, by composition, and by the joiners that HFS+ ignores. s
 // has only characters that Unicode 15.0.0 assigns, whose case folding and
 // normalization no later version changes. Folding twice is folding once.
@@ -54,5 +54,5 @@ func isASCII(s string) bool {
 	return true
 }
 
-// isAssigned reports whether r is a character in Unicode 15.0.0 ([M10]).
+// IsAssigned reports whether r is a character in Unicode 15.0.0 ([M10]).
 func IsAssigned(r rune) bool { return !unicode.Is(unassigned, r) }

@@ -148,7 +148,7 @@ func (s *Staged) swap(name string) error {
 		}
 		err = s.exchange(s.parent, s.temp.name, name)
 		if errors.Is(err, errors.ErrUnsupported) {
-			return s.journalled(name)
+			return s.swapWithJournal(name)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -157,9 +157,9 @@ func (s *Staged) swap(name string) error {
 	return errors.New("something else changes it all the time")
 }
 
-// journalled swaps without exchange: name is missing for a moment, and the
+// swapWithJournal swaps without exchange: name is missing for a moment, and the
 // journal says so. Recover puts the old module back if this process dies there.
-func (s *Staged) journalled(name string) error {
+func (s *Staged) swapWithJournal(name string) error {
 	if err := writeJournal(s.temp.lock, name); err != nil {
 		return err
 	}
@@ -203,14 +203,14 @@ func Recover(parent *os.Root) error {
 			continue
 		}
 		seen[temp] = true
-		if err := recoverOne(parent, temp); err != nil {
+		if err := recoverTemp(parent, temp); err != nil {
 			return fmt.Errorf("recover %q: %w", temp, err)
 		}
 	}
 	return nil
 }
 
-func recoverOne(parent *os.Root, temp string) error {
+func recoverTemp(parent *os.Root, temp string) error {
 	// What is no file was not put there by an extraction.
 	if info, err := parent.Lstat(temp + lockSuffix); err == nil && !info.Mode().IsRegular() {
 		if err := parent.RemoveAll(temp + lockSuffix); err != nil {

@@ -25,15 +25,15 @@ var (
 	paddedNumber    = regexp.MustCompile(`^-?0\d`)
 )
 
-// expandBraces returns the patterns that s stands for, or fewer when no work is left.
-func expandBraces(s string, work *globWork) []string {
+// expandBraces returns the patterns that s stands for, or fewer when no budget is left.
+func expandBraces(s string, budget *matchBudget) []string {
 	if !hasBraces(s) {
 		return []string{s}
 	}
 	if strings.HasPrefix(s, "{}") {
 		s = `\{\}` + s[2:]
 	}
-	list := (&braceExpander{work}).groups(escapeBraces.Replace(s), true)
+	list := (&braceExpander{budget}).groups(escapeBraces.Replace(s), true)
 	for i := range list {
 		list[i] = unescapeBraces.Replace(list[i])
 	}
@@ -57,7 +57,7 @@ func hasBraces(s string) bool {
 }
 
 // A braceExpander charges what it makes.
-type braceExpander struct{ work *globWork }
+type braceExpander struct{ budget *matchBudget }
 
 func (e *braceExpander) groups(s string, top bool) []string {
 	acc := []string{""}
@@ -148,7 +148,7 @@ func (e *braceExpander) combine(acc []string, pre string, values []string, dropE
 			if dropEmpty && expansion == "" {
 				continue
 			}
-			if len(out) >= maxExpansions || length+len(expansion) > maxExpansionLength || !e.work.spend(expansionStep+len(expansion)/8) {
+			if len(out) >= maxExpansions || length+len(expansion) > maxExpansionLength || !e.budget.spend(expansionStep+len(expansion)/8) {
 				return out
 			}
 			out = append(out, expansion)
@@ -193,7 +193,7 @@ func (e *braceExpander) sequence(body string, letters bool) []string {
 		step = -step
 	}
 	var list []string
-	for i := x; (step > 0 && i <= y || step < 0 && i >= y) && len(list) < maxExpansions && e.work.spend(expansionStep); i += step {
+	for i := x; (step > 0 && i <= y || step < 0 && i >= y) && len(list) < maxExpansions && e.budget.spend(expansionStep); i += step {
 		list = append(list, sequenceItem(i, letters, pad, width))
 	}
 	return list

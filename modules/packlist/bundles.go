@@ -44,7 +44,7 @@ func (n *packNode) packageJSON() (*npmjson.Object, error) {
 		return nil, err
 	}
 	if n.json, err = npmjson.Parse(data); err != nil {
-		n.jsonErr = broken("M40", n.within+npmjson.FileName, "%v", err)
+		n.jsonErr = ruleErrorf("M40", n.within+npmjson.FileName, "%v", err)
 	}
 	return n.json, n.jsonErr
 }
@@ -141,32 +141,32 @@ func npmBinDirectory(pkg *npmjson.Object, dir string) []string {
 
 // gatherBundles adds the files of the packages that w's package bundles.
 func (w *packWalker) gatherBundles() error {
-	if w.list.seen[w.node.realPath] {
+	if w.collector.gathered[w.node.realPath] {
 		return nil
 	}
-	w.list.seen[w.node.realPath] = true
+	w.collector.gathered[w.node.realPath] = true
 	pkg, err := w.node.packageJSON()
 	if err != nil {
 		return err
 	}
 	for _, name := range bundleNames(pkg, w.node) {
-		node := w.list.resolve(w.node, name)
+		node := w.collector.resolve(w.node, name)
 		if node == nil {
 			continue
 		}
-		if !strings.HasPrefix(node.path, w.list.root+"/") {
-			w.list.warn("node_modules/"+name, "is bundled but outside the package, and is left out")
+		if !strings.HasPrefix(node.path, w.collector.root+"/") {
+			w.collector.warn("node_modules/"+name, "is bundled but outside the package, and is left out")
 			continue
 		}
-		if err := w.list.bundle(node); err != nil {
+		if err := w.collector.bundle(node); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *packlist) bundle(node *packNode) error {
-	w := &packWalker{list: l, node: node, path: node.path, base: node.path, isPackage: true,
+func (l *collector) bundle(node *packNode) error {
+	w := &packWalker{collector: l, node: node, path: node.path, base: node.path, isPackage: true,
 		ignoreFiles: []string{npmjson.FileName, strictRules}}
 	if node.isLink() {
 		w.ignoreFiles = []string{defaultRules, npmjson.FileName, ".npmignore", ".gitignore", strictRules}
@@ -203,10 +203,10 @@ func bundleNames(pkg *npmjson.Object, node *packNode) []string {
 
 // resolve finds the package that name means in node, as node does: in its
 // node_modules or in one above, but never above the root.
-func (l *packlist) resolve(node *packNode, name string) *packNode {
+func (l *collector) resolve(node *packNode, name string) *packNode {
 	for dir := node.realPath; ; dir = path.Dir(dir) {
 		if path.Base(dir) != "node_modules" {
-			if found := lookPackage(dir + "/node_modules/" + name); found != nil {
+			if found := findPackage(dir + "/node_modules/" + name); found != nil {
 				found.within = l.relative(found.path) + "/"
 				return found
 			}
@@ -217,7 +217,7 @@ func (l *packlist) resolve(node *packNode, name string) *packNode {
 	}
 }
 
-func lookPackage(p string) *packNode {
+func findPackage(p string) *packNode {
 	info, err := os.Lstat(p)
 	if err != nil {
 		return nil

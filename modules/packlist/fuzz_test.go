@@ -12,7 +12,7 @@ func FuzzGlob(f *testing.F) {
 		if len(pattern) > 100 || len(path) > 100 {
 			return
 		}
-		r := newGlobRule(pattern, &globWork{left: 1 << 20})
+		r := newGlobRule(pattern, &matchBudget{left: 1 << 20})
 		r.matchEntry(path, false, "")
 		r.matchEntry(path, true, "x")
 	})

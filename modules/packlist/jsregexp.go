@@ -21,8 +21,8 @@ type jsRegexp struct {
 type jsMatcher func(s *jsState, i int, next func(int) bool) bool
 
 type jsState struct {
-	in   []rune
-	work *globWork
+	in     []rune
+	budget *matchBudget
 }
 
 // compileJS compiles source with the flag i, and with u if unicode.
@@ -40,9 +40,9 @@ func compileJS(source string, unicode bool) (*jsRegexp, error) {
 }
 
 // test reports whether the expression matches s somewhere, as JavaScript's test
-// does. It gives up, and reports false, when there is no work left.
-func (r *jsRegexp) test(s string, work *globWork) bool {
-	state := &jsState{in: []rune(s), work: work}
+// does. It gives up, and reports false, when there is no budget left.
+func (r *jsRegexp) test(s string, budget *matchBudget) bool {
+	state := &jsState{in: []rune(s), budget: budget}
 	if !r.unicode {
 		state.in = units(s)
 	}
@@ -157,7 +157,7 @@ func (p *jsParser) quantified(m jsMatcher) jsMatcher {
 	p.accept("?")
 	var run func(s *jsState, n, i int, next func(int) bool) bool
 	run = func(s *jsState, n, i int, next func(int) bool) bool {
-		if !s.work.spend(regexpStep) {
+		if !s.budget.spend(regexpStep) {
 			return false
 		}
 		if n >= least && next(i) {
@@ -225,7 +225,7 @@ type runeSet func(rune) bool
 
 func one(set runeSet) jsMatcher {
 	return func(s *jsState, i int, next func(int) bool) bool {
-		if !s.work.spend(regexpStep) || i >= len(s.in) {
+		if !s.budget.spend(regexpStep) || i >= len(s.in) {
 			return false
 		}
 		return set(s.in[i]) && next(i+1)

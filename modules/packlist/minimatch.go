@@ -13,7 +13,7 @@ import (
 // count, '*' takes dots, a pattern without '/' matches a base name, and a '!'
 // makes the rule include what it matches.
 type globRule struct {
-	work   *globWork
+	budget *matchBudget
 	negate bool
 	parts  [][]string // alternatives, each a list of elements
 	set    [][]globElement
@@ -23,34 +23,34 @@ type globRule struct {
 type globElement struct {
 	globstar bool
 	literal  string
-	test     func(string, *globWork) bool // nil for a literal
+	test     func(string, *matchBudget) bool // nil for a literal
 }
 
-// A globWork bounds what the patterns of a package may cost, since npm's matching
+// A matchBudget bounds what the patterns of a package may cost, since npm's matching
 // takes exponential time: it counts steps, each the comparison of an element or
 // a character, or 16 characters of an expansion of braces. Being counted and not
 // timed, the bound is the same on every machine.
-type globWork struct {
-	left int
-	over bool
+type matchBudget struct {
+	left     int
+	exceeded bool
 }
 
 const (
-	maxGlobWork      = 1 << 26 // for the package
-	globWorkPerEntry = 1 << 14 // more, for each entry of a directory
-	regexpStep       = 1       // what a step of an expression costs: random patterns of the comparison with npm need up to 10 million
-	expansionStep    = 4       // and what making an expansion does, beside an eighth for each byte
-	compileStep      = 128     // and what compiling a pattern does, beside 8 for each byte
-	maxGlobNodes     = 1 << 14 // in the syntax tree of an element
-	maxGlobPattern   = 1 << 12 // bytes; minimatch takes 65,536
+	maxMatchSteps      = 1 << 26 // for the package
+	matchStepsPerEntry = 1 << 14 // more, for each entry of a directory
+	regexpStep         = 1       // what a step of an expression costs: random patterns of the comparison with npm need up to 10 million
+	expansionStep      = 4       // and what making an expansion does, beside an eighth for each byte
+	compileStep        = 128     // and what compiling a pattern does, beside 8 for each byte
+	maxGlobNodes       = 1 << 14 // in the syntax tree of an element
+	maxGlobPattern     = 1 << 12 // bytes; minimatch takes 65,536
 )
 
 // spend reports whether n steps were left. Once they were not, there are none.
-func (w *globWork) spend(n int) bool {
+func (w *matchBudget) spend(n int) bool {
 	if w.left -= n; w.left < 0 {
-		w.over = true
+		w.exceeded = true
 	}
-	return !w.over
+	return !w.exceeded
 }
 
 // splitPath splits at slashes, of which any number counts as one.
@@ -61,11 +61,11 @@ func splitPath(p string) []string {
 	return strings.Split(p, "/")
 }
 
-func newGlobRule(pattern string, work *globWork) *globRule {
-	r := &globRule{work: work}
+func newGlobRule(pattern string, budget *matchBudget) *globRule {
+	r := &globRule{budget: budget}
 	// Reading a pattern may take time that grows with the square of its length.
-	if len(pattern) > maxGlobPattern || !work.spend(len(pattern)*len(pattern)/16) {
-		work.over = true
+	if len(pattern) > maxGlobPattern || !budget.spend(len(pattern)*len(pattern)/16) {
+		budget.exceeded = true
 		return r
 	}
 	if strings.HasPrefix(pattern, "#") {
@@ -76,14 +76,14 @@ func newGlobRule(pattern string, work *globWork) *globRule {
 		pattern = pattern[1:]
 	}
 	seen := make(map[string]bool)
-	for _, p := range expandBraces(pattern, work) {
-		if seen[p] || !work.spend(compileStep+8*len(p)) {
+	for _, p := range expandBraces(pattern, budget) {
+		if seen[p] || !budget.spend(compileStep+8*len(p)) {
 			continue
 		}
 		seen[p] = true
 		parts := resolveDots(splitPath(p))
 		r.parts = append(r.parts, parts)
-		if set, ok := compileElements(parts, work); ok {
+		if set, ok := compileElements(parts, budget); ok {
 			r.set = append(r.set, set)
 		}
 	}
@@ -113,10 +113,10 @@ func resolveDots(parts []string) []string {
 	return out
 }
 
-func compileElements(parts []string, work *globWork) ([]globElement, bool) {
+func compileElements(parts []string, budget *matchBudget) ([]globElement, bool) {
 	elements := make([]globElement, len(parts))
 	for i, part := range parts {
-		e, err := compileElement(part, work)
+		e, err := compileElement(part, budget)
 		if err != nil {
 			return nil, false
 		}
@@ -135,7 +135,7 @@ var (
 	dotStar     = regexp.MustCompile(`^\.\*+$`)
 )
 
-func compileElement(pattern string, work *globWork) (globElement, error) {
+func compileElement(pattern string, budget *matchBudget) (globElement, error) {
 	switch pattern {
 	case "**":
 		return globElement{globstar: true}, nil
@@ -152,7 +152,7 @@ func compileElement(pattern string, work *globWork) (globElement, error) {
 	text := ast.String()
 	re, literal := ast.source()
 	if ast.nodes > maxGlobNodes {
-		work.over = true
+		budget.exceeded = true
 		return globElement{}, fmt.Errorf("compile glob %q: it stands for more than %d parts", pattern, maxGlobNodes)
 	}
 	if !ast.magic && strings.ToUpper(text) == strings.ToLower(text) {
@@ -167,9 +167,9 @@ func compileElement(pattern string, work *globWork) (globElement, error) {
 
 // wordTest compares without regard to case. No character beyond ASCII has one of
 // ASCII as its other case ([upper]).
-func wordTest(pattern string) func(string, *globWork) bool {
+func wordTest(pattern string) func(string, *matchBudget) bool {
 	word, ascii := strings.Map(upper, pattern), onlyASCII(pattern)
-	return func(f string, _ *globWork) bool {
+	return func(f string, _ *matchBudget) bool {
 		if ascii && len(f) != len(word) || onlyASCII(f) != ascii {
 			return false
 		}
@@ -183,25 +183,25 @@ func onlyASCII(s string) bool {
 
 func isDots(f string) bool { return f == "." || f == ".." }
 
-func fastTest(pattern string) func(string, *globWork) bool {
+func fastTest(pattern string) func(string, *matchBudget) bool {
 	if starsOnly.MatchString(pattern) {
-		return func(f string, _ *globWork) bool { return f != "" && !isDots(f) }
+		return func(f string, _ *matchBudget) bool { return f != "" && !isDots(f) }
 	}
 	if m := starsAndExt.FindStringSubmatch(pattern); m != nil {
 		ext := strings.ToLower(m[1])
-		return func(f string, _ *globWork) bool { return strings.HasSuffix(strings.ToLower(f), ext) }
+		return func(f string, _ *matchBudget) bool { return strings.HasSuffix(strings.ToLower(f), ext) }
 	}
 	if m := questions.FindStringSubmatch(pattern); m != nil {
 		ext, length := strings.ToLower(m[1]), len(units(pattern))
-		return func(f string, _ *globWork) bool {
+		return func(f string, _ *matchBudget) bool {
 			return len(units(f)) == length && !isDots(f) && strings.HasSuffix(strings.ToLower(f), ext)
 		}
 	}
 	if starDotStar.MatchString(pattern) {
-		return func(f string, _ *globWork) bool { return !isDots(f) && strings.Contains(f, ".") }
+		return func(f string, _ *matchBudget) bool { return !isDots(f) && strings.Contains(f, ".") }
 	}
 	if dotStar.MatchString(pattern) {
-		return func(f string, _ *globWork) bool { return !isDots(f) && strings.HasPrefix(f, ".") }
+		return func(f string, _ *matchBudget) bool { return !isDots(f) && strings.HasPrefix(f, ".") }
 	}
 	return nil
 }
@@ -233,7 +233,7 @@ func (r *globRule) matchGlob(file []string, pattern []globElement, partial bool)
 	isStar := func(e globElement) bool { return e.globstar }
 	first := slices.IndexFunc(pattern, isStar)
 	if first < 0 {
-		return r.work.matchElements(file, pattern, partial)
+		return r.budget.matchElements(file, pattern, partial)
 	}
 	last := len(pattern) - 1
 	for !pattern[last].globstar {
@@ -247,7 +247,7 @@ func (r *globRule) matchGlob(file []string, pattern []globElement, partial bool)
 		body = pattern[first+1 : last]
 	}
 	if len(head) > 0 {
-		if !r.work.matchElements(file[:min(len(file), len(head))], head, partial) {
+		if !r.budget.matchElements(file[:min(len(file), len(head))], head, partial) {
 			return false
 		}
 	}
@@ -259,11 +259,11 @@ func (r *globRule) matchGlob(file []string, pattern []globElement, partial bool)
 		}
 		start := len(file) - len(tail)
 		switch {
-		case r.work.matchElements(file[start:], tail, partial):
+		case r.budget.matchElements(file[start:], tail, partial):
 			tailLength = len(tail)
 		case file[len(file)-1] != "" || at+len(tail) == len(file):
 			return false
-		case !r.work.matchElements(file[start-1:], tail, partial):
+		case !r.budget.matchElements(file[start-1:], tail, partial):
 			return false
 		default:
 			tailLength = len(tail) + 1
@@ -279,7 +279,7 @@ func (r *globRule) matchGlob(file []string, pattern []globElement, partial bool)
 		}
 		return partial || sawSome
 	}
-	b := globBody{work: r.work, partial: partial}
+	b := globBody{budget: r.budget, partial: partial}
 	b.split(body, len(file)-tailLength)
 	return b.match(file, at, 0, 0, tailLength > 0) == globYes
 }
@@ -287,7 +287,7 @@ func (r *globRule) matchGlob(file []string, pattern []globElement, partial bool)
 // A globBody is what stands between two "**": sections of plain elements, each
 // with the last place where it can be.
 type globBody struct {
-	work     *globWork
+	budget   *matchBudget
 	sections [][]globElement
 	last     []int
 	partial  bool
@@ -317,7 +317,7 @@ type globResult int
 const (
 	globNo globResult = iota
 	globYes
-	globGiveUp // no, and no other place can help
+	globNever // no, and no other place can help
 )
 
 const maxGlobstars = 200
@@ -338,7 +338,7 @@ func (b *globBody) match(file []string, at, section, depth int, sawTail bool) gl
 	s := b.sections[section]
 	for at <= b.last[section] {
 		end := min(len(file), at+len(s))
-		if b.work.matchElements(file[min(at, end):end], s, b.partial) && depth < maxGlobstars {
+		if b.budget.matchElements(file[min(at, end):end], s, b.partial) && depth < maxGlobstars {
 			if r := b.match(file, at+len(s), section+1, depth+1, sawTail); r != globNo {
 				return r
 			}
@@ -351,13 +351,13 @@ func (b *globBody) match(file []string, at, section, depth int, sawTail bool) gl
 	if b.partial {
 		return globYes
 	}
-	return globGiveUp
+	return globNever
 }
 
 // matchElements compares element by element. Past the end of the pattern only
 // the empty element of a trailing slash is left out; past the end of the file
 // only a partial match is one.
-func (w *globWork) matchElements(file []string, pattern []globElement, partial bool) bool {
+func (w *matchBudget) matchElements(file []string, pattern []globElement, partial bool) bool {
 	n := min(len(file), len(pattern))
 	for i := range n {
 		e := &pattern[i]

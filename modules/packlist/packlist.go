@@ -73,18 +73,18 @@ type Warning struct {
 }
 
 // A packlist collects the files of one package and of what it bundles.
-type packlist struct {
+type collector struct {
 	root     string          // path of the package's directory
 	files    map[string]bool // paths relative to root
 	warnings []Warning
-	seen     map[string]bool // packages whose bundles are gathered
+	gathered map[string]bool // packages whose bundles are gathered
 	compiled map[string]*globRule
-	work     globWork
+	budget   matchBudget
 }
 
 // A packWalker looks at one directory, as ignore-walk's Walker does.
 type packWalker struct {
-	list        *packlist
+	collector   *collector
 	node        *packNode
 	path        string
 	base        string // where the paths of this package begin
@@ -97,19 +97,19 @@ type packWalker struct {
 	required    []string
 }
 
-// listPackage returns the paths of the files that npm would publish of the
+// List returns the paths of the files that npm would publish of the
 // package in dir.
 func List(dir string) ([]string, []Warning, error) {
-	list := &packlist{root: dir, files: make(map[string]bool), seen: make(map[string]bool), compiled: make(map[string]*globRule), work: globWork{left: maxGlobWork}}
+	list := &collector{root: dir, files: make(map[string]bool), gathered: make(map[string]bool), compiled: make(map[string]*globRule), budget: matchBudget{left: maxMatchSteps}}
 	node := &packNode{path: dir, realPath: dir, isRoot: true}
-	w := &packWalker{list: list, node: node, path: dir, base: dir, isPackage: true, ignoreFiles: []string{
+	w := &packWalker{collector: list, node: node, path: dir, base: dir, isPackage: true, ignoreFiles: []string{
 		defaultRules, npmjson.FileName, ".npmignore", ".gitignore", strictRules,
 	}}
 	if err := w.start(); err != nil {
 		return nil, nil, err
 	}
-	if list.work.over {
-		return nil, nil, errTooMuchGlobWork("")
+	if list.budget.exceeded {
+		return nil, nil, errMatchBudget("")
 	}
 	paths := make([]string, 0, len(list.files))
 	for p := range list.files {
@@ -119,8 +119,8 @@ func List(dir string) ([]string, []Warning, error) {
 	return paths, list.warnings, nil
 }
 
-func errTooMuchGlobWork(path string) error {
-	return broken("M9", path, "the patterns in package.json and ignore files take too long to match: use fewer or simpler ones")
+func errMatchBudget(path string) error {
+	return ruleErrorf("M9", path, "the patterns in package.json and ignore files take too long to match: use fewer or simpler ones")
 }
 
 func (w *packWalker) start() error {
@@ -157,16 +157,16 @@ func (w *packWalker) start() error {
 func (w *packWalker) inject(name string, rules []string) {
 	list := make([]*globRule, len(rules))
 	for i, r := range rules {
-		list[i] = w.list.rule(trimJS(r))
+		list[i] = w.collector.rule(trimJS(r))
 	}
 	w.rules[name] = list
 }
 
 // rule compiles a pattern, once: every directory has the same defaults.
-func (l *packlist) rule(pattern string) *globRule {
+func (l *collector) rule(pattern string) *globRule {
 	r, ok := l.compiled[pattern]
 	if !ok {
-		r = newGlobRule(pattern, &l.work)
+		r = newGlobRule(pattern, &l.budget)
 		l.compiled[pattern] = r
 	}
 	return r
@@ -208,7 +208,7 @@ func (w *packWalker) processPackage() error {
 	var required, ignores []string
 	files, listed, err := npmjson.Files(pkg)
 	if err != nil {
-		return broken("M9", w.node.within+npmjson.FileName, "%v", err)
+		return ruleErrorf("M9", w.node.within+npmjson.FileName, "%v", err)
 	}
 	for _, file := range files {
 		if strings.HasPrefix(file, "./") {
@@ -263,10 +263,10 @@ func (w *packWalker) filterEntries(entries []os.DirEntry) error {
 		delete(w.rules, ".gitignore")
 	}
 	for _, e := range entries {
-		w.list.work.left += globWorkPerEntry
+		w.collector.budget.left += matchStepsPerEntry
 		file, dir := w.filterEntry(e.Name(), false, ""), w.filterEntry(e.Name(), true, "")
-		if w.list.work.over {
-			return errTooMuchGlobWork(w.list.relative(w.path + "/" + e.Name()))
+		if w.collector.budget.exceeded {
+			return errMatchBudget(w.collector.relative(w.path + "/" + e.Name()))
 		}
 		if !file && !dir {
 			continue
@@ -280,12 +280,12 @@ func (w *packWalker) filterEntries(entries []os.DirEntry) error {
 
 func (w *packWalker) entry(e os.DirEntry, file, dir bool) error {
 	abs := w.path + "/" + e.Name()
-	rel := w.list.relative(abs)
+	rel := w.collector.relative(abs)
 	switch {
 	case strings.Contains(e.Name(), "*"):
-		w.list.warn(rel, "has a '*' in its name and is left out, as npm does")
+		w.collector.warn(rel, "has a '*' in its name and is left out, as npm does")
 	case e.Type()&os.ModeSymlink != 0:
-		w.list.warn(rel, "is a symbolic link and is left out")
+		w.collector.warn(rel, "is a symbolic link and is left out")
 	case e.IsDir():
 		if !dir {
 			return nil
@@ -293,16 +293,16 @@ func (w *packWalker) entry(e os.DirEntry, file, dir bool) error {
 		exact := file || w.filterEntry(e.Name()+"/", false, "")
 		return w.child(e.Name(), exact).start()
 	case !e.Type().IsRegular():
-		w.list.warn(rel, "is not a regular file and is left out")
+		w.collector.warn(rel, "is not a regular file and is left out")
 	case file:
-		w.list.files[rel] = true
+		w.collector.files[rel] = true
 	}
 	return nil
 }
 
 func (w *packWalker) child(name string, exact bool) *packWalker {
 	c := &packWalker{
-		list: w.list, node: w.node, path: w.path + "/" + name, base: w.base, name: name, parent: w, exact: exact,
+		collector: w.collector, node: w.node, path: w.path + "/" + name, base: w.base, name: name, parent: w, exact: exact,
 		ignoreFiles: []string{defaultRules, ".npmignore", ".gitignore", strictRules},
 	}
 	if w.node.hasWorkspaces() {
@@ -370,14 +370,14 @@ func (r *globRule) isRelative() bool {
 	})
 }
 
-func (l *packlist) relative(abs string) string {
+func (l *collector) relative(abs string) string {
 	return strings.TrimPrefix(abs, l.root+"/")
 }
 
-func (l *packlist) warn(path, reason string) {
+func (l *collector) warn(path, reason string) {
 	l.warnings = append(l.warnings, Warning{path, reason})
 }
 
-func broken(rule, path, format string, args ...any) error {
+func ruleErrorf(rule, path, format string, args ...any) error {
 	return &unixfs.RuleError{Rule: rule, Path: path, Reason: fmt.Sprintf(format, args...)}
 }

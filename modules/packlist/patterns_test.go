@@ -49,18 +49,18 @@ func TestThreat62Patterns(t *testing.T) {
 		t.Logf("%s: %v of processor time", name, treetest.CPUTime()-start)
 	}
 	// A large package with ordinary patterns is far below the bound.
-	work := globWork{left: maxGlobWork}
+	budget := matchBudget{left: maxMatchSteps}
 	var rules []*globRule
 	for _, p := range append(append([]string{"*.log", "**/test/**", "coverage", "!(dist|lib)/**/*.[jt]s?(x)", "docs/**/*.{md,html}"}, packDefaults...), packStrict...) {
-		rules = append(rules, newGlobRule(p, &work))
+		rules = append(rules, newGlobRule(p, &budget))
 	}
 	for i := range 2000 {
-		work.left += globWorkPerEntry
+		budget.left += matchStepsPerEntry
 		for _, r := range rules {
 			r.matchEntry(fmt.Sprintf("src/component-%d/deeply/nested/module-name.test.tsx", i), true, "module-name.test.tsx")
 		}
 	}
-	if work.over || work.left < maxGlobWork {
-		t.Errorf("%d entries of an ordinary package cost more than they may: %d left of %d", 2000, work.left, maxGlobWork)
+	if budget.exceeded || budget.left < maxMatchSteps {
+		t.Errorf("%d entries of an ordinary package cost more than they may: %d left of %d", 2000, budget.left, maxMatchSteps)
 	}
 }

@@ -28,14 +28,14 @@ func (e *CorruptError) Error() string {
 // CheckCID refuses what a tree may not link to.
 func CheckCID(c cid.Cid) error {
 	if !c.Defined() {
-		return broken("M20", "", "there is no CID")
+		return ruleErrorf("M20", "", "there is no CID")
 	}
 	p := c.Prefix()
 	if p.MhType != multihash.SHA2_256 || p.MhLength != sha256.Size {
-		return broken("M20", "", "block %s: the hash is not sha2-256", c)
+		return ruleErrorf("M20", "", "block %s: the hash is not sha2-256", c)
 	}
 	if p.Codec != cid.DagProtobuf && p.Codec != cid.Raw {
-		return broken("M20", "", "block %s: the codec is neither dag-pb nor raw", c)
+		return ruleErrorf("M20", "", "block %s: the codec is neither dag-pb nor raw", c)
 	}
 	return nil
 }
@@ -43,7 +43,7 @@ func CheckCID(c cid.Cid) error {
 // checkBlock verifies that b is the block c and not too large.
 func checkBlock(c cid.Cid, b []byte) error {
 	if len(b) > MaxBlock {
-		return broken("M21", "", "block %s: has %d bytes, the limit is %d", c, len(b), MaxBlock)
+		return ruleErrorf("M21", "", "block %s: has %d bytes, the limit is %d", c, len(b), MaxBlock)
 	}
 	sum := sha256.Sum256(b)
 	h := c.Hash()

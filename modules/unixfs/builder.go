@@ -246,7 +246,7 @@ func hashLinks(entries []dagpb.Link) []hashedLink {
 // their hashes, by which they are sorted.
 func (b *Builder) shard(ctx context.Context, entries []hashedLink, level int) (Root, error) {
 	if level == 8 {
-		return Root{}, broken("M6", entries[0].link.Name, "has the same 64-bit hash as %q", entries[1].link.Name)
+		return Root{}, ruleErrorf("M6", entries[0].link.Name, "has the same 64-bit hash as %q", entries[1].link.Name)
 	}
 	var links []dagpb.Link
 	var bitmap [hamtWidth / 8]byte
@@ -297,7 +297,7 @@ func popcount(bitmap []byte) int {
 func checkExpansion(size, unique int64) error {
 	const free, ratio = 1 << 20, 20
 	if size > free && size-free > ratio*unique {
-		return broken("M27", "", "the files have %d bytes, and their blocks only %d: more than %d times less", size, unique, ratio)
+		return ruleErrorf("M27", "", "the files have %d bytes, and their blocks only %d: more than %d times less", size, unique, ratio)
 	}
 	return nil
 }

@@ -18,18 +18,18 @@ import (
 func (d *dirReader) shard(ctx context.Context, n *dagpb.Node, f *dagpb.FSNode, level int, prefix, fanout uint64) error {
 	width, err := checkShard(n, f, level, fanout)
 	if err != nil {
-		return broken("M29", d.path, "%v", err)
+		return ruleErrorf("M29", d.path, "%v", err)
 	}
 	digits := (width + 3) / 4
 	last := -1
 	for i := range n.Links {
 		l := &n.Links[i]
 		if len(l.Name) < digits {
-			return broken("M29", d.path, "a HAMT node has the link %.200q", l.Name)
+			return ruleErrorf("M29", d.path, "a HAMT node has the link %.200q", l.Name)
 		}
 		slot, name, err := splitShardName(l.Name, digits)
 		if err != nil || slot <= last || !bitmapHas(f.Data, slot) {
-			return broken("M29", d.path, "a HAMT node has the link %.200q, which its bitmap does not announce there", l.Name)
+			return ruleErrorf("M29", d.path, "a HAMT node has the link %.200q, which its bitmap does not announce there", l.Name)
 		}
 		last = slot
 		path := prefix<<width | uint64(slot)
@@ -40,7 +40,7 @@ func (d *dirReader) shard(ctx context.Context, n *dagpb.Node, f *dagpb.FSNode, l
 			continue
 		}
 		if murmur3.Sum64([]byte(name))>>(64-width*(level+1)) != path {
-			return broken("M29", d.path+name, "does not stand where its hash puts it")
+			return ruleErrorf("M29", d.path+name, "does not stand where its hash puts it")
 		}
 		if err := d.entry(ctx, name, l.CID); err != nil {
 			return err
@@ -51,17 +51,17 @@ func (d *dirReader) shard(ctx context.Context, n *dagpb.Node, f *dagpb.FSNode, l
 
 func (d *dirReader) subShard(ctx context.Context, l *dagpb.Link, level int, prefix, fanout uint64) error {
 	if err := CheckCID(l.CID); err != nil {
-		return at(d.path, err)
+		return withPath(d.path, err)
 	}
-	if err := d.w.visit(ctx, 1); err != nil {
-		return at(d.path, err)
+	if err := d.w.countBlocks(ctx, 1); err != nil {
+		return withPath(d.path, err)
 	}
 	n, f, err := d.w.node(ctx, l.CID)
 	if err != nil {
-		return at(d.path, err)
+		return withPath(d.path, err)
 	}
 	if len(n.Links) == 0 {
-		return broken("M29", d.path, "a HAMT node is empty")
+		return ruleErrorf("M29", d.path, "a HAMT node is empty")
 	}
 	return d.shard(ctx, n, f, level, prefix, fanout)
 }

@@ -330,11 +330,11 @@ func TestThreat39Collisions(t *testing.T) {
 			continue
 		}
 		seen[p] = true
-		_, err := modules.Whole(fstest.MapFS{npmjson.FileName: treetest.Text(treetest.MinimalPackage), p[0]: treetest.Text("a"), p[1]: treetest.Text("b")})
+		_, err := modules.ScanFS(fstest.MapFS{npmjson.FileName: treetest.Text(treetest.MinimalPackage), p[0]: treetest.Text("a"), p[1]: treetest.Text("b")})
 		if treetest.RuleOf(err) != "M11" || !strings.Contains(err.Error(), fmt.Sprintf("%q", p[0])) || !strings.Contains(err.Error(), fmt.Sprintf("%q", p[1])) {
 			t.Errorf("publishing %q and %q: %v", p[0], p[1], err)
 		}
-		_, err = modules.Whole(fstest.MapFS{npmjson.FileName: treetest.Text(treetest.MinimalPackage), p[0] + "/x": treetest.Text("a"), p[1] + "/y": treetest.Text("b")})
+		_, err = modules.ScanFS(fstest.MapFS{npmjson.FileName: treetest.Text(treetest.MinimalPackage), p[0] + "/x": treetest.Text("a"), p[1] + "/y": treetest.Text("b")})
 		if treetest.RuleOf(err) != "M11" {
 			t.Errorf("publishing directories %q and %q: %v", p[0], p[1], err)
 		}

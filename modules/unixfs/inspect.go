@@ -35,10 +35,10 @@ func inspect(ctx context.Context, blocks Blocks, b records.Target) (*Tree, error
 		return nil, err
 	}
 	if b.Files >= 0 && int64(len(w.tree.Files)) != b.Files {
-		return nil, broken("M26", "", "the module has %d files, its release says %d", len(w.tree.Files), b.Files)
+		return nil, ruleErrorf("M26", "", "the module has %d files, its release says %d", len(w.tree.Files), b.Files)
 	}
 	if b.Size >= 0 && w.tree.Size != b.Size {
-		return nil, broken("M26", "", "the files have %d bytes, the release says %d", w.tree.Size, b.Size)
+		return nil, ruleErrorf("M26", "", "the files have %d bytes, the release says %d", w.tree.Size, b.Size)
 	}
 	if err := checkExpansion(w.tree.Size, w.unique); err != nil {
 		return nil, err
@@ -88,9 +88,9 @@ func newInspector(blocks Blocks, b records.Target) *inspector {
 	return w
 }
 
-func (w *inspector) visit(ctx context.Context, n int) error {
+func (w *inspector) countBlocks(ctx context.Context, n int) error {
 	if w.visits += n; w.visits > MaxBlocks {
-		return broken("M22", "", "the DAG has more than %d blocks", MaxBlocks)
+		return ruleErrorf("M22", "", "the DAG has more than %d blocks", MaxBlocks)
 	}
 	return ctx.Err()
 }
@@ -107,7 +107,7 @@ func (w *inspector) node(ctx context.Context, c cid.Cid) (*dagpb.Node, *dagpb.FS
 			return nil, nil, err
 		}
 		if n, err = dagpb.DecodeNode(b); err != nil {
-			return nil, nil, broken("M23", "", "block %s: %v", c, err)
+			return nil, nil, ruleErrorf("M23", "", "block %s: %v", c, err)
 		}
 		w.unique += int64(len(b))
 		if w.nodesHeld += len(n.Links) + 1; w.nodesHeld <= maxNodesHeld {
@@ -116,7 +116,7 @@ func (w *inspector) node(ctx context.Context, c cid.Cid) (*dagpb.Node, *dagpb.FS
 	}
 	f, err := dagpb.DecodeFSNode(n.Data)
 	if err != nil {
-		return nil, nil, broken("M23", "", "block %s: its UnixFS data %v", c, err)
+		return nil, nil, ruleErrorf("M23", "", "block %s: its UnixFS data %v", c, err)
 	}
 	return n, f, nil
 }
@@ -124,17 +124,17 @@ func (w *inspector) node(ctx context.Context, c cid.Cid) (*dagpb.Node, *dagpb.FS
 // directory walks a directory. Its path ends in '/' unless it is the root.
 func (w *inspector) directory(ctx context.Context, c cid.Cid, path string, depth int) error {
 	if c.Type() != cid.DagProtobuf {
-		return broken("M23", path, "is not a directory")
+		return ruleErrorf("M23", path, "is not a directory")
 	}
-	if err := w.visit(ctx, 1); err != nil {
+	if err := w.countBlocks(ctx, 1); err != nil {
 		return err
 	}
 	n, f, err := w.node(ctx, c)
 	if err != nil {
-		return at(path, err)
+		return withPath(path, err)
 	}
 	if f.Type != dagpb.TypeDirectory && f.Type != dagpb.TypeHAMTShard {
-		return broken("M23", path, "is not a directory")
+		return ruleErrorf("M23", path, "is not a directory")
 	}
 	return w.entries(ctx, n, f, path, depth)
 }
@@ -163,68 +163,68 @@ type dirReader struct {
 func (d *dirReader) entry(ctx context.Context, name string, c cid.Cid) error {
 	path := d.path + name
 	if err := CheckElement(name); err != nil {
-		return at(path, err)
+		return withPath(path, err)
 	}
 	if len(path) > MaxTreePath || d.depth+1 > MaxTreeDepth {
-		return broken("M24", path, "the path has more than %d bytes or %d elements", MaxTreePath, MaxTreeDepth)
+		return ruleErrorf("M24", path, "the path has more than %d bytes or %d elements", MaxTreePath, MaxTreeDepth)
 	}
 	if other, collides := d.names.add(name); collides {
-		return broken("M11", path, "is the same as %.200q on some systems", d.path+other)
+		return ruleErrorf("M11", path, "is the same as %.200q on some systems", d.path+other)
 	}
 	if len(d.names.folded) > MaxDirEntries {
-		return broken("M25", path, "its directory has more than %d entries", MaxDirEntries)
+		return ruleErrorf("M25", path, "its directory has more than %d entries", MaxDirEntries)
 	}
 	if err := CheckCID(c); err != nil {
-		return at(path, err)
+		return withPath(path, err)
 	}
-	return d.w.child(ctx, path, c, d.depth+1)
+	return d.w.entryNode(ctx, path, c, d.depth+1)
 }
 
 // child takes an entry of a directory, whatever it is.
-func (w *inspector) child(ctx context.Context, path string, c cid.Cid, depth int) error {
+func (w *inspector) entryNode(ctx context.Context, path string, c cid.Cid, depth int) error {
 	if c.Type() == cid.Raw {
 		info, err := w.file(ctx, c, 0)
-		return w.add(ctx, path, c, info, err)
+		return w.addFile(ctx, path, c, info, err)
 	}
 	if info, known := w.files[c]; known {
-		return w.add(ctx, path, c, info, nil)
+		return w.addFile(ctx, path, c, info, nil)
 	}
 	n, f, err := w.node(ctx, c)
 	if err != nil {
-		return at(path, err)
+		return withPath(path, err)
 	}
 	switch f.Type {
 	case dagpb.TypeDirectory, dagpb.TypeHAMTShard:
-		if err := w.visit(ctx, 1); err != nil {
-			return at(path, err)
+		if err := w.countBlocks(ctx, 1); err != nil {
+			return withPath(path, err)
 		}
 		if w.directories++; w.directories > MaxDirectories {
-			return broken("M25", path, "the module has more than %d directories", MaxDirectories)
+			return ruleErrorf("M25", path, "the module has more than %d directories", MaxDirectories)
 		}
 		return w.entries(ctx, n, f, path+"/", depth)
 	case dagpb.TypeSymlink:
-		return broken("M12", path, "is a symbolic link")
+		return ruleErrorf("M12", path, "is a symbolic link")
 	}
 	info, err := w.fileNode(ctx, c, n, f, 0)
-	return w.add(ctx, path, c, info, err)
+	return w.addFile(ctx, path, c, info, err)
 }
 
 // add counts a file, and stops at the first byte and file too many.
-func (w *inspector) add(ctx context.Context, path string, c cid.Cid, info fileInfo, err error) error {
+func (w *inspector) addFile(ctx context.Context, path string, c cid.Cid, info fileInfo, err error) error {
 	if err != nil {
-		return at(path, err)
+		return withPath(path, err)
 	}
 	if int64(len(w.tree.Files)) >= w.maxFiles {
-		return broken("M26", path, "with this file the module has more than %d files", w.maxFiles)
+		return ruleErrorf("M26", path, "with this file the module has more than %d files", w.maxFiles)
 	}
 	if info.size > w.maxSize-w.tree.Size {
-		return broken("M26", path, "with this file the module has more than %d bytes", w.maxSize)
+		return ruleErrorf("M26", path, "with this file the module has more than %d bytes", w.maxSize)
 	}
 	if most := 16 + info.size/1024; int64(info.leaves) > most {
-		return broken("M28", path, "has %d chunks for %d bytes", info.leaves, info.size)
+		return ruleErrorf("M28", path, "has %d chunks for %d bytes", info.leaves, info.size)
 	}
-	if err := w.visit(ctx, info.blocks); err != nil {
-		return at(path, err)
+	if err := w.countBlocks(ctx, info.blocks); err != nil {
+		return withPath(path, err)
 	}
 	w.tree.Size += info.size
 	w.tree.Files = append(w.tree.Files, Entry{Path: path, Size: info.size, Exec: info.exec, CID: c})
@@ -238,7 +238,7 @@ func (w *inspector) file(ctx context.Context, c cid.Cid, depth int) (fileInfo, e
 		return info, nil
 	}
 	if depth > MaxFileDepth {
-		return fileInfo{}, broken("M22", "", "a file is deeper than %d blocks", MaxFileDepth)
+		return fileInfo{}, ruleErrorf("M22", "", "a file is deeper than %d blocks", MaxFileDepth)
 	}
 	if c.Type() == cid.Raw {
 		size, err := w.leafSize(ctx, c)
@@ -253,22 +253,22 @@ func (w *inspector) file(ctx context.Context, c cid.Cid, depth int) (fileInfo, e
 
 func (w *inspector) fileNode(ctx context.Context, c cid.Cid, n *dagpb.Node, f *dagpb.FSNode, depth int) (fileInfo, error) {
 	if f.Type != dagpb.TypeFile && f.Type != dagpb.TypeRaw {
-		return fileInfo{}, broken("M23", "", "block %s: has the UnixFS type %d in a file", c, f.Type)
+		return fileInfo{}, ruleErrorf("M23", "", "block %s: has the UnixFS type %d in a file", c, f.Type)
 	}
 	if len(f.BlockSizes) != len(n.Links) {
-		return fileInfo{}, broken("M23", "", "block %s: has %d links and %d sizes", c, len(n.Links), len(f.BlockSizes))
+		return fileInfo{}, ruleErrorf("M23", "", "block %s: has %d links and %d sizes", c, len(n.Links), len(f.BlockSizes))
 	}
 	info := fileInfo{size: int64(len(f.Data)), exec: f.Mode&0o100 != 0, blocks: 1}
 	if f.HasData {
 		info.leaves = 1
 	}
 	for i, l := range n.Links {
-		part, err := w.part(ctx, l, f.BlockSizes[i], depth+1)
+		part, err := w.filePart(ctx, l, f.BlockSizes[i], depth+1)
 		if err != nil {
 			return fileInfo{}, err
 		}
 		if info.size > math.MaxInt64-part.size {
-			return fileInfo{}, broken("M26", "", "a file has more than %d bytes", int64(math.MaxInt64))
+			return fileInfo{}, ruleErrorf("M26", "", "a file has more than %d bytes", int64(math.MaxInt64))
 		}
 		info.size += part.size
 		info.leaves = min(info.leaves+part.leaves, MaxBlocks+1)
@@ -276,10 +276,10 @@ func (w *inspector) fileNode(ctx context.Context, c cid.Cid, n *dagpb.Node, f *d
 		info.depth = max(info.depth, part.depth+1)
 	}
 	if depth+info.depth > MaxFileDepth {
-		return fileInfo{}, broken("M22", "", "a file is deeper than %d blocks", MaxFileDepth)
+		return fileInfo{}, ruleErrorf("M22", "", "a file is deeper than %d blocks", MaxFileDepth)
 	}
 	if f.HasFileSize && f.FileSize != uint64(info.size) {
-		return fileInfo{}, broken("M23", "", "block %s: says %d bytes and links to %d", c, f.FileSize, info.size)
+		return fileInfo{}, ruleErrorf("M23", "", "block %s: says %d bytes and links to %d", c, f.FileSize, info.size)
 	}
 	w.files[c] = info
 	return info, nil
@@ -287,12 +287,12 @@ func (w *inspector) fileNode(ctx context.Context, c cid.Cid, n *dagpb.Node, f *d
 
 // part measures what one link of a file's node leads to, and compares it with
 // the size that the node gives.
-func (w *inspector) part(ctx context.Context, l dagpb.Link, stated uint64, depth int) (fileInfo, error) {
+func (w *inspector) filePart(ctx context.Context, l dagpb.Link, stated uint64, depth int) (fileInfo, error) {
 	if err := CheckCID(l.CID); err != nil {
 		return fileInfo{}, err
 	}
 	if stated > math.MaxInt64 {
-		return fileInfo{}, broken("M26", "", "a file has more than %d bytes", int64(math.MaxInt64))
+		return fileInfo{}, ruleErrorf("M26", "", "a file has more than %d bytes", int64(math.MaxInt64))
 	}
 	if l.CID.Type() == cid.Raw && w.sizer == nil && !l.CID.Equals(EmptyRaw) {
 		return w.statedLeaf(l.CID, int64(stated))
@@ -302,18 +302,18 @@ func (w *inspector) part(ctx context.Context, l dagpb.Link, stated uint64, depth
 		return fileInfo{}, err
 	}
 	if uint64(info.size) != stated {
-		return fileInfo{}, broken("M23", "", "block %s: is linked with %d bytes and has %d", l.CID, stated, info.size)
+		return fileInfo{}, ruleErrorf("M23", "", "block %s: is linked with %d bytes and has %d", l.CID, stated, info.size)
 	}
 	return info, nil
 }
 
 func (w *inspector) statedLeaf(c cid.Cid, stated int64) (fileInfo, error) {
 	if stated > MaxBlock {
-		return fileInfo{}, broken("M21", "", "block %s: has %d bytes, the limit is %d", c, stated, MaxBlock)
+		return fileInfo{}, ruleErrorf("M21", "", "block %s: has %d bytes, the limit is %d", c, stated, MaxBlock)
 	}
 	size, known := w.leaves[c]
 	if known && size != stated {
-		return fileInfo{}, broken("M23", "", "block %s: is linked with %d bytes and with %d", c, stated, size)
+		return fileInfo{}, ruleErrorf("M23", "", "block %s: is linked with %d bytes and with %d", c, stated, size)
 	}
 	if !known {
 		w.leaves[c] = stated
@@ -334,7 +334,7 @@ func (w *inspector) leafSize(ctx context.Context, c cid.Cid) (int64, error) {
 			return 0, fmt.Errorf("get block %s: %w", c, err)
 		}
 		if size > MaxBlock {
-			return 0, broken("M21", "", "block %s: has %d bytes, the limit is %d", c, size, MaxBlock)
+			return 0, ruleErrorf("M21", "", "block %s: has %d bytes, the limit is %d", c, size, MaxBlock)
 		}
 	} else {
 		b, err := fetch(ctx, w.blocks, c)
@@ -348,8 +348,8 @@ func (w *inspector) leafSize(ctx context.Context, c cid.Cid) (int64, error) {
 	return int64(size), nil
 }
 
-// at says in which file a rule was found to be broken.
-func at(path string, err error) error {
+// withPath says in which file a rule was found to be broken.
+func withPath(path string, err error) error {
 	if r, ok := err.(*RuleError); ok && r.Path == "" {
 		return &RuleError{Rule: r.Rule, Path: strings.TrimSuffix(path, "/"), Reason: r.Reason}
 	}

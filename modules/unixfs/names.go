@@ -12,7 +12,7 @@ import (
 // the same one, on every operating system. Anything else is a *RuleError.
 func CheckElement(s string) error {
 	if reason := elementProblem(s); reason != "" {
-		return broken("M10", "", "the name %.200q %s", s, reason)
+		return ruleErrorf("M10", "", "the name %.200q %s", s, reason)
 	}
 	return nil
 }
@@ -102,15 +102,15 @@ func isShortName(s string) bool {
 // CheckPath checks a whole path: each element ([M10]), its length and its depth ([M24]).
 func CheckPath(path string) error {
 	if len(path) > MaxTreePath {
-		return broken("M24", path, "the path has %d bytes, the limit is %d", len(path), MaxTreePath)
+		return ruleErrorf("M24", path, "the path has %d bytes, the limit is %d", len(path), MaxTreePath)
 	}
 	elements := strings.Split(path, "/")
 	if len(elements) > MaxTreeDepth {
-		return broken("M24", path, "the path has %d elements, the limit is %d", len(elements), MaxTreeDepth)
+		return ruleErrorf("M24", path, "the path has %d elements, the limit is %d", len(elements), MaxTreeDepth)
 	}
 	for _, e := range elements {
 		if err := CheckElement(e); err != nil {
-			return at(path, err)
+			return withPath(path, err)
 		}
 	}
 	return nil
@@ -159,7 +159,7 @@ func (c *collisions) add(name string) (string, bool) {
 // that no two of them are one on some system. The paths are sorted by ComparePaths.
 func CheckPaths(paths []string) error {
 	if len(paths) > records.MaxFiles {
-		return broken("M26", "", "the module has %d files, the limit is %d", len(paths), records.MaxFiles)
+		return ruleErrorf("M26", "", "the module has %d files, the limit is %d", len(paths), records.MaxFiles)
 	}
 	for _, p := range paths {
 		if err := CheckPath(p); err != nil {
@@ -178,15 +178,15 @@ func checkDirectory(paths []string, skip int, directories *int) error {
 	for len(paths) > 0 {
 		name, _, isDir := strings.Cut(paths[0][skip:], "/")
 		if other, collides := names.add(name); collides {
-			return broken("M11", paths[0], "is the same as %.200q on some systems", paths[0][:skip]+other)
+			return ruleErrorf("M11", paths[0], "is the same as %.200q on some systems", paths[0][:skip]+other)
 		}
 		if entries++; entries > MaxDirEntries {
-			return broken("M25", paths[0], "its directory has more than %d entries", MaxDirEntries)
+			return ruleErrorf("M25", paths[0], "its directory has more than %d entries", MaxDirEntries)
 		}
 		n := 1
 		if isDir {
 			if *directories++; *directories > MaxDirectories {
-				return broken("M25", paths[0], "the module has more than %d directories", MaxDirectories)
+				return ruleErrorf("M25", paths[0], "the module has more than %d directories", MaxDirectories)
 			}
 			prefix := paths[0][:skip+len(name)+1]
 			for n < len(paths) && strings.HasPrefix(paths[n], prefix) {

@@ -65,14 +65,14 @@ func (f *Entry) CopyTo(ctx context.Context, blocks Blocks, w io.Writer) error {
 		return err
 	}
 	if left != 0 {
-		return broken("M23", f.Path, "has %d bytes less than its blocks say", left)
+		return ruleErrorf("M23", f.Path, "has %d bytes less than its blocks say", left)
 	}
 	return nil
 }
 
 func copyPart(ctx context.Context, blocks Blocks, c cid.Cid, left *int64, w io.Writer, depth int) error {
 	if depth > 2*MaxFileDepth {
-		return broken("M22", "", "a file is deeper than %d blocks", MaxFileDepth)
+		return ruleErrorf("M22", "", "a file is deeper than %d blocks", MaxFileDepth)
 	}
 	b, err := fetch(ctx, blocks, c)
 	if err != nil {
@@ -83,11 +83,11 @@ func copyPart(ctx context.Context, blocks Blocks, c cid.Cid, left *int64, w io.W
 	}
 	n, err := dagpb.DecodeNode(b)
 	if err != nil {
-		return broken("M23", "", "block %s: %v", c, err)
+		return ruleErrorf("M23", "", "block %s: %v", c, err)
 	}
 	f, err := dagpb.DecodeFSNode(n.Data)
 	if err != nil {
-		return broken("M23", "", "block %s: its UnixFS data %v", c, err)
+		return ruleErrorf("M23", "", "block %s: its UnixFS data %v", c, err)
 	}
 	if err := copyBytes(f.Data, left, w); err != nil {
 		return err
@@ -98,7 +98,7 @@ func copyPart(ctx context.Context, blocks Blocks, c cid.Cid, left *int64, w io.W
 			return err
 		}
 		if i >= len(f.BlockSizes) || uint64(before-*left) != f.BlockSizes[i] {
-			return broken("M23", "", "block %s: does not have the size with which it is linked", l.CID)
+			return ruleErrorf("M23", "", "block %s: does not have the size with which it is linked", l.CID)
 		}
 	}
 	return nil
@@ -106,7 +106,7 @@ func copyPart(ctx context.Context, blocks Blocks, c cid.Cid, left *int64, w io.W
 
 func copyBytes(b []byte, left *int64, w io.Writer) error {
 	if int64(len(b)) > *left {
-		return broken("M23", "", "a file has more bytes than its blocks say")
+		return ruleErrorf("M23", "", "a file has more bytes than its blocks say")
 	}
 	*left -= int64(len(b))
 	_, err := w.Write(b)

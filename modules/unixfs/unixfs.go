@@ -68,6 +68,6 @@ func (e *RuleError) Error() string {
 	return fmt.Sprintf("%.200q: %s", e.Path, e.Reason)
 }
 
-func broken(rule, path, format string, args ...any) error {
+func ruleErrorf(rule, path, format string, args ...any) error {
 	return &RuleError{Rule: rule, Path: path, Reason: fmt.Sprintf(format, args...)}
 }

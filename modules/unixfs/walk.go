@@ -23,7 +23,7 @@ func Links(c cid.Cid, b []byte) ([]cid.Cid, error) {
 	}
 	n, err := dagpb.DecodeNode(b)
 	if err != nil {
-		return nil, broken("M23", "", "block %s: %v", c, err)
+		return nil, ruleErrorf("M23", "", "block %s: %v", c, err)
 	}
 	links := make([]cid.Cid, len(n.Links))
 	for i, l := range n.Links {
@@ -75,7 +75,7 @@ func Walk(ctx context.Context, blocks Blocks, b records.Target, workers int, vis
 		}
 		failed = r.err
 		if budget -= int64(len(r.block)); budget < 0 {
-			failed = broken("M26", "", "the blocks have more bytes than the module may have")
+			failed = ruleErrorf("M26", "", "the blocks have more bytes than the module may have")
 		}
 		if failed == nil {
 			failed = visit(r.cid, r.block)
@@ -101,7 +101,7 @@ func enqueue(waiting []cid.Cid, seen map[cid.Cid]bool, c cid.Cid, block []byte) 
 	}
 	n, err := dagpb.DecodeNode(block)
 	if err != nil {
-		return nil, broken("M23", "", "block %s: %v", c, err)
+		return nil, ruleErrorf("M23", "", "block %s: %v", c, err)
 	}
 	for i := len(n.Links) - 1; i >= 0; i-- {
 		l := n.Links[i].CID
@@ -112,7 +112,7 @@ func enqueue(waiting []cid.Cid, seen map[cid.Cid]bool, c cid.Cid, block []byte) 
 			continue
 		}
 		if len(seen) == MaxBlocks {
-			return nil, broken("M22", "", "the DAG has more than %d blocks", MaxBlocks)
+			return nil, ruleErrorf("M22", "", "the DAG has more than %d blocks", MaxBlocks)
 		}
 		seen[l] = true
 		waiting = append(waiting, l)

@@ -13,14 +13,14 @@ import (
 	"github.com/multiformats/go-multihash"
 )
 
-// A pbNode is a DAG-PB block: PBNode { 2: repeated PBLink, 1: Data }.
+// A Node is a DAG-PB block: PBNode { 2: repeated PBLink, 1: Data }.
 type Node struct {
 	Links   []Link
 	Data    []byte
 	HasData bool
 }
 
-// A pbLink is PBLink { 1: Hash, 2: Name, 3: Tsize }.
+// A Link is PBLink { 1: Hash, 2: Name, 3: Tsize }.
 type Link struct {
 	CID   cid.Cid
 	Name  string
@@ -39,7 +39,7 @@ const (
 	wireBytes  = 2
 )
 
-// encode writes links, then data, as the DAG-PB specification has it.
+// Encode writes links, then data, as the DAG-PB specification has it.
 func (n *Node) Encode() []byte {
 	b := make([]byte, 0, n.EncodedSize())
 	for i := range n.Links {
@@ -54,7 +54,7 @@ func (n *Node) Encode() []byte {
 	return appendBytes(b, keyNodeData, string(n.Data))
 }
 
-// encodedSize is len(n.encode()).
+// EncodedSize is len(n.Encode()).
 func (n *Node) EncodedSize() int {
 	size := bytesSize(len(n.Data))
 	for i := range n.Links {
@@ -83,7 +83,7 @@ func uvarintSize(x uint64) int {
 	return n
 }
 
-// decodeNode reads a DAG-PB block as strictly as go-codec-dagpb does: no
+// DecodeNode reads a DAG-PB block as strictly as go-codec-dagpb does: no
 // unknown fields, and the fields of a link in order. Links may stand before or
 // after the data.
 func DecodeNode(b []byte) (*Node, error) {
@@ -202,7 +202,7 @@ func nextUvarint(b []byte) (uint64, []byte, error) {
 	return x, b[n:], nil
 }
 
-// blockCID returns the CID of a block, with sha2-256.
+// CID returns the CID of a block, with sha2-256.
 func CID(codec uint64, b []byte) cid.Cid {
 	sum := sha256.Sum256(b)
 	mh := append([]byte{multihash.SHA2_256, sha256.Size}, sum[:]...)

@@ -16,10 +16,10 @@ const (
 	TypeHAMTShard = 5
 )
 
-// hashMurmur3 is the multicodec of the hash that places names in a HAMT.
+// HashMurmur3 is the multicodec of the hash that places names in a HAMT.
 const HashMurmur3 = 0x22
 
-// An fsNode is the UnixFS message in the data of a DAG-PB block.
+// An FSNode is the UnixFS message in the data of a DAG-PB block.
 type FSNode struct {
 	Type        uint64
 	Data        []byte
@@ -32,7 +32,7 @@ type FSNode struct {
 	Mode        uint64
 }
 
-// encode writes the fields that are set, in the order of their numbers.
+// Encode writes the fields that are set, in the order of their numbers.
 func (f *FSNode) Encode() []byte {
 	b := []byte{1<<3 | wireVarint, byte(f.Type)}
 	if f.HasData {
@@ -58,7 +58,7 @@ func appendVarint(b []byte, key byte, x uint64) []byte {
 	return binary.AppendUvarint(append(b, key), x)
 }
 
-// decodeFS reads a UnixFS message. Fields it does not know are passed over, as
+// DecodeFSNode reads a UnixFS message. Fields it does not know are passed over, as
 // protobuf wants; a field that may stand once and stands twice is an error.
 func DecodeFSNode(b []byte) (*FSNode, error) {
 	f := new(FSNode)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// laterBin reports whether q comes after p in directories.bin, where the last
+// IsLaterBin reports whether q comes after p in directories.bin, where the last
 // program of a name counts. npm takes the shallow ones first and has no order
 // beyond that.
 func IsLaterBin(p, q string) bool {
@@ -17,7 +17,7 @@ func IsLaterBin(p, q string) bool {
 	return dp < dq || dp == dq && p < q
 }
 
-// securePath makes a path of package.json one that does not lead out, as npm does.
+// SecurePath makes a path of package.json one that does not lead out, as npm does.
 func SecurePath(p string) string {
 	p = strings.NewReplacer(`\`, "/", ":", "/").Replace(p)
 	trailing := strings.HasSuffix(p, "/")
@@ -28,6 +28,7 @@ func SecurePath(p string) string {
 	return p
 }
 
+// Strings returns the strings in list.
 func Strings(list []any) []string {
 	var words []string
 	for _, v := range list {
@@ -38,7 +39,7 @@ func Strings(list []any) []string {
 	return words
 }
 
-// isNothing reports whether v is one of the ways in which people write that
+// IsNothing reports whether v is one of the ways in which people write that
 // there is nothing.
 func IsNothing(v any) bool {
 	switch v := v.(type) {
@@ -54,7 +55,7 @@ func IsNothing(v any) bool {
 	return false
 }
 
-// isTruthy is JavaScript's truth of a JSON value.
+// IsTruthy is JavaScript's truth of a JSON value.
 func IsTruthy(v any) bool {
 	switch v := v.(type) {
 	case []any, *Object:
@@ -63,7 +64,7 @@ func IsTruthy(v any) bool {
 	return ToString(v) != ""
 }
 
-// jsString is what `${v}` makes of a JSON value, or "" if it is falsy.
+// ToString is what `${v}` makes of a JSON value, or "" if it is falsy.
 func ToString(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -88,7 +89,7 @@ func ToString(v any) string {
 	return ""
 }
 
-// filesField reads "files", which npm also takes as a string: one entry for
+// Files reads "files", which npm also takes as a string: one entry for
 // each character.
 func Files(pkg *Object) (files []string, listed bool, err error) {
 	switch v := pkg.Get("files").(type) {
@@ -109,7 +110,7 @@ func Files(pkg *Object) (files []string, listed bool, err error) {
 	return nil, false, nil
 }
 
-// bundleList reads bundleDependencies of o as npm does: a list, true for all
+// BundledNames reads bundleDependencies of o as npm does: a list, true for all
 // dependencies, or an object whose keys count; bundledDependencies if it is
 // the only one.
 func BundledNames(o *Object, dependencies map[string]string) []string {

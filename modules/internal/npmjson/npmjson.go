@@ -11,17 +11,17 @@ import (
 	"io"
 )
 
-// packageJSON is the name of the file.
+// FileName is the name of the file.
 const FileName = "package.json"
 
-// maxJSONBytes is the most bytes that a package.json may have.
+// MaxBytes is the most bytes that a package.json may have.
 const MaxBytes = 1 << 20
 
 // maxJSONDepth is how deep objects and arrays may nest in package.json.
 const maxJSONDepth = 32
 
-// A jsonObject keeps its keys in the order of the file. Values are nil, bool,
-// json.Number, string, []any or *jsonObject. All methods take a nil receiver
+// An Object keeps its keys in the order of the file. Values are nil, bool,
+// json.Number, string, []any or *Object. All methods take a nil receiver
 // for an object without keys.
 type Object struct {
 	keys   []string
