@@ -111,7 +111,7 @@ var mayImport = map[string][]string{
 	// The addresses of peers: how they are written, where they lead, and which are believed.
 	"node/address": {},
 	// What commands ask of a node, and what it answers.
-	"node/api": {"index", "records", "node/address"},
+	"node/api": {"records", "node/address"},
 	// peers.json: which nodes were met, and where.
 	"node/peerbook": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "node/address"},
 	// One user's directory: keys, trust file, settings, index and blocks.
@@ -120,16 +120,28 @@ var mayImport = map[string][]string{
 	"ingest": {"records", "sign", "trust", "index"},
 	// The local API: its server in a daemon, and its client in a command.
 	"node/localapi": {"internal/atomicfile", "internal/owner", "internal/regularfile", "index", "records", "node/api", "modules/unixfs"},
+	// Peers on the local network, by multicast DNS.
+	"node/mdns": {"node/address"},
+	// This node's part of a DHT: who has a module, and what is here.
+	"node/dht": {"node/address", "node/api"},
+	// The libp2p host: whom it accepts, dials, remembers and finds.
+	"node/swarm": {"gossip", "reconcile", "records", "node/address", "node/api", "node/dht", "node/mdns", "node/peerbook"},
+	// What gossip did not bring, pulled from peers by the comparison of sets.
+	"node/pull": {"index", "index/rangeset", "node/api", "node/swarm", "reconcile", "records", "trust"},
+	// Announcing: own records that wait, and what others may have missed.
+	"node/outbox": {"gossip", "index", "node/api", "node/swarm", "records", "sign"},
+	// Which modules are here: fetched from peers, served, and seeded.
+	"node/replica": {"blocks", "index", "modules/unixfs", "node/api", "node/swarm", "records", "transfer", "trust"},
 	// One participant: home, network, what it takes from others and tells them.
-	"node": {"node/localapi", "internal/owner", "node/address", "node/api", "node/peerbook", "node/home", "blocks", "internal/regularfile", "records", "sign", "trust", "index", "index/rangeset", "index/fsck", "ingest", "gossip", "reconcile", "transfer", "install/lockfile", "modules/unixfs"},
+	"node": {"node/swarm", "node/pull", "node/outbox", "node/replica", "node/localapi", "node/address", "node/api", "node/home", "blocks", "records", "sign", "trust", "index", "ingest", "gossip", "reconcile", "transfer"},
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
 	"cli/internal/ui": {"records"},
 	// One run of es: global flags, the home, the network, and what errors are shown as.
-	"cli": {"cli/internal/ui", "index", "index/resolve", "index/search", "install", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign", "trust"},
+	"cli": {"node/address", "blocks", "cli/internal/ui", "index", "index/resolve", "index/search", "install", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign", "trust"},
 	// The commands, in groups by what they are about.
 	"cli/democmd":    {"cli", "cli/internal/ui", "node/api", "testdata/samples"},
 	"cli/keycmd":     {"author", "cli", "cli/internal/ui", "internal/atomicfile", "node/api", "node/home", "records", "sign"},
-	"cli/nodecmd":    {"cli", "cli/internal/ui", "node", "node/address", "node/api", "node/home", "node/localapi", "trust"},
+	"cli/nodecmd":    {"node/swarm", "cli", "cli/internal/ui", "node", "node/address", "node/api", "node/home", "node/localapi", "trust"},
 	"cli/npmcmd":     {"cli", "cli/internal/ui", "install", "internal/filelock", "internal/regularfile", "node/home", "npm", "npm/ci", "npm/closure", "npm/importer", "npm/npmrc", "npm/packagelock", "npm/registry", "npm/unpacked", "records"},
 	"cli/projectcmd": {"blocks", "cli", "cli/internal/ui", "index", "index/resolve", "install", "install/packagejson", "modules", "modules/unixfs", "node/api", "node/home", "records", "sign", "trust"},
 	"cli/publishcmd": {"author", "cli", "cli/internal/ui", "index", "modules", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign"},

@@ -16,7 +16,7 @@ import (
 var (
 	limitRow    = regexp.MustCompile("(?m)^\\| [^|]+ \\| `([^`]+)` \\| (\\S+\\.go) (\\w+(?:, \\w+)*) \\| ([^|]+) \\|$")
 	defaultRow  = regexp.MustCompile(`(?m)^\|[^|]+\|[^|]+\|[^|]*\|[^|]*\| ([^|]+) \|$`)
-	limitTest   = regexp.MustCompile(`^(net|sim|unit) (\w+)\.(Test\w+)$`)
+	limitTest   = regexp.MustCompile(`^(net|sim|unit) ([\w/]+)\.(Test\w+)$`)
 	limitModule = regexp.MustCompile("`(\\S+) (v[0-9][^`]*)`")
 )
 
@@ -111,14 +111,14 @@ func TestTableOfLimits(t *testing.T) {
 // TestTableOfLimitsSees gives untrue rows with one thing to see.
 func TestTableOfLimitsSees(t *testing.T) {
 	for row, want := range map[string]string{
-		"| a | `128` | node/host.go connsLow | unit node.TestHostLimits |":           "",
-		"| a | `12` | node/host.go connsLow | unit node.TestHostLimits |":            "node/host.go does not say that connsLow is 12",
-		"| a | `128` | node/host.go connsMiddle | unit node.TestHostLimits |":        "node/host.go does not say that connsMiddle is 128",
-		"| a | `128` | node/host.go connsLow | unit node.TestNone |":                 "node has no test TestNone",
-		"| a | `128` | node/host.go connsLow | loopback |":                           `"loopback" is no test`,
-		"| go-libp2p | a | 5 s | b | net interop.TestNone |":                         "interop has no test TestNone",
-		"| go-libp2p | a | | b | net interop.TestOffice, unit node.TestHostLimits |": "",
-		"`github.com/libp2p/go-libp2p v0.1.0`":                                       "go.mod does not have github.com/libp2p/go-libp2p v0.1.0",
+		"| a | `128` | node/swarm/host.go connsLow | unit node/swarm.TestHostLimits |":     "",
+		"| a | `12` | node/swarm/host.go connsLow | unit node/swarm.TestHostLimits |":      "node/swarm/host.go does not say that connsLow is 12",
+		"| a | `128` | node/swarm/host.go connsMiddle | unit node/swarm.TestHostLimits |":  "node/swarm/host.go does not say that connsMiddle is 128",
+		"| a | `128` | node/swarm/host.go connsLow | unit node.TestNone |":                 "node has no test TestNone",
+		"| a | `128` | node/swarm/host.go connsLow | loopback |":                           `"loopback" is no test`,
+		"| go-libp2p | a | 5 s | b | net interop.TestNone |":                               "interop has no test TestNone",
+		"| go-libp2p | a | | b | net interop.TestOffice, unit node/swarm.TestHostLimits |": "",
+		"`github.com/libp2p/go-libp2p v0.1.0`":                                             "go.mod does not have github.com/libp2p/go-libp2p v0.1.0",
 	} {
 		bad, _, err := untrue(row+"\n", os.DirFS("."))
 		if err != nil {

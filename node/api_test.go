@@ -41,7 +41,7 @@ func TestLocalAPI(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))
 	other := startNode(t, a.home, Config{})
-	n := startNode(t, testHome(t), Config{})
+	n := startNodeWith(t, testHome(t), Config{}, func(n *Node) { n.timeouts.First = time.Second })
 	// Commands open the home for themselves.
 	h := openHome(t, n.home.Dir())
 	joined, err := Join(ctx, h, Config{})
@@ -55,7 +55,7 @@ func TestLocalAPI(t *testing.T) {
 	defer c.Close()
 
 	p, err := c.Connect(ctx, other.addr())
-	if err != nil || p.Peer != other.live.host.ID().String() {
+	if err != nil || p.Peer != other.id().String() {
 		t.Fatalf("connect: %+v, %v", p, err)
 	}
 	if _, err := c.Connect(ctx, "nonsense"); err == nil || !strings.Contains(err.Error(), `"nonsense"`) {
@@ -99,7 +99,6 @@ func TestLocalAPI(t *testing.T) {
 	if err := c.Fetch(ctx, records.Target{CID: m.CID, Size: 1, Files: m.Files}, nil); !errors.As(err, &rule) || rule.Rule == "" {
 		t.Errorf("fetch of more than was signed: %v", err)
 	}
-	n.live.patience.first = 100 * time.Millisecond
 	var away *api.UnreachableError
 	if err := c.Fetch(ctx, records.Target{CID: someModule(2), Size: -1, Files: -1}, nil); !errors.As(err, &away) || away.Root != someModule(2) || away.Missing != someModule(2) || away.Peers != 1 {
 		t.Errorf("fetch of what nobody has: %v", err)
@@ -121,14 +120,14 @@ func TestLocalAPI(t *testing.T) {
 
 // A client that goes away takes its fetch with it.
 func TestClientGoesAway(t *testing.T) {
-	n, other := startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{})
+	n := startNodeWith(t, testHome(t), Config{}, func(n *Node) { n.timeouts.Lacking = time.Hour })
+	other := startNode(t, testHome(t), Config{})
 	n.join(other)
-	n.live.patience.lacking = time.Hour
 	c := dialDaemon(t, n.home)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Fetch(ctx, records.Target{CID: someModule(1), Size: -1, Files: -1}, nil) }()
-	wants := func() int { return len(n.live.exchange.GetWantlist()) }
+	wants := func() int { return len(n.parts.fetcher.Wanted()) }
 	until(t, "asking", func() bool { return wants() == 1 })
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {

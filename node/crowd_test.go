@@ -181,7 +181,7 @@ func TestThreat33HostileCrowd(t *testing.T) {
 	if _, err := honest.Connect(t.Context(), addr); err != nil {
 		t.Fatal(err)
 	}
-	if err := honest.live.gossip.Ready(t.Context()); err != nil {
+	if err := honest.parts.gossip.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "they gossip", func() bool {
@@ -198,7 +198,7 @@ func TestThreat33HostileCrowd(t *testing.T) {
 	for ctx.Err() == nil {
 		start := time.Now()
 		one, stop := context.WithTimeout(t.Context(), 10*time.Second)
-		r := <-ping.Ping(one, honest.live.host, target.ID)
+		r := <-ping.Ping(one, honest.parts.swarm.Host(), target.ID)
 		stop()
 		if r.Error != nil {
 			t.Errorf("an honest peer's round trip: %v", r.Error)

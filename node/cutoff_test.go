@@ -63,7 +63,7 @@ func TestFetchAfterCutOff(t *testing.T) {
 	server := startNode(t, a.home, Config{})
 	addr, came := cutFirst(t, server.addr())
 	reader := testHome(t)
-	known := peerbook.Peer{ID: server.live.host.ID(), Addrs: []string{ma.StringCast(addr).Decapsulate(ma.StringCast("/p2p/" + server.live.host.ID().String())).String()}, Answered: 1}
+	known := peerbook.Peer{ID: server.id(), Addrs: []string{ma.StringCast(addr).Decapsulate(ma.StringCast("/p2p/" + server.id().String())).String()}, Answered: 1}
 	if err := reader.Peers().Remember(ctx, known); err != nil {
 		t.Fatal(err)
 	}

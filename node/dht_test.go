@@ -2,16 +2,11 @@ package node
 
 import (
 	"bufio"
-	"context"
-	"crypto/rand"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/ipfs/go-cid"
-	ds "github.com/ipfs/go-datastore"
-	"github.com/ipfs/go-datastore/query"
 	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -22,6 +17,8 @@ import (
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/replica"
+	"github.com/everythingstays/es/node/swarm"
 )
 
 // entrance starts a node of a DHT of its own, which others are told to begin with.
@@ -49,14 +46,14 @@ func TestOwnDHT(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, p := range all {
-			if p.Peer == writer.live.host.ID().String() && p.Gossip {
+			if p.Peer == writer.id().String() && p.Gossip {
 				return true
 			}
 		}
 		return false
 	})
 	// A node that has met nobody finds the module by itself, and says how.
-	until(t, "provided", func() bool { return writer.live.find.offers.provided(m.CID) })
+	until(t, "provided", func() bool { return !writer.parts.swarm.ProvidedAt(m.CID).IsZero() })
 	late, err := Join(ctx, testHome(t), Config{DHT: api.DHTOwn, Bootstrap: []string{door}, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -74,23 +71,16 @@ func TestOwnDHT(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range all {
-		if p.Peer == writer.live.host.ID().String() {
+		if p.Peer == writer.id().String() {
 			found = p.Found
 		}
 	}
-	if found != foundDHT {
+	if found != swarm.DHT {
 		t.Errorf("the provider was found by %q", found)
 	}
 	if s, err := late.Status(ctx); err != nil || s.DHT.Mode != "client" {
 		t.Errorf("a node for one command is %+v of the DHT: %v", s.DHT, err)
 	}
-}
-
-// provided reports whether the DHT was told of a module.
-func (o *offers) provided(c cid.Cid) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return !o.done[c].IsZero()
 }
 
 // SPEC D34. Modules are provided again on schedule; incomplete ones are not.
@@ -111,17 +101,12 @@ func TestProvidesAgain(t *testing.T) {
 	if err := a.home.Blocks().Delete(ctx, links[0]); err != nil {
 		t.Fatal(err)
 	}
-	n := startNodeWith(t, a.home, Config{DHT: api.DHTOwn, Bootstrap: []string{door}}, func(n *Node) { n.reprovide = 200 * time.Millisecond })
-	at := func() time.Time {
-		o := n.live.find.offers
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		return o.done[whole.CID]
-	}
+	n := startNodeWith(t, a.home, Config{DHT: api.DHTOwn, Bootstrap: []string{door}}, func(n *Node) { n.swarm.ReprovideInterval = 200 * time.Millisecond })
+	at := func() time.Time { return n.parts.swarm.ProvidedAt(whole.CID) }
 	until(t, "provided", func() bool { return !at().IsZero() })
 	first := at()
 	until(t, "provided again", func() bool { return at().After(first) })
-	if n.live.find.offers.provided(broken.CID) {
+	if !n.parts.swarm.ProvidedAt(broken.CID).IsZero() {
 		t.Error("a module that is not whole was provided")
 	}
 }
@@ -133,7 +118,7 @@ func sybil(t *testing.T, h host.Host) {
 	lie := func() []peer.AddrInfo {
 		var out []peer.AddrInfo
 		for range 20 {
-			key, err := passingIdentity()
+			key, err := swarm.NewIdentity()
 			if err != nil {
 				t.Error(err)
 				return nil
@@ -173,16 +158,16 @@ func TestThreat35DHTOfSybils(t *testing.T) {
 	ctx := t.Context()
 	var doors []string
 	for range 3 {
-		h := testHost(t)
-		sybil(t, h)
-		if err := listen(h, []ma.Multiaddr{ma.StringCast(loopback)}); err != nil {
+		s := testSwarm(t, swarm.Config{Listen: []ma.Multiaddr{ma.StringCast(loopback)}})
+		sybil(t, s.Host())
+		if err := s.Listen(); err != nil {
 			t.Fatal(err)
 		}
-		doors = append(doors, fullAddrs(h)[0])
+		doors = append(doors, s.Addrs()[0])
 	}
 	a := newAuthor(t, testHome(t))
 	sender := startNode(t, a.home, Config{})
-	patient := func(n *Node) { n.patience.first, n.patience.idle = firstBlock, idleBlock }
+	patient := func(n *Node) { n.timeouts = replica.DefaultTimeouts }
 	reader := startNodeWith(t, testHome(t), Config{DHT: api.DHTOwn, Bootstrap: doors}, patient)
 	reader.join(sender)
 	until(t, "among the sybils", func() bool {
@@ -197,11 +182,9 @@ func TestThreat35DHTOfSybils(t *testing.T) {
 		}
 		until(t, "heard", func() bool { return reader.has(id) })
 		// The connection is gone, and its sender must be found among the remembered.
-		if err := reader.live.home.Peers().Remember(ctx, reader.live.met()...); err != nil {
-			t.Fatal(err)
-		}
+		reader.parts.swarm.Remember(ctx)
 		if i%2 == 1 {
-			if err := reader.live.host.Network().ClosePeer(sender.live.host.ID()); err != nil {
+			if err := reader.parts.swarm.Host().Network().ClosePeer(sender.id()); err != nil {
 				t.Fatal(err)
 			}
 			asked++
@@ -216,76 +199,7 @@ func TestThreat35DHTOfSybils(t *testing.T) {
 	if asked == 0 {
 		t.Error("the sender was never away")
 	}
-	if peers := reader.live.gossip.Peers(gossip.TopicRecords); len(peers) != 1 {
+	if peers := reader.parts.gossip.Peers(gossip.TopicRecords); len(peers) != 1 {
 		t.Errorf("%d peers exchange records", len(peers))
-	}
-}
-
-// SPEC D35. What others put into the DHT takes bounded memory, and what is asked
-// for is found without going through all of it.
-func TestBoundedStore(t *testing.T) {
-	ctx := context.Background()
-	s := newBoundedStore(100_000)
-	key := func(i, j int) ds.Key { return ds.NewKey(fmt.Sprintf("/providers/K%d/P%d", i, j)) }
-	for i := range 10_000 {
-		if err := s.Put(ctx, key(i/3, i%3), []byte(rand.Text())); err != nil {
-			t.Fatal(err)
-		}
-		if s.size > s.most {
-			t.Fatalf("%d bytes after %d entries", s.size, i+1)
-		}
-	}
-	all, err := s.Query(ctx, query.Query{Prefix: "/providers/"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	entries, err := all.Rest()
-	if err != nil || len(entries) < 200 {
-		t.Fatalf("%d entries are left: %v", len(entries), err)
-	}
-	if ok, err := s.Has(ctx, key(9_999/3, 0)); !ok || err != nil {
-		t.Errorf("the last entry is gone: %v", err)
-	}
-	if err := s.Put(ctx, key(-1, 1), []byte("one")); err != nil {
-		t.Fatal(err)
-	}
-	one, err := s.Query(ctx, query.Query{Prefix: "/providers/K-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if entries, err := one.Rest(); err != nil || len(entries) != 1 || string(entries[0].Value) != "one" {
-		t.Errorf("found %v: %v", entries, err)
-	}
-	for _, e := range entries {
-		if err := s.Delete(ctx, ds.NewKey(e.Key)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Delete(ctx, key(-1, 1)); err != nil || s.size != 0 || len(s.groups) != 0 {
-		t.Errorf("%d bytes in %d groups are left: %v", s.size, len(s.groups), err)
-	}
-}
-
-// SPEC D31
-func TestRendezvous(t *testing.T) {
-	const want = "bafkreie4ssez3svdym2rdqlnns5wqbeworxgtlbsp24mtwcb25seztfuqm"
-	if got := rendezvousCID().String(); got != want {
-		t.Errorf("the rendezvous is %s, want %s", got, want)
-	}
-}
-
-// SPEC D36. Nothing private is told to the public DHT, nor taken from it.
-func TestPublicAddrs(t *testing.T) {
-	var in []ma.Multiaddr
-	for _, s := range strings.Fields(`/ip4/127.0.0.1/tcp/1 /ip4/10.0.0.1/tcp/1 /ip4/192.168.1.1/udp/1/quic-v1 /ip4/169.254.1.1/tcp/1
-		/ip6/::1/tcp/1 /ip6/fd00::1/tcp/1 /ip6/fe80::1/tcp/1 /ip4/93.184.216.34/tcp/1`) {
-		in = append(in, ma.StringCast(s))
-	}
-	public, own := &table{kind: api.DHTPublic}, &table{kind: api.DHTOwn}
-	if out := public.addrs(in); len(out) != 1 || out[0].String() != "/ip4/93.184.216.34/tcp/1" {
-		t.Errorf("of %v the public DHT has %v", in, out)
-	}
-	if out := own.addrs(in); len(out) != len(in) {
-		t.Errorf("one's own DHT has %v", out)
 	}
 }

@@ -15,14 +15,16 @@ import (
 
 	"github.com/everythingstays/es/node/address"
 	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/replica"
+	"github.com/everythingstays/es/node/swarm"
 	"github.com/everythingstays/es/records"
 )
 
 // liar serves other bytes for every block that it is asked for.
-type liar struct{ exchangeStore }
+type liar struct{ replica.ExchangeStore }
 
 func (l liar) Get(ctx context.Context, c cid.Cid) (blocks.Block, error) {
-	b, err := l.exchangeStore.Get(ctx, c)
+	b, err := l.ExchangeStore.Get(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -36,18 +38,10 @@ func TestCorruptProvider(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))
 	_, m := a.publish("left-pad", "1.0.0")
-	key, err := passingIdentity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	bad, err := newHost(hostConfig{key: key, version: "bad", gate: newGate()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer bad.Close()
+	bad := testSwarm(t, swarm.Config{})
 	served := make(chan struct{}, 1000)
-	lies := liar{exchangeStore{a.home.Blocks(), a.home.Index().Block, func() { served <- struct{}{} }}}
-	server := bitswap.New(ctx, bsnet.NewFromIpfsHost(bad), nil, lies)
+	lies := liar{replica.ExchangeStore{Store: a.home.Blocks(), Record: a.home.Index().Block, Served: func() { served <- struct{}{} }}}
+	server := bitswap.New(ctx, bsnet.NewFromIpfsHost(bad.Host()), nil, lies)
 	defer server.Close()
 
 	n := startNode(t, testHome(t), Config{})
@@ -55,7 +49,7 @@ func TestCorruptProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := dial(ctx, bad, *info); err != nil {
+	if err := bad.Dial(ctx, *info, swarm.Incoming, swarm.DialTimeout); err != nil {
 		t.Fatal(err)
 	}
 	var away *api.UnreachableError
@@ -85,7 +79,7 @@ func TestServesRecords(t *testing.T) {
 	a := newAuthor(t, testHome(t))
 	v := a.sign(time.Now(), testRelease("1.0.0", someModule(0)))
 	a.store(v)
-	s := exchangeStore{a.home.Blocks(), a.home.Index().Block, func() {}}
+	s := replica.ExchangeStore{Store: a.home.Blocks(), Record: a.home.Index().Block, Served: func() {}}
 	for name, want := range map[string]struct {
 		c     cid.Cid
 		bytes []byte

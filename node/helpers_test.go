@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
@@ -11,9 +12,12 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-multihash"
 
 	"github.com/everythingstays/es/node/home"
+	"github.com/everythingstays/es/node/peerbook"
+	"github.com/everythingstays/es/node/swarm"
 	"github.com/everythingstays/es/sign"
 )
 
@@ -89,4 +93,29 @@ func peerID(t *testing.T, k crypto.PrivKey) peer.ID {
 		t.Fatal(err)
 	}
 	return id
+}
+
+// testSwarm is a host of somebody who takes no part in es. It listens and runs when the
+// test has it do so.
+func testSwarm(t *testing.T, cfg swarm.Config) *swarm.Swarm {
+	t.Helper()
+	var err error
+	if cfg.Key, err = swarm.NewIdentity(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Version, cfg.Log = "stranger", slog.New(slog.DiscardHandler)
+	cfg.Peers, cfg.Gossiping = peerbook.New(filepath.Join(t.TempDir(), "peers.json"), false), func() []peer.ID { return nil }
+	s, err := swarm.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func saidAddrs(all ...string) (out []ma.Multiaddr) {
+	for _, s := range all {
+		out = append(out, ma.StringCast(s))
+	}
+	return out
 }

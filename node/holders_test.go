@@ -39,7 +39,7 @@ func TestHolders(t *testing.T) {
 	}
 	want(author, 1)
 	for _, question := range [][]byte{{0}, {255}, {3, 1, 2, 3}, append([]byte{byte(m.CID.ByteLen() + 1)}, append(m.CID.Bytes(), 0)...)} {
-		s, err := author.live.host.NewStream(ctx, reader.live.host.ID(), hasProtocol)
+		s, err := author.parts.swarm.Host().NewStream(ctx, reader.id(), "/es/has/1")
 		if err != nil {
 			t.Fatal(err)
 		}

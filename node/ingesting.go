@@ -4,21 +4,21 @@ import (
 	"context"
 	"errors"
 
-	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/everythingstays/es/gossip"
-	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/ingest"
+	"github.com/everythingstays/es/node/swarm"
 	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
 )
 
-// ingestGossip returns what gossip asks about each message: its own at once, those of
+// fromGossip returns what gossip asks about each message: its own at once, those of
 // others with what comes at the same time.
-func ingestGossip(h host.Host, g *ingest.Ingester, q *ingest.Queue) func(context.Context, gossip.Message) gossip.Outcome {
+func fromGossip(s *swarm.Swarm, g *ingest.Ingester, q *ingest.Queue) func(context.Context, gossip.Message) gossip.Outcome {
 	return func(ctx context.Context, m gossip.Message) gossip.Outcome {
-		it := ingest.Item{Kind: ingest.Frame, Data: m.Data, Source: ingest.Source{Peer: m.From.String(), Origin: originOf(h, m.From), Own: m.Local}}
+		it := ingest.Item{Kind: ingest.Frame, Data: m.Data, Source: ingest.Source{Peer: m.From.String(), Origin: s.OriginOf(m.From), Own: m.Local}}
 		if m.Topic == gossip.TopicKeys {
 			it.Kind = ingest.KeyBlock
 		}
@@ -43,7 +43,24 @@ func gossipOutcome(r ingest.Result) gossip.Outcome {
 	return gossip.Ignore
 }
 
-// ingestPulled stores what a peer answers in a session.
+// pulled is what one pull from a peer brings.
+type pulled struct {
+	ingester *ingest.Ingester
+	swarm    *swarm.Swarm
+	from     peer.ID
+	session  ingest.Session
+}
+
+// Ingest implements pull.Session.
+func (s *pulled) Ingest(ctx context.Context, items []records.Item) (reconcile.IngestResult, error) {
+	return ingestPulled(ctx, s.ingester, s.from, s.swarm.OriginOf(s.from), &s.session, items)
+}
+
+// Announce implements pull.Session.
+func (s *pulled) Announce() []cid.Cid { return s.session.Announce() }
+
+// ingestPulled has an ingester take what a peer answers in a session. The error is a
+// *reconcile.OffenceError when the bytes are wrong for ever.
 func ingestPulled(ctx context.Context, g *ingest.Ingester, from peer.ID, origin string, session *ingest.Session, items []records.Item) (reconcile.IngestResult, error) {
 	batch := make([]ingest.Item, len(items))
 	for i, it := range items {
@@ -73,12 +90,4 @@ func ingestPulled(ctx context.Context, g *ingest.Ingester, from peer.ID, origin 
 		}
 	}
 	return taken, nil
-}
-
-// newIngester has the home's index take what others signed, and keep what those say
-// whom the user follows.
-func newIngester(l *live) *ingest.Ingester {
-	g := ingest.New(ingest.Config{Index: l.home.Index(), Trust: l.home.Trust, Own: l.home.OwnFingerprints, Stored: l.stored, Now: l.node.now, Log: l.log})
-	l.home.Index().LimitStrangers(index.StrangersLimit{Keep: g.Follows})
-	return g
 }

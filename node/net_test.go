@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
@@ -20,6 +21,7 @@ import (
 	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
+	"github.com/everythingstays/es/node/replica"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -82,7 +84,7 @@ func startNodeWith(t *testing.T, h *home.Home, cfg Config, change func(*Node)) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.patience = patience{first: 2 * time.Second, idle: 2 * time.Second, quiet: time.Hour}
+	n.timeouts, n.linger = replica.Timeouts{First: 2 * time.Second, Idle: 2 * time.Second}, time.Hour
 	change(n)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
@@ -108,6 +110,9 @@ func startNodeWith(t *testing.T, h *home.Home, cfg Config, change func(*Node)) *
 	return &testNode{n, t, stop}
 }
 
+// id is the node's, once it runs.
+func (n *testNode) id() peer.ID { return n.parts.swarm.Host().ID() }
+
 func (n *testNode) addr() string {
 	n.t.Helper()
 	s, err := n.Status(n.t.Context())
@@ -124,13 +129,13 @@ func (n *testNode) join(other *testNode) {
 		n.t.Fatal(err)
 	}
 	for _, x := range []*testNode{n, other} {
-		if err := x.live.gossip.Ready(n.t.Context()); err != nil {
+		if err := x.parts.gossip.Ready(n.t.Context()); err != nil {
 			n.t.Fatal(err)
 		}
 	}
 	// What others publish is passed on to peers in the mesh alone.
 	meshed := func(x, y *testNode) bool {
-		return slices.Contains(x.live.gossip.Mesh(gossip.TopicRecords), y.live.host.ID())
+		return slices.Contains(x.parts.gossip.Mesh(gossip.TopicRecords), y.id())
 	}
 	until(n.t, "they are in each other's mesh", func() bool { return meshed(n, other) && meshed(other, n) })
 }
@@ -399,9 +404,9 @@ func TestFetchWhatNobodyHas(t *testing.T) {
 	ctx := t.Context()
 	a := newAuthor(t, testHome(t))
 	_, m := a.publish("left-pad", "1.0.0")
-	n, other := startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{})
+	n := startNodeWith(t, testHome(t), Config{}, func(n *Node) { n.timeouts.First = 200 * time.Millisecond })
+	other := startNode(t, testHome(t), Config{})
 	n.join(other)
-	n.patience.first, n.live.patience.first = 200*time.Millisecond, 200*time.Millisecond
 	var away *api.UnreachableError
 	if err := n.Fetch(ctx, wantOf(m), nil); !errors.As(err, &away) || away.Missing != m.CID || away.Peers != 1 {
 		t.Errorf("fetch: %v", err)
@@ -435,7 +440,7 @@ func TestFetchResumes(t *testing.T) {
 	if err := os.WriteFile(path, evil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sent := func() int64 { return other.live.transfer.Stats(n.live.host.ID()).BlocksOut }
+	sent := func() int64 { return other.parts.fetcher.Stats(n.id()).BlocksOut }
 	before := sent()
 	n.fetch(m)
 	if _, err := n.home.Blocks().Get(ctx, leaf); err != nil {
@@ -468,7 +473,7 @@ func TestFetchBounds(t *testing.T) {
 func TestConnect(t *testing.T) {
 	ctx := t.Context()
 	n, other := startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{})
-	for _, bad := range []string{"", "nonsense", "/ip4/127.0.0.1/tcp/4011", "/p2p/" + other.live.host.ID().String(),
+	for _, bad := range []string{"", "nonsense", "/ip4/127.0.0.1/tcp/4011", "/p2p/" + other.id().String(),
 		n.addr(), strings.Repeat("/ip4/127.0.0.1", 1000)} {
 		if _, err := n.Connect(ctx, bad); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("connect to %.60q: %v", bad, err)
@@ -481,7 +486,7 @@ func TestConnect(t *testing.T) {
 		t.Errorf("connect to a node that is gone: %v", err)
 	}
 	p, err := n.Connect(ctx, other.addr())
-	if err != nil || p.Peer != other.live.host.ID().String() || p.Addrs[0] != other.addr() || !p.Outbound {
+	if err != nil || p.Peer != other.id().String() || p.Addrs[0] != other.addr() || !p.Outbound {
 		t.Fatalf("connect: %+v, %v", p, err)
 	}
 	until(t, "gossiping", func() bool {
@@ -491,7 +496,7 @@ func TestConnect(t *testing.T) {
 	// It is met again without being named.
 	n.stop()
 	again := startNode(t, n.home, Config{})
-	until(t, "connected again", func() bool { return len(connected(again.live.host)) == 1 })
+	until(t, "connected again", func() bool { return len(again.parts.swarm.Connected()) == 1 })
 }
 
 // A node for one command announces and leaves; what it sent has always arrived.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,17 +13,17 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p"
-	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/p2p/net/swarm"
-	ma "github.com/multiformats/go-multiaddr"
+	"github.com/libp2p/go-libp2p/core/pnet"
+	libp2pswarm "github.com/libp2p/go-libp2p/p2p/net/swarm"
 	madns "github.com/multiformats/go-multiaddr-dns"
 
+	"github.com/everythingstays/es/blocks"
+	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/node/address"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
-	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/node/replica"
+	"github.com/everythingstays/es/node/swarm"
 )
 
 // Config says how a node works. The zero value is a node that listens on
@@ -46,29 +47,20 @@ type Config struct {
 }
 
 // Node is one participant in the network, with the records, blocks and trust of
-// one home. It implements Network; its calls wait until it is ready.
+// one home. It implements api.Network; its calls wait until it is ready.
 type Node struct {
-	home      *home.Home
-	cfg       Config
-	listen    []ma.Multiaddr
-	announced []ma.Multiaddr
-	bootstrap []peer.AddrInfo
-	patience  patience
-	idle      time.Duration // of streams from peers
-	reprovide time.Duration
-	swarmKey  home.SwarmKey                // nil for no private network
-	names     network.MultiaddrDNSResolver // for names that the user gave
-
-	// For simulations, where the host listens on a network that is none, and
-	// where waiting for a real socket would stop the clock.
-	hostOptions []libp2p.Option
-	noServer    bool
-	probe       func(context.Context, peer.AddrInfo) (ma.Multiaddr, error)
-	now         func() time.Time
+	home *home.Home
+	cfg  Config
+	// What the parts are made with; tests and simulations change it before Run.
+	swarm    swarm.Config
+	timeouts replica.Timeouts
+	linger   time.Duration // without a block being asked for, until a node for one command ends
+	noAPI    bool
+	now      func() time.Time
 
 	started atomic.Bool
 	ready   chan struct{}
-	live    *live // set before ready is closed
+	parts   *parts // set before ready is closed
 	done    chan struct{}
 
 	closeOnce sync.Once
@@ -78,77 +70,42 @@ type Node struct {
 // New checks the configuration. Nothing is started before Run. The node does not
 // close h, which must stay open until Run has returned.
 func New(ctx context.Context, h *home.Home, cfg Config) (*Node, error) {
-	quiet()
-	n := &Node{
-		home:      h,
-		now:       time.Now,
-		patience:  patience{first: firstBlock, lacking: lackingWait, idle: idleBlock, quiet: lingerQuiet},
-		idle:      idleStream,
-		reprovide: reprovideEvery,
-		names:     swarm.ResolverFromMaDNS{Resolver: madns.DefaultResolver},
-		ready:     make(chan struct{}),
-		done:      make(chan struct{}),
-		closing:   make(chan struct{}),
-	}
-	n.probe = n.dialOnly
-	if err := n.network(&cfg); err != nil {
-		return nil, err
-	}
-	for _, s := range cfg.Listen {
-		a, err := address.ParseListen(s)
-		if err != nil {
-			return nil, err
-		}
-		n.listen = append(n.listen, a)
-	}
-	for _, s := range cfg.Bootstrap {
-		info, err := address.Parse(s)
-		if err != nil {
-			return nil, err
-		}
-		n.bootstrap = append(n.bootstrap, *info)
-	}
-	for _, s := range cfg.Announce {
-		a, err := address.ParseAnnounce(s)
-		if err != nil {
-			return nil, err
-		}
-		n.announced = append(n.announced, a)
-	}
-	if cfg.Seed == "" {
-		cfg.Seed = api.SeedUsed
-	}
-	if _, err := api.ParseSeed(string(cfg.Seed)); err != nil {
-		return nil, err
-	}
+	silenceLibraries()
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Version == "" {
-		cfg.Version = "0"
+	cfg.Version = cmp.Or(cfg.Version, "0")
+	cfg.DHT, cfg.Seed = cmp.Or(cfg.DHT, api.DHTOff), cmp.Or(cfg.Seed, api.SeedUsed)
+	if _, err := api.ParseSeed(string(cfg.Seed)); err != nil {
+		return nil, err
 	}
-	n.cfg = cfg
-	return n, nil
+	key, err := h.SwarmKey()
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.check(key); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		home: h, cfg: cfg, timeouts: replica.DefaultTimeouts, linger: lingerQuiet, now: time.Now,
+		ready: make(chan struct{}), done: make(chan struct{}), closing: make(chan struct{}),
+	}
+	n.swarm, err = cfg.swarm(h, key)
+	return n, err
 }
 
-// network checks in which network the node will be.
-func (n *Node) network(cfg *Config) (err error) {
-	if cfg.DHT == "" {
-		cfg.DHT = api.DHTOff
-	}
-	if _, err := api.ParseDHT(string(cfg.DHT)); err != nil {
+// check refuses what does not fit the network that the home belongs to.
+func (c Config) check(key home.SwarmKey) error {
+	if _, err := api.ParseDHT(string(c.DHT)); err != nil {
 		return err
 	}
-	if n.swarmKey, err = n.home.SwarmKey(); err != nil {
-		return err
-	}
-	if n.swarmKey == nil {
+	if key == nil {
 		return nil
 	}
-	if cfg.DHT == api.DHTPublic {
+	if c.DHT == api.DHTPublic {
 		return errors.New("a private network cannot use the public DHT: it must be own or off")
 	}
-	for _, s := range append(slices.Clone(cfg.Listen), cfg.Announce...) {
+	for _, s := range append(slices.Clone(c.Listen), c.Announce...) {
 		if strings.Contains(s, "/quic") {
 			return fmt.Errorf("address %q: a private network has no QUIC", s)
 		}
@@ -156,26 +113,49 @@ func (n *Node) network(cfg *Config) (err error) {
 	return nil
 }
 
-// Run takes part in the network until ctx ends or Close is called, and then
-// returns nil when everything it started has ended. It can be called once. The
-// error is a *LockedError when the home has a daemon.
-func (n *Node) Run(ctx context.Context) error {
-	if n.started.Swap(true) {
-		return errors.New("run node: Run was called twice")
+// swarm says where the node is found, and whom it finds.
+func (c Config) swarm(h *home.Home, key home.SwarmKey) (swarm.Config, error) {
+	out := swarm.Config{
+		Version: c.Version, Ephemeral: c.Ephemeral, Alone: c.Alone, DHT: c.DHT, SwarmKey: pnet.PSK(key),
+		Peers: h.Peers(), Modules: modulesOf{h.Index(), h.Blocks()}, Log: c.Log,
+		Names:         libp2pswarm.ResolverFromMaDNS{Resolver: madns.DefaultResolver},
+		StreamTimeout: swarm.IdleStream, ReprovideInterval: swarm.ReprovideInterval,
 	}
-	defer close(n.done)
-	if !n.cfg.Ephemeral {
-		unlock, err := n.home.LockDaemon()
+	if c.MDNS {
+		out.MDNS = key.LANService()
+	}
+	for _, s := range c.Listen {
+		a, err := address.ParseListen(s)
 		if err != nil {
-			return err
+			return out, err
 		}
-		defer unlock()
+		out.Listen = append(out.Listen, a)
 	}
-	l, err := n.start()
-	if err != nil {
-		return fmt.Errorf("run node: %w", err)
+	for _, s := range c.Bootstrap {
+		info, err := address.Parse(s)
+		if err != nil {
+			return out, err
+		}
+		out.Bootstrap = append(out.Bootstrap, *info)
 	}
-	return l.run(ctx)
+	for _, s := range c.Announce {
+		a, err := address.ParseAnnounce(s)
+		if err != nil {
+			return out, err
+		}
+		out.Announce = append(out.Announce, a)
+	}
+	return out, nil
+}
+
+// modulesOf are the modules that a home may tell the DHT of.
+type modulesOf struct {
+	index *index.Index
+	*blocks.Store
+}
+
+func (m modulesOf) List(ctx context.Context, after int64, limit int) ([]cid.Cid, int64, error) {
+	return m.index.Modules(ctx, after, limit)
 }
 
 // Ready is closed when the node listens and its API answers. It stays open when
@@ -190,79 +170,4 @@ func (n *Node) Close() error {
 		<-n.done
 	}
 	return nil
-}
-
-// running waits until the node is ready.
-func (n *Node) running(ctx context.Context) (*live, error) {
-	select {
-	case <-n.ready:
-	case <-n.done:
-		return nil, api.ErrClosed
-	case <-n.closing:
-		return nil, api.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case <-n.done:
-		return nil, api.ErrClosed
-	default:
-		return n.live, nil
-	}
-}
-
-// Announce implements Network.
-func (n *Node) Announce(ctx context.Context, ids []cid.Cid) (api.Announced, error) {
-	l, err := n.running(ctx)
-	if err != nil {
-		return api.Announced{}, err
-	}
-	return l.announce(ctx, ids)
-}
-
-// AnnounceKey implements Network.
-func (n *Node) AnnounceKey(ctx context.Context, key records.Fingerprint) (api.Announced, error) {
-	l, err := n.running(ctx)
-	if err != nil {
-		return api.Announced{}, err
-	}
-	return l.announceKey(ctx, key)
-}
-
-// Fetch implements Network.
-func (n *Node) Fetch(ctx context.Context, w records.Target, progress func(api.Progress)) error {
-	l, err := n.running(ctx)
-	if err != nil {
-		return err
-	}
-	return l.fetch(ctx, w, progress)
-}
-
-// Connect implements Network.
-func (n *Node) Connect(ctx context.Context, addr string) (api.PeerInfo, error) {
-	l, err := n.running(ctx)
-	if err != nil {
-		return api.PeerInfo{}, err
-	}
-	return l.connect(ctx, addr)
-}
-
-// Peers implements Network.
-func (n *Node) Peers(ctx context.Context) ([]api.PeerInfo, error) {
-	l, err := n.running(ctx)
-	if err != nil {
-		return nil, err
-	}
-	l.awaitDialled(ctx)
-	return l.peers(), nil
-}
-
-// Status implements Network.
-func (n *Node) Status(ctx context.Context) (api.Status, error) {
-	l, err := n.running(ctx)
-	if err != nil {
-		return api.Status{}, err
-	}
-	l.awaitDialled(ctx)
-	return l.status(ctx)
 }

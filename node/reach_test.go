@@ -2,20 +2,15 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/libp2p/go-libp2p"
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/record"
-	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 	madns "github.com/multiformats/go-multiaddr-dns"
@@ -26,177 +21,7 @@ import (
 	"github.com/everythingstays/es/reconcile"
 )
 
-func netsOf(t *testing.T, all ...string) (n address.Networks) {
-	t.Helper()
-	for _, s := range all {
-		ip, ipnet, err := net.ParseCIDR(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n.Nets = append(n.Nets, &net.IPNet{IP: ip, Mask: ipnet.Mask})
-	}
-	return n
-}
-
-// SPEC D80, D81. Where addresses lead, whatever they are written as.
-func TestReachOf(t *testing.T) {
-	nets := netsOf(t, "203.0.113.5/28", "2a00:5e5:1::2/64")
-	for a, want := range map[string]address.Reach{
-		"/ip4/8.8.8.8/tcp/1": address.Public, "/ip6/2a00:5e5:2::1/udp/1/quic-v1": address.Public, "/ip4/203.0.113.77/tcp/1": address.Public,
-		"/ip4/203.0.113.1/tcp/1": address.LAN, "/ip6/2a00:5e5:1::9/tcp/1": address.LAN, // neighbours at public addresses
-		"/ip4/10.1.2.3/tcp/1": address.LAN, "/ip4/172.31.0.1/tcp/1": address.LAN, "/ip4/192.168.1.1/tcp/80": address.LAN, "/ip4/100.64.0.1/tcp/1": address.LAN,
-		"/ip4/169.254.169.254/tcp/80": address.LAN, "/ip6/fe80::1/tcp/1": address.LAN, "/ip6/fc00::1/tcp/1": address.LAN, "/ip6/fec0::1/tcp/1": address.LAN,
-		"/ip4/127.0.0.1/tcp/1": address.Self, "/ip4/127.9.9.9/tcp/1": address.Self, "/ip6/::1/tcp/1": address.Self, "/ip4/0.0.0.0/tcp/1": address.Self, "/ip6/::/tcp/1": address.Self,
-		"/ip4/224.0.0.1/udp/1/quic-v1": address.Self, "/ip4/255.255.255.255/tcp/1": address.Self,
-		"/ip6/::ffff:127.0.0.1/tcp/1": address.Self, "/ip6/::ffff:10.0.0.1/tcp/1": address.LAN, "/ip6/::127.0.0.1/tcp/1": address.Self, // IPv4 written as IPv6
-		"/ip6/64:ff9b::7f00:1/tcp/1": address.LAN, "/ip6/2002:7f00:1::/tcp/1": address.LAN, "/ip6/2001:0:7f00:1::/tcp/1": address.LAN,
-		"/ip4/10.1.2.3/tcp/1/p2p/12D3KooWGBdiGG3AAtRB3M1usj6zCpivF29n7t4wZZkLwRvbaKsv/p2p-circuit": address.LAN,
-	} {
-		ip, ok := address.PlainIP(ma.StringCast(a))
-		if !ok || address.ReachOf(ip, nets) != want {
-			t.Errorf("%s leads to %v (%v), want %v", a, address.ReachOf(ip, nets), ok, want)
-		}
-	}
-	for _, a := range []string{
-		"/dns4/localhost/tcp/1", "/dns6/localhost/tcp/1", "/dns/localhost/tcp/1", "/dnsaddr/localhost", "/dns4/a.example/tcp/443/wss", "/dns4/a.example/tcp/443/tls/ws",
-		"/ip4/8.8.8.8/tcp/1/ws", "/ip4/8.8.8.8/tcp/443/tls/sni/a.example/ws", "/ip4/8.8.8.8/tcp/1/http", "/unix/tmp/socket", "/tcp/1",
-		"/p2p/12D3KooWGBdiGG3AAtRB3M1usj6zCpivF29n7t4wZZkLwRvbaKsv/p2p-circuit",
-		"/ip4/8.8.8.8/tcp/1/p2p/12D3KooWGBdiGG3AAtRB3M1usj6zCpivF29n7t4wZZkLwRvbaKsv/p2p-circuit/ip4/127.0.0.1/tcp/1",
-		"/ip4/8.8.8.8/tcp/1/dns4/localhost/tcp/1",
-	} {
-		if _, ok := address.PlainIP(ma.StringCast(a)); ok {
-			t.Errorf("%s is believed", a)
-		}
-	}
-}
-
-// bookOf is the address book of a node in nets. from says where peers are connected.
-func bookOf(t *testing.T, told address.Reach, from map[peer.ID]string) *addrBook {
-	t.Helper()
-	inner, err := pstoremem.NewPeerstore()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { inner.Close() })
-	b, err := newAddrBook(inner, "self", told)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.machine = func() address.Networks { return netsOf(t, "203.0.113.5/28") }
-	b.conns = func(p peer.ID) []ma.Multiaddr {
-		if at, ok := from[p]; ok {
-			return []ma.Multiaddr{ma.StringCast(at)}
-		}
-		return nil
-	}
-	return b
-}
-
-func saidAddrs(all ...string) (out []ma.Multiaddr) {
-	for _, s := range all {
-		out = append(out, ma.StringCast(s))
-	}
-	return out
-}
-
 var everywhere = []string{"/dns4/localhost/tcp/1", "/dnsaddr/a.example", "/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1", "/ip4/203.0.113.1/tcp/1", "/ip4/9.9.9.9/tcp/1"}
-
-// TestThreat64AddressesByOrigin has peers at a public address, on the LAN and on
-// this machine tell all kinds of addresses, in each way in which libp2p keeps what
-// peers tell (SPEC D80, D81, D82).
-func TestThreat64AddressesByOrigin(t *testing.T) {
-	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := peer.IDFromPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ways := map[string]func(b *addrBook, all []ma.Multiaddr){
-		"identify": func(b *addrBook, all []ma.Multiaddr) { b.AddAddrs(signer, all, time.Hour) },
-		"one by one": func(b *addrBook, all []ma.Multiaddr) {
-			for _, a := range all {
-				b.AddAddr(signer, a, time.Hour)
-			}
-		},
-		"set": func(b *addrBook, all []ma.Multiaddr) { b.SetAddrs(signer, all, time.Hour) },
-		"signed record": func(b *addrBook, all []ma.Multiaddr) {
-			e, err := record.Seal(peer.PeerRecordFromAddrInfo(peer.AddrInfo{ID: signer, Addrs: all}), key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := b.ConsumePeerRecord(e, time.Hour); err != nil {
-				t.Error(err)
-			}
-			if kept := b.GetPeerRecord(signer); kept != nil {
-				t.Error("a signed record with addresses that are not believed is kept, to be passed on")
-			}
-		},
-	}
-	for _, c := range []struct {
-		from string // where the peer is connected
-		told address.Reach
-		want []string
-	}{
-		{"/ip4/8.8.1.30/tcp/999", address.Public, everywhere[5:]},
-		{"/ip4/8.8.1.30/tcp/999", address.Self, everywhere[5:]}, // also in a DHT of this machine alone
-		{"/ip4/8.8.1.30/tcp/1/p2p/" + signer.String() + "/p2p-circuit", address.Public, everywhere[5:]},
-		{"/ip4/10.0.0.1/tcp/999", address.Public, everywhere[3:]},
-		{"/ip4/10.0.0.7/tcp/999", address.Public, everywhere[4:]}, // and not at others in networks that are not this machine's
-		{"/ip4/203.0.113.2/tcp/999", address.Public, everywhere[4:]},
-		{"/ip4/127.0.0.1/tcp/999", address.Public, everywhere[2:]},
-		{"", address.Public, everywhere[5:]},
-		{"", address.LAN, everywhere[3:]},
-		{"", address.Self, everywhere[2:]},
-	} {
-		for way, tell := range ways {
-			from := map[peer.ID]string{}
-			if c.from != "" {
-				from[signer] = c.from
-			}
-			b := bookOf(t, c.told, from)
-			tell(b, saidAddrs(everywhere...))
-			var got []string
-			for _, a := range b.Addrs(signer) {
-				got = append(got, a.String())
-			}
-			slices.Sort(got)
-			want := slices.Sorted(slices.Values(c.want))
-			if !slices.Equal(got, want) {
-				t.Errorf("%s, from %q: believed %q, want %q", way, c.from, got, want)
-			}
-		}
-	}
-	// A record that nobody signed changes nothing.
-	b := bookOf(t, address.Public, nil)
-	forged, err := record.Seal(peer.PeerRecordFromAddrInfo(peer.AddrInfo{ID: testPeer(t), Addrs: saidAddrs(everywhere...)}), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ok, err := b.ConsumePeerRecord(forged, time.Hour); ok || err == nil || len(b.PeersWithAddrs()) != 0 {
-		t.Errorf("a forged record is believed: %v, %v", ok, err)
-	}
-}
-
-// TestThreat64NothingElseIsDialled holds that the gate lets a dial to the LAN or to
-// this machine pass only where the address book has that address of that peer.
-func TestThreat64NothingElseIsDialled(t *testing.T) {
-	g := newGate()
-	g.use(bookOf(t, address.Public, nil))
-	g.book.admit("a", saidAddrs("/ip4/10.0.0.1/tcp/1", "/dns4/localhost/tcp/1"))
-	for addr, want := range map[string]bool{
-		"/ip4/10.0.0.1/tcp/1": true, "/ip4/10.0.0.1/tcp/2": false, "/ip4/127.0.0.1/tcp/1": false, "/ip4/203.0.113.1/tcp/1": false,
-		"/ip4/9.9.9.9/tcp/1": true, "/dns4/localhost/tcp/1": false, "/dns4/a.example/tcp/1": false,
-	} {
-		if got := g.InterceptAddrDial("a", ma.StringCast(addr)); got != want {
-			t.Errorf("%s is dialled: %v", addr, got)
-		}
-	}
-	if g.InterceptAddrDial("b", ma.StringCast("/ip4/10.0.0.1/tcp/1")) {
-		t.Error("a peer is dialled where another one was admitted")
-	}
-}
 
 // askedNames is a resolver that says what it was asked for.
 type askedNames struct {
@@ -249,11 +74,6 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%s leads to %q (%v), want %q", a, texts, err, want)
 		}
 	}
-	entrance := &table{live: &live{node: &Node{names: names}}, kind: api.DHTPublic}
-	info, err := entrance.resolve(t.Context(), peer.AddrInfo{ID: "p", Addrs: saidAddrs("/dnsaddr/list.example")})
-	if err != nil || len(info.Addrs) != 1 || info.Addrs[0].String() != "/ip4/9.9.9.9/tcp/4" {
-		t.Errorf("an entrance that is built in leads to %v: %v", info.Addrs, err)
-	}
 }
 
 // TestThreat64NamesOfPeers connects a peer that says of itself names, to a node that
@@ -261,7 +81,7 @@ func TestResolve(t *testing.T) {
 func TestThreat64NamesOfPeers(t *testing.T) {
 	var asked []string
 	h := testHome(t)
-	n := startNodeWith(t, h, Config{}, func(n *Node) { n.names = mockNames(t, &asked) })
+	n := startNodeWith(t, h, Config{}, func(n *Node) { n.swarm.Names = mockNames(t, &asked) })
 	hostile, err := libp2p.New(libp2p.ListenAddrStrings(loopback), libp2p.AddrsFactory(func(all []ma.Multiaddr) []ma.Multiaddr {
 		return append(saidAddrs("/dns4/node.example/tcp/2222", "/dnsaddr/list.example", "/dns6/node.example/udp/1/quic-v1"), all...)
 	}))
@@ -278,9 +98,10 @@ func TestThreat64NamesOfPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Its protocols are known before its addresses are.
-	until(t, "it is known as a node", func() bool { return n.live.isNode(hostile.ID()) && len(n.live.saidHere(hostile.ID())) > 0 })
-	n.live.probeComers(t.Context(), map[peer.ID]time.Time{})
-	n.live.rememberMet(t.Context())
+	until(t, "it is known as a node", func() bool {
+		return n.parts.swarm.Speaks(hostile.ID(), reconcile.Protocol) && len(n.parts.swarm.Host().Peerstore().Addrs(hostile.ID())) > 0
+	})
+	n.parts.swarm.Remember(t.Context())
 	known, err := h.Peers().Known()
 	if err != nil || len(known) != 1 || len(known[0].Addrs) != 1 || !strings.HasPrefix(known[0].Addrs[0], "/ip4/127.0.0.1/") {
 		t.Errorf("remembered %+v: %v", known, err)
@@ -315,7 +136,7 @@ func TestConnectToWrongAddress(t *testing.T) {
 	ctx := t.Context()
 	other, second := startNode(t, testHome(t), Config{}), startNode(t, testHome(t), Config{})
 	right := other.addr()
-	id := other.live.host.ID().String()
+	id := other.id().String()
 	for name, wrong := range map[string]string{
 		"nobody": "/ip4/127.0.0.1/tcp/1/p2p/" + id, "somebody else": strings.Split(second.addr(), "/p2p/")[0] + "/p2p/" + id,
 	} {
@@ -339,7 +160,7 @@ func TestConnectToWrongAddress(t *testing.T) {
 		n.stop()
 		n = startNode(t, n.home, Config{Alone: true})
 		check("while it is not")
-		if _, err := n.Connect(ctx, wrong[:len(wrong)-len(id)]+second.live.host.ID().String()); name == "nobody" && err == nil {
+		if _, err := n.Connect(ctx, wrong[:len(wrong)-len(id)]+second.id().String()); name == "nobody" && err == nil {
 			t.Error("a peer that nobody knows is met where nobody is")
 		}
 	}

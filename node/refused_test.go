@@ -14,6 +14,7 @@ import (
 
 	"github.com/everythingstays/es/node/address"
 	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/swarm"
 )
 
 // turnstile listens where a node seems to be, and closes connections at once, as a node
@@ -67,13 +68,13 @@ func TestRefusedAndTriedAgain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	_, err := here.Connect(ctx, addr)
-	if !errors.As(err, new(*RefusedError)) || !strings.Contains(err.Error(), "too many from one address") {
+	if !errors.As(err, new(*swarm.RefusedError)) || !strings.Contains(err.Error(), "too many from one address") {
 		t.Errorf("refused: %v", err)
 	}
 	if n := refused.Load(); n < 2 {
 		t.Errorf("it was tried %d times", n)
 	}
-	if n := here.live.refusals.count(); n != 1 {
+	if n := here.parts.swarm.Refusals(); n != 1 {
 		t.Errorf("%d peers refused, want 1", n)
 	}
 
@@ -88,7 +89,7 @@ func TestRefusedAndTriedAgain(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("let in at last: %v", err)
 	}
-	if n := here.live.refusals.count(); n != 0 {
+	if n := here.parts.swarm.Refusals(); n != 0 {
 		t.Errorf("%d peers refused when all let it in", n)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/everythingstays/es/ingest"
 	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/pull"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/simulation"
 )
@@ -93,8 +94,8 @@ func (a *villager) come() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.hostOptions, n.probe = a.v.net.HostOptions(a.i), noProbe
-	n.noServer = true
+	n.swarm.HostOptions, n.swarm.Probe = a.v.net.HostOptions(a.i), noProbe
+	n.noAPI = true
 	n.now = a.now
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
@@ -328,7 +329,7 @@ func (v *village) converge(periods int) {
 	start := time.Now()
 	for !v.equal() {
 		missing, all := v.missing()
-		if passed := time.Since(start); passed > time.Duration(periods)*syncEvery {
+		if passed := time.Since(start); passed > time.Duration(periods)*pull.DefaultInterval {
 			v.t.Errorf("%v after the network became one, %d of %d deliveries are missing", passed, missing, all)
 			return
 		}
@@ -372,7 +373,7 @@ func TestThreat12EquivocationAcrossPartitions(t *testing.T) {
 		}
 		net.Heal()
 		start := time.Now()
-		for v.proofs() < nodes && time.Since(start) < 3*syncEvery {
+		for v.proofs() < nodes && time.Since(start) < 3*pull.DefaultInterval {
 			simulation.Settle(5 * time.Second)
 		}
 		if proofs := v.proofs(); proofs != nodes {

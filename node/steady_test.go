@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/node/pull"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -82,7 +83,7 @@ func TestSteady(t *testing.T) {
 		}
 	}
 	until(t, "in a mesh", func() bool {
-		return !slices.ContainsFunc(nodes, func(n *testNode) bool { return len(n.live.gossip.Mesh("/es/1/records")) == 0 })
+		return !slices.ContainsFunc(nodes, func(n *testNode) bool { return len(n.parts.gossip.Mesh("/es/1/records")) == 0 })
 	})
 
 	start := time.Now()
@@ -119,7 +120,7 @@ func TestSteady(t *testing.T) {
 		}
 		return true
 	}
-	untilWithin(t, 2*syncEvery, "everywhere", everywhere) // at the latest by a pull
+	untilWithin(t, 2*pull.DefaultInterval, "everywhere", everywhere) // at the latest by a pull
 	samples = append(samples, sampleNow(start))
 	late := delays(t, nodes, said)
 	t.Logf("%d nodes, %d records in %v, all everywhere %v after the start", l.nodes, l.rate*l.seconds, published.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))

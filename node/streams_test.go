@@ -10,6 +10,7 @@ import (
 
 	"github.com/everythingstays/es/node/address"
 	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/swarm"
 )
 
 // stall opens streams to n from several hosts, since one has at most maxPerPeer,
@@ -22,9 +23,10 @@ func stall(t *testing.T, n *testNode, hosts int) (hostile []host.Host, streams i
 	}
 	protocols := []protocol.ID{"/ipfs/bitswap/1.2.0", "/ipfs/bitswap/1.1.0", "/ipfs/lan/kad/1.0.0", "/ipfs/ping/1.0.0", "/ipfs/id/push/1.0.0"}
 	for range hosts {
-		h := testHost(t)
+		stranger := testSwarm(t, swarm.Config{})
+		h := stranger.Host()
 		hostile = append(hostile, h)
-		if err := dial(t.Context(), h, *addr); err != nil {
+		if err := stranger.Dial(t.Context(), *addr, swarm.Incoming, swarm.DialTimeout); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 50 {
@@ -43,7 +45,7 @@ func stall(t *testing.T, n *testNode, hosts int) (hostile []host.Host, streams i
 // open counts the streams of all connections.
 func (n *testNode) open() int {
 	count := 0
-	for _, c := range n.live.host.Network().Conns() {
+	for _, c := range n.parts.swarm.Host().Network().Conns() {
 		count += len(c.GetStreams())
 	}
 	return count
@@ -55,16 +57,16 @@ func TestStalledStreams(t *testing.T) {
 	// With the real times it takes half a minute; nothing else differs.
 	idle, most := 500*time.Millisecond, 20*time.Second
 	if full {
-		idle, most = idleStream, 30*time.Second
+		idle, most = swarm.IdleStream, 30*time.Second
 	}
-	n := startNodeWith(t, testHome(t), Config{DHT: api.DHTOwn}, func(n *Node) { n.idle = idle })
+	n := startNodeWith(t, testHome(t), Config{DHT: api.DHTOwn}, func(n *Node) { n.swarm.StreamTimeout = idle })
 	drop := func(hostile []host.Host) {
 		for _, h := range hostile {
 			if err := h.Close(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		until(t, "they are gone", func() bool { return len(n.live.host.Network().Conns()) == 0 })
+		until(t, "they are gone", func() bool { return len(n.parts.swarm.Host().Network().Conns()) == 0 })
 	}
 	first, _ := stall(t, n, 1) // which starts what runs from the first peer on
 	drop(first)

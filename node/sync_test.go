@@ -291,7 +291,7 @@ func TestSurvey(t *testing.T) {
 	})
 	a.heard("1.1.0", 3)
 	all, err := reader.Survey(ctx, both)
-	if err != nil || len(all) != 1 || all[0].Peer != server.live.host.ID().String() {
+	if err != nil || len(all) != 1 || all[0].Peer != server.id().String() {
 		t.Fatalf("survey: %+v, %v", all, err)
 	}
 	if all[0].Authors[a.fingerprint()] != api.MoreThere || all[0].Authors[b.fingerprint()] != api.MoreHere {

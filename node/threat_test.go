@@ -139,7 +139,7 @@ func TestThreat2Variants(t *testing.T) {
 		record := alice.sign(time.Now().Add(-20*time.Minute), testRelease("1.0.0", someModule(0)))
 		outcomes := map[gossip.Outcome]int{}
 		for i := range variants {
-			outcomes[pushed(t, v.nodes[i%nodes].node.live.ingest, ingest.Frame, alice.variant(record, i))]++
+			outcomes[pushed(t, v.nodes[i%nodes].node.parts.ingester, ingest.Frame, alice.variant(record, i))]++
 		}
 		// Four wrong ones come first at each node, and then one in order; what is
 		// known is not looked at again.
@@ -153,7 +153,7 @@ func TestThreat2Variants(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			taken, err := ingestPulled(t.Context(), v.nodes[i%nodes].node.live.ingest, "12D3", "", new(ingest.Session), []records.Item{
+			taken, err := ingestPulled(t.Context(), v.nodes[i%nodes].node.parts.ingester, "12D3", "", new(ingest.Session), []records.Item{
 				{Element: records.KeyElement(alice.fingerprint(), f.Key), Bytes: f.Key},
 				{Element: records.RecordElement(alice.fingerprint(), record.ID()), Bytes: f.Envelope}})
 			if taken.Records+taken.Keys != 0 {

@@ -46,7 +46,7 @@ func BenchmarkTransfer(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StopTimer()
-		got := client.live.transfer.Stats(server.live.host.ID())
+		got := client.parts.fetcher.Stats(server.parts.swarm.Host().ID())
 		b.SetBytes(got.BytesIn)
 		b.ReportMetric(float64(got.BlocksIn), "blocks/op")
 		b.StartTimer()

@@ -88,7 +88,7 @@ func heldBack(t *testing.T, v *village, reader *villager, author records.Fingerp
 	if err != nil {
 		return err
 	}
-	n.hostOptions, n.noServer, n.probe = v.net.HostOptions(reader.i), true, noProbe
+	n.swarm.HostOptions, n.noAPI, n.swarm.Probe = v.net.HostOptions(reader.i), true, noProbe
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()

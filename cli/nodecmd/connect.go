@@ -8,8 +8,8 @@ import (
 
 	"github.com/everythingstays/es/cli"
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/swarm"
 )
 
 func connectCommand(a cli.App) *cobra.Command {
@@ -36,7 +36,7 @@ func runConnect(ctx context.Context, a cli.App, n api.Network, addr string) erro
 		if errors.As(err, &unreachable) {
 			return err
 		}
-		if errors.As(err, new(*node.RefusedError)) {
+		if errors.As(err, new(*swarm.RefusedError)) {
 			return ui.Coded(ui.ExitUnreachable, err, "try again in a minute")
 		}
 		var wrong *api.WrongAddrError

@@ -16,6 +16,7 @@ import (
 	"github.com/everythingstays/es/node/address"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
+	"github.com/everythingstays/es/node/swarm"
 )
 
 type nodeOptions struct {
@@ -107,7 +108,7 @@ func runNode(ctx context.Context, a cli.App, h *home.Home, o nodeOptions) error 
 	if errors.As(err, &locked) {
 		return ui.Hinted(err, "stop that one first, or use another --home")
 	}
-	if errors.As(err, new(*node.ListenError)) && len(o.network.listen) == 0 {
+	if errors.As(err, new(*swarm.ListenError)) && len(o.network.listen) == 0 {
 		return ui.Hinted(err, "the home remembers where to listen; es node --listen default forgets it")
 	}
 	return err

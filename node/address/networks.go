@@ -4,7 +4,11 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 )
+
+// PollInterval is how often nodes look whether the machine has moved to other networks.
+const PollInterval = 2 * time.Second
 
 // Networks are where the machine is.
 type Networks struct {

@@ -3,8 +3,6 @@ package api
 import (
 	"errors"
 	"syscall"
-
-	"github.com/everythingstays/es/index"
 )
 
 // A fullError says that this machine's disk has no room. No peer is to blame.
@@ -19,7 +17,7 @@ func (e *fullError) Is(target error) bool { return target == ErrDiskFull }
 
 // DiskFull has the error say so when a full disk is its cause.
 func DiskFull(err error) error {
-	if err != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, index.ErrFull)) {
+	if err != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
 		return &fullError{err}
 	}
 	return err

@@ -23,7 +23,7 @@ type SwarmKey pnet.PSK
 
 const (
 	swarmKeyHeader = "/key/swarm/psk/1.0.0/\n/base16/\n"
-	MaxSwarmKey    = 4 << 10
+	maxSwarmKey    = 4 << 10
 )
 
 // ErrSwarmKey is returned by SetSwarmKey for a home that belongs to another
@@ -39,8 +39,8 @@ func NewSwarmKey() SwarmKey {
 
 // ParseSwarmKey reads a key in the format /key/swarm/psk/1.0.0/, as kubo has it.
 func ParseSwarmKey(b []byte) (SwarmKey, error) {
-	if len(b) > MaxSwarmKey {
-		return nil, fmt.Errorf("swarm key: longer than %d bytes", MaxSwarmKey)
+	if len(b) > maxSwarmKey {
+		return nil, fmt.Errorf("swarm key: longer than %d bytes", maxSwarmKey)
 	}
 	key, err := pnet.DecodeV1PSK(bytes.NewReader(b))
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -29,29 +29,29 @@ type Settings struct {
 	Seed     api.Seed // "" when nothing is said
 }
 
-const MaxSettings = 64 << 10
+const maxSettings = 64 << 10
 
 func (h *Home) settingsPath() string { return filepath.Join(h.dir, "network") }
 
 // Settings reads the home's settings; there need not be any.
 func (h *Home) Settings() (Settings, error) {
-	b, err := regularfile.Read(h.settingsPath(), MaxSettings)
+	b, err := regularfile.Read(h.settingsPath(), maxSettings)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Settings{}, nil
 	}
 	if err != nil {
 		return Settings{}, fmt.Errorf("read network settings: %w", err)
 	}
-	s, err := ParseSettings(b)
+	s, err := parseSettings(b)
 	if err != nil {
 		return Settings{}, fmt.Errorf("read network settings %s: %w", h.settingsPath(), err)
 	}
 	return s, nil
 }
 
-func ParseSettings(b []byte) (Settings, error) {
-	if len(b) > MaxSettings {
-		return Settings{}, fmt.Errorf("longer than %d bytes", MaxSettings)
+func parseSettings(b []byte) (Settings, error) {
+	if len(b) > maxSettings {
+		return Settings{}, fmt.Errorf("longer than %d bytes", maxSettings)
 	}
 	var s Settings
 	_, b = regularfile.CutBOM(b)
@@ -123,7 +123,7 @@ func (h *Home) SaveSettings(s Settings) error {
 	if s.Seed != "" {
 		fmt.Fprintf(&b, "seed %s\n", s.Seed)
 	}
-	if _, err := ParseSettings(b.Bytes()); err != nil {
+	if _, err := parseSettings(b.Bytes()); err != nil {
 		return fmt.Errorf("save network settings: %w", err)
 	}
 	if err := atomicfile.Replace(h.settingsPath(), b.Bytes()); err != nil {

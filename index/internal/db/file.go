@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -29,7 +30,13 @@ const readers = 4
 var ErrReadOnly = errors.New("the index is open for reading only")
 
 // ErrFull is what errors wrap when the disk has no room for what was to be stored.
-var ErrFull = errors.New("there is no space left on the disk")
+var ErrFull error = fullError{}
+
+// fullError is syscall.ENOSPC to those who ask, however SQLite came to it.
+type fullError struct{}
+
+func (fullError) Error() string        { return "there is no space left on the disk" }
+func (fullError) Is(target error) bool { return target == syscall.ENOSPC }
 
 // A File is an open database. It may be used by several goroutines, and several
 // processes may have the same file open.
