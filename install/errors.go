@@ -44,12 +44,3 @@ func (e *DisagreeError) Error() string {
 	}
 	return "es-lock.json does not agree with package.json: " + strings.Join(reasons, "; ")
 }
-
-// clip shortens s for an error message.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
-}

@@ -106,7 +106,7 @@ func (p *Project) Add(ctx context.Context, s Sources, requests []Request, o Opti
 	for i, r := range requests {
 		for _, other := range requests[:i] {
 			if r.Name == other.Name && r.Spec.Text != other.Spec.Text {
-				return nil, fmt.Errorf("add %s: it is asked for as %q and as %q", r.Name, clip(other.Spec.Text), clip(r.Spec.Text))
+				return nil, fmt.Errorf("add %s: it is asked for as %q and as %q", r.Name, records.Clip(other.Spec.Text), records.Clip(r.Spec.Text))
 			}
 		}
 	}

@@ -253,12 +253,12 @@ func (j *job) warnPeer(n *tree.Node, name string) {
 			return
 		}
 		if there {
-			j.warnf(n, "%s needs %s@%s beside it, and %s@%s is installed", n.Package, e.Name, clip(e.Spec.Text), e.Name, version)
+			j.warnf(n, "%s needs %s@%s beside it, and %s@%s is installed", n.Package, e.Name, records.Clip(e.Spec.Text), e.Name, version)
 			return
 		}
-		j.warnf(n, "%s needs %s@%s beside it, which is not installed", n.Package, e.Name, clip(e.Spec.Text))
+		j.warnf(n, "%s needs %s@%s beside it, which is not installed", n.Package, e.Name, records.Clip(e.Spec.Text))
 	case !to.FitsPeer(&e):
-		j.warnf(n, "%s needs %s@%s beside it, and %s is installed", n.Package, e.Name, clip(e.Spec.Text), to.Package)
+		j.warnf(n, "%s needs %s@%s beside it, and %s is installed", n.Package, e.Name, records.Clip(e.Spec.Text), to.Package)
 	}
 }
 

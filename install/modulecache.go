@@ -208,7 +208,7 @@ func compareManifests(locked, own *Package) error {
 	if field == "" {
 		return nil
 	}
-	return fmt.Errorf("its package.json and es-lock.json differ in %s: %q and %q", field, clip(fmt.Sprint(there)), clip(fmt.Sprint(here)))
+	return fmt.Errorf("its package.json and es-lock.json differ in %s: %q and %q", field, records.Clip(fmt.Sprint(there)), records.Clip(fmt.Sprint(here)))
 }
 
 // resolved reports whether the user's trust chose the record in this operation.

@@ -98,7 +98,7 @@ func checkTextMap(path string, m map[string]string, max int) error {
 			return broken("R22", path, "has an empty key")
 		}
 		if err := CheckText(k, MaxText); err != nil {
-			return within(path, fmt.Errorf("key %q: %w", clip(k), err))
+			return within(path, fmt.Errorf("key %q: %w", Clip(k), err))
 		}
 		if err := CheckText(m[k], max); err != nil {
 			return within(path+"/"+k, err)
@@ -155,11 +155,11 @@ func CheckPath(s string) error {
 		return against("R23", "path has %d bytes, it must have 1 to %d", len(s), MaxText)
 	}
 	if err := CheckText(s, MaxText); err != nil {
-		return against("R23", "path %q: %v", clip(s), err)
+		return against("R23", "path %q: %v", Clip(s), err)
 	}
 	for _, e := range strings.Split(s, "/") {
 		if e == "" || e == "." || e == ".." || strings.ContainsAny(e, `\:`) || IsWindowsDevice(e) {
-			return against("R23", "path %q: is not a relative path on every system", clip(s))
+			return against("R23", "path %q: is not a relative path on every system", Clip(s))
 		}
 	}
 	return nil

@@ -92,7 +92,7 @@ func readBody(n datamodel.Node, err *error) Body {
 	for kind, v := range u.values {
 		k, ok := kinds[kind]
 		if !ok {
-			u.fail("R19", "", "has the unknown kind %q", clip(kind))
+			u.fail("R19", "", "has the unknown kind %q", Clip(kind))
 			return nil
 		}
 		m := readMap(v, "body/"+kind, err)

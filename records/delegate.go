@@ -60,7 +60,7 @@ func (d *Delegate) check(path string, r *Record) error {
 	}
 	for i, s := range d.Scopes {
 		if err := checkScope(string(s)); err != nil {
-			return within(fmt.Sprintf("%s/scopes/%d", path, i), fmt.Errorf("scope %q: %w", clip(string(s)), err))
+			return within(fmt.Sprintf("%s/scopes/%d", path, i), fmt.Errorf("scope %q: %w", Clip(string(s)), err))
 		}
 		if i > 0 && d.Scopes[i-1] >= s {
 			return broken("R31", path+"/scopes", "is not sorted by bytes without duplicates")

@@ -52,7 +52,7 @@ func (e *Endorse) check(path string, _ *Record) error {
 	switch e.Claim {
 	case Reviewed, Rebuilt, Imported:
 	default:
-		return broken("R30", path+"/claim", "is %q, not reviewed, rebuilt or imported", clip(e.Claim))
+		return broken("R30", path+"/claim", "is %q, not reviewed, rebuilt or imported", Clip(e.Claim))
 	}
 	return within(path+"/text", CheckText(e.Text, MaxLongText))
 }

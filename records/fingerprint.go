@@ -27,10 +27,10 @@ func ParseFingerprint(s string) (Fingerprint, error) {
 	digits = strings.TrimPrefix(strings.TrimPrefix(digits, "0x"), "0X")
 	b, err := hex.DecodeString(digits)
 	if err != nil {
-		return Fingerprint{}, fmt.Errorf("fingerprint %q: not hexadecimal", clip(s))
+		return Fingerprint{}, fmt.Errorf("fingerprint %q: not hexadecimal", Clip(s))
 	}
 	if len(b) != 20 && len(b) != 32 {
-		return Fingerprint{}, fmt.Errorf("fingerprint %q: has %d digits, it must have 40 or 64", clip(s), len(digits))
+		return Fingerprint{}, fmt.Errorf("fingerprint %q: has %d digits, it must have 40 or 64", Clip(s), len(digits))
 	}
 	return Fingerprint{string(b)}, nil
 }

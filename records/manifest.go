@@ -174,7 +174,7 @@ func checkManifest(path string, m *Manifest) error {
 
 func checkDependencyName(path, name string) error {
 	if !IsDependencyName(name) {
-		return broken("R24", path, "%q cannot be the name of a dependency", clip(name))
+		return broken("R24", path, "%q cannot be the name of a dependency", Clip(name))
 	}
 	return nil
 }

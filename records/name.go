@@ -3,6 +3,7 @@ package records
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Name is a module's name, as npm spells it: "left-pad" or "@acme/left-pad".
@@ -12,7 +13,7 @@ type Name string
 // ParseName checks s against SPEC.md section 3.1.
 func ParseName(s string) (Name, error) {
 	if err := checkName(s); err != nil {
-		return "", fmt.Errorf("module name %q: %w", clip(s), err)
+		return "", fmt.Errorf("module name %q: %w", Clip(s), err)
 	}
 	return Name(s), nil
 }
@@ -101,10 +102,15 @@ func IsWindowsDevice(s string) bool {
 	return false
 }
 
-// clip shortens s for an error message.
-func clip(s string) string {
-	if len(s) > 140 {
-		return s[:140] + "..."
+// Clip shortens untrusted text for a message, to at most 140 bytes of whole characters.
+func Clip(s string) string {
+	const most = 140
+	if len(s) <= most {
+		return s
 	}
-	return s
+	end := most
+	for end > most-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "..."
 }

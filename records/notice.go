@@ -79,14 +79,14 @@ func (n *Notice) check(path string, _ *Record) error {
 		switch n.Severity {
 		case "", "low", "moderate", "high", "critical":
 		default:
-			return broken("R29", path+"/severity", "is %q, not low, moderate, high or critical", clip(n.Severity))
+			return broken("R29", path+"/severity", "is %q, not low, moderate, high or critical", Clip(n.Severity))
 		}
 		if len(n.Refs) > MaxRefs {
 			return broken("R29", path+"/refs", "has %d items, the limit is %d", len(n.Refs), MaxRefs)
 		}
 		return checkList(path+"/refs", n.Refs)
 	default:
-		return broken("R29", path+"/kind", "is %q, not deprecated, yanked or advisory", clip(n.NoticeOf))
+		return broken("R29", path+"/kind", "is %q, not deprecated, yanked or advisory", Clip(n.NoticeOf))
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func (m *mapReader) close() {
 	}
 	if len(left) > 0 {
 		sort.Strings(left)
-		m.fail("R14", "", "has the unknown field %q", clip(left[0]))
+		m.fail("R14", "", "has the unknown field %q", Clip(left[0]))
 	}
 }
 

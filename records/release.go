@@ -86,7 +86,7 @@ func (r *Release) check(path string, _ *Record) error {
 	}
 	for _, name := range sortedKeys(r.Pins) {
 		if err := checkName(string(name)); err != nil {
-			return broken("R25", path+"/pins", "module name %q: %v", clip(string(name)), err)
+			return broken("R25", path+"/pins", "module name %q: %v", Clip(string(name)), err)
 		}
 		if !isModuleCID(r.Pins[name]) {
 			return broken("R25", path+"/pins/"+string(name), "is not a module (CIDv1, dag-pb, sha2-256)")

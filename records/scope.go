@@ -14,7 +14,7 @@ const minPrefix = 3
 // ParseScope checks s against SPEC.md section 3.4.
 func ParseScope(s string) (Scope, error) {
 	if err := checkScope(s); err != nil {
-		return "", fmt.Errorf("scope %q: %w", clip(s), err)
+		return "", fmt.Errorf("scope %q: %w", Clip(s), err)
 	}
 	return Scope(s), nil
 }

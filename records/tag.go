@@ -51,7 +51,7 @@ func CheckTag(s string) error {
 	}
 	for i := 0; i < len(s); i++ {
 		if !isNameByte(s[i]) {
-			return against("R27", "tag %q: only letters, digits, '.', '_' and '-' are allowed", clip(s))
+			return against("R27", "tag %q: only letters, digits, '.', '_' and '-' are allowed", Clip(s))
 		}
 	}
 	if c := s[0] | 0x20; c < 'a' || c > 'z' {

@@ -15,7 +15,7 @@ const maxInt = 1<<53 - 1 // what JavaScript, and so node-semver, can hold
 // valid version and takes time linear in len(s).
 func ParseVersion(s string) (Version, error) {
 	if err := checkVersion(s); err != nil {
-		return "", fmt.Errorf("version %q: %w", clip(s), err)
+		return "", fmt.Errorf("version %q: %w", Clip(s), err)
 	}
 	return Version(s), nil
 }
@@ -148,7 +148,7 @@ func checkVersionNumber(s string) error {
 		return against("R4", "does not have the form MAJOR.MINOR.PATCH")
 	}
 	if len(s) > 1 && s[0] == '0' {
-		return against("R4", "has the number %s with a leading zero", clip(s))
+		return against("R4", "has the number %s with a leading zero", Clip(s))
 	}
 	n := int64(0)
 	for i := 0; i < len(s); i++ {
@@ -171,7 +171,7 @@ func checkPrerelease(s string) error {
 		}
 	}
 	if isDigits(s) && len(s) > 1 && s[0] == '0' {
-		return against("R4", "has the number %s with a leading zero", clip(s))
+		return against("R4", "has the number %s with a leading zero", Clip(s))
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func chooseBins(nodes []*tree.Node) ([]Bin, []Warning) {
 			place := binDir(n.Package.Path) + "/" + strings.ToLower(command) // some disks fold case
 			switch other, taken := chosen[place]; {
 			case lockfile.CheckBin(command, b.program) != nil:
-				warnings = append(warnings, Warning{n.Package.Path, fmt.Sprintf("its command %q is not linked: that is no name or no path for a command", clip(command))})
+				warnings = append(warnings, Warning{n.Package.Path, fmt.Sprintf("its command %q is not linked: that is no name or no path for a command", records.Clip(command))})
 			case records.IsReservedCommand(command, n.Package.Name):
 				warnings = append(warnings, Warning{n.Package.Path, fmt.Sprintf("its command %q is not linked: that is another program's name", command)})
 			case taken:
@@ -154,7 +154,7 @@ func (d *Dir) linkBin(b Bin, m *Note, windows bool) (*Warning, error) {
 func (d *Dir) program(b Bin) string {
 	info, err := d.lstat(b.file())
 	if err != nil || info == nil || !info.Mode().IsRegular() {
-		return fmt.Sprintf("%q is not a file of the package", clip(b.program))
+		return fmt.Sprintf("%q is not a file of the package", records.Clip(b.program))
 	}
 	if info.Mode().Perm()&0o111 == 0o111 {
 		return ""

@@ -21,12 +21,3 @@ type Warning struct {
 	Path string // of the package it is about, "" for the project
 	Text string // untrusted: it may quote what a package says
 }
-
-// clip shortens s for an error message.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
-}

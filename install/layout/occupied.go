@@ -9,6 +9,7 @@ import (
 	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/internal/jsonfile"
 	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/records"
 )
 
 // CheckOccupied refuses to replace what es did not install, unless it is the same package
@@ -46,7 +47,7 @@ func (c *Change) CheckOccupied(pending []*tree.Node, claims func(*tree.Node) boo
 			return &OccupiedError{Path: at, Reason: "something that es did not put there is no directory"}
 		}
 		if name := c.dir.packageName(at); name != string(lockfile.NameAt(at)) && name != string(n.Package.Name) {
-			return &OccupiedError{Path: at, Reason: fmt.Sprintf("the package %q is there, which es did not install", clip(name))}
+			return &OccupiedError{Path: at, Reason: fmt.Sprintf("the package %q is there, which es did not install", records.Clip(name))}
 		}
 		if !claims(n) {
 			return &OccupiedError{Path: at, Reason: "a package is there that es did not install"}
@@ -68,9 +69,9 @@ func (d *Dir) packageText(at string) string {
 	case name == "":
 		return "something else"
 	case version == "":
-		return fmt.Sprintf("%q", clip(name))
+		return fmt.Sprintf("%q", records.Clip(name))
 	}
-	return fmt.Sprintf("%q", clip(name+"@"+version))
+	return fmt.Sprintf("%q", records.Clip(name+"@"+version))
 }
 
 // packageSays returns the name and the version in the package.json of the directory at.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/everythingstays/es/internal/jsonfile"
 	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/records"
 )
 
 const (
@@ -110,7 +111,7 @@ func (p *parser) errorAbout(path string, offset int, err error) error {
 	if errors.As(err, &broken) {
 		rule = broken.rule
 	}
-	return p.errorf(offset, rule, "%q: %v", clip(path), err)
+	return p.errorf(offset, rule, "%q: %v", records.Clip(path), err)
 }
 
 // A ruleError is about another rule than I10, which lists the fields of a package.
@@ -151,7 +152,7 @@ func (p *parser) checkShape(root *jsonfile.Object) error {
 	}
 	for _, m := range root.Members[packages].Object.Members {
 		if m.Object == nil {
-			return p.errorf(m.ValueStart, "I7", "%q must be an object", clip(m.Key))
+			return p.errorf(m.ValueStart, "I7", "%q must be an object", records.Clip(m.Key))
 		}
 		if err := p.checkFields(m.Object, "I10", packageFields); err != nil {
 			return err
@@ -163,7 +164,7 @@ func (p *parser) checkShape(root *jsonfile.Object) error {
 func (p *parser) checkFields(o *jsonfile.Object, rule string, fields map[string]bool) error {
 	for _, m := range o.Members {
 		if !fields[m.Key] {
-			return p.errorf(m.KeyStart, rule, "has the unknown field %q", clip(m.Key))
+			return p.errorf(m.KeyStart, rule, "has the unknown field %q", records.Clip(m.Key))
 		}
 	}
 	return nil
@@ -210,7 +211,7 @@ func (f *File) resolve(p *Package) error {
 	}
 	target := f.Packages[p.Link]
 	if target == nil || target.Link != "" {
-		return broken("I11", "links to %q, which is no package", clip(p.Link))
+		return broken("I11", "links to %q, which is no package", records.Clip(p.Link))
 	}
 	path, optional := p.Path, target.Optional
 	*p = *target

@@ -210,13 +210,13 @@ func (t *packageText) texts(p *Package) error {
 		}
 		for _, s := range list {
 			if err := records.CheckText(s, records.MaxText); err != nil {
-				return fmt.Errorf("%q %w", clip(s), err)
+				return fmt.Errorf("%q %w", records.Clip(s), err)
 			}
 		}
 	}
 	for _, name := range t.Bundled {
 		if !records.IsDependencyName(name) {
-			return fmt.Errorf("bundled: %q cannot be the name of a dependency", clip(name))
+			return fmt.Errorf("bundled: %q cannot be the name of a dependency", records.Clip(name))
 		}
 	}
 	return nil
@@ -228,13 +228,13 @@ func checkMap(m map[string]string, key func(string) bool) error {
 	}
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		if !key(k) {
-			return fmt.Errorf("%q cannot be the name of a dependency", clip(k))
+			return fmt.Errorf("%q cannot be the name of a dependency", records.Clip(k))
 		}
 		if err := records.CheckText(k, records.MaxText); err != nil {
-			return fmt.Errorf("%q %w", clip(k), err)
+			return fmt.Errorf("%q %w", records.Clip(k), err)
 		}
 		if err := records.CheckText(m[k], records.MaxLongText); err != nil {
-			return fmt.Errorf("%q %w", clip(m[k]), err)
+			return fmt.Errorf("%q %w", records.Clip(m[k]), err)
 		}
 	}
 	return nil
@@ -244,11 +244,11 @@ func checkMap(m map[string]string, key func(string) bool) error {
 func strictCID(s string, codec uint64) (cid.Cid, error) {
 	c, err := cid.Decode(s)
 	if err != nil {
-		return cid.Undef, fmt.Errorf("%q is not a CID", clip(s))
+		return cid.Undef, fmt.Errorf("%q is not a CID", records.Clip(s))
 	}
 	want := cid.Prefix{Version: 1, Codec: codec, MhType: multihash.SHA2_256, MhLength: 32}
 	if c.Prefix() != want || c.String() != s {
-		return cid.Undef, fmt.Errorf("%q must be a CIDv1 with sha2-256 in base32, and of the right kind", clip(s))
+		return cid.Undef, fmt.Errorf("%q must be a CIDv1 with sha2-256 in base32, and of the right kind", records.Clip(s))
 	}
 	return c, nil
 }
@@ -259,13 +259,4 @@ func CheckBin(command, program string) error {
 		return err
 	}
 	return records.CheckPath(program)
-}
-
-// clip shortens s for an error message.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
 }

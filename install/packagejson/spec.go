@@ -141,11 +141,11 @@ func ParseRequest(s string) (Request, error) {
 	name, text := cutSpec(s)
 	n, err := records.ParseName(name)
 	if err != nil {
-		return Request{}, fmt.Errorf("read %q: %w", clip(s), err)
+		return Request{}, fmt.Errorf("read %q: %w", records.Clip(s), err)
 	}
 	spec, err := ParseSpec(text)
 	if err != nil {
-		return Request{}, fmt.Errorf("read %q: %w", clip(s), err)
+		return Request{}, fmt.Errorf("read %q: %w", records.Clip(s), err)
 	}
 	return Request{n, spec}, nil
 }
@@ -195,13 +195,4 @@ type SpecError struct {
 	Reason string
 }
 
-func (e *SpecError) Error() string { return fmt.Sprintf("%q: %s", clip(e.Spec), e.Reason) }
-
-// clip shortens s for an error message.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
-}
+func (e *SpecError) Error() string { return fmt.Sprintf("%q: %s", records.Clip(e.Spec), e.Reason) }

@@ -19,7 +19,7 @@ type DependencyError struct {
 func (e *DependencyError) Error() string {
 	what := string(e.Name)
 	if e.Spec != "" {
-		what += "@" + clip(e.Spec)
+		what += "@" + records.Clip(e.Spec)
 	}
 	if e.By != "" {
 		what += ", which " + e.By + " needs"
@@ -43,12 +43,3 @@ func (e *IntegrityError) Error() string {
 }
 
 func (e *IntegrityError) Unwrap() error { return e.Err }
-
-// clip shortens s for an error message.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
-}

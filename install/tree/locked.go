@@ -89,9 +89,9 @@ func (d Disagreement) String() string {
 	case NotNeeded:
 		return "nothing needs " + d.Path
 	case NotLocked:
-		return fmt.Sprintf("%s asks for %s@%s, which is not locked", d.By, d.Name, clip(d.Spec))
+		return fmt.Sprintf("%s asks for %s@%s, which is not locked", d.By, d.Name, records.Clip(d.Spec))
 	}
-	return fmt.Sprintf("%s asks for %s@%s, and %s is locked", d.By, d.Name, clip(d.Spec), d.Locked)
+	return fmt.Sprintf("%s asks for %s@%s, and %s is locked", d.By, d.Name, records.Clip(d.Spec), d.Locked)
 }
 
 // connect finds where e leads, or says why it leads nowhere.
