@@ -32,8 +32,11 @@ var verifiers = []verifier{
 	{dir: "records", run: "^(TestRecordVectors|TestWordVectors)$"},
 	{dir: "sign/internal/openpgp", tests: "sign", run: "^(TestVectors|TestKeyVectors)$"},
 	{dir: "sign", files: []string{"open.go", "key.go", "policy.go", "readkey.go", "authorship.go", "statement.go", "ending.go", "keyrevocation.go", "misplaced.go"}, run: "^(TestVectors|TestKeyVectors)$"},
-	{dir: "modules", files: []string{"inspect*.go", "check*.go", "manifest*.go", "json*.go"}, run: "Vector"},
-	{dir: "modules/unixfs", tests: "modules", run: "Vector"},
+	{dir: "modules", files: []string{"check*.go", "manifest*.go", "packagejson*.go"}, run: "Vector"},
+	{dir: "modules/internal/npmjson", tests: "modules", run: "Vector"},
+	{dir: "modules/internal/dagpb", tests: "modules/unixfs", run: "Vector"},
+	{dir: "modules/unixfs", files: []string{"block*.go", "hamt*.go", "inspect*.go"}, run: "Vector"},
+	{dir: "modules/unixfs", files: []string{"names*.go"}, tests: "modules", run: "Vector"},
 	{dir: "reconcile", files: []string{"wire*.go", "message*.go", "decode*.go"}, run: "Vector"},
 	{dir: "transfer", files: []string{"wire*.go", "message*.go", "decode*.go"}, run: "Vector"},
 }

@@ -33,8 +33,9 @@ type Options struct {
 	Sync Sync
 	// Link, if set, may make the file name in dir from the block c, whose bytes
 	// are exactly the file's, instead of a copy being written. It reports
-	// whether it did. A hard link shares contents and mode with the block store,
-	// so that an edit of the file damages the store.
+	// whether it did. The block is not hashed here: Link links none that it has not
+	// verified. A hard link shares contents and mode with the block store, so that an
+	// edit of the file damages the store.
 	Link func(c cid.Cid, dir *os.File, name string) (bool, error)
 }
 
