@@ -79,11 +79,13 @@ var mayImport = map[string][]string{
 	// esDependencies in package.json: specs, and edits that change nothing else.
 	"install/packagejson": {"internal/jsonfile", "internal/regularfile", "records", "records/npmrange"},
 	// From dependencies to a tree: which release, and which node_modules it stands in.
-	"install/tree": {"records", "install/lockfile", "install/packagejson"},
+	"install/tree": {"records", "records/npmrange", "install/lockfile", "install/packagejson"},
+	// The other package managers in a project, and which packages are theirs.
+	"install/managers": {"internal/regularfile", "install/lockfile", "install/packagejson"},
 	// node_modules: what is pending, how it is written, and what stands there.
-	"install/layout": {"internal/atomicfile", "internal/filelock", "internal/jsonfile", "internal/regularfile", "records", "records/npmrange", "modules", "install/lockfile", "install/packagejson", "install/tree", "modules/extract", "modules/unixfs"},
+	"install/layout": {"internal/atomicfile", "internal/filelock", "internal/jsonfile", "internal/regularfile", "records", "modules", "install/lockfile", "install/managers", "install/packagejson", "install/tree", "modules/extract", "modules/unixfs"},
 	// A project: what es add, install, update, remove, list and verify do with it.
-	"install": {"internal/jsonfile", "internal/regularfile", "records", "modules", "install/layout", "install/lockfile", "install/packagejson", "install/tree", "modules/extract", "modules/unixfs"},
+	"install": {"internal/jsonfile", "internal/regularfile", "records", "modules", "install/layout", "install/lockfile", "install/managers", "install/packagejson", "install/tree", "modules/extract", "modules/unixfs"},
 	// For tests: releases that need each other in every way.
 	"install/internal/fakes": {"records"},
 	// What an npm registry signs, and what else it says.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/everythingstays/es/install/layout"
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/tree"
 	"golang.org/x/sync/errgroup"
@@ -17,7 +16,7 @@ import (
 // returns the wanted packages and those among them that must be written.
 func (j *job) fetch(ctx context.Context) (nodes, pending []*tree.Node, err error) {
 	for {
-		nodes = layout.Wanted(j.tree, j.options.Platform, func(n *tree.Node) bool { return j.failed[n] != nil })
+		nodes = tree.Wanted(j.tree, j.options.Platform, func(n *tree.Node) bool { return j.failed[n] != nil })
 		if pending, err = j.change.Pending(ctx, nodes); err != nil {
 			return nil, nil, err
 		}

@@ -64,7 +64,7 @@ func (p *Project) look() (*tree.Node, *layout.Dir, error) {
 
 // wantedHere returns what a project is to have on this machine.
 func wantedHere(root *tree.Node) []*tree.Node {
-	return layout.Wanted(root, layout.Platform{}.OrThis(), func(*tree.Node) bool { return false })
+	return tree.Wanted(root, tree.Platform{}.OrThis(), func(*tree.Node) bool { return false })
 }
 
 type lister struct {

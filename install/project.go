@@ -10,6 +10,7 @@ import (
 
 	"github.com/everythingstays/es/install/layout"
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/managers"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
@@ -84,12 +85,12 @@ type OtherManagers struct {
 
 // OtherManagers looks for other package managers in the project.
 func (p *Project) OtherManagers() (OtherManagers, error) {
-	d, err := p.open()
+	root, err := os.OpenRoot(p.dir)
 	if err != nil {
-		return OtherManagers{}, err
+		return OtherManagers{}, fmt.Errorf("open project: %w", err)
 	}
-	defer d.Close()
-	return OtherManagers{Names: d.Managers().Names(), Hook: d.HasHook()}, nil
+	defer root.Close()
+	return OtherManagers{Names: managers.Find(root).Names(), Hook: managers.HasHook(root)}, nil
 }
 
 // Lockfile returns es-lock.json, or nil when there is none.

@@ -3,6 +3,7 @@ package install
 import (
 	"github.com/everythingstays/es/install/layout"
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/managers"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/internal/jsonfile"
@@ -16,7 +17,7 @@ type (
 	Resolution = tree.Resolution
 	Resolver   = tree.Resolver
 	Skipped    = tree.Skipped
-	Platform   = layout.Platform
+	Platform   = tree.Platform
 	Warning    = layout.Warning
 	Damage     = layout.Damage
 
@@ -28,7 +29,7 @@ type (
 )
 
 // Hook is the script of package.json by which npm has es put back what it removed.
-const Hook = layout.Hook
+const Hook = managers.Hook
 
 // ParseRequest reads one argument of es add.
 func ParseRequest(s string) (Request, error) { return packagejson.ParseRequest(s) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/managers"
 	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/modules/extract"
 	"github.com/everythingstays/es/modules/unixfs"
@@ -36,14 +37,14 @@ type Change struct {
 	dir      *Dir
 	blocks   unixfs.Blocks
 	note     *Note
-	managers *Managers
+	managers *managers.Found
 	adopted  bool                // the note was lost, and is made anew
 	same     map[*tree.Node]bool // whether what another program put there is the module
 }
 
 // Change begins a change.
 func (d *Dir) Change(blocks unixfs.Blocks, o Options) *Change {
-	return &Change{Options: o, dir: d, blocks: blocks, note: d.Note(), managers: d.Managers(), same: map[*tree.Node]bool{}}
+	return &Change{Options: o, dir: d, blocks: blocks, note: d.Note(), managers: managers.Find(d.root), same: map[*tree.Node]bool{}}
 }
 
 // Note is what the project's note says; Apply changes it.
@@ -65,7 +66,7 @@ func (c *Change) Adopt(ctx context.Context, locked *tree.Node) error {
 	v := c.dir.Compare(c.blocks, nodes)
 	for _, n := range nodes {
 		at := n.Package.Path
-		if _, noted := c.note.Modules[at]; noted || c.managers.names(at) != "" {
+		if _, noted := c.note.Modules[at]; noted || c.managers.Claim(at) != "" {
 			continue
 		}
 		same, err := v.Stands(ctx, n)
@@ -152,7 +153,7 @@ func (c *Change) Obsolete(nodes []*tree.Node) []string {
 // package manager names it.
 func (c *Change) keepsNew() bool {
 	for n, same := range c.same {
-		if same && c.managers.names(n.Package.Path) == "" {
+		if same && c.managers.Claim(n.Package.Path) == "" {
 			return true
 		}
 	}

@@ -7,10 +7,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/managers"
 )
 
 // Extraneous returns the packages and commands in the project's node_modules that are not
@@ -21,11 +21,11 @@ func (v *Comparer) Extraneous(l *lockfile.File) (extraneous []string, managed in
 	if err != nil {
 		return nil, 0, err
 	}
-	o := v.dir.Managers()
+	o := managers.Find(v.dir.root)
 	for _, at := range paths {
 		switch {
 		case l.Packages[at] != nil:
-		case o.locks(at) != "" || o.linked(v.dir, at):
+		case o.Lock(at) != "" || v.isPnpmLink(o, at):
 			managed++
 		default:
 			extraneous = append(extraneous, at)
@@ -86,16 +86,16 @@ func (d *Dir) names(dir string) ([]string, error) {
 	return names, nil
 }
 
-// linked reports whether at is a link as pnpm makes them, into its own store beside.
-func (o *Managers) linked(d *Dir, at string) bool {
-	target, err := d.root.Readlink(filepath.FromSlash(at))
-	return err == nil && slices.Contains(o.clients, "pnpm") &&
+// isPnpmLink reports whether at is a link as pnpm makes them, into its own store.
+func (v *Comparer) isPnpmLink(o *managers.Found, at string) bool {
+	target, err := v.dir.root.Readlink(filepath.FromSlash(at))
+	return err == nil && o.Has("pnpm") &&
 		strings.HasPrefix(path.Join(path.Dir(at), filepath.ToSlash(target)), lockfile.NodeModules+"/.pnpm/")
 }
 
 // extraneousCommands returns the project's commands that es-lock.json does not have, or
 // that lead elsewhere than it says.
-func (v *Comparer) extraneousCommands(o *Managers) (extraneous []string, err error) {
+func (v *Comparer) extraneousCommands(o *managers.Found) (extraneous []string, err error) {
 	const dir = lockfile.NodeModules + "/.bin"
 	names, err := v.dir.names(dir)
 	if err != nil {
@@ -130,8 +130,8 @@ func (d *Dir) isBin(b Bin, at string) bool {
 
 // isManaged reports whether a command leads into a package of another package manager.
 // On Windows it is a script, of which that cannot be told.
-func (v *Comparer) isManaged(o *Managers, at string) bool {
-	if len(o.clients) == 0 {
+func (v *Comparer) isManaged(o *managers.Found, at string) bool {
+	if !o.Any() {
 		return false
 	}
 	target, err := v.dir.root.Readlink(filepath.FromSlash(at))
@@ -148,5 +148,5 @@ func (v *Comparer) isManaged(o *Managers, at string) bool {
 	if parts[0][0] == '@' && len(parts) > 1 {
 		owner += "/" + parts[1]
 	}
-	return parts[0] == ".pnpm" && slices.Contains(o.clients, "pnpm") || o.locks(owner) != ""
+	return parts[0] == ".pnpm" && o.Has("pnpm") || o.Lock(owner) != ""
 }

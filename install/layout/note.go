@@ -5,13 +5,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/everythingstays/es/install/lockfile"
+	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/internal/regularfile"
+	"github.com/everythingstays/es/records"
 )
 
 // NotePath is where the Note of a project is.
@@ -117,4 +121,27 @@ func (m *Note) Paths() []string {
 // Inside returns the paths in the package at path.
 func (m *Note) Inside(path string) []string {
 	return slices.DeleteFunc(m.Paths(), func(p string) bool { return !strings.HasPrefix(p, path+"/") })
+}
+
+// PackageOf returns the version of the package that node finds as name from the
+// project and that es did not put there: in its node_modules or in one above. ok says
+// that there is one.
+func (d *Dir) PackageOf(name records.Name, note *Note) (version records.Version, ok bool) {
+	for dir := d.path; ; dir = filepath.Dir(dir) {
+		at := lockfile.NodeModules + "/" + string(name)
+		if dir == d.path && note.ours(d, at) {
+			return "", false // it goes, since es-lock.json has it no more
+		}
+		b, err := regularfile.Read(filepath.Join(dir, filepath.FromSlash(at), packagejson.Name), packagejson.MaxSize)
+		if err == nil {
+			_, b = regularfile.CutBOM(b)
+			var said struct{ Version string }
+			_ = json.Unmarshal(b, &said)
+			version, _ = records.ParseVersion(said.Version)
+			return version, true
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, regularfile.ErrNotRegular) || dir == filepath.Dir(dir) {
+			return "", false
+		}
+	}
 }

@@ -33,9 +33,9 @@ func (c *Change) CheckOccupied(pending []*tree.Node, claims func(*tree.Node) boo
 		if info == nil {
 			continue
 		}
-		by, ours := c.managers.locks(at), c.note.ours(c.dir, at)
+		by, ours := c.managers.Lock(at), c.note.ours(c.dir, at)
 		if by == "" && !ours {
-			by = c.managers.names(at)
+			by = c.managers.Claim(at)
 		}
 		if by != "" {
 			return &OccupiedError{Path: at, Reason: fmt.Sprintf("%s is there, and %s asks for it", c.dir.packageText(at), by), By: by}

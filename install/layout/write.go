@@ -53,7 +53,7 @@ func (c *Change) Apply(ctx context.Context, trees Trees, nodes, pending []*tree.
 	}
 	c.note.Modules = map[string]Placed{}
 	for _, n := range nodes {
-		if c.same[n] && c.managers.names(n.Package.Path) != "" {
+		if c.same[n] && c.managers.Claim(n.Package.Path) != "" {
 			continue // it stays theirs
 		}
 		c.note.Modules[n.Package.Path] = c.placed(n)
@@ -242,7 +242,7 @@ func (w *writer) removeObsolete(obsolete []string, bins []Bin) error {
 			w.dir.pruneEmpty(path) // a crash may have left the directory for it
 			continue
 		}
-		if by := w.managers.names(path); by != "" {
+		if by := w.managers.Claim(path); by != "" {
 			w.warnings = append(w.warnings, Warning{path, "is left where it is: " + by + " asks for it too"})
 			continue
 		}

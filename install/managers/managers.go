@@ -1,10 +1,14 @@
-package layout
+// Package managers finds the other package managers that work in a project, npm, yarn,
+// pnpm and bun, and says which packages are theirs. es never touches those unasked.
+//
+// It implements SPEC.md [I134], as far as the files of these programs say it; their
+// formats are read for names and paths alone, whatever their version.
+package managers
 
 import (
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -13,7 +17,6 @@ import (
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/internal/regularfile"
-	"github.com/everythingstays/es/records"
 )
 
 // hiddenNPMLock is npm's note of what it has put into node_modules.
@@ -22,21 +25,20 @@ const hiddenNPMLock = lockfile.NodeModules + "/.package-lock.json"
 // npmFields are the fields of package.json whose packages npm and its like install.
 var npmFields = []string{"dependencies", "devDependencies", "optionalDependencies", "peerDependencies"}
 
-// Managers are the other package managers that work in the project, and what they
-// install there. es never touches it unasked (SPEC.md [I134]).
-type Managers struct {
+// Found is what other package managers install in a project.
+type Found struct {
 	clients []string          // npm, yarn, pnpm, bun: those that have a lockfile here
 	paths   map[string]string // a path of npm's -> the file that names it
 	named   map[string]string // a name in package.json -> the field
 	texts   map[string]string // lockfiles of which only the names are read -> contents
 }
 
-// Managers reads the lockfiles of other package managers, and what package.json asks
-// them for. A file that cannot be understood names nothing.
-func (d *Dir) Managers() *Managers {
-	o := &Managers{paths: map[string]string{}, named: map[string]string{}, texts: map[string]string{}}
+// Find reads the lockfiles of other package managers in a project, and what its
+// package.json asks them for. A file that cannot be understood names nothing.
+func Find(project *os.Root) *Found {
+	o := &Found{paths: map[string]string{}, named: map[string]string{}, texts: map[string]string{}}
 	for _, name := range []string{"package-lock.json", "npm-shrinkwrap.json", hiddenNPMLock} {
-		if b, err := d.readProject(name); err == nil {
+		if b, err := read(project, name); err == nil {
 			o.add("npm")
 			o.readNPM(name, b)
 		}
@@ -44,12 +46,12 @@ func (d *Dir) Managers() *Managers {
 	for _, l := range []struct{ file, client string }{
 		{"yarn.lock", "yarn"}, {"pnpm-lock.yaml", "pnpm"}, {lockfile.NodeModules + "/.modules.yaml", "pnpm"}, {"bun.lock", "bun"}, {"bun.lockb", "bun"},
 	} {
-		if b, err := d.readProject(l.file); err == nil {
+		if b, err := read(project, l.file); err == nil {
 			o.add(l.client)
 			o.texts[l.file] = string(b)
 		}
 	}
-	if b, err := d.readProject(packagejson.Name); err == nil {
+	if b, err := read(project, packagejson.Name); err == nil {
 		_, text := regularfile.CutBOM(b)
 		var fields map[string]json.RawMessage
 		_ = json.Unmarshal(text, &fields)
@@ -64,11 +66,17 @@ func (d *Dir) Managers() *Managers {
 	return o
 }
 
-func (d *Dir) readProject(name string) ([]byte, error) {
-	return regularfile.ReadIn(d.root, filepath.FromSlash(name), lockfile.MaxSize)
+// Any reports whether the lockfile of any package manager is in the project.
+func (o *Found) Any() bool { return len(o.clients) > 0 }
+
+// Has reports whether the lockfile of a package manager is in the project.
+func (o *Found) Has(client string) bool { return slices.Contains(o.clients, client) }
+
+func read(project *os.Root, name string) ([]byte, error) {
+	return regularfile.ReadIn(project, filepath.FromSlash(name), lockfile.MaxSize)
 }
 
-func (o *Managers) add(name string) {
+func (o *Found) add(name string) {
 	if !slices.Contains(o.clients, name) {
 		o.clients = append(o.clients, name)
 	}
@@ -84,7 +92,7 @@ type npmDependency struct {
 	Dependencies map[string]npmDependency `json:"dependencies"`
 }
 
-func (o *Managers) readNPM(file string, b []byte) {
+func (o *Found) readNPM(file string, b []byte) {
 	var lock npmLock
 	if json.Unmarshal(b, &lock) != nil {
 		return
@@ -97,7 +105,7 @@ func (o *Managers) readNPM(file string, b []byte) {
 	}
 }
 
-func (o *Managers) readNested(file, above string, deps map[string]npmDependency) {
+func (o *Found) readNested(file, above string, deps map[string]npmDependency) {
 	for name, d := range deps {
 		at := path.Join(above, lockfile.NodeModules, name)
 		o.paths[at] = file
@@ -107,17 +115,17 @@ func (o *Managers) readNested(file, above string, deps map[string]npmDependency)
 
 // Names returns npm, yarn, pnpm and bun, as far as they have a lockfile here or
 // package.json has dependencies for npm.
-func (o *Managers) Names() []string {
+func (o *Found) Names() []string {
 	if len(o.clients) == 0 && len(o.named) > 0 {
 		return []string{"npm"}
 	}
 	return o.clients
 }
 
-// names returns the file or field that says that another package manager installs the
+// Claim returns the file or field that says that another package manager installs the
 // package at the path, or "".
-func (o *Managers) names(at string) string {
-	if file := o.locks(at); file != "" {
+func (o *Found) Claim(at string) string {
+	if file := o.Lock(at); file != "" {
 		return file
 	}
 	if field := o.named[string(lockfile.NameAt(at))]; field != "" && lockfile.Parent(at) == "" {
@@ -126,8 +134,8 @@ func (o *Managers) names(at string) string {
 	return ""
 }
 
-// locks is names for lockfiles alone.
-func (o *Managers) locks(at string) string {
+// Lock is Claim for lockfiles alone.
+func (o *Found) Lock(at string) string {
 	if file := o.paths[at]; file != "" || lockfile.Parent(at) != "" {
 		return file
 	}
@@ -181,8 +189,8 @@ func inName(c byte) bool {
 const Hook = `"scripts": {"dependencies": "es install --frozen"}`
 
 // HasHook reports whether package.json's script for npm starts es.
-func (d *Dir) HasHook() bool {
-	b, err := d.readProject(packagejson.Name)
+func HasHook(project *os.Root) bool {
+	b, err := read(project, packagejson.Name)
 	if err != nil {
 		return false
 	}
@@ -193,27 +201,4 @@ func (d *Dir) HasHook() bool {
 	_ = json.Unmarshal(b, &file)
 	script, _ := file.Scripts["dependencies"].(string)
 	return strings.Contains(script, "es install")
-}
-
-// PackageOf returns the version of the package that node finds as name from the
-// project and that es did not put there: in its node_modules or in one above. ok says
-// that there is one.
-func (d *Dir) PackageOf(name records.Name, note *Note) (version records.Version, ok bool) {
-	for dir := d.path; ; dir = filepath.Dir(dir) {
-		at := lockfile.NodeModules + "/" + string(name)
-		if dir == d.path && note.ours(d, at) {
-			return "", false // it goes, since es-lock.json has it no more
-		}
-		b, err := regularfile.Read(filepath.Join(dir, filepath.FromSlash(at), packagejson.Name), packagejson.MaxSize)
-		if err == nil {
-			_, b = regularfile.CutBOM(b)
-			var said struct{ Version string }
-			_ = json.Unmarshal(b, &said)
-			version, _ = records.ParseVersion(said.Version)
-			return version, true
-		}
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, regularfile.ErrNotRegular) || dir == filepath.Dir(dir) {
-			return "", false
-		}
-	}
 }

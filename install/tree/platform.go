@@ -1,4 +1,4 @@
-package layout
+package tree
 
 import (
 	"path/filepath"
@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/everythingstays/es/install/lockfile"
-	"github.com/everythingstays/es/install/tree"
 	"github.com/everythingstays/es/records/npmrange"
 )
 
@@ -115,22 +114,22 @@ func (p Platform) RefusesNode(pkg *lockfile.Package) string {
 }
 
 // Foreign reports whether n is an optional package for other platforms.
-func (p Platform) Foreign(n *tree.Node) bool { return n.Package.Optional && p.Refuses(n.Package) != "" }
+func (p Platform) Foreign(n *Node) bool { return n.Package.Optional && p.Refuses(n.Package) != "" }
 
 // Wanted returns the packages to have in node_modules on a platform, by path. Those that
 // failed, and optional ones for other platforms, are left out with all that only they
 // need ([I18]).
-func Wanted(root *tree.Node, p Platform, failed func(*tree.Node) bool) []*tree.Node {
-	available := func(n *tree.Node) bool { return !failed(n) && !p.Foreign(n) }
-	reached := root.Reach(func(_ *tree.Edge, to *tree.Node) bool {
+func Wanted(root *Node, p Platform, failed func(*Node) bool) []*Node {
+	available := func(n *Node) bool { return !failed(n) && !p.Foreign(n) }
+	reached := root.Reach(func(_ *Edge, to *Node) bool {
 		return available(to) && (to.Target == nil || available(to.Target))
 	})
-	var nodes []*tree.Node
+	var nodes []*Node
 	for n := range reached {
 		if n.Package != nil {
 			nodes = append(nodes, n)
 		}
 	}
-	slices.SortFunc(nodes, func(a, b *tree.Node) int { return lockfile.ComparePaths(a.Package.Path, b.Package.Path) })
+	slices.SortFunc(nodes, func(a, b *Node) int { return lockfile.ComparePaths(a.Package.Path, b.Package.Path) })
 	return nodes
 }
