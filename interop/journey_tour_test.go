@@ -70,7 +70,7 @@ func (s session) screen() *regexp.Regexp {
 	text := readmeKey.ReplaceAllString(strings.TrimSpace(s.shown), "\x00")
 	text = shortKey.ReplaceAllString(text, "(...")
 	text = regexp.QuoteMeta(someDay.ReplaceAllString(text, "\x01"))
-	text = strings.NewReplacer("\x00", "[0-9A-F]{40}", "\x01", someDay.String(), "\n", `(?:\n|\n(?s:.*)\n)`).Replace(ellipsis.ReplaceAllString(text, "(?s:.*)"))
+	text = strings.NewReplacer("\x00", "[0-9A-F]{40}", "\x01", someDay.String(), "\n", `(?:\n|\n(?s:.*)\n)`, " ", `(?: |\n {4})`).Replace(ellipsis.ReplaceAllString(text, "(?s:.*)"))
 	return regexp.MustCompile(`(?:^|\n)` + text + `\s*$`)
 }
 
