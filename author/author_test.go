@@ -231,6 +231,21 @@ func TestSayAgain(t *testing.T) {
 	}
 }
 
+// TestCheckKnowsBodies is that a kind of body is not forgotten where statements are checked.
+func TestCheckKnowsBodies(t *testing.T) {
+	a := newDesk(t).author("Ada")
+	unknown := struct{ records.Body }{&records.Heartbeat{}}
+	if err := a.Check(t.Context(), unknown); err == nil {
+		t.Error("a body that is unknown passes")
+	}
+	for _, b := range records.Bodies() {
+		err := a.Check(t.Context(), b)
+		if err != nil && !errors.As(err, new(*NotSaidError)) && !errors.As(err, new(*UnknownVersionError)) {
+			t.Errorf("%s: %v", b.Kind(), err)
+		}
+	}
+}
+
 // asked answers for peers.
 type asked struct {
 	answered int

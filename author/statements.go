@@ -2,6 +2,7 @@ package author
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -32,7 +33,7 @@ func (a *Author) Say(ctx context.Context, body records.Body) (Signed, error) {
 
 // Check returns why signing the statement would say nothing: a *NotSaidError where it takes
 // back what was not said, an *UnknownVersionError where it is about a version that nobody
-// has released.
+// has released. A body that it does not know is an error: a new one needs a line here.
 func (a *Author) Check(ctx context.Context, body records.Body) error {
 	switch b := body.(type) {
 	case *records.Tag:
@@ -60,8 +61,10 @@ func (a *Author) Check(ctx context.Context, body records.Body) error {
 			err = &UnknownVersionError{Name: b.Name, Version: b.Version, Module: b.Module}
 		}
 		return err
+	case *records.Release, *records.Successor, *records.Heartbeat:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("there is no check of a record of the kind %q", body.Kind())
 }
 
 // standing returns the key's notices about the name that are of n's kind and not taken back;
