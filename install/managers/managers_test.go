@@ -8,7 +8,7 @@ import (
 
 // SPEC I134. A lockfile of which the names alone are read names what stands in it by itself.
 func TestNamesInALockfile(t *testing.T) {
-	const text = "lodash.merge@^4.6.2:\n  version \"4.6.2\"\n\"@types/node@*\":\nleft-pad@1: x/react@2\n/chalk/5.0.0:\n"
+	const text = "lodash.merge@^4.6.2:\n  version \"4.6.2\"\n\"@types/node@*\":\nleft-pad@1: x/react@2\n  chalk: 5.0.0\n"
 	for name, want := range map[string]bool{
 		"lodash.merge": true, "lodash": false, "merge": false, "@types/node": true, "node": false, "types": false, "left-pad": true, "pad": false,
 		"react": true, "chalk": true, "x": false, "nothing": false,
