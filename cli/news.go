@@ -155,7 +155,7 @@ func (n *News) Get(ctx context.Context, missing bool) (asked bool, err error) {
 		return false, err
 	case s.Records > 0:
 		n.App.Note("%s from %s", NewRecords(s), ui.Plural(int64(s.Peers), "peer"))
-	case s.Peers == 0 && s.Crowded > 0:
+	case s.Peers == 0 && s.Refusing > 0:
 		n.App.Warn("%v; try again in a minute", NobodyAnswered(s))
 	case s.Peers == 0 && !last.IsZero():
 		n.App.Note("no peer could be asked for new records; the last time was %s", dateTime(last))
@@ -168,8 +168,8 @@ func (n *News) Get(ctx context.Context, missing bool) (asked bool, err error) {
 // NobodyAnswered says why no peer gave records.
 func NobodyAnswered(s api.Synced) error {
 	switch {
-	case s.Crowded > 0:
-		return fmt.Errorf("%s refused: too many connections from this address", ui.Plural(int64(s.Crowded), "peer"))
+	case s.Refusing > 0:
+		return fmt.Errorf("%s refused: too many connections from this address", ui.Plural(int64(s.Refusing), "peer"))
 	case s.Failed == 0:
 		return errors.New("nobody is connected who could be asked for records")
 	}

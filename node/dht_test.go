@@ -167,8 +167,8 @@ func TestThreat35DHTOfSybils(t *testing.T) {
 	}
 	a := newAuthor(t, testHome(t))
 	sender := startNode(t, a.home, Config{})
-	patient := func(n *Node) { n.timeouts = replica.DefaultTimeouts }
-	reader := startNodeWith(t, testHome(t), Config{DHT: api.DHTOwn, Bootstrap: doors}, patient)
+	slow := func(n *Node) { n.timeouts = replica.DefaultTimeouts }
+	reader := startNodeWith(t, testHome(t), Config{DHT: api.DHTOwn, Bootstrap: doors}, slow)
 	reader.join(sender)
 	until(t, "among the sybils", func() bool {
 		s, err := reader.Status(ctx)

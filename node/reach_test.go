@@ -183,11 +183,11 @@ func TestForgetSilentPeers(t *testing.T) {
 		t.Errorf("remembered %+v: %v", known, err)
 	}
 	// Many at one IP leave room for others.
-	var crowd []peerbook.Peer
+	var many []peerbook.Peer
 	for range 50 {
-		crowd = append(crowd, peerbook.Peer{ID: testPeer(t), Addrs: []string{"/ip4/9.9.9.9/tcp/1"}, Seen: 9, Answered: 9})
+		many = append(many, peerbook.Peer{ID: testPeer(t), Addrs: []string{"/ip4/9.9.9.9/tcp/1"}, Seen: 9, Answered: 9})
 	}
-	if err := h.Peers().Remember(t.Context(), crowd...); err != nil {
+	if err := h.Peers().Remember(t.Context(), many...); err != nil {
 		t.Fatal(err)
 	}
 	if known, err = h.Peers().Known(); err != nil || len(known) != 2+peerbook.MaxPerIP {

@@ -100,7 +100,7 @@ func TestRefusedSync(t *testing.T) {
 	addr, _, _ := turnstile(t, there.addr())
 	here := startNode(t, testHome(t), Config{Ephemeral: true, Bootstrap: []string{addr}})
 	s, err := here.Sync(t.Context(), api.SyncOptions{}, nil)
-	if err != nil || s.Peers != 0 || s.Crowded != 1 {
+	if err != nil || s.Peers != 0 || s.Refusing != 1 {
 		t.Errorf("asked a peer that refuses: %+v, %v", s, err)
 	}
 }

@@ -434,7 +434,7 @@ func TestThreat24Clocks(t *testing.T) {
 			t.Errorf("%d deliveries are missing with wrong clocks and %d after two syncs with right ones: the test shows nothing", before, after)
 		}
 
-		// Nobody is shunned: what is said now is heard at once.
+		// Nobody is banned: what is said now is heard at once.
 		for _, a := range v.nodes {
 			a.publish()
 		}

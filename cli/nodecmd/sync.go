@@ -51,7 +51,7 @@ func runSync(ctx context.Context, a cli.App, h *home.Home, o api.SyncOptions) er
 		return err
 	}
 	if s.Peers == 0 {
-		if s.Crowded > 0 {
+		if s.Refusing > 0 {
 			return ui.Coded(ui.ExitUnreachable, cli.NobodyAnswered(s), "try again in a minute; a node of your own in that network asks once for all: es node")
 		}
 		return ui.Coded(ui.ExitUnreachable, cli.NobodyAnswered(s), "es connect ADDR meets a peer; es peers shows who is connected")

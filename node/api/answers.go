@@ -28,7 +28,7 @@ type SyncOptions struct {
 type Synced struct {
 	Peers    int   `json:"peers"`    // that answered
 	Failed   int   `json:"failed"`   // that did not
-	Crowded  int   `json:"crowded"`  // that let nobody in any more from here
+	Refusing int   `json:"refusing"` // that accept no more connections from this address
 	Records  int64 `json:"records"`  // new here
 	Keys     int64 `json:"keys"`     // key blocks that brought news
 	Refused  int64 `json:"refused"`  // records and key blocks that were not kept

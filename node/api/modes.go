@@ -7,7 +7,7 @@ type Seed string
 
 const (
 	SeedUsed    Seed = "used"    // none but those that were installed or published here
-	SeedTrusted Seed = "trusted" // those that the trust file lets in
+	SeedTrusted Seed = "trusted" // those that the trust file grants
 	SeedAll     Seed = "all"     // those of every release it sees
 )
 

@@ -25,7 +25,7 @@ const (
 	queryInterval = 5 * time.Minute
 	queryPause    = 10 * time.Second
 	floodWait     = 4 * time.Second // the same when so many answer that not all are dialled yet
-	maxEntries    = 4096            // announcements heard in one round, after which the next one begins
+	maxEntries    = 4096            // announcements read in one round, after which the next one begins
 	enoughPeers   = 32              // peers are dialled while fewer are connected
 	dialRate      = 8.0             // dials a second
 	dialBurst     = 32
@@ -184,11 +184,11 @@ func (n *Discovery) query(ctx context.Context, nets address.Networks, queried fu
 			n.cfg.Log.Debug("look for peers on the LAN", "err", err)
 		}
 	}()
-	heard := newHeardPeers()
+	queue := newPeerQueue()
 	var dials sync.WaitGroup
-	dials.Go(func() { n.dialHeard(ctx, heard) })
+	dials.Go(func() { n.dialQueued(ctx, queue) })
 	first := time.AfterFunc(firstQuery, func() {
-		if heard.isEmpty() {
+		if queue.isEmpty() {
 			queried()
 		}
 	})
@@ -202,8 +202,8 @@ func (n *Discovery) query(ctx context.Context, nets address.Networks, queried fu
 				entries = nil // it has ended, and cancels
 				continue
 			}
-			if info, ok := announced(e, nets); ok && info.ID != n.cfg.Self {
-				heard.add(info)
+			if info, ok := parseEntry(e, nets); ok && info.ID != n.cfg.Self {
+				queue.add(info)
 			}
 		case <-ctx.Done():
 		}
@@ -235,8 +235,8 @@ func drain(entries <-chan *zeroconf.ServiceEntry, ended <-chan struct{}) {
 	}
 }
 
-// dialHeard dials who was heard, each in a slot of its own, as far as the limits allow.
-func (n *Discovery) dialHeard(ctx context.Context, heard *heardPeers) {
+// dialQueued dials who was heard, each in a slot of its own, as far as the limits allow.
+func (n *Discovery) dialQueued(ctx context.Context, queue *peerQueue) {
 	var dials sync.WaitGroup
 	defer dials.Wait()
 	slots := make(chan struct{}, maxDials)
@@ -246,7 +246,7 @@ func (n *Discovery) dialHeard(ctx context.Context, heard *heardPeers) {
 		case <-ctx.Done():
 			return
 		}
-		info, ok := heard.next(ctx)
+		info, ok := queue.next(ctx)
 		if !ok {
 			return
 		}
@@ -317,9 +317,9 @@ func (n *Discovery) claim(p peer.ID) bool {
 // await keeps dialling below dialRate.
 func (n *Discovery) await(ctx context.Context) bool { return n.pace.Wait(ctx) == nil }
 
-// announced reads who an announcement is about. It has one peer, and addresses on
+// parseEntry reads who an announcement is about. It has one peer, and addresses on
 // the LAN alone.
-func announced(e *zeroconf.ServiceEntry, nets address.Networks) (info peer.AddrInfo, ok bool) {
+func parseEntry(e *zeroconf.ServiceEntry, nets address.Networks) (info peer.AddrInfo, ok bool) {
 	for _, text := range e.Text[:min(len(e.Text), 4*maxAddrs)] {
 		s, ok := strings.CutPrefix(text, addrPrefix)
 		if !ok || len(s) > 255 {

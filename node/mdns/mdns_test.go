@@ -185,7 +185,7 @@ func TestAnnouncements(t *testing.T) {
 		{[]string{"dnsaddr=/ip4/10.0.0.1/tcp/1/p2p/" + id + strings.Repeat("/ip4/10.0.0.1", 100)}, 0},
 		{many, maxAddrs},
 	} {
-		info, ok := announced(&zeroconf.ServiceEntry{Text: c.text}, nets)
+		info, ok := parseEntry(&zeroconf.ServiceEntry{Text: c.text}, nets)
 		if ok != (c.want > 0) || len(info.Addrs) != c.want || ok && info.ID.String() != id {
 			t.Errorf("%.100q: %v", c.text, info)
 		}

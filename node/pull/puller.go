@@ -158,6 +158,8 @@ func (p *Puller) Run(ctx context.Context) error {
 	pause := p.pause()
 	due, next := time.Now().Add(pause), time.NewTimer(pause)
 	defer next.Stop()
+	settling := newSettling()
+	defer settling.timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -167,11 +169,11 @@ func (p *Puller) Run(ctx context.Context) error {
 				p.cfg.Swarm.Identified()
 				p.offer(ev.Peer)
 				// What it gets before it is in the mesh is passed on to nobody.
-				time.AfterFunc(settleDelay, func() {
-					if p.cfg.Swarm.IsConnected(ev.Peer) {
-						p.offer(ev.Peer)
-					}
-				})
+				settling.add(ev.Peer)
+			}
+		case <-settling.timer.C:
+			if who := settling.next(); p.cfg.Swarm.IsConnected(who) {
+				p.offer(who)
 			}
 		case <-p.lost:
 			if soon := time.Now().Add(settleDelay); soon.Before(due) {
@@ -185,6 +187,36 @@ func (p *Puller) Run(ctx context.Context) error {
 			next.Reset(pause)
 		}
 	}
+}
+
+// settling are the peers that have come within settleDelay, the first first.
+type settling struct {
+	peers []peer.ID
+	at    []time.Time // when each has been there for so long
+	timer *time.Timer // fires at the first of these
+}
+
+func newSettling() *settling {
+	s := &settling{timer: time.NewTimer(settleDelay)}
+	s.timer.Stop()
+	return s
+}
+
+func (s *settling) add(p peer.ID) {
+	s.peers, s.at = append(s.peers, p), append(s.at, time.Now().Add(settleDelay))
+	if len(s.peers) == 1 {
+		s.timer.Reset(settleDelay)
+	}
+}
+
+// next returns the peer for which the timer has fired.
+func (s *settling) next() peer.ID {
+	p := s.peers[0]
+	s.peers, s.at = s.peers[1:], s.at[1:]
+	if len(s.at) > 0 {
+		s.timer.Reset(time.Until(s.at[0]))
+	}
+	return p
 }
 
 // Lacks is told that this node lacks something: gossip lost messages, which are

@@ -38,7 +38,7 @@ func (p *Puller) Sync(ctx context.Context, o api.SyncOptions, progress func(api.
 		sum.Complete = false
 		return sum, r.diskFull
 	}
-	sum.Crowded = p.cfg.Swarm.Refusals()
+	sum.Refusing = p.cfg.Swarm.Refusals()
 	if sum.Peers == 0 {
 		sum.Complete = false
 		return sum, ctx.Err()
@@ -199,7 +199,7 @@ func (p *Puller) pullWhenFree(ctx context.Context, who peer.ID, o api.SyncOption
 		if !errors.Is(err, reconcile.ErrBusy) || time.Since(start) > busyTimeout || tries >= busyTries && closed(answered) {
 			return r, err
 		}
-		// A crowd must not come back at once.
+		// Many that wait must not come back at once.
 		select {
 		case <-ctx.Done():
 			return r, ctx.Err()

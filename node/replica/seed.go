@@ -91,10 +91,10 @@ func (s *Seeder) Offer(ctx context.Context, record cid.Cid, author records.Finge
 	s.known[r.Module] = true
 	s.ready = append(s.ready, seedJob{want: r.Target(record), author: author, name: r.Name, since: time.Now()})
 	s.mu.Unlock()
-	s.kick()
+	s.wakeWorkers()
 }
 
-func (s *Seeder) kick() {
+func (s *Seeder) wakeWorkers() {
 	for range seedWorkers {
 		select {
 		case s.wake <- struct{}{}:
@@ -114,7 +114,7 @@ func (s *Seeder) Run(ctx context.Context) error {
 	for range seedWorkers {
 		wg.Go(func() { s.work(ctx) })
 	}
-	wg.Go(func() { s.revive(ctx) })
+	wg.Go(func() { s.retryLater(ctx) })
 	wg.Go(func() { s.offerPeriodically(ctx) })
 	wg.Wait()
 	return nil
@@ -167,8 +167,8 @@ func (s *Seeder) offerStored(ctx context.Context) error {
 	}
 }
 
-// revive tries again what nobody had, whenever a peer comes or time has passed.
-func (s *Seeder) revive(ctx context.Context) {
+// retryLater tries again what nobody had, whenever a peer comes or time has passed.
+func (s *Seeder) retryLater(ctx context.Context) {
 	for {
 		change := s.cfg.Fetcher.cfg.Swarm.Changed()
 		timer := time.NewTimer(seedRetry)
@@ -184,7 +184,7 @@ func (s *Seeder) revive(ctx context.Context) {
 		s.ready = append(s.ready, s.later...)
 		s.later = nil
 		s.mu.Unlock()
-		s.kick()
+		s.wakeWorkers()
 		select {
 		case <-ctx.Done():
 			return
@@ -220,14 +220,14 @@ func (s *Seeder) seed(ctx context.Context, job seedJob) {
 	err := s.cfg.Fetcher.Fetch(ctx, job.want, func(p api.Progress) { received = p.Received })
 	err = api.DiskFull(errors.Join(err, s.space.settle(job.want, stranger, err == nil)))
 	if err != nil && received > 0 {
-		s.leave(leftover{root: job.want.CID, since: began, ended: time.Now()})
+		s.addLeftover(leftover{root: job.want.CID, since: began, ended: time.Now()})
 	}
 	if ctx.Err() == nil {
 		s.finish(job, err, stranger && received > 0)
 	}
 }
 
-func (s *Seeder) leave(l leftover) {
+func (s *Seeder) addLeftover(l leftover) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.left = append(s.left, l)

@@ -64,17 +64,7 @@ func (f *Fetcher) transferTree(ctx context.Context, w records.Target, more func(
 // when those who are there do not suffice.
 func (f *Fetcher) sendProviders(ctx context.Context, w records.Target, more func() <-chan peer.AddrInfo, peers chan<- peer.ID, needPeers <-chan struct{}) {
 	defer close(peers)
-	var offered []peer.ID
-	offer := func(p peer.ID) {
-		if slices.Contains(offered, p) || !f.mayTransfer(p) {
-			return
-		}
-		offered = append(offered, p)
-		select {
-		case peers <- p:
-		case <-ctx.Done():
-		}
-	}
+	o := &offering{fetcher: f, to: peers}
 	sender, dialledSender := f.senderOf(ctx, w.Record), make(chan struct{})
 	var dialling sync.WaitGroup
 	defer dialling.Wait()
@@ -83,37 +73,16 @@ func (f *Fetcher) sendProviders(ctx context.Context, w records.Target, more func
 		f.dialSender(ctx, sender)
 	})
 	if f.cfg.Swarm.IsConnected(sender) {
-		offer(sender)
+		o.add(ctx, sender)
 	}
-	strangers := time.NewTimer(transferFirst)
-	defer strangers.Stop()
-	dialled := f.cfg.Swarm.Dialled()
-	for dialled != nil || dialledSender != nil {
-		change := f.cfg.Swarm.Changed()
-		for _, p := range f.cfg.Swarm.Ranked(f.cfg.Swarm.Connected()) {
-			offer(p)
-		}
-		select {
-		case <-change:
-		case <-dialled:
-			dialled = nil
-		case <-dialledSender:
-			dialledSender = nil
-		case <-strangers.C:
-			if len(offered) == 0 && len(f.cfg.Swarm.Connected()) > 0 {
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
+	if !o.addConnected(ctx, dialledSender) {
+		return
 	}
 	select {
 	case <-needPeers: // before anybody was there
 	default:
 	}
-	for _, p := range f.cfg.Swarm.Ranked(f.cfg.Swarm.Connected()) {
-		offer(p)
-	}
+	o.add(ctx, f.cfg.Swarm.Ranked(f.cfg.Swarm.Connected())...)
 	select {
 	case <-needPeers:
 	case <-ctx.Done():
@@ -125,11 +94,59 @@ func (f *Fetcher) sendProviders(ctx context.Context, w records.Target, more func
 			if !ok {
 				return
 			}
-			offer(p.ID)
+			o.add(ctx, p.ID)
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// offering sends each peer that may speak transfer once.
+type offering struct {
+	fetcher *Fetcher
+	to      chan<- peer.ID
+	sent    []peer.ID
+}
+
+func (o *offering) add(ctx context.Context, peers ...peer.ID) {
+	for _, p := range peers {
+		if slices.Contains(o.sent, p) || !o.fetcher.mayTransfer(p) {
+			continue
+		}
+		o.sent = append(o.sent, p)
+		select {
+		case o.to <- p:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// addConnected adds who is connected, until everybody who is known has been dialled. It
+// returns false when nobody is to be expected who speaks transfer, or ctx has ended.
+func (o *offering) addConnected(ctx context.Context, dialledSender <-chan struct{}) bool {
+	s := o.fetcher.cfg.Swarm
+	strangers := time.NewTimer(transferFirst)
+	defer strangers.Stop()
+	dialled := s.Dialled()
+	for dialled != nil || dialledSender != nil {
+		change := s.Changed()
+		o.add(ctx, s.Ranked(s.Connected())...)
+		select {
+		case <-change:
+		case <-dialled:
+			dialled = nil
+		case <-dialledSender:
+			dialledSender = nil
+		case <-strangers.C:
+			if len(o.sent) == 0 && len(s.Connected()) > 0 {
+				return false
+			}
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // mayTransfer reports whether a peer speaks transfer or has not said yet.

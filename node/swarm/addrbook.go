@@ -21,16 +21,16 @@ import (
 // resolved before it sees them.
 var errNameOfPeer = errors.New("a name that a peer told is not resolved")
 
-// noNames is the resolver that libp2p gets.
-type noNames struct{}
+// refusingResolver is the resolver that libp2p gets.
+type refusingResolver struct{}
 
 // ResolveDNSAddr implements network.MultiaddrDNSResolver.
-func (noNames) ResolveDNSAddr(context.Context, peer.ID, ma.Multiaddr, int, int) ([]ma.Multiaddr, error) {
+func (refusingResolver) ResolveDNSAddr(context.Context, peer.ID, ma.Multiaddr, int, int) ([]ma.Multiaddr, error) {
 	return nil, errNameOfPeer
 }
 
 // ResolveDNSComponent implements network.MultiaddrDNSResolver.
-func (noNames) ResolveDNSComponent(context.Context, ma.Multiaddr, int) ([]ma.Multiaddr, error) {
+func (refusingResolver) ResolveDNSComponent(context.Context, ma.Multiaddr, int) ([]ma.Multiaddr, error) {
 	return nil, errNameOfPeer
 }
 

@@ -11,7 +11,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// opened is how many of n connections from addresses of this form are let in, and how
+// opened is how many of n connections from addresses of this form are accepted, and how
 // to close these.
 func opened(t *testing.T, r network.ResourceManager, n int, format string, args func(int) []any) (in int, closeAll func()) {
 	t.Helper()
@@ -56,18 +56,18 @@ func TestAdmission(t *testing.T) {
 			defer r.Close()
 			in, closeAll := opened(t, r, 300, c.format, c.args)
 			if in != c.want {
-				t.Errorf("%d connections are let in, want %d", in, c.want)
+				t.Errorf("%d connections are accepted, want %d", in, c.want)
 			}
 			// Whatever one site does, there is room for others, and theirs is given back.
 			if c.name != "loopback" {
 				few, _ := opened(t, r, 20, "/ip4/5.2.0.7/tcp/%d", ports)
 				if few < 8 {
-					t.Errorf("%d of another address are let in beside %d", few, in)
+					t.Errorf("%d of another address are accepted beside %d", few, in)
 				}
 			}
 			closeAll()
 			if again, _ := opened(t, r, 20, c.format, c.args); again != 20 {
-				t.Errorf("%d of 20 are let in when all are gone", again)
+				t.Errorf("%d of 20 are accepted when all are gone", again)
 			}
 		})
 	}
@@ -110,11 +110,11 @@ func TestConnectionRate(t *testing.T) {
 			return in
 		}
 		if in := at(2000, 110*time.Millisecond); in != 2000 {
-			t.Errorf("of a fleet's 2,000 connections at 9 a second %d are let in", in)
+			t.Errorf("of a fleet's 2,000 connections at 9 a second %d are accepted", in)
 		}
 		time.Sleep(time.Minute)
 		if in := at(1000, 0); in != 256 {
-			t.Errorf("%d are let in at once, want 256", in)
+			t.Errorf("%d are accepted at once, want 256", in)
 		}
 		site := 0
 		for i := range 1000 {
@@ -123,7 +123,7 @@ func TestConnectionRate(t *testing.T) {
 			}
 		}
 		if site != 512 {
-			t.Errorf("%d of a /48 are let in at once, want 512", site)
+			t.Errorf("%d of a /48 are accepted at once, want 512", site)
 		}
 	})
 }

@@ -233,7 +233,7 @@ func (s *Swarm) AwaitPeers(ctx context.Context) (tried int, ok bool) {
 	}
 }
 
-// AwaitDialled lets a node for one command meet whom it knows, before it says who
+// AwaitDialled gives a node for one command the time to dial whom it knows, before it says who
 // is there.
 func (s *Swarm) AwaitDialled(ctx context.Context) {
 	if !s.cfg.Ephemeral {

@@ -102,7 +102,7 @@ func (s *Swarm) Dial(ctx context.Context, info peer.AddrInfo, how string, limit 
 }
 
 // toldReach is how near addresses may lead that a DHT tells: one's own DHT is where its
-// entrances are (SPEC.md [D82]).
+// bootstrap peers are (SPEC.md [D82]).
 func (s *Swarm) toldReach() address.Reach {
 	if s.cfg.DHT != api.DHTOwn || len(s.cfg.Bootstrap) == 0 {
 		return address.Public
@@ -302,10 +302,12 @@ func (s *Swarm) FindAnybody(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, searchFor)
 	defer cancel()
-	for range s.search(ctx, dht.Rendezvous()) {
-		return true
+	found := s.search(ctx, dht.Rendezvous())
+	_, ok := <-found
+	cancel()
+	for range found { // until the search has ended
 	}
-	return false
+	return ok
 }
 
 // search asks the DHT who provides c, dials them, and sends those who answer. The

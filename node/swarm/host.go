@@ -88,7 +88,7 @@ func newHost(c hostConfig) (host.Host, error) {
 	options := []libp2p.Option{
 		libp2p.Identity(c.key),
 		libp2p.Peerstore(book),
-		libp2p.MultiaddrResolver(noNames{}),
+		libp2p.MultiaddrResolver(refusingResolver{}),
 		libp2p.NoListenAddrs,
 		libp2p.UserAgent("es/" + c.version),
 		libp2p.ProtocolVersion("es/1"),
@@ -178,7 +178,7 @@ func newResources() (network.ResourceManager, error) {
 		},
 		PeerDefault: rcmgr.ResourceLimits{StreamsInbound: maxPerPeer, Memory: peerMemory},
 		// Of each protocol all peers together may have what each of them may, so that
-		// no crowd takes the last stream from the others.
+		// no flood takes the last stream from the others.
 		ProtocolDefault:     rcmgr.ResourceLimits{StreamsInbound: maxInbound * maxPerProtocol, Streams: 2 * maxInbound * maxPerProtocol, Memory: maxMemory},
 		ProtocolPeerDefault: rcmgr.ResourceLimits{StreamsInbound: maxPerProtocol},
 		Protocol: map[protocol.ID]rcmgr.ResourceLimits{identify.ID: shared, identify.IDPush: shared, ping.ID: shared,

@@ -91,7 +91,7 @@ func TestHostLimits(t *testing.T) {
 		}
 	}
 	if all != 256 {
-		t.Errorf("%d connections are let in, want 256", all)
+		t.Errorf("%d connections are accepted, want 256", all)
 	}
 	// Of one peer 64 streams.
 	streams := 0
@@ -103,7 +103,7 @@ func TestHostLimits(t *testing.T) {
 		}
 	}
 	if streams != maxPerPeer {
-		t.Errorf("%d streams are let in, want %d", streams, maxPerPeer)
+		t.Errorf("%d streams are accepted, want %d", streams, maxPerPeer)
 	}
 }
 

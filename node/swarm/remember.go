@@ -33,7 +33,7 @@ func (s *Swarm) keepRemembering(ctx context.Context) {
 	defer func() {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		s.rememberMet(late)
+		s.rememberConnected(late)
 	}()
 	probed := map[peer.ID]time.Time{}
 	next := time.Now().Add(rememberSoon)
@@ -43,8 +43,8 @@ func (s *Swarm) keepRemembering(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(time.Until(next)):
-			s.rememberMet(ctx)
-			s.probeComers(ctx, probed)
+			s.rememberConnected(ctx)
+			s.probeIncoming(ctx, probed)
 			next = time.Now().Add(rememberEvery)
 		case <-change:
 			if soon := time.Now().Add(rememberSoon); soon.Before(next) {
@@ -54,8 +54,8 @@ func (s *Swarm) keepRemembering(ctx context.Context) {
 	}
 }
 
-func (s *Swarm) rememberMet(ctx context.Context) {
-	if err := s.cfg.Peers.Remember(ctx, s.met()...); err != nil && ctx.Err() == nil {
+func (s *Swarm) rememberConnected(ctx context.Context) {
+	if err := s.cfg.Peers.Remember(ctx, s.dialledNodes()...); err != nil && ctx.Err() == nil {
 		s.cfg.Log.Debug("remember peers", "err", err)
 	}
 }
@@ -63,8 +63,8 @@ func (s *Swarm) rememberMet(ctx context.Context) {
 // Remember writes down now which es nodes are connected, and looks for those that came by
 // themselves.
 func (s *Swarm) Remember(ctx context.Context) {
-	s.rememberMet(ctx)
-	s.probeComers(ctx, map[peer.ID]time.Time{})
+	s.rememberConnected(ctx)
+	s.probeIncoming(ctx, map[peer.ID]time.Time{})
 }
 
 // isNode reports whether a connected peer takes part in es.
@@ -72,8 +72,8 @@ func (s *Swarm) isNode(p peer.ID) bool {
 	return s.Speaks(p, reconcile.Protocol) || slices.Contains(s.cfg.Gossiping(), p)
 }
 
-// met returns the es nodes that answered when this one dialled them, and where.
-func (s *Swarm) met() []peerbook.Peer {
+// dialledNodes returns the es nodes that answered when this one dialled them, and where.
+func (s *Swarm) dialledNodes() []peerbook.Peer {
 	var met []peerbook.Peer
 	now := time.Now().Unix()
 	for _, p := range s.Connected() {
@@ -104,10 +104,10 @@ func (s *Swarm) dialledAt(p peer.ID) []ma.Multiaddr {
 	return ma.Unique(at)
 }
 
-// probeComers looks whether es nodes that came by themselves can be dialled where
+// probeIncoming looks whether es nodes that came by themselves can be dialled where
 // they say: each at the IP from which it came, so that nobody has this node knock at
 // the doors of others.
-func (s *Swarm) probeComers(ctx context.Context, probed map[peer.ID]time.Time) {
+func (s *Swarm) probeIncoming(ctx context.Context, probed map[peer.ID]time.Time) {
 	for p, at := range probed {
 		if time.Since(at) > probeAgain {
 			delete(probed, p)
@@ -120,14 +120,14 @@ func (s *Swarm) probeComers(ctx context.Context, probed map[peer.ID]time.Time) {
 		}
 		probed[p] = time.Now()
 		left--
-		if err := s.rememberComer(ctx, p); err != nil {
+		if err := s.rememberIncoming(ctx, p); err != nil {
 			s.cfg.Log.Debug("look for a peer that came", "peer", p.String(), "err", err)
 		}
 	}
 }
 
-func (s *Swarm) rememberComer(ctx context.Context, p peer.ID) error {
-	addrs := s.saidHere(p)
+func (s *Swarm) rememberIncoming(ctx context.Context, p peer.ID) error {
+	addrs := s.addrsAtOrigin(p)
 	if len(addrs) == 0 {
 		return errors.New("it does not say that it listens where it came from")
 	}
@@ -139,9 +139,9 @@ func (s *Swarm) rememberComer(ctx context.Context, p peer.ID) error {
 	return s.cfg.Peers.Remember(ctx, peerbook.Peer{ID: p, Addrs: []string{at.String()}, Seen: now, Answered: now})
 }
 
-// saidHere are the addresses that a connected peer says it listens on, at the IP
+// addrsAtOrigin are the addresses that a connected peer says it listens on, at the IP
 // from which it came.
-func (s *Swarm) saidHere(p peer.ID) []ma.Multiaddr {
+func (s *Swarm) addrsAtOrigin(p peer.ID) []ma.Multiaddr {
 	var out []ma.Multiaddr
 	for _, c := range s.host.Network().ConnsToPeer(p) {
 		from, ok := address.PlainIP(c.RemoteMultiaddr())

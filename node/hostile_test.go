@@ -124,13 +124,13 @@ func peakMemory(t *testing.T, pid int) int64 {
 	return 0
 }
 
-// crowd dials a node from many hosts at once and opens streams on which it says
+// flood dials a node from many hosts at once and opens streams on which it says
 // nothing, until ctx ends. It dials again when it is thrown out.
-type crowd struct {
+type flood struct {
 	dialled, opened atomic.Int64
 }
 
-func (c *crowd) run(ctx context.Context, t *testing.T, target peer.AddrInfo, dialers, streams int) {
+func (c *flood) run(ctx context.Context, t *testing.T, target peer.AddrInfo, dialers, streams int) {
 	var all sync.WaitGroup
 	for range dialers {
 		all.Go(func() {
@@ -191,7 +191,7 @@ func TestThreat33HostileCrowd(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), long)
 	defer cancel()
-	var c crowd
+	var c flood
 	var attack sync.WaitGroup
 	attack.Go(func() { c.run(ctx, t, *target, dialers, streams) })
 	var took []time.Duration

@@ -14,10 +14,10 @@ import (
 // maxPerIP is how many peers wait at one IP (SPEC.md [D13]).
 const maxPerIP = 4
 
-// heardPeers are those heard on the LAN and not dialled yet. Anybody there can announce
+// peerQueue is of those heard on the LAN and not dialled yet. Anybody there can announce
 // thousands of peers: their IPs take turns, so that one who announces many has no more
 // of the turns.
-type heardPeers struct {
+type peerQueue struct {
 	mu   sync.Mutex
 	at   map[string]*ipQueue
 	wake chan struct{} // for who waits in next
@@ -29,12 +29,12 @@ type ipQueue struct {
 	waiting []peer.AddrInfo
 }
 
-func newHeardPeers() *heardPeers {
-	return &heardPeers{at: map[string]*ipQueue{}, wake: make(chan struct{}, 1)}
+func newPeerQueue() *peerQueue {
+	return &peerQueue{at: map[string]*ipQueue{}, wake: make(chan struct{}, 1)}
 }
 
 // add has a peer wait, unless many do at its IP.
-func (c *heardPeers) add(info peer.AddrInfo) {
+func (c *peerQueue) add(info peer.AddrInfo) {
 	ip, ok := address.PlainIP(info.Addrs[0])
 	if !ok {
 		return
@@ -56,14 +56,14 @@ func (c *heardPeers) add(info peer.AddrInfo) {
 	}
 }
 
-func (c *heardPeers) isEmpty() bool {
+func (c *peerQueue) isEmpty() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.best() == nil
 }
 
 // best is the ipQueue whose turn it is, nil for none. It is called with c.mu held.
-func (c *heardPeers) best() *ipQueue {
+func (c *peerQueue) best() *ipQueue {
 	var best *ipQueue
 	alike := 0
 	for _, d := range c.at {
@@ -83,7 +83,7 @@ func (c *heardPeers) best() *ipQueue {
 }
 
 // next waits for somebody to dial. It returns false when ctx ends. One at a time may wait.
-func (c *heardPeers) next(ctx context.Context) (peer.AddrInfo, bool) {
+func (c *peerQueue) next(ctx context.Context) (peer.AddrInfo, bool) {
 	for {
 		c.mu.Lock()
 		if d := c.best(); d != nil {
