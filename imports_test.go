@@ -39,10 +39,14 @@ var mayImport = map[string][]string{
 	// The set of elements that nodes reconcile, with the sums of its ranges; no keys, no trust.
 	"index/rangeset": {"records"},
 	// The store of verified records and keys, and typed questions to its tables.
-	"index": {"records", "sign", "trust", "index/internal/db", "index/rangeset"},
+	"index": {"records", "sign", "index/internal/db", "index/rangeset"},
+	// The logs of authors: where the next record goes, what is missing, backdated or retracted.
+	"index/authorlog": {"records", "sign", "trust", "index", "index/internal/db"},
 	// What name@range stands for, by what a user trusts, or why there is nothing.
-	"index/resolve": {"records", "records/npmrange", "trust", "index"},
-	// Names by what a user types, and names that look alike.
+	"index/resolve": {"records", "records/npmrange", "trust", "index", "index/authorlog"},
+	// The names that another looks like.
+	"index/lookalike": {"records", "trust", "index", "index/internal/db"},
+	// Names by what a user types.
 	"index/search": {"records", "trust", "index", "index/internal/db", "index/resolve"},
 	// Check and repair of all that an index stores.
 	"index/fsck": {"records", "sign", "index", "index/internal/db"},
@@ -65,7 +69,7 @@ var mayImport = map[string][]string{
 	// Modules: package.json, what follows from it, what is packed and what must not be.
 	"modules": {"internal/regularfile", "modules/internal/npmjson", "modules/packlist", "modules/unixfs", "records"},
 	// What an author does: releases, their tags and statements. It knows no network.
-	"author": {"records", "records/npmrange", "sign", "index", "modules"},
+	"author": {"records", "records/npmrange", "sign", "index", "index/authorlog", "modules"},
 	// Records and keys over gossipsub.
 	"gossip": {"records"},
 	// The comparison of two sets of records over a stream.
@@ -117,9 +121,9 @@ var mayImport = map[string][]string{
 	// peers.json: which nodes were met, and where.
 	"node/peerbook": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "node/address"},
 	// One user's directory: keys, trust file, settings, index and blocks.
-	"node/home": {"npm/unpacked", "internal/atomicfile", "internal/filelock", "internal/owner", "internal/regularfile", "records", "sign", "trust", "index", "index/fsck", "blocks", "node/address", "node/api", "node/peerbook"},
+	"node/home": {"npm/unpacked", "internal/atomicfile", "internal/filelock", "internal/owner", "internal/regularfile", "records", "sign", "trust", "index", "index/authorlog", "index/fsck", "blocks", "node/address", "node/api", "node/peerbook"},
 	// The one way in for records and keys of others: what is stored, and what is passed on.
-	"ingest": {"records", "sign", "trust", "index"},
+	"ingest": {"records", "sign", "trust", "index", "index/authorlog"},
 	// The local API: its server in a daemon, and its client in a command.
 	"node/localapi": {"internal/atomicfile", "internal/owner", "internal/regularfile", "index", "records", "node/api", "modules/unixfs"},
 	// Peers on the local network, by multicast DNS.
@@ -139,14 +143,14 @@ var mayImport = map[string][]string{
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
 	"cli/internal/ui": {"records"},
 	// One run of es: global flags, the home, the network, and what errors are shown as.
-	"cli": {"node/address", "blocks", "cli/internal/ui", "index", "index/resolve", "index/search", "install", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign", "trust"},
+	"cli": {"node/address", "blocks", "cli/internal/ui", "index", "index/lookalike", "index/resolve", "index/search", "install", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign", "trust"},
 	// The commands, in groups by what they are about.
 	"cli/democmd":    {"cli", "cli/internal/ui", "node/api", "testdata/samples"},
 	"cli/keycmd":     {"author", "cli", "cli/internal/ui", "internal/atomicfile", "node/api", "node/home", "records", "sign"},
 	"cli/nodecmd":    {"node/swarm", "cli", "cli/internal/ui", "node", "node/address", "node/api", "node/home", "node/localapi", "trust"},
 	"cli/npmcmd":     {"cli", "cli/internal/ui", "install", "internal/filelock", "internal/regularfile", "node/home", "npm", "npm/ci", "npm/closure", "npm/importer", "npm/npmrc", "npm/packagelock", "npm/registry", "npm/unpacked", "records"},
 	"cli/projectcmd": {"blocks", "cli", "cli/internal/ui", "index", "index/resolve", "install", "install/packagejson", "modules", "modules/unixfs", "node/api", "node/home", "records", "sign", "trust"},
-	"cli/publishcmd": {"author", "cli", "cli/internal/ui", "index", "modules", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign"},
+	"cli/publishcmd": {"author", "cli", "cli/internal/ui", "index", "index/authorlog", "modules", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign"},
 	"cli/searchcmd":  {"cli", "cli/internal/ui", "index", "index/resolve", "index/search", "node/home", "records", "sign", "trust"},
 	"cli/trustcmd":   {"cli", "cli/internal/ui", "index/resolve", "install", "node/home", "records", "sign", "trust"},
 	// The program es: the groups of commands that it has.

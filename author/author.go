@@ -14,6 +14,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -116,7 +117,7 @@ func (a *Author) lock(ctx context.Context) (unlock func(), err error) {
 func (a *Author) next(ctx context.Context, body records.Body) (*records.Record, error) {
 	author := a.Fingerprint()
 	seq, prev, err := a.index.Head(ctx, author)
-	if _, moves := body.(*records.Successor); moves && errors.As(err, new(*index.ExhaustedError)) {
+	if _, moves := body.(*records.Successor); moves && errors.As(err, new(*authorlog.ExhaustedError)) {
 		seq, prev, err = a.index.HeadBefore(ctx, author)
 	}
 	if err != nil {

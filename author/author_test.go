@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
@@ -46,7 +47,7 @@ func (d *desk) author(name string) *Author {
 	if err != nil {
 		d.Fatal(err)
 	}
-	return New(k.Key(), ring{k}, d.index, time.Now)
+	return New(k.Key(), ring{k}, authorlog.WithIndex(d.index), time.Now)
 }
 
 func (d *desk) pack(version, text string) *modules.Module {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/index/search"
+	"github.com/everythingstays/es/index/lookalike"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -56,7 +56,7 @@ func (k *KnownNames) Lookalikes(ctx context.Context, name records.Name) ([]Looka
 	if k.Written[name] != "" {
 		return nil, nil
 	}
-	found, err := search.New(k.Home.Index()).Lookalikes(ctx, name, k.View)
+	found, err := lookalike.Find(ctx, k.Home.Index(), name, k.View)
 	if err != nil {
 		return nil, err
 	}

@@ -171,7 +171,7 @@ func NobodyAnswered(s api.Synced) error {
 	case s.Refusing > 0:
 		return fmt.Errorf("%s refused: too many connections from this address", ui.Plural(int64(s.Refusing), "peer"))
 	case s.Failed == 0:
-		return errors.New("nobody is connected who could be asked for records")
+		return errors.New("no peers connected")
 	}
 	return errors.New("none of " + ui.Plural(int64(s.Failed), "connected peer") + " answered")
 }

@@ -44,6 +44,7 @@ func Arguments(min, max int, what string) cobra.PositionalArgs {
 // have, with what to do instead.
 var insteadOf = map[string]map[string]string{
 	"es": {
+		"revoke":        "es key revoke KEY voids a key of yours, for ever and for everybody; es yank NAME@VERSION keeps a version from being chosen; es trust remove KEY takes back that you believe one",
 		"unpublish":     "nothing that was published can be taken away: es yank NAME@VERSION keeps a version from being chosen, es deprecate NAME TEXT warns",
 		"undeprecate":   "es deprecate NAME --undo",
 		"unyank":        "es yank NAME@RANGE --undo",
@@ -83,6 +84,9 @@ var insteadOf = map[string]map[string]string{
 		"serve":         "es node",
 		"swarm":         "es peers",
 	},
+	"es key": {
+		"remove": noKeyRemoval, "rm": noKeyRemoval, "delete": noKeyRemoval,
+	},
 	"es trust": {
 		"undeny":   "es trust remove KEY takes a denial back",
 		"allow":    "es trust remove KEY takes a denial back; es trust add KEY SCOPE believes the key",
@@ -99,6 +103,9 @@ var insteadOfFlag = map[string]string{
 	"E": exactVersions, "save-exact": exactVersions,
 	"S": savesAlways, "save": savesAlways,
 }
+
+// noKeyRemoval does not lead to es key revoke alone, which cannot be undone.
+const noKeyRemoval = "es key use KEY lets another key sign; a key of yours stays until es key revoke voids it, for ever and for everybody"
 
 const (
 	noDevDependencies = "esDependencies is the one list that es has, also of what only development needs: leave the flag out"

@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/records"
 )
 
@@ -41,7 +42,7 @@ func TestAuthors(t *testing.T) {
 
 func TestNewest(t *testing.T) {
 	x, ctx, a := open(t), t.Context(), newAuthor(t, "ann")
-	if l := must[index.Latest](t)(x.Newest(ctx, a.fpr())); l != (index.Latest{}) {
+	if l := must[authorlog.Latest](t)(authorlog.New(x).Newest(ctx, a.fpr())); l != (authorlog.Latest{}) {
 		t.Errorf("newest of nothing: %+v", l)
 	}
 	first := a.says(release("left-pad", "1.0.0", "X"))
@@ -51,11 +52,11 @@ func TestNewest(t *testing.T) {
 	last.Source.At = start.Add(time.Minute)
 	newest := func(what string, it index.Item, seq int64, next time.Time, missing int) {
 		t.Helper()
-		want := index.Latest{Record: it.Verified.ID(), Seq: seq, Time: it.Verified.SignedAt(), FirstSeen: it.Source.At, Next: next}
-		if l := must[index.Latest](t)(x.Newest(ctx, a.fpr())); l != want {
+		want := authorlog.Latest{Record: it.Verified.ID(), Seq: seq, Time: it.Verified.SignedAt(), FirstSeen: it.Source.At, Next: next}
+		if l := must[authorlog.Latest](t)(authorlog.New(x).Newest(ctx, a.fpr())); l != want {
 			t.Errorf("%s: %+v, want %+v", what, l, want)
 		}
-		if n := must[int](t)(x.Incomplete(ctx, a.fpr())); n != missing {
+		if n := must[int](t)(authorlog.New(x).Incomplete(ctx, a.fpr())); n != missing {
 			t.Errorf("%s: %d missing, want %d", what, n, missing)
 		}
 	}
@@ -109,7 +110,7 @@ func TestX8Delegates(t *testing.T) {
 			permuted = append(permuted, items[i])
 		}
 		add(t, x, permuted...)
-		ds := must[[]index.Delegation](t)(x.Delegates(t.Context(), a.fpr()))
+		ds := must[[]authorlog.Delegation](t)(authorlog.New(x).Delegates(t.Context(), a.fpr()))
 		if len(ds) != 2 {
 			t.Fatalf("%v: delegations %+v", p, ds)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/index/search"
 	"github.com/everythingstays/es/records"
@@ -126,7 +127,7 @@ func (w *decideWorld) bench(b *testing.B, what, file string) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		view := trust.Basis{File: f, Now: start, Load: x.Facts}.View()
+		view := trust.Basis{File: f, Now: start, Load: authorlog.New(x).Facts}.View()
 		w.resolve(b, x, name(i), view)
 		return view
 	}

@@ -21,14 +21,6 @@ func (e *ReleasedError) Error() string {
 	return fmt.Sprintf("%s@%s was released before by key %s, and not as %s", e.Name, e.Version, e.Author, e.Module)
 }
 
-// An ExhaustedError says that an author's records have reached the greatest seq, which
-// takes somebody who means it: the key can only name a successor any more.
-type ExhaustedError struct{ Author records.Fingerprint }
-
-func (e *ExhaustedError) Error() string {
-	return fmt.Sprintf("find head: key %s has used up its record numbers; rotate to a new key", e.Author)
-}
-
 // A NotFoundError says that a record is not in the index.
 type NotFoundError struct{ Record cid.Cid }
 

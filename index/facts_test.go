@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -25,7 +26,7 @@ func believe(t *testing.T, x *index.Index, text string, now time.Time) *trust.Vi
 	if err != nil {
 		t.Fatal(err)
 	}
-	return trust.Basis{File: f, Now: now, Load: x.Facts}.View()
+	return trust.Basis{File: f, Now: now, Load: authorlog.New(x).Facts}.View()
 }
 
 // What keys say of keys decides, and what was taken back does not.
@@ -227,7 +228,7 @@ func TestResolveHoldsLateBySubkey(t *testing.T) {
 	}
 	heads := func(when string, want ...cid.Cid) {
 		t.Helper()
-		_, prev, err := x.Head(ctx, ada.fpr())
+		_, prev, err := authorlog.New(x).Head(ctx, ada.fpr())
 		if err != nil || !slices.Equal(prev, want) {
 			t.Errorf("%s: the next record names %v, %v; want %v", when, prev, err, want)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/multiformats/go-multihash"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/index/fsck"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -318,7 +319,7 @@ func TestX5Head(t *testing.T) {
 			want = append(want, p.Verified.ID())
 		}
 		slices.SortFunc(want, func(a, b cid.Cid) int { return bytes.Compare(a.Bytes(), b.Bytes()) })
-		gotSeq, got, err := x.Head(ctx, a.fpr())
+		gotSeq, got, err := authorlog.New(x).Head(ctx, a.fpr())
 		if err != nil || gotSeq != seq || !slices.Equal(got, want) {
 			t.Errorf("%s: seq %d, prev %v, %v; want %d, %v", what, gotSeq, got, err, seq, want)
 		}
@@ -338,12 +339,12 @@ func TestX5Head(t *testing.T) {
 	head("nothing", 0)
 	add(t, x, r1)
 	head("the first is missing", 2, r1)
-	if m := must[[]cid.Cid](t)(x.Gaps(ctx, a.fpr(), 10)); len(m) != 1 || m[0] != r0.Verified.ID() {
+	if m := must[[]cid.Cid](t)(authorlog.New(x).Gaps(ctx, a.fpr(), 10)); len(m) != 1 || m[0] != r0.Verified.ID() {
 		t.Errorf("missing %v", m)
 	}
 	add(t, x, r0)
 	head("the first came late", 2, r1)
-	if m := must[[]cid.Cid](t)(x.Gaps(ctx, a.fpr(), 10)); len(m) != 0 {
+	if m := must[[]cid.Cid](t)(authorlog.New(x).Gaps(ctx, a.fpr(), 10)); len(m) != 0 {
 		t.Errorf("missing %v", m)
 	}
 	add(t, x, fork)
@@ -370,13 +371,13 @@ func TestX5Head(t *testing.T) {
 	add(t, x, join)
 	head("the fifth comes next", 11, join, forks[0])
 	add(t, x, beat(a, 1<<53-1, join))
-	if _, _, err := x.Head(ctx, a.fpr()); !errors.As(err, new(*index.ExhaustedError)) {
+	if _, _, err := authorlog.New(x).Head(ctx, a.fpr()); !errors.As(err, new(*authorlog.ExhaustedError)) {
 		t.Errorf("a used-up log has a head: %v", err)
 	}
 	last := beat(a, 11, join, forks[0])
 	add(t, x, last)
 	for range 2 {
-		seq, prev, err := x.HeadBefore(ctx, a.fpr())
+		seq, prev, err := authorlog.New(x).HeadBefore(ctx, a.fpr())
 		if err != nil || seq != 12 || !slices.Equal(prev, []cid.Cid{last.Verified.ID()}) {
 			t.Errorf("before the end: %d, %v, %v", seq, prev, err)
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -61,23 +60,7 @@ func (x *Index) Key(ctx context.Context, f records.Fingerprint) (*sign.Key, erro
 
 // AllKeys returns the fingerprints of all known keys, sorted.
 func (x *Index) AllKeys(ctx context.Context) ([]records.Fingerprint, error) {
-	rows, err := x.file.Readers.QueryContext(ctx, "SELECT fingerprint FROM keys ORDER BY fingerprint")
-	if err != nil {
-		return nil, x.explain("list keys", err)
-	}
-	defer rows.Close()
-	var all []records.Fingerprint
-	for rows.Next() {
-		var f db.Fingerprint
-		if err := rows.Scan(&f); err != nil {
-			return nil, x.explain("list keys", err)
-		}
-		all = append(all, f.Fingerprint)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, x.explain("list keys", err)
-	}
-	return all, nil
+	return list(ctx, x, "list keys", "SELECT fingerprint FROM keys ORDER BY fingerprint", nil, scanFingerprint)
 }
 
 // parseKey parses a stored block, or finds it parsed.

@@ -15,6 +15,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
@@ -154,7 +155,7 @@ func TestLoadedFactsOfIndex(t *testing.T) {
 			t.Fatal(err)
 		}
 		everybody := must[[]records.Fingerprint](t)(x.AllKeys(t.Context()))
-		facts := must[trust.Facts](t)(x.Facts(t.Context(), everybody))
+		facts := must[trust.Facts](t)(authorlog.New(x).Facts(t.Context(), everybody))
 		for range files {
 			b := trust.Basis{File: w.file(t), Now: start.AddDate(0, 0, 5), Facts: facts, Own: []records.Fingerprint{w.author().fpr()}}
 			if w.IntN(2) == 0 {
@@ -192,7 +193,7 @@ func (w *loadWorld) compare(t *testing.T, x *index.Index, b trust.Basis, want ma
 			t.Fatalf("%s\n%s: %+v, %v, want %+v", b.File.Bytes(), name, info, err, want[name][0])
 		}
 	}
-	b.Load = x.Facts
+	b.Load = authorlog.New(x).Facts
 	view := b.View()
 	var wg sync.WaitGroup
 	for range 3 {
@@ -240,7 +241,7 @@ func TestCrowd(t *testing.T) {
 		x := open(t)
 		add(t, x, w.said...)
 		for range files {
-			view := trust.Basis{File: w.file(t), Now: start.AddDate(0, 0, 5), Load: x.Facts}.View()
+			view := trust.Basis{File: w.file(t), Now: start.AddDate(0, 0, 5), Load: authorlog.New(x).Facts}.View()
 			for _, name := range loadNames {
 				for _, constraint := range []string{"", "next", "^1.0.0", "1.0.0", "1.1.0", "2.0.0"} {
 					r := resolve.New(x)

@@ -13,6 +13,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/index/fsck"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
@@ -241,13 +242,13 @@ func TestX5HeadWithoutInvalid(t *testing.T) {
 	revoked := a.revoked(packet.KeyRetired, start.Add(time.Minute))
 	a.now = start.Add(time.Hour)
 	add(t, x, first, a.says(release("left-pad", "1.1.0", "X")))
-	if seq, prev, err := x.Head(t.Context(), a.fpr()); seq != 2 || len(prev) != 1 || err != nil {
+	if seq, prev, err := authorlog.New(x).Head(t.Context(), a.fpr()); seq != 2 || len(prev) != 1 || err != nil {
 		t.Fatalf("seq %d, prev %v, %v", seq, prev, err)
 	}
 	if _, _, err := x.AddKey(t.Context(), revoked); err != nil {
 		t.Fatal(err)
 	}
-	if seq, prev, err := x.Head(t.Context(), a.fpr()); seq != 1 || len(prev) != 1 || prev[0] != first.Verified.ID() || err != nil {
+	if seq, prev, err := authorlog.New(x).Head(t.Context(), a.fpr()); seq != 1 || len(prev) != 1 || prev[0] != first.Verified.ID() || err != nil {
 		t.Errorf("seq %d, prev %v, %v", seq, prev, err)
 	}
 }

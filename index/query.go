@@ -131,8 +131,8 @@ func (x *Index) ListReleases(ctx context.Context, name records.Name) ([]ReleaseR
 // ReleasersOf returns at most limit authors of releases of the module as name@version,
 // invalid ones too.
 func (x *Index) ReleasersOf(ctx context.Context, name records.Name, version records.Version, module cid.Cid, limit int) ([]records.Fingerprint, error) {
-	return x.authorsOf(ctx, "SELECT author FROM releases WHERE name = ? AND version = ? AND module = ? LIMIT ?",
-		[]any{string(name), string(version), module.Bytes(), limit})
+	return list(ctx, x, "find who released", "SELECT author FROM releases WHERE name = ? AND version = ? AND module = ? LIMIT ?",
+		[]any{string(name), string(version), module.Bytes(), limit}, scanFingerprint)
 }
 
 // HasRelease reports whether the filter selects any release.
@@ -257,6 +257,12 @@ func list[T any](ctx context.Context, x *Index, op, query string, args []any, sc
 		return nil, x.explain(op, err)
 	}
 	return all, nil
+}
+
+func scanFingerprint(rows *sql.Rows) (records.Fingerprint, error) {
+	var f db.Fingerprint
+	err := rows.Scan(&f)
+	return f.Fingerprint, err
 }
 
 func unix(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }

@@ -122,7 +122,7 @@ func (x *Index) Tags(ctx context.Context, name records.Name) ([]Tag, error) {
 
 func TagsOf(all []Statement) []Tag {
 	var ts []Tag
-	for _, s := range newest(all, func(s Statement) string {
+	for _, s := range Newest(all, func(s Statement) string {
 		body, _ := s.Record.Body.(*records.Tag)
 		return body.Tag + "\x00" + s.Author.String()
 	}) {
@@ -140,7 +140,7 @@ func (x *Index) Notices(ctx context.Context, name records.Name) ([]Notice, error
 
 func NoticesOf(all []Statement) []Notice {
 	var ns []Notice
-	for _, s := range newest(all, func(s Statement) string {
+	for _, s := range Newest(all, func(s Statement) string {
 		body, _ := s.Record.Body.(*records.Notice)
 		return strings.Join([]string{body.NoticeOf, body.Range, body.Record.KeyString(), s.Author.String()}, "\x00")
 	}) {
@@ -171,9 +171,9 @@ func (x *Index) annotations(ctx context.Context, name records.Name, kind string)
 		" FROM annotations JOIN records ON num = record WHERE name = ? AND annotations.kind = ? AND invalid = '' ORDER BY num", string(name), kind)
 }
 
-// newest keeps, of the statements with equal keys, the one that counts, in the
+// Newest keeps, of the statements with equal keys, the one that counts, in the
 // order of the keys (SPEC.md [X3]).
-func newest(all []Statement, key func(Statement) string) []Statement {
+func Newest(all []Statement, key func(Statement) string) []Statement {
 	best := map[string]Statement{}
 	for _, s := range all {
 		k := key(s)
@@ -206,8 +206,16 @@ func (m Meta) Newer(o Meta) bool { return compareAge(m, o) > 0 }
 // Statements returns the author's records of the given kinds, or of all kinds
 // when none is given, by arrival.
 func (x *Index) Statements(ctx context.Context, author records.Fingerprint, kinds ...string) ([]Statement, error) {
-	query := "SELECT " + statementColumns + " FROM records WHERE author = ?"
-	args := []any{author.Bytes()}
+	return x.StatementsOf(ctx, []records.Fingerprint{author}, kinds...)
+}
+
+// StatementsOf is Statements of several authors, at least one.
+func (x *Index) StatementsOf(ctx context.Context, authors []records.Fingerprint, kinds ...string) ([]Statement, error) {
+	query := "SELECT " + statementColumns + " FROM records WHERE author IN (?" + strings.Repeat(", ?", len(authors)-1) + ")"
+	var args []any
+	for _, a := range authors {
+		args = append(args, a.Bytes())
+	}
 	if len(kinds) > 0 {
 		query += " AND kind IN (?" + strings.Repeat(", ?", len(kinds)-1) + ")"
 		for _, k := range kinds {
@@ -215,79 +223,6 @@ func (x *Index) Statements(ctx context.Context, author records.Fingerprint, kind
 		}
 	}
 	return x.statements(ctx, "list records", query+" ORDER BY num", args...)
-}
-
-// Head returns seq and prev for the author's next record: prev names the records
-// that no other record of the author names, at most records.MaxPrev, sorted; invalid
-// records take no part, and late ones only where there are no others. When there
-// are more, those with the highest seq are named, and the next record names the
-// rest. It is an *ExhaustedError when the author's seq cannot rise any more.
-func (x *Index) Head(ctx context.Context, author records.Fingerprint) (seq int64, prev []cid.Cid, err error) {
-	heads, err := x.stamped(ctx, author, "AND referenced = 0 ORDER BY seq DESC, id")
-	if err != nil {
-		return 0, nil, err
-	}
-	if heads, err = x.vouchable(ctx, author, heads); err != nil {
-		return 0, nil, err
-	}
-	seq, prev = next(heads)
-	if seq > maxSeq {
-		return 0, nil, &ExhaustedError{Author: author}
-	}
-	return seq, prev, nil
-}
-
-// next is the place in the log after the first of the heads.
-func next(heads []stamped) (seq int64, prev []cid.Cid) {
-	for _, h := range heads[:min(len(heads), records.MaxPrev)] {
-		prev = append(prev, h.id.Cid)
-		seq = max(seq, h.seq+1)
-	}
-	slices.SortFunc(prev, func(a, b cid.Cid) int { return bytes.Compare(a.Bytes(), b.Bytes()) })
-	return seq, prev
-}
-
-// maxSeq is the greatest seq of a record (SPEC.md [R16]).
-const maxSeq = 1<<53 - 1
-
-// HeadBefore returns seq and prev for the record with which the author of a log that
-// is at its end, by a thief's doing, names a successor: as Head would if there were no
-// records with the greatest seq.
-func (x *Index) HeadBefore(ctx context.Context, author records.Fingerprint) (seq int64, prev []cid.Cid, err error) {
-	heads, err := x.stamped(ctx, author, `AND seq < ?2 AND NOT EXISTS (
-		SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
-		WHERE prev.id = records.id AND later.author = ?1 AND later.invalid = '' AND later.seq < ?2) ORDER BY seq DESC, id`, int64(maxSeq))
-	if err != nil {
-		return 0, nil, err
-	}
-	if heads, err = x.vouchable(ctx, author, heads); err != nil {
-		return 0, nil, err
-	}
-	seq, prev = next(heads)
-	return seq, prev, nil
-}
-
-// Gaps returns ids that records of the author name in prev and that are not
-// stored: what somebody withholds or has not sent yet. Sorted, at most limit.
-func (x *Index) Gaps(ctx context.Context, author records.Fingerprint, limit int) ([]cid.Cid, error) {
-	rows, err := x.file.Readers.QueryContext(ctx, `SELECT DISTINCT prev.id FROM records JOIN prev ON prev.record = num
-		WHERE author = ? AND NOT EXISTS (SELECT 1 FROM records AS had WHERE had.id = prev.id) ORDER BY prev.id LIMIT ?`, author.Bytes(), limit)
-	if err != nil {
-		return nil, x.explain("find missing records", err)
-	}
-	defer rows.Close()
-	var ids []cid.Cid
-	for rows.Next() {
-		var id db.CID
-		if err := rows.Scan(&id); err != nil {
-			return nil, x.explain("find missing records", err)
-		}
-		ids = append(ids, id.Cid)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, x.explain("find missing records", err)
-	}
-	return ids, nil
 }
 
 // LogKnown reports whether all records of an own key are here, as far as this home can

@@ -11,6 +11,7 @@ import (
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/index/fsck"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
@@ -106,7 +107,7 @@ func TestX2SignedAgain(t *testing.T) {
 				t.Fatalf("%v: %s is %v: %s", p, version, d.State, d.Reason)
 			}
 		}
-		seq, prev, err := x.Head(t.Context(), owner.fpr())
+		seq, prev, err := authorlog.New(x).Head(t.Context(), owner.fpr())
 		if err != nil || seq != 2 || len(prev) != 1 || prev[0] != next.Verified.ID() {
 			t.Fatalf("%v: the head is %d after %v, %v", p, seq, prev, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -58,7 +59,7 @@ func newHistory(t *testing.T, name records.Name) *history {
 // A belief is what a reader takes from a history.
 type belief struct {
 	latest, range1, delegated, ended string // what constraints resolve to
-	newest                           index.Latest
+	newest                           authorlog.Latest
 	revoked                          bool
 }
 
@@ -73,7 +74,7 @@ func (h *history) belief(t *testing.T, x *index.Index) belief {
 		return string(r.Version)
 	}
 	return belief{resolve(""), resolve("^1.0.0"), resolve("1.9.0"), resolve("1.4.0"),
-		must[index.Latest](t)(x.Newest(t.Context(), h.author.fpr())), isRevoked(must[*sign.Key](t)(x.Key(t.Context(), h.author.fpr())))}
+		must[authorlog.Latest](t)(authorlog.New(x).Newest(t.Context(), h.author.fpr())), isRevoked(must[*sign.Key](t)(x.Key(t.Context(), h.author.fpr())))}
 }
 
 // batches cuts items into some random ones.
@@ -120,7 +121,7 @@ func TestThreat6Rollback(t *testing.T) {
 		seq := int64(0)
 		for _, b := range batches(r, h.items) {
 			add(t, x, b...)
-			l := must[index.Latest](t)(x.Newest(t.Context(), h.author.fpr()))
+			l := must[authorlog.Latest](t)(authorlog.New(x).Newest(t.Context(), h.author.fpr()))
 			if l.Seq < seq {
 				downgrades++
 			}

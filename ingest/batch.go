@@ -30,8 +30,8 @@ type Source struct {
 	Origin string
 	// Own marks what this node itself is about to announce.
 	Own bool
-	// Session is set for what this node asked for, frames excepted. Then no rates
-	// are set, and what one item breaks, the batch pays for.
+	// Session is set for what this node asked for, which comes as key blocks and
+	// envelopes apart. Then no rates are set, and a malformed item ends the batch.
 	Session *Session
 }
 
@@ -89,6 +89,9 @@ func (g *Ingester) Batch(ctx context.Context, items []Item) ([]Result, error) {
 	for i := range all {
 		results[i] = all[i].result
 		g.report(&all[i])
+	}
+	if err != nil && ctx.Err() == nil && items[0].Source.Session == nil { // a session's is its caller's
+		g.cfg.Log.Error("store what gossip brought", "err", err)
 	}
 	return results, err
 }

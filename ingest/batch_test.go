@@ -2,9 +2,12 @@ package ingest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -191,5 +194,31 @@ func TestSignedAgain(t *testing.T) {
 	}
 	if got := r.frame(frameOf(t, revoked.Block(), v.Envelope())); got != ignore || r.count() != 1 {
 		t.Errorf("the owner's again: %s; %d records", got, r.count())
+	}
+}
+
+// What the index cannot take is refused, and is nobody's fault; it is said once.
+func TestIndexFails(t *testing.T) {
+	a, r := newAuthor(t), newReceiver(t)
+	var log bytes.Buffer
+	r.cfg.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	var items []Item
+	for i := range 3 {
+		items = append(items, Item{Kind: Frame, Data: a.frame(a.sign(r.now, testRelease("1.0.0", someModule(i)))), Source: Source{Peer: "12D3"}})
+	}
+	if err := r.index.Close(); err != nil {
+		t.Fatal(err)
+	}
+	results, err := r.Batch(t.Context(), items)
+	if err == nil || len(results) != len(items) || strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("%v, %v; logged %q", results, err, log.String())
+	}
+	for i, result := range results {
+		if got := verdictOf(result); got != ignore {
+			t.Errorf("item %d: %s", i, got)
+		}
+	}
+	if _, err := r.pull(new(Session), a.keyItem()); err == nil || errors.As(err, new(*MalformedError)) {
+		t.Errorf("a session: %v", err)
 	}
 }

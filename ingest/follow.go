@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -40,7 +41,7 @@ type follows struct {
 }
 
 func newFollowSet(cfg Config) *followSet {
-	return &followSet{readTrust: cfg.Trust, readOwn: cfg.Own, load: cfg.Index.Facts, now: cfg.Now, log: cfg.Log}
+	return &followSet{readTrust: cfg.Trust, readOwn: cfg.Own, load: authorlog.New(cfg.Index).Facts, now: cfg.Now, log: cfg.Log}
 }
 
 // trustFile returns the trust file as it is now, or as it last could be read.

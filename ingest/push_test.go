@@ -47,7 +47,7 @@ func TestOutcomes(t *testing.T) {
 			r.quota.takeRecord(alice.fingerprint(), "", false, r.now)
 		}
 	}
-	crowd := func(r *receiver) {
+	manyStrangers := func(r *receiver) {
 		for i := range strangersBurst {
 			f, err := records.FingerprintFromBytes(fmt.Appendf(nil, "%020d", i))
 			if err != nil {
@@ -94,9 +94,9 @@ func TestOutcomes(t *testing.T) {
 		{"N31", "11 minutes ahead, trusted", trustAlice, at(11 * time.Minute), ignore, true},
 		{"N30", "author above the rate", spent, fresh, ignore, false},
 		{"N30", "trusted author above the rate of strangers", both(trustAlice, spent), fresh, accept, true},
-		{"N30", "strangers above their rate", crowd, fresh, ignore, false},
-		{"N30", "strangers above their rate, trusted", both(crowd, trustAlice), fresh, accept, true},
-		{"N30", "strangers above their rate, own key", both(crowd, own), fresh, accept, true},
+		{"N30", "strangers above their rate", manyStrangers, fresh, ignore, false},
+		{"N30", "strangers above their rate, trusted", both(manyStrangers, trustAlice), fresh, accept, true},
+		{"N30", "strangers above their rate, own key", both(manyStrangers, own), fresh, accept, true},
 		{"N35", "denied", denyAlice, fresh, ignore, false},
 	} {
 		t.Run(c.rule+"/"+c.name, func(t *testing.T) {
@@ -300,7 +300,7 @@ func TestQuota(t *testing.T) {
 		t.Errorf("a trusted key had %d of 1,000 records taken at 1,000 an hour", n)
 	}
 	q, now = newQuota(), now.Add(time.Hour)
-	crowd := 0
+	taken := 0
 	for i := range 10_000 {
 		f, err := records.FingerprintFromBytes(fmt.Appendf(nil, "%020d", i))
 		if err != nil {
@@ -308,11 +308,11 @@ func TestQuota(t *testing.T) {
 		}
 		now = now.Add(time.Millisecond)
 		if q.takeRecord(f, fmt.Sprint(i%100), false, now) {
-			crowd++
+			taken++
 		}
 	}
-	if want := strangersBurst + 10*strangersRate; crowd < int(want)-1 || crowd > int(want)+1 {
-		t.Errorf("10,000 strangers in 10 s had %d records taken, want %v", crowd, want)
+	if want := strangersBurst + 10*strangersRate; taken < int(want)-1 || taken > int(want)+1 {
+		t.Errorf("10,000 strangers in 10 s had %d records taken, want %v", taken, want)
 	}
 	for i := range 3 * maxAuthors {
 		f, err := records.FingerprintFromBytes(fmt.Appendf(nil, "%020d", i))

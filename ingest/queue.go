@@ -122,6 +122,9 @@ func (q *Queue) store(ctx context.Context, waiting []*queued) {
 		}
 		items, still = append(items, w.item), append(still, w)
 	}
+	if len(items) == 0 {
+		return
+	}
 	results, err := q.batch(ctx, items)
 	for i, w := range still {
 		if r := results[i]; err != nil && r.Outcome == Refused && r.Err == nil {

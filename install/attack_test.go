@@ -228,12 +228,12 @@ func (a *attacker) trust() {
 
 // run lets the user do something in the project.
 func (a *attacker) run() (*Result, error) {
-	o := Options{Frozen: a.r.IntN(3) == 0, Force: a.r.IntN(4) == 0, LetIn: []records.Fingerprint{alice}}
-	strangers := errors.New("asked about a stranger")
+	o := Options{Frozen: a.r.IntN(3) == 0, Force: a.r.IntN(4) == 0, Accepted: []records.Fingerprint{alice}}
+	refused := errors.New("asked about a key")
 	o.Approve = func(s Signers) error {
 		for _, p := range s.First {
 			if p.Signer != alice {
-				return strangers
+				return refused
 			}
 		}
 		return nil
@@ -340,7 +340,7 @@ func (a *attacker) check(seed int, planted map[string]string, result *Result, fa
 			a.Errorf("installed, and then damage: %s %s: %s", d.Package.Path, d.File, d.Reason)
 		}
 	}
-	a.strangersAreTold(v)
+	a.extraneousIsTold(v)
 }
 
 // onlyOf checks that every file is one that was planted, one of es's own, or one of a
@@ -387,8 +387,8 @@ func (a *attacker) signedAsRecorded(result *Result) {
 	}
 }
 
-// strangersAreTold checks that what was planted and is still there is reported or counted.
-func (a *attacker) strangersAreTold(v *Verified) {
+// extraneousIsTold checks that what was planted and is still there is reported or counted.
+func (a *attacker) extraneousIsTold(v *Verified) {
 	l, err := a.p.Lockfile()
 	if err != nil || l == nil {
 		a.Errorf("the lockfile afterwards: %v", err)

@@ -210,7 +210,7 @@ func settled(t *testing.T, at string, w *world, p *Project, states []*Project) {
 	t.Errorf("%s: the project is in none of the states:\n%s", at, strings.Join(list, "\n"))
 }
 
-// everything lists the project with contents, but not what the marker says.
+// everything lists the project with contents, but not what the note says.
 func everything(t *testing.T, dir string) []string {
 	t.Helper()
 	var list []string

@@ -14,21 +14,21 @@ import (
 
 // fetch brings the modules that node_modules lacks here and checks them. It
 // returns the wanted packages and those among them that must be written.
-func (j *job) fetch(ctx context.Context) (nodes, pending []*tree.Node, err error) {
+func (op *operation) fetch(ctx context.Context) (nodes, pending []*tree.Node, err error) {
 	for {
-		nodes = tree.Wanted(j.tree, j.options.Platform, func(n *tree.Node) bool { return j.failed[n] != nil })
-		if pending, err = j.change.Pending(ctx, nodes); err != nil {
+		nodes = tree.Wanted(op.tree, op.options.Platform, func(n *tree.Node) bool { return op.failed[n] != nil })
+		if pending, err = op.change.Pending(ctx, nodes); err != nil {
 			return nil, nil, err
 		}
-		if err := j.change.CheckOccupied(pending, j.claims); err != nil {
+		if err := op.change.CheckExisting(pending, op.claims); err != nil {
 			return nil, nil, err
 		}
-		failed, err := j.fetchAll(ctx, nodes, pending)
+		failed, err := op.fetchAll(ctx, nodes, pending)
 		if err != nil {
 			return nil, nil, err
 		}
 		if !failed {
-			j.noteSkipped()
+			op.noteSkipped()
 			return nodes, pending, nil
 		}
 	}
@@ -37,7 +37,7 @@ func (j *job) fetch(ctx context.Context) (nodes, pending []*tree.Node, err error
 // fetchAll brings what is pending, each package when one that needs it is there and is
 // what was signed: what a record alone claims to need is not fetched. It reports whether
 // an optional package could not be had, so that others may not be needed either.
-func (j *job) fetchAll(ctx context.Context, nodes, pending []*tree.Node) (failed bool, err error) {
+func (op *operation) fetchAll(ctx context.Context, nodes, pending []*tree.Node) (failed bool, err error) {
 	todo, waits := map[*tree.Node]bool{}, map[*tree.Node]bool{}
 	for _, n := range pending {
 		todo[n], waits[n] = n.Target == nil, true
@@ -45,7 +45,7 @@ func (j *job) fetchAll(ctx context.Context, nodes, pending []*tree.Node) (failed
 	var mu sync.Mutex
 	done := 0
 	g, gctx := errgroup.WithContext(ctx)
-	places := make(chan struct{}, j.options.workers())
+	places := make(chan struct{}, op.options.workers())
 	var begin func(needed *tree.Node)
 	fetch := func(n *tree.Node) error {
 		select {
@@ -53,12 +53,12 @@ func (j *job) fetchAll(ctx context.Context, nodes, pending []*tree.Node) (failed
 		case <-gctx.Done():
 			return gctx.Err()
 		}
-		_, err := j.modules.check(gctx, n.Package)
+		_, err := op.modules.check(gctx, n.Package)
 		<-places
 		mu.Lock()
 		defer mu.Unlock()
 		done++
-		j.options.event(Event{Fetching, n.Package.Name, done, len(pending)})
+		op.options.event(Event{Fetching, n.Package.Name, done, len(pending)})
 		var broken *IntegrityError
 		if err == nil {
 			begin(n)
@@ -67,7 +67,7 @@ func (j *job) fetchAll(ctx context.Context, nodes, pending []*tree.Node) (failed
 		if !n.Package.Optional || errors.As(err, &broken) || gctx.Err() != nil {
 			return err
 		}
-		j.failed[n] = err
+		op.failed[n] = err
 		failed = true
 		return nil
 	}
@@ -84,7 +84,7 @@ func (j *job) fetchAll(ctx context.Context, nodes, pending []*tree.Node) (failed
 		}
 	}
 	mu.Lock()
-	for _, n := range append([]*tree.Node{j.tree}, nodes...) {
+	for _, n := range append([]*tree.Node{op.tree}, nodes...) {
 		if !waits[n] {
 			begin(n)
 		}
@@ -95,8 +95,8 @@ func (j *job) fetchAll(ctx context.Context, nodes, pending []*tree.Node) (failed
 }
 
 // report says in the result what will have changed.
-func (j *job) report(nodes, pending []*tree.Node) {
-	note := j.change.Note()
+func (op *operation) report(nodes, pending []*tree.Node) {
+	note := op.change.Note()
 	written := map[*tree.Node]bool{}
 	for _, n := range pending {
 		written[n] = true
@@ -104,49 +104,49 @@ func (j *job) report(nodes, pending []*tree.Node) {
 	for _, n := range nodes {
 		before, known := note.Modules[n.Package.Path]
 		switch {
-		case j.change.Kept(n):
-			j.result.Kept = append(j.result.Kept, n.Package)
+		case op.change.Kept(n):
+			op.result.Kept = append(op.result.Kept, n.Package)
 			continue
 		case !written[n]:
-			j.result.Unchanged++
+			op.result.Unchanged++
 			continue
-		case known && before.Module == n.Package.Module.String() && before.Link == n.Package.Link && written[n.Parent] && !j.options.Force:
-			j.result.Unchanged++ // it went with what it stands in
+		case known && before.Module == n.Package.Module.String() && before.Link == n.Package.Link && written[n.Parent] && !op.options.Force:
+			op.result.Unchanged++ // it went with what it stands in
 			continue
 		case known && before.Module == n.Package.Module.String() && before.Link == n.Package.Link:
-			j.result.Restored = append(j.result.Restored, n.Package)
+			op.result.Restored = append(op.result.Restored, n.Package)
 			continue
 		case known:
-			j.result.Changed = append(j.result.Changed, Change{j.before(n.Package.Path), n.Package})
+			op.result.Changed = append(op.result.Changed, Change{op.before(n.Package.Path), n.Package})
 		default:
-			j.result.Added = append(j.result.Added, n.Package)
+			op.result.Added = append(op.result.Added, n.Package)
 		}
 		if n.Package.Scripts && n.Target == nil {
-			j.result.Scripts = append(j.result.Scripts, n.Package)
+			op.result.Scripts = append(op.result.Scripts, n.Package)
 		}
 	}
-	for _, path := range j.change.Obsolete(nodes) {
+	for _, path := range op.change.Obsolete(nodes) {
 		for _, gone := range append([]string{path}, note.Inside(path)...) {
-			if p := j.before(gone); p != nil {
-				j.result.Removed = append(j.result.Removed, p)
+			if p := op.before(gone); p != nil {
+				op.result.Removed = append(op.result.Removed, p)
 			}
 		}
 	}
 	byPath := func(p, q *Package) int { return strings.Compare(p.Path, q.Path) }
-	slices.SortFunc(j.result.Added, byPath)
-	slices.SortFunc(j.result.Restored, byPath)
-	slices.SortFunc(j.result.Kept, byPath)
-	slices.SortFunc(j.result.Removed, byPath)
-	slices.SortFunc(j.result.Scripts, byPath)
-	slices.SortFunc(j.result.Changed, func(a, b Change) int { return byPath(a.After, b.After) })
+	slices.SortFunc(op.result.Added, byPath)
+	slices.SortFunc(op.result.Restored, byPath)
+	slices.SortFunc(op.result.Kept, byPath)
+	slices.SortFunc(op.result.Removed, byPath)
+	slices.SortFunc(op.result.Scripts, byPath)
+	slices.SortFunc(op.result.Changed, func(a, b Change) int { return byPath(a.After, b.After) })
 }
 
 // before returns the package that stood at path, as far as es-lock.json says.
-func (j *job) before(path string) *Package {
-	if j.locked == nil {
+func (op *operation) before(path string) *Package {
+	if op.locked == nil {
 		return nil
 	}
-	if p := j.locked.Packages[path]; p != nil && p.Module.String() == j.change.Note().Modules[path].Module {
+	if p := op.locked.Packages[path]; p != nil && p.Module.String() == op.change.Note().Modules[path].Module {
 		return p
 	}
 	return nil
@@ -154,9 +154,9 @@ func (j *job) before(path string) *Package {
 
 // claims reports whether the project says that es installs n's path: in
 // es-lock.json, in package.json or on the command line.
-func (j *job) claims(n *tree.Node) bool {
-	if j.locked != nil && j.locked.Packages[n.Package.Path] != nil {
+func (op *operation) claims(n *tree.Node) bool {
+	if op.locked != nil && op.locked.Packages[n.Package.Path] != nil {
 		return true
 	}
-	return n.Parent.Package == nil && slices.ContainsFunc(j.edges, func(e tree.Edge) bool { return e.Name == lockfile.NameAt(n.Package.Path) })
+	return n.Parent.Package == nil && slices.ContainsFunc(op.edges, func(e tree.Edge) bool { return e.Name == lockfile.NameAt(n.Package.Path) })
 }

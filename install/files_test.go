@@ -65,8 +65,8 @@ func TestLockfileIsDeterministic(t *testing.T) {
 	}
 }
 
-// A marker that somebody else wrote moves nothing outside of node_modules.
-func TestHostileMarker(t *testing.T) {
+// A note that somebody else wrote moves nothing outside of node_modules.
+func TestHostileNote(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a@1.0.0", "")
 	for _, text := range []string{

@@ -29,10 +29,10 @@ type Options struct {
 	// FindNode, if set, is asked for Platform.Node when that is "" and a package
 	// that is written states which node it is for (SPEC.md [I122]).
 	FindNode func(context.Context) string
-	// LetIn are the keys that the user has let into this project before.
-	LetIn []records.Fingerprint
+	// Accepted are the keys that the user has let into this project before ([N130]).
+	Accepted []records.Fingerprint
 	// Approve, if set, is called before anything is written when es-lock.json gets
-	// something signed by another key than before, or by one that is not among LetIn
+	// something signed by another key than before, or by one that is not among Accepted
 	// (SPEC.md [I28], [I29]). Its error stops everything and is returned.
 	Approve func(Signers) error
 	// Workers is how many modules are fetched or written at once; 0 means 8.
@@ -110,14 +110,14 @@ func (p *Project) Add(ctx context.Context, s Sources, requests []Request, o Opti
 			}
 		}
 	}
-	return p.change(ctx, s, o, func(j *job) error {
+	return p.change(ctx, s, o, func(op *operation) error {
 		for _, r := range requests {
-			j.request(r)
+			op.request(r)
 		}
-		if err := j.plan(ctx); err != nil {
+		if err := op.plan(ctx); err != nil {
 			return err
 		}
-		return j.save(requests)
+		return op.save(requests)
 	})
 }
 
@@ -125,41 +125,41 @@ func (p *Project) Add(ctx context.Context, s Sources, requests []Request, o Opti
 // es-lock.json with package.json: what is locked stays, what is missing is
 // resolved, what nothing needs any more goes.
 func (p *Project) Install(ctx context.Context, s Sources, o Options) (*Result, error) {
-	return p.change(ctx, s, o, func(j *job) error {
-		if j.locked == nil {
+	return p.change(ctx, s, o, func(op *operation) error {
+		if op.locked == nil {
 			if o.Frozen {
 				return &DisagreeError{}
 			}
-			return j.plan(ctx)
+			return op.plan(ctx)
 		}
-		root, reasons := tree.FromLockfile(j.locked, j.edges)
+		root, reasons := tree.FromLockfile(op.locked, op.edges)
 		if len(reasons) == 0 {
-			j.tree = root
+			op.tree = root
 			return nil
 		}
 		if o.Frozen {
 			return &DisagreeError{reasons}
 		}
-		return j.plan(ctx)
+		return op.plan(ctx)
 	})
 }
 
 // Remove takes names out of package.json, and out of node_modules whatever
 // nothing else needs. A name that is not in esDependencies is a *NotFoundError.
 func (p *Project) Remove(ctx context.Context, s Sources, names []records.Name, o Options) (*Result, error) {
-	return p.change(ctx, s, o, func(j *job) error {
+	return p.change(ctx, s, o, func(op *operation) error {
 		for _, name := range names {
-			found, err := j.file.Remove(name)
+			found, err := op.file.Remove(name)
 			if err != nil {
 				return err
 			}
 			if !found {
 				return &NotFoundError{Name: name}
 			}
-			j.edits = append(j.edits, edit{name: name, remove: true})
-			j.edges = slices.DeleteFunc(j.edges, func(e tree.Edge) bool { return e.Name == name })
+			op.edits = append(op.edits, edit{name: name, remove: true})
+			op.edges = slices.DeleteFunc(op.edges, func(e tree.Edge) bool { return e.Name == name })
 		}
-		return j.plan(ctx)
+		return op.plan(ctx)
 	})
 }
 
@@ -168,22 +168,22 @@ func (p *Project) Remove(ctx context.Context, s Sources, names []records.Name, o
 // name is given; what else is locked stays. A name that is not in the lockfile is
 // a *NotFoundError. package.json stays as it is.
 func (p *Project) Update(ctx context.Context, s Sources, names []records.Name, o Options) (*Result, error) {
-	return p.change(ctx, s, o, func(j *job) error {
+	return p.change(ctx, s, o, func(op *operation) error {
 		for _, name := range names {
-			if !j.has(name) {
+			if !op.has(name) {
 				return &NotFoundError{Name: name, File: lockfile.Name}
 			}
 		}
-		j.renew = func(e *tree.Edge) bool {
+		op.update = func(e *tree.Edge) bool {
 			return len(names) == 0 || slices.Contains(names, e.Name) || slices.Contains(names, e.Real())
 		}
-		return j.plan(ctx)
+		return op.plan(ctx)
 	})
 }
 
 // change opens the project for one operation, which decides in prepare what the
 // tree shall be.
-func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func(*job) error) (_ *Result, err error) {
+func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func(*operation) error) (_ *Result, err error) {
 	// What cannot be read is reported before anything is made, such as a
 	// node_modules for the lock.
 	if _, _, err := packagejson.Read(p.dir); err != nil {
@@ -201,17 +201,17 @@ func (p *Project) change(ctx context.Context, s Sources, o Options, prepare func
 		return nil, err
 	}
 	o.Platform = o.Platform.OrThis()
-	j := &job{project: p, dir: d, options: &o, modules: newModuleCache(s), resolver: s.Resolver, result: &Result{}}
-	if err := j.load(); err != nil {
+	op := &operation{project: p, dir: d, options: &o, modules: newModuleCache(s), resolver: s.Resolver, result: &Result{}}
+	if err := op.load(); err != nil {
 		return nil, err
 	}
-	if err := prepare(j); err != nil {
+	if err := prepare(op); err != nil {
 		return nil, err
 	}
-	if err := j.apply(ctx); err != nil {
+	if err := op.apply(ctx); err != nil {
 		return nil, err
 	}
-	return j.result, nil
+	return op.result, nil
 }
 
 // A NotFoundError is returned for a name that the project does not have.

@@ -32,7 +32,7 @@ func putNPM(t *testing.T, p *Project, id, fields string, f files) {
 
 // What another package manager installs is replaced by force alone, and never removed
 // (SPEC I134).
-func TestBesideNPM(t *testing.T) {
+func TestOtherManagersKeepTheirs(t *testing.T) {
 	w := newWorld(t)
 	w.publish("lodash@1.0.0", "")
 	for name, names := range map[string]func(p *Project){
@@ -52,8 +52,8 @@ func TestBesideNPM(t *testing.T) {
 		names(p)
 		for range 2 { // the second time es-lock.json would have said that es installs it
 			_, err := p.Add(t.Context(), w.sources(), requests(t, "lodash"), Options{})
-			var occupied *OccupiedError
-			if !errors.As(err, &occupied) || occupied.By == "" || !strings.Contains(err.Error(), "lodash@4.17.21") {
+			var exists *ExistsError
+			if !errors.As(err, &exists) || exists.By == "" || !strings.Contains(err.Error(), "lodash@4.17.21") {
 				t.Errorf("%s: add: %v", name, err)
 			}
 			wantLayout(t, p, "lodash lodash@4.17.21")
@@ -108,7 +108,7 @@ func TestTakenAsItIs(t *testing.T) {
 	p = project(t, "")
 	putNPM(t, p, "lodash@1.0.0", `"bin": {"lodash": "bin.js"}`, program)
 	write(t, filepath.Join(p.dir, "node_modules/lodash/more"), "x")
-	if _, err := p.Add(t.Context(), w.sources(), requests(t, "lodash"), Options{}); !errors.As(err, new(*OccupiedError)) {
+	if _, err := p.Add(t.Context(), w.sources(), requests(t, "lodash"), Options{}); !errors.As(err, new(*ExistsError)) {
 		t.Errorf("another package: %v", err)
 	}
 
@@ -183,7 +183,7 @@ func TestPeerOfOthers(t *testing.T) {
 	w := newWorld(t)
 	w.publish("plugin@1.0.0", `"peerDependencies": {"chalk": "^5"}`)
 	for _, test := range []struct{ dir, id, want string }{
-		{"", "", "beside it, which is not installed"},
+		{"", "", "needs the peer chalk@^5, which is not installed"},
 		{".", "chalk@5.1.0", ""},
 		{".", "chalk@4.0.0", "chalk@4.0.0 is installed"},
 		{"..", "chalk@5.1.0", ""},

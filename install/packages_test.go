@@ -230,8 +230,8 @@ func TestWarnings(t *testing.T) {
 	}
 	want := []string{
 		"a@1.0.0 is for !plan9, not for plan9",
-		"a@1.0.0 needs b@1 beside it, and b@2.0.0 is installed",
-		"a@1.0.0 needs c@1 beside it, which is not installed",
+		"a@1.0.0 needs the peer b@1, and b@2.0.0 is installed",
+		"a@1.0.0 needs the peer c@1, which is not installed",
 		"b@2.0.0 is for aix, not for plan9",
 		"a@1.0.0 asks for node >=18, and this is 16.20.0",
 	}
@@ -340,8 +340,8 @@ func TestOccupied(t *testing.T) {
 	for _, test := range []struct{ at, said string }{{"a", "alias"}, {"b", "b"}} {
 		p = project(t, "")
 		put(p, test.at, test.said)
-		if err := add(p, Options{}); !errors.As(err, new(*OccupiedError)) {
-			t.Errorf("%s at %s: %v, want an *OccupiedError", test.said, test.at, err)
+		if err := add(p, Options{}); !errors.As(err, new(*ExistsError)) {
+			t.Errorf("%s at %s: %v, want an *ExistsError", test.said, test.at, err)
 		}
 		wantLayout(t, p, test.at+" "+test.said+"@0.0.1")
 		if err := add(p, Options{Force: true}); err != nil {
@@ -370,8 +370,8 @@ func TestOccupied(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := p.Add(t.Context(), w.sources(), requests(t, "a", "@s/c"), Options{})
-		if !errors.As(err, new(*OccupiedError)) {
-			t.Errorf("%s is a link: %v, want an *OccupiedError", link, err)
+		if !errors.As(err, new(*ExistsError)) {
+			t.Errorf("%s is a link: %v, want an *ExistsError", link, err)
 		}
 		if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
 			t.Errorf("%s is a link: wrote %v, %v", link, entries, err)

@@ -95,10 +95,10 @@ func contradicts(r *Resolution, p *Package) string {
 
 // checkRecords refuses packages that are not what their records say, as far as these are
 // here.
-func (j *job) checkRecords(ctx context.Context, next *lockfile.File) error {
+func (op *operation) checkRecords(ctx context.Context, next *lockfile.File) error {
 	for _, path := range slices.Sorted(maps.Keys(next.Packages)) {
 		p := next.Packages[path]
-		s, err := SignatureOf(ctx, p, j.modules.sources.Records)
+		s, err := SignatureOf(ctx, p, op.modules.sources.Records)
 		if err != nil {
 			return err
 		}
@@ -122,21 +122,21 @@ func claimOf(p *Package) claim { return claim{p.Name, p.Version, p.Module, p.Rec
 // signers asks for approval of those who sign what this operation resolved, or what is new
 // to es-lock.json, and who did not sign the name there before ([I28]), or whom the user never let into this
 // project ([I29]): what came with a repository answers nothing for the user.
-func (j *job) signers(next *lockfile.File) error {
+func (op *operation) signers(next *lockfile.File) error {
 	names, claims := map[records.Name][]*Package{}, map[claim]bool{}
-	if j.locked != nil {
-		for _, path := range slices.Sorted(maps.Keys(j.locked.Packages)) {
-			if p := j.locked.Packages[path]; p.Record.Defined() {
+	if op.locked != nil {
+		for _, path := range slices.Sorted(maps.Keys(op.locked.Packages)) {
+			if p := op.locked.Packages[path]; p.Record.Defined() {
 				names[p.Name] = append(names[p.Name], p)
 				claims[claimOf(p)] = true
 			}
 		}
 	}
-	signers := &j.result.Signers
+	signers := &op.result.Signers
 	seen := map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(next.Packages)) {
 		p := next.Packages[path]
-		if !p.Record.Defined() || claims[claimOf(p)] && !j.modules.resolved(p.Record) {
+		if !p.Record.Defined() || claims[claimOf(p)] && !op.modules.resolved(p.Record) {
 			continue // taken by its CIDs: nobody was believed
 		}
 		key := string(p.Name) + " " + p.Signer.String()
@@ -148,12 +148,12 @@ func (j *job) signers(next *lockfile.File) error {
 				seen[key] = true
 				signers.Changed = append(signers.Changed, Change{before[0], p})
 			}
-		case !slices.Contains(j.options.LetIn, p.Signer):
+		case !slices.Contains(op.options.Accepted, p.Signer):
 			signers.First = append(signers.First, p)
 		}
 	}
-	if j.options.Approve == nil || len(signers.Changed)+len(signers.First) == 0 {
+	if op.options.Approve == nil || len(signers.Changed)+len(signers.First) == 0 {
 		return nil
 	}
-	return j.options.Approve(*signers)
+	return op.options.Approve(*signers)
 }

@@ -36,7 +36,7 @@ func TestSigners(t *testing.T) {
 		t.Errorf("result %+v", r.Signers)
 	}
 
-	ask.LetIn = []records.Fingerprint{alice}
+	ask.Accepted = []records.Fingerprint{alice}
 	next := w.publish("a@1.1.0", "")
 	next.Signer, next.Record = bob, fakes.Record("a@1.1.0", bob)
 	if try("a"); len(asked.First) != 0 || len(asked.Changed) != 1 || asked.Changed[0].Before.Signer != alice || asked.Changed[0].After.Signer != bob {
@@ -143,7 +143,7 @@ func TestThreat53LockfileAnswersForTheUser(t *testing.T) {
 			clone := project(t, `"other": "1"`)
 			write(t, filepath.Join(clone.dir, lockfile.Name), read(t, author.dir, lockfile.Name))
 			var asked Signers
-			o := Options{LetIn: letIn, Approve: func(s Signers) error { asked = s; return stop }}
+			o := Options{Accepted: letIn, Approve: func(s Signers) error { asked = s; return stop }}
 			if r := mustInstall(t, clone, w, o); len(r.Added) != 1 {
 				t.Errorf("%s: what is locked needs no answer: %+v", name, r)
 			}

@@ -160,20 +160,20 @@ func TestThreat59OnDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	beside := 0
+	outside := 0
 	for path, q := range l.Packages {
 		if q.Link == "" {
 			continue
 		}
 		if !strings.HasPrefix(path, q.Link+"/") {
-			beside++
+			outside++
 		}
 		if _, err := os.Stat(filepath.Join(p.dir, filepath.FromSlash(path), packagejson.Name)); err != nil {
 			t.Fatalf("the link %s leads nowhere: %v", path, err)
 		}
 	}
-	if beside != 4 {
-		t.Fatalf("%d links of %d packages lead to one that is not around them, want 4", beside, len(l.Packages))
+	if outside != 4 {
+		t.Fatalf("%d links of %d packages lead to one that is not around them, want 4", outside, len(l.Packages))
 	}
 	mustVerify(t, p, w)
 	if r := mustInstall(t, p, w, Options{}); len(r.Added)+len(r.Changed) > 0 {

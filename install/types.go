@@ -25,7 +25,7 @@ type (
 	DependencyError = tree.DependencyError
 	IntegrityError  = tree.IntegrityError
 	BoundError      = tree.BoundError
-	OccupiedError   = layout.OccupiedError
+	ExistsError     = layout.ExistsError
 )
 
 // Hook is the script of package.json by which npm has es put back what it removed.

@@ -39,6 +39,7 @@ func packageVectors() []*vectors.Vector {
 		packageVector("lists", "ok", "M43", "keywords, engines and platforms",
 			with(`"keywords": ["b", "a", " b ", 7, ""], "engines": {"node": ">=18", "npm": 8}, "os": ["!win32"], "cpu": "x64", "libc": ["glibc", "musl"]`)),
 		packageVector("license-old", "ok", "M44", "the two old forms of a license", with(`"licenses": [{"type": "MIT", "url": "x"}, {"type": "ISC"}]`)),
+		packageVector("license-list", "ok", "M44", "of a list of licenses what is empty or there already is dropped; licenses does not count then", with(`"license": ["MIT", " ", {"name": "ISC"}, " MIT", {"type": "", "name": "0BSD"}, 7], "licenses": "X"`)),
 		packageVector("scripts", "ok", "M45", "an install script", with(`"scripts": {"postinstall": "node x.js"}`)),
 		packageVector("gyp", "ok", "M45", "a binding.gyp, which npm builds", with(`"scripts": {"test": "x"}`), "binding.gyp"),
 		packageVector("gyp-off", "ok", "M45", "a binding.gyp that npm does not build; a shrinkwrap", with(`"gypfile": false`), "binding.gyp", "npm-shrinkwrap.json"),

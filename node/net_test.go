@@ -17,6 +17,7 @@ import (
 
 	"github.com/everythingstays/es/gossip"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/node/api"
@@ -189,7 +190,7 @@ func (a *author) pack(name, version string, files map[string]string) *modules.Mo
 // sign makes the author's next record without storing it.
 func (a *author) sign(at time.Time, body records.Body) sign.Verified {
 	a.t.Helper()
-	seq, prev, err := a.home.Index().Head(a.t.Context(), a.key.Key().Fingerprint())
+	seq, prev, err := authorlog.New(a.home.Index()).Head(a.t.Context(), a.key.Key().Fingerprint())
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ func encodingVectors() []vector {
 	shadow := append(entries{"es", 1}, inOrder(release(), order...)...)
 	return []vector{
 		refuse("encoding-empty", "R10", "no bytes", raw("")),
+		refuse("encoding-head-cut", "R10", "a length in two bytes of which one is there", raw("\x59\x01")),
 		refuse("encoding-cut", "R10", "the last byte is missing", raw(whole[:len(whole)-1])),
 		refuse("encoding-trailing-byte", "R10", "a byte after the end", raw(string(whole)+"\x00")),
 		refuse("encoding-two-records", "R10", "a record after the end", raw(string(whole)+string(whole))),

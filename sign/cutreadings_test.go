@@ -123,7 +123,26 @@ func importReadings(t *testing.T, f, s *forger) []vector {
 		many = append(many, uidPacket(fmt.Sprintf("U%d", i)), at(i))
 	}
 	cut := armorText(t, "PGP PUBLIC KEY BLOCK", subs(P, main))
+	v6 := newForger(t, "ed25519-v6")
+	v6UID := func(uid string, t uint32, more ...[]byte) []byte {
+		return subs(uidPacket(uid), v6.cert(uid, v6.selfSubs(t, more...)))
+	}
+	long33 := openpgp.AppendMPI(nil, append([]byte{1}, make([]byte, 32)...))
+	dropped := func(name string, f *forger, tamper func([]byte) []byte) vector {
+		g := *f
+		g.numbers = func(h crypto.Hash, d []byte) []byte { return tamper(f.numbers(h, d)) }
+		good := f.block()
+		bad := sigPacket(g.sign(forged{kind: openpgp.SignaturePositiveCert, hashed: made(recTime)}, f.hashed(), uidHashed(testUID)))
+		return vector{"read-" + name, "ok", "S47", "a certification with a number that is too long is dropped", map[string][]byte{
+			"export.hex": subs(good, bad), "merged.hex": good}}
+	}
 	return []vector{
+		refused("user-id-taken-back-salt", "S151", "a user id of a v6 key ended it, and was taken back with a salt of another hash's size",
+			v6.primary(), v6.main(keyTime), v6UID("A", recTime), v6UID("B", recTime-1, uint32Sub(openpgp.SubpacketKeyExpiration, 86400)),
+			sigPacket(v6.sign(forged{kind: openpgp.SignatureCertRevocation, hashed: subs(made(recTime), v6.issuer()), salt: make([]byte, 32)}, v6.hashed(), uidHashed("B")))),
+		dropped("number-long-first", f, func(b []byte) []byte { return subs(long33, b[len(b)/2:]) }),
+		dropped("number-long-second", f, func(b []byte) []byte { return subs(b[:2+(int(b[0])<<8+int(b[1])+7)/8], long33) }),
+		dropped("number-long-rsa", newForger(t, "rsa3072-v4"), func([]byte) []byte { return openpgp.AppendMPI(nil, bytes.Repeat([]byte{0xff}, 385)) }),
 		refused("v3-cut", "S150", "a key revocation of version 3 that is cut off", P, sigPacket(v3[:10]), main),
 		refused("v3-long-hashed", "S150", "a key revocation of version 3 whose form nobody knows", P, sigPacket(long), main),
 		refused("subkey-revocation-unknown-hash", "S150", "a subkey revocation with a hash that es cannot compute", P, main, s.subkey(), f.bind(s, keyTime), owner),

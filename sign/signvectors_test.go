@@ -299,6 +299,8 @@ func newerVectors(t *testing.T) []vector {
 	}
 	return []vector{
 		mk("newer-compromised", "key-error", "S21", "a hard revocation takes back what counted", f.revoke(recTime+5000, 2), f.main(keyTime)),
+		describe(t, vector{"newer-other-key", "key-error", "S20", "a block of another key says nothing about the author", map[string][]byte{
+			"envelope.cbor.hex": env, "key.hex": old, "newer.hex": newForger(t, "ed25519-v6").block()}}),
 		mk("newer-retired", "ok", "S22", "a soft revocation leaves what came before", f.revoke(recTime+5000, 3), f.main(keyTime)),
 	}
 }

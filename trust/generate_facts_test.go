@@ -113,6 +113,7 @@ func projectVectors() []vector {
 	}
 	return []vector{
 		bad("project-star", "a project's file lets nobody speak for all names", key(1, "left-pad *")),
+		bad("project-key-short", "a key as short as in no file", "key ABCDEF left-pad\n"),
 		bad("project-depth", "nor lets a key name others", key(1, "left-pad depth=1")),
 		bad("project-follow", "nor follows one", key(1, "left-pad follow=yes")),
 		bad("project-deny", "to deny a key could settle a conflict", key(1, "left-pad")+"deny "+k2+"\n"),

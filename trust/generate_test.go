@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/everythingstays/es/records"
@@ -42,7 +44,7 @@ var (
 )
 
 func vectors() []vector {
-	return slices.Concat(fileVectors(), decisionVectors(), editVectors(), projectVectors(), successionVectors(), delegationVectors(), voiceVectors(), holdVectors())
+	return slices.Concat(fileVectors(), decisionVectors(), editVectors(), projectVectors(), successionVectors(), delegationVectors(), voiceVectors(), holdVectors(), limitVectors())
 }
 
 func fileVectors() []vector {
@@ -84,6 +86,8 @@ func fileVectors() []vector {
 		ok("key-options-first", "T5", "options may stand anywhere after the fingerprint", key+"label=Jane left-pad until=2027-12-31 right-pad\n"),
 		bad("label-empty", "T6", "an empty label", key+"* label=\n"),
 		bad("label-long", "T6", "a label of 65 bytes", key+"* label="+strings.Repeat("x", 65)+"\n"),
+		bad("label-backslash", "T6", "a backslash in a label without quotes", key+"* label=a\\b\n"),
+		ok("label-not-ascii", "T6", "a label without quotes that is not ASCII", key+"* label=Jürgen\n"),
 		bad("label-bidi", "T6", "a label that changes the direction of what follows", key+"* label=a\u202eb\n"),
 		bad("until-no-day", "T7", "a day that does not exist", key+"* until=2027-02-29\n"),
 		bad("until-time", "T7", "until takes a day", key+"* until=2027-02-01T00:00:00Z\n"),
@@ -99,6 +103,22 @@ func fileVectors() []vector {
 		bad("threshold-33", "T11", "a threshold is 1 to 32", "threshold 33 *\n"),
 		bad("threshold-scopes", "T11", "one scope per line", "threshold 2 left-pad right-pad\n"),
 		bad("threshold-twice", "T11", "one threshold per scope", "threshold 2 left-pad\nkey "+k1+" *\nthreshold 3 left-pad\n"),
+		bad("deny-two-labels", "T3", "a word after a denied key's label", "deny "+k1+" label=a label=b\n"),
+		bad("deny-short-id", "T3", "a denied key by its key id", "deny "+k1[:16]+"\n"),
+		bad("deny-label-long", "T6", "a denied key's label of 65 bytes", "deny "+k1+" label="+strings.Repeat("x", 65)+"\n"),
+		bad("threshold-no-scope", "T11", "a threshold about nothing", "threshold 2\n"),
+		bad("threshold-scope-bad", "T11", "a threshold about what is no scope", "threshold 2 le*\n"),
+		bad("pin-no-module", "T12", "a pin without a module", "pin left-pad 1.0.0\n"),
+		bad("pin-more", "T12", "a pin with a word too many", "pin left-pad 1.0.0 "+modX+" x\n"),
+		bad("pin-scope", "T12", "a pin of a scope", "pin left-* 1.0.0 "+modX+"\n"),
+		bad("pin-sha3", "T12", "a pin to a module by another hash of 32 bytes", "pin left-pad 1.0.0 "+hashedCID(multihash.SHA3_256, 32)+"\n"),
+		bad("pin-sha2-512", "T12", "a pin to a module by a longer hash", "pin left-pad 1.0.0 "+hashedCID(multihash.SHA2_512, 64)+"\n"),
+		bad("pin-sha2-short", "T12", "a pin to a module by a hash that is cut", "pin left-pad 1.0.0 "+hashedCID(multihash.SHA2_256, 20)+"\n"),
+		bad("min-age-empty", "T13", "an age without a number", "min-age\n"),
+		bad("min-age-word", "T13", "an age that is no number", "min-age xd\n"),
+		bad("min-age-two", "T13", "two ages", "min-age 1d 2h\n"),
+		bad("min-age-quoted", "T4", "an age in quotes that hold nothing", "min-age \"\"\n"),
+		bad("key-odd-digits", "T3", "a fingerprint of 41 digits", "key "+k1+"0 *\n"),
 		bad("pin-range", "T12", "a pin names a version", "pin left-pad ^1.0.0 "+modX+"\n"),
 		bad("pin-not-cid", "T12", "a pin names a module", "pin left-pad 1.0.0 latest\n"),
 		bad("pin-cid-v0", "T12", "one spelling of a module", "pin left-pad 1.0.0 QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG\n"),
@@ -269,4 +289,13 @@ func TestVectorsAreGenerated(t *testing.T) {
 			t.Errorf("%s.txtar is not what its source makes; run go test ./trust -update", v.file)
 		}
 	}
+}
+
+// hashedCID is a module's CID by a hash of so many bytes.
+func hashedCID(hash uint64, size int) string {
+	h, err := multihash.Encode(make([]byte, size), hash)
+	if err != nil {
+		panic(err)
+	}
+	return cid.NewCidV1(cid.DagProtobuf, h).String()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/cli/nodecmd"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
@@ -82,7 +83,7 @@ func (d *desk) hears(k *sign.SecretKey, made, heard time.Time, body records.Body
 	d.Helper()
 	d.in(func(ctx context.Context, h *home.Home) error {
 		author := k.Key().Fingerprint()
-		seq, prev, err := h.Index().Head(ctx, author)
+		seq, prev, err := authorlog.New(h.Index()).Head(ctx, author)
 		if err != nil {
 			return err
 		}

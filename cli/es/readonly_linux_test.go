@@ -108,7 +108,7 @@ var readingCommands = []struct {
 	{"key list", `Ada`},
 	{"key export", `BEGIN PGP PUBLIC KEY BLOCK`},
 	{"status", `index     1 record by 1 author`},
-	{"peers", `nobody is connected`},
+	{"peers", `no peers connected`},
 	{"verify --stored", `1 key, 1 record`},
 	{"verify lib@1.0.0", `signature good`},
 	{"export lib@1.0.0 -o exported", `record\.cbor`},

@@ -99,7 +99,7 @@ es: hint: es verify checks what is stored here
 // TestRefusalsAreListed is that docs/refusals.md has a row for each kind of refusal, and no
 // others.
 func TestRefusalsAreListed(t *testing.T) {
-	page, err := os.ReadFile("../docs/refusals.md")
+	page, err := os.ReadFile("../../docs/refusals.md")
 	if err != nil {
 		t.Fatal(err)
 	}

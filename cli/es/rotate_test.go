@@ -13,6 +13,7 @@ import (
 
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/node"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
@@ -57,7 +58,7 @@ func (d *desk) steal(seq int64, body records.Body) {
 		if err != nil {
 			return err
 		}
-		_, prev, err := h.Index().Head(ctx, own[0].Fingerprint())
+		_, prev, err := authorlog.New(h.Index()).Head(ctx, own[0].Fingerprint())
 		if err != nil {
 			return err
 		}

@@ -160,8 +160,10 @@ func checkReach(f *findings, s api.Status, answers []api.Answer) {
 		daemon = "es node is running"
 	}
 	switch {
+	case len(answers) == 0 && s.Peers == 0 && s.Daemon: // which others may dial later
+		f.warn("network", "es connect ADDR", "no peers connected; %s", daemon)
 	case len(answers) == 0 && s.Peers == 0:
-		f.broken("network", "es connect ADDR", "nobody is connected; %s", daemon)
+		f.broken("network", "es connect ADDR", "no peers connected; %s", daemon)
 	case len(answers) == 0:
 		f.warn("network", "es connect ADDR", "%s connected, none of them an es node; %s", ui.Plural(int64(s.Peers), "peer"), daemon)
 	case !s.Daemon:
@@ -185,7 +187,7 @@ func checkReach(f *findings, s api.Status, answers []api.Answer) {
 		f.ok("seeds", "%s", seedText(s.Seed))
 	}
 	if s.Pending > 0 {
-		f.warn("outbox", "es connect ADDR", "%s of yours that nobody has heard of yet", ui.Plural(s.Pending, "record"))
+		f.warn("outbox", "es connect ADDR", "%s of yours not announced to any peer yet", ui.Plural(s.Pending, "record"))
 	}
 }
 

@@ -37,7 +37,7 @@ func runPeers(ctx context.Context, a cli.App, n api.Network) error {
 		return a.Emit(peers)
 	}
 	if len(peers) == 0 {
-		a.Note("nobody is connected")
+		a.Note("no peers connected")
 		a.Hint("es connect ADDR")
 		return nil
 	}

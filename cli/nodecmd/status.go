@@ -60,7 +60,7 @@ func runStatus(ctx context.Context, a cli.App, n api.Network) error {
 		a.Printf("seeds     %s", seedText(s.Seed))
 	}
 	if s.Pending > 0 {
-		a.Printf("outbox    %s of yours that nobody has heard of yet", ui.Plural(s.Pending, "record"))
+		a.Printf("outbox    %s of yours not announced to any peer yet", ui.Plural(s.Pending, "record"))
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func installHint(err error) error {
 	var (
 		missing  *install.MissingError
 		disagree *install.DisagreeError
-		occupied *install.OccupiedError
+		exists   *install.ExistsError
 		notFound *install.NotFoundError
 		bound    *install.BoundError
 	)
@@ -69,11 +69,11 @@ func installHint(err error) error {
 		return ui.Coded(ui.ExitUnreachable, err, "leave out --offline to fetch it")
 	case errors.As(err, &disagree):
 		return ui.Hinted(err, "es install, without --frozen, brings the two together")
-	case errors.As(err, &occupied) && occupied.By != "":
+	case errors.As(err, &exists) && exists.By != "":
 		return ui.Coded(ui.ExitFailed, err,
 			"take it out of what the other package manager installs (npm uninstall NAME), and then this again",
 			"--force replaces it until the other package manager puts its own back")
-	case errors.As(err, &occupied):
+	case errors.As(err, &exists):
 		return ui.Hinted(err, "--force replaces it")
 	case errors.As(err, &bound):
 		return ui.Hinted(err, "add one package at a time to see which brings so many, and leave that one out")

@@ -68,7 +68,7 @@ func inProject(a cli.App, cmd *cobra.Command, o installOptions, f func(context.C
 				return err
 			}
 		}
-		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: stages(bar), LetIn: letIn, Approve: keys.approve, FindNode: nodeVersion}
+		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: stages(bar), Accepted: letIn, Approve: keys.approve, FindNode: nodeVersion}
 		w.sources = here(h)
 		w.sources.Resolver = &resolver{w}
 		if !a.Offline && !h.ReadOnly() {

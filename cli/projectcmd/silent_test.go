@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/modules"
@@ -69,7 +70,7 @@ func newSecret(t *testing.T, name string) *sign.SecretKey {
 func (o *office) says(k *sign.SecretKey, made, heard time.Time, body records.Body) {
 	o.Helper()
 	ctx, f := o.Context(), k.Key().Fingerprint()
-	seq, prev, err := o.home.Index().Head(ctx, f)
+	seq, prev, err := authorlog.New(o.home.Index()).Head(ctx, f)
 	if err != nil {
 		o.Fatal(err)
 	}

@@ -75,6 +75,8 @@ the next es sync.`,
 type verifyJSON struct {
 	Project *verifiedProjectJSON `json:"project,omitempty"` // none when there is no project here
 	Stored  *verifiedStoredJSON  `json:"stored,omitempty"`
+
+	wanted bool // without es-lock.json: package.json has something to install
 }
 
 type verifiedProjectJSON struct {
@@ -121,7 +123,7 @@ func runVerify(ctx context.Context, a cli.App, h *home.Home, o verifyOptions) er
 	var j verifyJSON
 	var err error
 	if both || o.installed {
-		if j.Project, err = verifyProject(ctx, h, o.installed); err != nil {
+		if j.Project, j.wanted, err = verifyProject(ctx, h, o.installed); err != nil {
 			return err
 		}
 	}
@@ -141,19 +143,20 @@ func runVerify(ctx context.Context, a cli.App, h *home.Home, o verifyOptions) er
 	return j.damaged()
 }
 
-// verifyProject checks what is installed here. Where es has installed nothing it
-// returns nil, unless the user asked for it.
-func verifyProject(ctx context.Context, h *home.Home, asked bool) (*verifiedProjectJSON, error) {
+// verifyProject checks what is installed here. Where there is no es-lock.json it returns
+// nil, unless the user asked for it, and whether package.json wants something installed.
+func verifyProject(ctx context.Context, h *home.Home, asked bool) (_ *verifiedProjectJSON, wanted bool, err error) {
 	p, err := openProject(h)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if lock, err := p.Lockfile(); err == nil && lock == nil && !asked {
-		return nil, nil
+		all, err := p.Dependencies()
+		return nil, err == nil && len(all) > 0, nil // whether it can be read is not asked here
 	}
 	v, err := p.Verify(ctx, here(h))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	j := &verifiedProjectJSON{Packages: v.Packages, Damage: []damageJSON{}, Signed: v.Signed, Others: v.Managed}
 	for _, p := range v.Unknown {
@@ -168,7 +171,7 @@ func verifyProject(ctx context.Context, h *home.Home, asked bool) (*verifiedProj
 	for _, at := range v.Extraneous {
 		j.Damage = append(j.Damage, damageJSON{Path: at, Reason: "is in no lockfile: es did not put it there", stranger: true})
 	}
-	return j, nil
+	return j, true, nil
 }
 
 func verifyStored(ctx context.Context, a cli.App, h *home.Home, repair bool) (*verifiedStoredJSON, error) {
@@ -266,7 +269,10 @@ func noteVerified(a cli.App, h *home.Home, j verifyJSON, both bool) {
 		a.Note("%s verified", ui.Plural(int64(p.Packages), "package"))
 		noteSignatures(a, p)
 	} else if both {
-		a.Note("es has installed nothing in this directory")
+		a.Note("no es-lock.json in this directory: packages were not looked at")
+		if j.wanted {
+			a.Hint("es install makes it anew from package.json")
+		}
 	}
 	s := j.Stored
 	if s == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli"
 	"github.com/everythingstays/es/cli/internal/ui"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
@@ -44,7 +45,7 @@ keys, yours counts as one.`,
 			}
 			return signAndAnnounce(a, cmd, key, func(ctx context.Context, h *home.Home, by *author.Author) (records.Body, error) {
 				if !e.Module.Defined() {
-					if e.Module, err = author.TheModule(ctx, h.Index(), name, v); err != nil {
+					if e.Module, err = author.TheModule(ctx, authorlog.WithIndex(h.Index()), name, v); err != nil {
 						return nil, err
 					}
 				}

@@ -63,7 +63,7 @@ func catchUp(ctx context.Context, a cli.App, h *home.Home, own home.OwnKey, by *
 	case !l.Known:
 		a.Warn("your key is new here, and %s asked had no record of it: if it has signed elsewhere, stop, and es connect to a peer that knows", peers)
 	case l.Answered == 0 && !a.Offline:
-		a.Note("nobody could be asked whether your key has signed more elsewhere (%s)", l.Why)
+		a.Note("what your key has signed elsewhere was not looked up: %s", l.Why)
 	}
 	return nil
 }

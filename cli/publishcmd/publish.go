@@ -36,7 +36,7 @@ func publishCommand(a cli.App) *cobra.Command {
 		Short: "sign a module and announce it",
 		Long: `Packs the package in DIR (default: here) with the files that npm would publish,
 signs a record of its name, version and CID, and tells the peers that are there.
-With nobody there the record is kept and spreads when a peer is met.
+Without connected peers the record is queued, and announced when one connects.
 
 Peers that seed your modules fetch the files at once; until one has them, they
 are here alone. A running es node serves them; without one, --wait stays until a

@@ -8,7 +8,7 @@ import (
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli"
 	"github.com/everythingstays/es/cli/internal/ui"
-	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/records"
 )
 
@@ -53,7 +53,7 @@ func authorRefusal(err error) error {
 		return ui.Coded(ui.ExitFailed, err, "a record holds what package.json says of dependencies, programs and keywords: bundle some, or split the package")
 	case errors.As(err, &record), errors.As(err, &tag): // by what the user asked for; nobody sent anything wrong
 		return ui.Coded(ui.ExitFailed, err)
-	case errors.As(err, new(*index.ExhaustedError)):
+	case errors.As(err, new(*authorlog.ExhaustedError)):
 		return ui.Hinted(err, "es key new makes a key, and es rotate moves to it")
 	}
 	return err

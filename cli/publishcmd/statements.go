@@ -9,6 +9,7 @@ import (
 
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -34,7 +35,7 @@ func (k homeKey) LockSigning(ctx context.Context) (unlock func(), err error) {
 
 // newAuthor returns who signs with the own key.
 func newAuthor(ctx context.Context, a cli.App, h *home.Home, own home.OwnKey) *author.Author {
-	return author.New(own.Key, homeKey{own, h, a.GPG(), a.Passphrase(ctx)}, h.Index(), time.Now)
+	return author.New(own.Key, homeKey{own, h, a.GPG(), a.Passphrase(ctx)}, authorlog.WithIndex(h.Index()), time.Now)
 }
 
 // statementJSON is what a command that signs one statement prints.

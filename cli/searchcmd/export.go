@@ -2,6 +2,7 @@ package searchcmd
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -50,7 +51,7 @@ ones you believe come first; --from FINGERPRINT names one.`,
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&out, "out", "o", "", "directory to write into (default: NAME-VERSION.es)")
+	cmd.Flags().StringVarP(&out, "out", "o", "", "directory to write into (default: NAME-VERSION.es here, or beside the package that this is in)")
 	cmd.Flags().StringVar(&from, "from", "", "fingerprint of the key whose record is wanted")
 	return cmd
 }
@@ -73,7 +74,7 @@ func runExport(ctx context.Context, a cli.App, h *home.Home, name records.Name, 
 		return err
 	}
 	if out == "" {
-		out = fileName(name) + "-" + string(v) + ".es"
+		out = filepath.Join(besidePackage(), fileName(name)+"-"+string(v)+".es")
 	}
 	j := exportJSON{filepath.Join(out, "record.cbor"), filepath.Join(out, "record.sig"), filepath.Join(out, "key.asc")}
 	for _, f := range []struct {
@@ -144,6 +145,25 @@ func versionMeant(ctx context.Context, h *home.Home, name records.Name, constrai
 		return "", err
 	}
 	return resolve.New(h.Index()).Takes(ctx, name, constraint, view)
+}
+
+// besidePackage is the directory to write into, relative to the current one: the next publish
+// would pack what is in a package, so that its parent is taken.
+func besidePackage() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	for up := ".."; ; up = filepath.Join(up, "..") {
+		if _, err := os.Lstat(filepath.Join(dir, "package.json")); err == nil {
+			return up
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return ""
+		}
+		dir = parent
+	}
 }
 
 // fileName is a name as npm pack writes it: @acme/x is acme-x.

@@ -6,6 +6,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -56,7 +57,7 @@ func (x *Resolver) notices(ctx context.Context, c *claimed) ([]trust.Notice, err
 	var ns []trust.Notice
 	for _, s := range all {
 		if n, ok := s.Record.Body.(*records.Notice); ok {
-			said := s.TrustStatement(false)
+			said := authorlog.TrustStatement(s.Meta, false)
 			if n.Text == "" && c.Decides(s.Author) {
 				if said.Backdated, err = c.backdating.Is(ctx, s.Meta); err != nil {
 					return nil, err

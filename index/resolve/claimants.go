@@ -9,6 +9,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -152,7 +153,7 @@ func (x *Resolver) addEndorsers(ctx context.Context, name records.Name, view *tr
 	if err != nil {
 		return err
 	}
-	retracted, backdating := map[records.Fingerprint]map[cid.Cid]bool{}, x.index.Backdating()
+	retracted, backdating := map[records.Fingerprint]map[cid.Cid]bool{}, authorlog.New(x.index).Backdating()
 	for _, s := range all[:min(len(all), maxEndorsements)] {
 		body, ok := s.Record.Body.(*records.Endorse)
 		if !ok || s.Invalid != "" {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/records/npmrange"
 	"github.com/everythingstays/es/trust"
@@ -31,7 +32,7 @@ type claimed struct {
 	claims     map[records.Version][]trust.Claim
 	tags       []index.TagRow
 	notices    []trust.Notice
-	backdating *index.Backdating
+	backdating *authorlog.Backdating
 }
 
 // claimed reads what is said of a name: everything or, where a crowd speaks of it, what
@@ -41,7 +42,7 @@ func (x *Resolver) claimed(ctx context.Context, name records.Name, view *trust.V
 	if err != nil {
 		return nil, err
 	}
-	c := &claimed{Ruling: ruling, name: name, claims: map[records.Version][]trust.Claim{}, backdating: x.index.Backdating()}
+	c := &claimed{Ruling: ruling, name: name, claims: map[records.Version][]trust.Claim{}, backdating: authorlog.New(x.index).Backdating()}
 	deciders, large, err := x.isLarge(ctx, name, ruling)
 	if err != nil {
 		return nil, err

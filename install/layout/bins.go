@@ -68,12 +68,12 @@ func chooseBins(nodes []*tree.Node) ([]Bin, []Warning) {
 		for _, command := range slices.Sorted(maps.Keys(n.Package.Bin)) {
 			b := Bin{binDir(n.Package.Path) + "/" + command, n.Package, n.Package.Bin[command]}
 			place := binDir(n.Package.Path) + "/" + strings.ToLower(command) // some disks fold case
-			switch other, taken := chosen[place]; {
+			switch other, used := chosen[place]; {
 			case lockfile.CheckBin(command, b.program) != nil:
 				warnings = append(warnings, Warning{n.Package.Path, fmt.Sprintf("its command %q is not linked: that is no name or no path for a command", records.Clip(command))})
 			case records.IsReservedCommand(command, n.Package.Name):
 				warnings = append(warnings, Warning{n.Package.Path, fmt.Sprintf("its command %q is not linked: that is another program's name", command)})
-			case taken:
+			case used:
 				warnings = append(warnings, Warning{n.Package.Path, fmt.Sprintf("its command %q is not linked: %s has one of this name", command, other.owner)})
 			default:
 				chosen[place] = b
@@ -88,8 +88,8 @@ func chooseBins(nodes []*tree.Node) ([]Bin, []Warning) {
 func (w *writer) linkBins(bins []Bin) error {
 	for _, b := range bins {
 		warning, err := w.dir.linkBin(b, w.note, runtime.GOOS == "windows")
-		var occupied *OccupiedError
-		if errors.As(err, &occupied) {
+		var exists *ExistsError
+		if errors.As(err, &exists) {
 			warning, err = &Warning{b.owner.Path, fmt.Sprintf("its command %q is not linked: %v", path.Base(b.at), err)}, nil
 		}
 		switch {

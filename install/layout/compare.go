@@ -57,10 +57,10 @@ func (d *Dir) Compare(blocks unixfs.Blocks, wanted []*tree.Node) *Comparer {
 func (v *Comparer) Check(ctx context.Context, n *tree.Node) (here bool, damage []Damage, err error) {
 	p := n.Package
 	info, err := v.dir.lstat(p.Path)
-	var occupied *OccupiedError
+	var exists *ExistsError
 	switch {
-	case errors.As(err, &occupied):
-		return true, []Damage{{p, "", occupied.Reason}}, nil
+	case errors.As(err, &exists):
+		return true, []Damage{{p, "", exists.Reason}}, nil
 	case err != nil:
 		return false, nil, fmt.Errorf("verify %s: %w", p.Path, err)
 	case info == nil && !p.Optional && v.wanted[n]:
@@ -83,9 +83,9 @@ func (v *Comparer) Check(ctx context.Context, n *tree.Node) (here bool, damage [
 // Stands reports whether exactly n's module is at its place, whoever put it there.
 func (v *Comparer) Stands(ctx context.Context, n *tree.Node) (bool, error) {
 	info, err := v.dir.lstat(n.Package.Path)
-	var occupied *OccupiedError
+	var exists *ExistsError
 	switch {
-	case errors.As(err, &occupied) || err == nil && info == nil:
+	case errors.As(err, &exists) || err == nil && info == nil:
 		return false, nil
 	case err != nil:
 		return false, err

@@ -101,14 +101,14 @@ func (d *Dir) mkdir(name string) error {
 }
 
 // realDir returns nil for a directory, fs.ErrNotExist for nothing, and an
-// *OccupiedError for anything else, a link to a directory among it.
+// *ExistsError for anything else, a link to a directory among it.
 func (d *Dir) realDir(name string) error {
 	info, err := d.root.Lstat(filepath.FromSlash(name))
 	if err != nil {
 		return err
 	}
 	if !info.IsDir() {
-		return &OccupiedError{Path: name, Reason: "something that is not a directory is there"}
+		return &ExistsError{Path: name, Reason: "something that is not a directory is there"}
 	}
 	return nil
 }
@@ -160,8 +160,8 @@ func (d *Dir) Recover(paths []string, frozen bool) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		var occupied *OccupiedError
-		if errors.As(err, &occupied) {
+		var exists *ExistsError
+		if errors.As(err, &exists) {
 			continue // whether it is in the way turns out later
 		}
 		if err == nil {

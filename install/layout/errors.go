@@ -4,15 +4,15 @@ import (
 	"fmt"
 )
 
-// An OccupiedError says that something es did not install stands where a
+// An ExistsError says that something es did not install stands where a
 // package must go.
-type OccupiedError struct {
+type ExistsError struct {
 	Path   string
 	Reason string
 	By     string // the file or field that has another package manager install it, or ""
 }
 
-func (e *OccupiedError) Error() string {
+func (e *ExistsError) Error() string {
 	return fmt.Sprintf("install into %s: %s", e.Path, e.Reason)
 }
 

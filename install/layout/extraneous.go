@@ -49,7 +49,7 @@ func (d *Dir) topPackages() ([]string, error) {
 			paths = append(paths, at)
 			continue
 		}
-		if errors.As(d.realDir(at), new(*OccupiedError)) {
+		if errors.As(d.realDir(at), new(*ExistsError)) {
 			paths = append(paths, at)
 			continue
 		}
@@ -68,7 +68,7 @@ func (d *Dir) topPackages() ([]string, error) {
 func (d *Dir) names(dir string) ([]string, error) {
 	var names []string
 	err := d.realDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*OccupiedError)) {
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*ExistsError)) {
 		return nil, nil
 	}
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// CheckOccupied refuses to replace what es did not install, unless it is the same package
+// CheckExisting refuses to replace what es did not install, unless it is the same package
 // and the project claims it for es; and what another package manager's lockfile names in
-// any case ([I24], [I134]). Errors are *OccupiedError.
-func (c *Change) CheckOccupied(pending []*tree.Node, claims func(*tree.Node) bool) error {
+// any case ([I24], [I134]). Errors are *ExistsError.
+func (c *Change) CheckExisting(pending []*tree.Node, claims func(*tree.Node) bool) error {
 	if c.Force {
 		return nil
 	}
@@ -38,19 +38,19 @@ func (c *Change) CheckOccupied(pending []*tree.Node, claims func(*tree.Node) boo
 			by = c.managers.Claim(at)
 		}
 		if by != "" {
-			return &OccupiedError{Path: at, Reason: fmt.Sprintf("%s is there, and %s asks for it", c.dir.packageText(at), by), By: by}
+			return &ExistsError{Path: at, Reason: fmt.Sprintf("%s is there, and %s asks for it", c.dir.packageText(at), by), By: by}
 		}
 		if ours {
 			continue
 		}
 		if !info.IsDir() {
-			return &OccupiedError{Path: at, Reason: "something that es did not put there is no directory"}
+			return &ExistsError{Path: at, Reason: "something that es did not put there is no directory"}
 		}
 		if name := c.dir.packageName(at); name != string(lockfile.NameAt(at)) && name != string(n.Package.Name) {
-			return &OccupiedError{Path: at, Reason: fmt.Sprintf("the package %q is there, which es did not install", records.Clip(name))}
+			return &ExistsError{Path: at, Reason: fmt.Sprintf("the package %q is there, which es did not install", records.Clip(name))}
 		}
 		if !claims(n) {
-			return &OccupiedError{Path: at, Reason: "a package is there that es did not install"}
+			return &ExistsError{Path: at, Reason: "a package is there that es did not install"}
 		}
 	}
 	return nil

@@ -235,7 +235,7 @@ func (w *writer) removeObsolete(obsolete []string, bins []Bin) error {
 	}
 	for _, path := range obsolete {
 		info, err := w.dir.lstat(path)
-		if errors.As(err, new(*OccupiedError)) {
+		if errors.As(err, new(*ExistsError)) {
 			continue // it was in a package that is a link now
 		}
 		if err == nil && info == nil {

@@ -21,7 +21,7 @@ type Options struct {
 	Resolver Resolver
 	Modules  Modules
 	Locked   *lockfile.File   // what to prefer; may be nil
-	Renew    func(*Edge) bool // where Locked has no say; may be nil
+	Update   func(*Edge) bool // where Locked has no say; may be nil
 	Workers  int              // modules that are looked at at once, at least 1
 	// Progress, if set, is called with what was resolved, and how many packages there
 	// are by now.
@@ -239,7 +239,7 @@ func (b *planner) resolve(ctx context.Context, n *Node, e *Edge) (*lockfile.Pack
 		}
 		return b.Modules.Unsigned(ctx, e.Name, e.Spec.CID)
 	}
-	if p := b.lockedChoice(n, e); p != nil && !e.Fresh && (b.Renew == nil || !b.Renew(e)) {
+	if p := b.lockedChoice(n, e); p != nil && !e.Fresh && (b.Update == nil || !b.Update(e)) {
 		return p.Clone(), nil
 	}
 	key := string(e.Real()) + "@" + fmt.Sprint(e.Spec.Kind) + e.Spec.Text

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/everythingstays/es/blocks"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/index/fsck"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
@@ -188,10 +189,10 @@ func (f Freshness) Overdue(now time.Time) (days int, overdue bool) {
 
 // Fresh says how news of an author stand.
 func (h *Home) Fresh(ctx context.Context, author records.Fingerprint) (f Freshness, err error) {
-	if f.Missing, err = h.index.Incomplete(ctx, author); err != nil {
+	if f.Missing, err = authorlog.New(h.index).Incomplete(ctx, author); err != nil {
 		return f, err
 	}
-	newest, err := h.index.Newest(ctx, author)
+	newest, err := authorlog.New(h.index).Newest(ctx, author)
 	if err != nil || !newest.Record.Defined() {
 		return f, err
 	}

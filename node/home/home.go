@@ -11,6 +11,7 @@ import (
 
 	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/node/peerbook"
 	"github.com/everythingstays/es/npm/unpacked"
 	"github.com/everythingstays/es/records"
@@ -168,7 +169,7 @@ func (h *Home) ViewOf(f *trust.File, now time.Time) (*trust.View, error) {
 // when it matters.
 func (h *Home) basisOf(f, project *trust.File, now time.Time) (trust.Basis, error) {
 	own, err := h.OwnFingerprints()
-	return trust.Basis{File: f, Project: project, Own: own, Now: now, Load: h.index.Facts}, err
+	return trust.Basis{File: f, Project: project, Own: own, Now: now, Load: authorlog.New(h.index).Facts}, err
 }
 
 func (h *Home) OwnFingerprints() ([]records.Fingerprint, error) {

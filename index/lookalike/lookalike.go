@@ -1,4 +1,6 @@
-package search
+// Package lookalike finds, in an index, the names that another looks like (SPEC.md section
+// 3.6): what a user should be asked about before they take one for the other.
+package lookalike
 
 import (
 	"context"
@@ -6,28 +8,29 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/internal/db"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
 
-// A Lookalike is a name that another looks like.
-type Lookalike struct {
+// A Match is a name that another looks like.
+type Match struct {
 	Name    records.Name
 	Signers []records.Fingerprint // who decide about it and have released it, sorted
 }
 
-// Lookalikes returns the names that name looks like (SPEC.md section 3.6) and that
+// Find returns the names that name looks like (SPEC.md section 3.6) and that
 // somebody who decides about them has released, but none by a key that has released
 // name too. It does not ask whether name itself is known.
-func (s *Searcher) Lookalikes(ctx context.Context, name records.Name, view *trust.View) ([]Lookalike, error) {
+func Find(ctx context.Context, x *index.Index, name records.Name, view *trust.View) ([]Match, error) {
 	edits, err := json.Marshal(editDistance1(string(name)))
 	if err != nil {
 		return nil, err
 	}
 	var releasers []releaser
-	err = s.index.View(ctx, "find names that look alike", func(q *db.Tx) error {
-		return q.Each(ctx, lookalikesQuery, []any{string(name), name.Skeleton(), string(edits)}, func(rows *sql.Rows) error {
+	err = x.View(ctx, "find names that look alike", func(q *db.Tx) error {
+		return q.Each(ctx, releasersQuery, []any{string(name), name.Skeleton(), string(edits)}, func(rows *sql.Rows) error {
 			var r releaser
 			var author db.Fingerprint
 			if err := rows.Scan(&r.name, &author, &r.both); err != nil {
@@ -42,7 +45,7 @@ func (s *Searcher) Lookalikes(ctx context.Context, name records.Name, view *trus
 	if err != nil {
 		return nil, err
 	}
-	return lookalikes(ctx, releasers, view)
+	return decided(ctx, releasers, view)
 }
 
 // A releaser has released a name, and perhaps the one that it looks like too.
@@ -52,9 +55,9 @@ type releaser struct {
 	both   bool
 }
 
-// lookalikes takes the releasers who decide; their names are sorted.
-func lookalikes(ctx context.Context, releasers []releaser, view *trust.View) ([]Lookalike, error) {
-	var found []Lookalike
+// decided takes the releasers who decide; their names are sorted.
+func decided(ctx context.Context, releasers []releaser, view *trust.View) ([]Match, error) {
+	var found []Match
 	same := map[records.Name]bool{}
 	for _, r := range releasers {
 		ruling, err := view.Ruling(ctx, r.name)
@@ -65,18 +68,18 @@ func lookalikes(ctx context.Context, releasers []releaser, view *trust.View) ([]
 			continue
 		}
 		if n := len(found); n == 0 || found[n-1].Name != r.name {
-			found = append(found, Lookalike{Name: r.name})
+			found = append(found, Match{Name: r.name})
 		}
 		last := &found[len(found)-1]
 		last.Signers = append(last.Signers, r.author)
 		same[r.name] = same[r.name] || r.both
 	}
-	return slices.DeleteFunc(found, func(n Lookalike) bool { return same[n.Name] }), nil
+	return slices.DeleteFunc(found, func(n Match) bool { return same[n.Name] }), nil
 }
 
-// lookalikesQuery finds who has released names with the skeleton ?2 or in the list ?3, and
+// releasersQuery finds who has released names with the skeleton ?2 or in the list ?3, and
 // whether they have released ?1 too.
-const lookalikesQuery = `SELECT name, author, EXISTS (SELECT 1 FROM releases JOIN records ON num = record
+const releasersQuery = `SELECT name, author, EXISTS (SELECT 1 FROM releases JOIN records ON num = record
 		WHERE releases.name = ?1 AND releases.author = texts.author AND invalid = '')
 	FROM texts WHERE name IN (SELECT name FROM names WHERE skeleton = ?2 UNION SELECT value FROM json_each(?3))
 		AND EXISTS (SELECT 1 FROM releases JOIN records ON num = record

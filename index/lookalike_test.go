@@ -16,7 +16,7 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/fsck"
-	"github.com/everythingstays/es/index/search"
+	"github.com/everythingstays/es/index/lookalike"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -47,7 +47,7 @@ func (a *author) names(names []records.Name) []index.Item {
 	return items
 }
 
-func nearNames(near []search.Lookalike) []records.Name {
+func nearNames(near []lookalike.Match) []records.Name {
 	var all []records.Name
 	for _, n := range near {
 		all = append(all, n.Name)
@@ -126,7 +126,7 @@ func TestThreat14LookAlikes(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		if near := nearNames(must[[]search.Lookalike](t)(search.New(x).Lookalikes(ctx, name, trusted))); !slices.Contains(near, n) {
+		if near := nearNames(must[[]lookalike.Match](t)(lookalike.Find(ctx, x, name, trusted))); !slices.Contains(near, n) {
 			t.Errorf("%s, a squat of %s, looks like %v", squat, n, near)
 		}
 	}
@@ -141,8 +141,8 @@ func TestThreat14LookAlikes(t *testing.T) {
 	}
 }
 
-// TestNear is about whose names others may look like (SPEC R42 and R43).
-func TestNear(t *testing.T) {
+// TestLookalikes is about whose names others may look like (SPEC R42 and R43).
+func TestLookalikes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	x, ctx := openAt(t, path), t.Context()
 	ann, bob, eve := newAuthor(t, "ann"), newAuthor(t, "bob"), newAuthor(t, "eve")
@@ -150,9 +150,9 @@ func TestNear(t *testing.T) {
 	add(t, x, ann.names([]records.Name{"left-pad", "express"})...)
 	add(t, x, bob.names([]records.Name{"left-pad", "request"})...)
 	add(t, x, strange(eve.names([]records.Name{"leftpad", "lodash", "left-padd"})...)...)
-	check := func(what string, name records.Name, trusted *trust.View, want ...search.Lookalike) {
+	check := func(what string, name records.Name, trusted *trust.View, want ...lookalike.Match) {
 		t.Helper()
-		if near := must[[]search.Lookalike](t)(search.New(x).Lookalikes(ctx, name, trusted)); !slices.EqualFunc(near, want, func(a, b search.Lookalike) bool {
+		if near := must[[]lookalike.Match](t)(lookalike.Find(ctx, x, name, trusted)); !slices.EqualFunc(near, want, func(a, b lookalike.Match) bool {
 			return a.Name == b.Name && slices.Equal(a.Signers, b.Signers)
 		}) {
 			t.Errorf("%s: %s looks like %v, want %v", what, name, near, want)
@@ -160,14 +160,14 @@ func TestNear(t *testing.T) {
 	}
 	both := []records.Fingerprint{ann.fpr(), bob.fpr()}
 	slices.SortFunc(both, func(a, b records.Fingerprint) int { return strings.Compare(a.String(), b.String()) })
-	check("two who decide", "left.pad", view(t, ann, bob), search.Lookalike{Name: "left-pad", Signers: both})
-	check("one of them", "left.pad", view(t, ann), search.Lookalike{Name: "left-pad", Signers: both[slices.Index(both, ann.fpr()):][:1]})
+	check("two who decide", "left.pad", view(t, ann, bob), lookalike.Match{Name: "left-pad", Signers: both})
+	check("one of them", "left.pad", view(t, ann), lookalike.Match{Name: "left-pad", Signers: both[slices.Index(both, ann.fpr()):][:1]})
 	check("a stranger's", "l0dash", view(t, ann, bob))
-	check("another slip", "requests", view(t, ann, bob), search.Lookalike{Name: "request", Signers: []records.Fingerprint{bob.fpr()}})
+	check("another slip", "requests", view(t, ann, bob), lookalike.Match{Name: "request", Signers: []records.Fingerprint{bob.fpr()}})
 	add(t, x, bob.names([]records.Name{"requests"})...)
 	check("by its author", "requests", view(t, ann, bob))
 	check("itself", "express", view(t, ann, bob))
-	check("one slip", "expresso", view(t, ann, bob), search.Lookalike{Name: "express", Signers: []records.Fingerprint{ann.fpr()}})
+	check("one slip", "expresso", view(t, ann, bob), lookalike.Match{Name: "express", Signers: []records.Fingerprint{ann.fpr()}})
 	check("nobody", "left.pad", viewOf(t, ""))
 	check("somebody for another name", "left.pad", viewOf(t, "key "+ann.fpr().String()+" express\n"))
 	check("denied", "left.pad", viewOf(t, "key "+ann.fpr().String()+" *\ndeny "+ann.fpr().String()+"\n"))
@@ -190,15 +190,15 @@ func TestNear(t *testing.T) {
 		t.Fatal(err)
 	}
 	x = openAt(t, path)
-	check("after a migration", "leftpad", view(t, ann), search.Lookalike{Name: "left-pad", Signers: []records.Fingerprint{ann.fpr()}})
+	check("after a migration", "leftpad", view(t, ann), lookalike.Match{Name: "left-pad", Signers: []records.Fingerprint{ann.fpr()}})
 	if err := fsck.Check(ctx, x); err != nil {
 		t.Error(err)
 	}
 }
 
-// BenchmarkNear asks for what a name looks like among 20,000, or with ES_FULL=1
+// BenchmarkLookalikes asks for what a name looks like among 20,000, or with ES_FULL=1
 // 226,974 names by a key that decides about all.
-func BenchmarkNear(b *testing.B) {
+func BenchmarkLookalikes(b *testing.B) {
 	n := 20_000
 	if os.Getenv("ES_FULL") != "" {
 		n = 226_974
@@ -219,7 +219,7 @@ func BenchmarkNear(b *testing.B) {
 	}
 	trusted := view(b, a)
 	for i := 0; b.Loop(); i++ {
-		if _, err := search.New(x).Lookalikes(ctx, known[i%1000]+"1", trusted); err != nil {
+		if _, err := lookalike.Find(ctx, x, known[i%1000]+"1", trusted); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -53,7 +53,7 @@ func TestThreat55NoteHidesPlantedPackages(t *testing.T) {
 		}
 		want := []string{scoped, top, "node_modules/file.js", "node_modules/.bin/a", "node_modules/.bin/evil"}
 		if !slices.Equal(v.Extraneous, want) {
-			t.Errorf("key %q: strangers %q, want %q", key, v.Extraneous, want)
+			t.Errorf("key %q: extraneous %q, want %q", key, v.Extraneous, want)
 		}
 	}
 
