@@ -59,7 +59,7 @@ func (g *Gossip) publish(ctx context.Context, topic string, data []byte) (int, e
 	// Sending began in pubsub's loop before p.reached was closed, and has ended
 	// when the loop answers the next question.
 	g.pubsub.GetTopics()
-	return g.outbox.audience(p), nil
+	return g.outbox.recipients(p), nil
 }
 
 // room waits until the queue of a peer in the topic has room. It returns false
@@ -96,13 +96,13 @@ type outbox struct {
 	changed *signal
 
 	mu       sync.Mutex
-	parcels  map[string]*parcel // by message id
-	streams  map[peer.ID]int    // open ones
-	informed map[peer.ID]bool   // peers that something was written to
+	messages map[string]*outgoing // by message id
+	streams  map[peer.ID]int      // open ones
+	informed map[peer.ID]bool     // peers that something was written to
 }
 
-// A parcel is one message on its way to the streams of some peers.
-type parcel struct {
+// An outgoing is one message on its way to the streams of some peers.
+type outgoing struct {
 	validated bool
 	reached   chan struct{} // closed when pubsub begins to send it
 	isOut     bool          // reached is closed
@@ -114,37 +114,37 @@ type parcel struct {
 func newOutbox(changed *signal) *outbox {
 	return &outbox{
 		changed:  changed,
-		parcels:  make(map[string]*parcel),
+		messages: make(map[string]*outgoing),
 		streams:  make(map[peer.ID]int),
 		informed: make(map[peer.ID]bool),
 	}
 }
 
 // begin follows a message. It returns false when that one is on its way.
-func (o *outbox) begin(id string) (*parcel, bool) {
+func (o *outbox) begin(id string) (*outgoing, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, ok := o.parcels[id]; ok {
+	if _, ok := o.messages[id]; ok {
 		return nil, false
 	}
-	p := &parcel{
+	p := &outgoing{
 		reached: make(chan struct{}),
 		queued:  make(map[peer.ID]bool),
 		written: make(map[peer.ID]bool),
 	}
-	o.parcels[id] = p
+	o.messages[id] = p
 	return p, true
 }
 
 func (o *outbox) validated(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if p, ok := o.parcels[id]; ok {
+	if p, ok := o.messages[id]; ok {
 		p.validated = true
 	}
 }
 
-func (o *outbox) wasValidated(p *parcel) bool {
+func (o *outbox) wasValidated(p *outgoing) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return p.validated
@@ -153,7 +153,7 @@ func (o *outbox) wasValidated(p *parcel) bool {
 func (o *outbox) sending(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if p, ok := o.parcels[id]; ok && !p.isOut {
+	if p, ok := o.messages[id]; ok && !p.isOut {
 		p.isOut = true
 		close(p.reached)
 	}
@@ -162,23 +162,23 @@ func (o *outbox) sending(id string) {
 // queued notes what waits for the stream to a peer. pubsub also fills the
 // queue of a peer whose stream is not open yet, or never will be.
 func (o *outbox) queued(to peer.ID, messages []*pb.Message) {
-	o.mark(to, messages, func(p *parcel) {
+	o.mark(to, messages, func(p *outgoing) {
 		if !p.ended && o.streams[to] > 0 {
 			p.queued[to] = true
 		}
 	})
 }
 
-func (o *outbox) mark(to peer.ID, messages []*pb.Message, mark func(*parcel)) {
+func (o *outbox) mark(to peer.ID, messages []*pb.Message, mark func(*outgoing)) {
 	if len(messages) == 0 || o.empty() {
 		return
 	}
 	o.mu.Lock()
 	for _, m := range messages {
 		id := messageID(m)
-		if p, ok := o.parcels[id]; ok {
+		if p, ok := o.messages[id]; ok {
 			mark(p)
-			o.settle(id, p)
+			o.forgetIfWritten(id, p)
 		}
 	}
 	o.mu.Unlock()
@@ -195,7 +195,7 @@ func (o *outbox) wrote(to peer.ID, b []byte) {
 	if n <= 0 || proto.Unmarshal(b[n:], &rpc) != nil {
 		return
 	}
-	o.mark(to, rpc.GetPublish(), func(p *parcel) {
+	o.mark(to, rpc.GetPublish(), func(p *outgoing) {
 		p.written[to] = true
 		o.informed[to] = true
 	})
@@ -214,10 +214,10 @@ func (o *outbox) closed(to peer.ID) {
 		delete(o.streams, to)
 	}
 	delete(o.informed, to)
-	for id, p := range o.parcels {
+	for id, p := range o.messages {
 		if p.queued[to] {
 			p.written[to] = true
-			o.settle(id, p)
+			o.forgetIfWritten(id, p)
 		}
 	}
 	o.mu.Unlock()
@@ -231,8 +231,8 @@ func (o *outbox) reachable(peers []peer.ID) []peer.ID {
 	return slices.DeleteFunc(peers, func(p peer.ID) bool { return o.streams[p] == 0 })
 }
 
-// audience returns how many peers a message was queued for.
-func (o *outbox) audience(p *parcel) int {
+// recipients returns how many peers a message was queued for.
+func (o *outbox) recipients(p *outgoing) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(p.queued)
@@ -240,16 +240,16 @@ func (o *outbox) audience(p *parcel) int {
 
 func (o *outbox) end(id string) {
 	o.mu.Lock()
-	if p, ok := o.parcels[id]; ok {
+	if p, ok := o.messages[id]; ok {
 		p.ended = true
-		o.settle(id, p)
+		o.forgetIfWritten(id, p)
 	}
 	o.mu.Unlock()
 	o.changed.notify()
 }
 
-// settle stops following a message that has been written everywhere.
-func (o *outbox) settle(id string, p *parcel) {
+// forgetIfWritten stops following a message that has been written everywhere.
+func (o *outbox) forgetIfWritten(id string, p *outgoing) {
 	if !p.ended {
 		return
 	}
@@ -258,13 +258,13 @@ func (o *outbox) settle(id string, p *parcel) {
 			return
 		}
 	}
-	delete(o.parcels, id)
+	delete(o.messages, id)
 }
 
 func (o *outbox) empty() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.parcels) == 0
+	return len(o.messages) == 0
 }
 
 // room reports whether one of the peers has few of our messages before it.
@@ -273,7 +273,7 @@ func (o *outbox) room(peers []peer.ID) bool {
 	defer o.mu.Unlock()
 	for _, to := range peers {
 		n := 0
-		for _, p := range o.parcels {
+		for _, p := range o.messages {
 			if p.queued[to] && !p.written[to] {
 				n++
 			}

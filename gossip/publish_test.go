@@ -274,7 +274,7 @@ func TestOutboxSettles(t *testing.T) {
 	for _, to := range []peer.ID{"a", "b", "never opened"} {
 		o.queued(to, []*pb.Message{m})
 	}
-	if got := o.audience(p); got != 2 {
+	if got := o.recipients(p); got != 2 {
 		t.Errorf("queued for %d peers, want 2", got)
 	}
 	o.end(id)

@@ -49,7 +49,7 @@ func (r *Reconcile) count(ctx context.Context, s *stream, scope Scope, found map
 			if err != nil {
 				return err
 			}
-			q.ranges = append(q.ranges, asked{a, sum.Fingerprint()})
+			q.ranges = append(q.ranges, rangeRequest{a, sum.Fingerprint()})
 			ours = append(ours, sum.Count)
 		}
 		body, err := s.request(q)

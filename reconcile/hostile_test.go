@@ -355,14 +355,14 @@ var hostileAsks = map[string]func(r *raw) error{
 		return askForever(r, 0, getAll())
 	},
 	"compares for ever": func(r *raw) error {
-		return askForever(r, 0, request{kind: typeCompare, parts: maxParts, ranges: []asked{{}}})
+		return askForever(r, 0, request{kind: typeCompare, parts: maxParts, ranges: []rangeRequest{{}}})
 	},
 	"asks for as many ranges as it can": func(r *raw) error {
 		q := request{kind: typeCompare, parts: maxParts}
 		last := ""
 		for i := range maxRanges {
 			to := string([]byte{4, byte(i >> 4), byte(i << 4), 1})
-			q.ranges = append(q.ranges, asked{Range: records.Range{From: last, To: to}})
+			q.ranges = append(q.ranges, rangeRequest{Range: records.Range{From: last, To: to}})
 			last = to
 		}
 		return askForever(r, 0, q)
@@ -381,6 +381,6 @@ var hostileAsks = map[string]func(r *raw) error{
 		return r.Reset()
 	},
 	"asks with ranges in the wrong order": func(r *raw) error {
-		return r.send(request{kind: typeGet, ranges: []asked{{Range: records.Range{From: "\x06", To: "\x07"}}, {Range: records.Range{From: "\x04", To: "\x05"}}}}.encode())
+		return r.send(request{kind: typeGet, ranges: []rangeRequest{{Range: records.Range{From: "\x06", To: "\x07"}}, {Range: records.Range{From: "\x04", To: "\x05"}}}}.encode())
 	},
 }

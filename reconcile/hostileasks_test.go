@@ -12,7 +12,7 @@ import (
 	"github.com/everythingstays/es/simulation"
 )
 
-func getAll() request { return request{kind: typeGet, ranges: []asked{{}}} }
+func getAll() request { return request{kind: typeGet, ranges: []rangeRequest{{}}} }
 
 func askForever(r *raw, pause time.Duration, q request) error {
 	for {

@@ -144,7 +144,7 @@ func (p *puller) compare(ctx context.Context, s *stream) error {
 	batch := p.open[:min(comparedAtOnce, len(p.open))]
 	q := request{kind: typeCompare, parts: maxParts}
 	for _, o := range batch {
-		q.ranges = append(q.ranges, asked{o.Range, o.mine.Fingerprint()})
+		q.ranges = append(q.ranges, rangeRequest{o.Range, o.mine.Fingerprint()})
 	}
 	body, err := s.request(q)
 	if err != nil {
@@ -257,7 +257,7 @@ func (p *puller) get(ctx context.Context, s *stream, ranges Scope) error {
 	}()
 	q := request{kind: typeGet}
 	for _, r := range ranges {
-		q.ranges = append(q.ranges, asked{Range: r})
+		q.ranges = append(q.ranges, rangeRequest{Range: r})
 	}
 	body, err := s.request(q)
 	any := false

@@ -30,9 +30,9 @@ const (
 // answerer serves one session.
 type answerer struct {
 	*stream
-	r    *Reconcile
-	seat *served
-	peer peer.ID
+	r     *Reconcile
+	place *served
+	peer  peer.ID
 	// fresh until the first turn, which pays for the session
 	fresh bool
 }
@@ -42,12 +42,12 @@ func (r *Reconcile) serve(ctx context.Context, s network.Stream) {
 	from := s.Conn().RemotePeer()
 	now := time.Now()
 	a := &answerer{stream: newStream(s, r.cfg.Limits, now), r: r, peer: from, fresh: true}
-	a.seat = r.newServed(s)
-	if !r.admit.enter(a.seat, now) {
+	a.place = r.newServed(s)
+	if !r.admit.enter(a.place, now) {
 		a.refuse(refusedBusy)
 		return
 	}
-	defer r.admit.leave(a.seat)
+	defer r.admit.leave(a.place)
 	ctx, cancel := context.WithDeadline(ctx, a.end)
 	defer cancel()
 	if err := a.session(ctx); err != nil {
@@ -124,16 +124,16 @@ func (a *answerer) offended(err error) error {
 // request reads the next request. From the first message of an answer on, it is
 // the asker who is waited for.
 func (a *answerer) request() ([]byte, error) {
-	a.r.admit.wait(a.seat, true, time.Now())
+	a.r.admit.wait(a.place, true, time.Now())
 	body, err := a.readFrame()
 	if err == nil {
-		a.r.admit.wait(a.seat, false, time.Now())
+		a.r.admit.wait(a.place, false, time.Now())
 	}
 	return body, err
 }
 
 func (a *answerer) send(body []byte) error {
-	a.r.admit.wait(a.seat, true, time.Now())
+	a.r.admit.wait(a.place, true, time.Now())
 	return a.writeFrame(body)
 }
 
@@ -145,7 +145,7 @@ func (a *answerer) answer(ctx context.Context, q request) error {
 	} else {
 		err = a.get(ctx, q)
 	}
-	a.r.admit.charge(a.seat, a.sent+a.received-before)
+	a.r.admit.charge(a.place, a.sent+a.received-before)
 	switch {
 	case err == nil:
 		return nil
@@ -164,13 +164,13 @@ func (a *answerer) answer(ctx context.Context, q request) error {
 
 // turn calls f when it is this session's turn. f returns what it has cost.
 func (a *answerer) turn(ctx context.Context, f func(limit int64) (cost int64, err error)) error {
-	a.r.admit.wait(a.seat, false, time.Now())
-	limit, err := a.r.admit.begin(ctx, a.seat)
+	a.r.admit.wait(a.place, false, time.Now())
+	limit, err := a.r.admit.begin(ctx, a.place)
 	if err != nil {
 		return err
 	}
 	var cost int64
-	defer func() { a.r.admit.done(a.seat, cost) }()
+	defer func() { a.r.admit.done(a.place, cost) }()
 	if a.fresh {
 		a.fresh, cost = false, sessionCost
 	}
@@ -217,7 +217,7 @@ func (a *answerer) compare(ctx context.Context, q request) error {
 	return a.send(b)
 }
 
-func (a *answerer) entry(ctx context.Context, set View, r asked, parts int) (entry, error) {
+func (a *answerer) entry(ctx context.Context, set View, r rangeRequest, parts int) (entry, error) {
 	sum, err := set.Sum(ctx, r.Range)
 	switch {
 	case err != nil:

@@ -59,9 +59,9 @@ func (r refusal) Error() string {
 	return fmt.Sprintf("refused with unknown code %d", byte(r))
 }
 
-// An asked range comes with the fingerprint of the asker's part of it when the
+// A rangeRequest comes with the fingerprint of the asker's part of it when the
 // two are to be compared.
-type asked struct {
+type rangeRequest struct {
 	records.Range
 	fingerprint records.RangeFingerprint
 }
@@ -70,7 +70,7 @@ type asked struct {
 type request struct {
 	kind   byte // typeCompare or typeGet
 	parts  int  // of a compare: into how many parts a range may be cut
-	ranges []asked
+	ranges []rangeRequest
 }
 
 func (q request) scope() Scope {
@@ -114,7 +114,7 @@ func decodeRequest(body []byte) (request, error) {
 		if len(q.ranges) == maxRanges {
 			return q, fmt.Errorf("request has more than %d ranges", maxRanges)
 		}
-		var a asked
+		var a rangeRequest
 		a.From = r.string(last)
 		a.To = r.string(a.From)
 		if q.kind == typeCompare {

@@ -234,7 +234,7 @@ func TestMessageLimits(t *testing.T) {
 		for i := range n {
 			from := records.Range{From: string([]byte{4, byte(i >> 8), byte(i)})}
 			from.To = from.From + "\xff"
-			q.ranges = append(q.ranges, asked{Range: from})
+			q.ranges = append(q.ranges, rangeRequest{Range: from})
 			e := entry{kind: entryElements}
 			for j := range perRange {
 				e.elements = append(e.elements, records.Element(from.From+string([]byte{byte(j)})+repeat("x", 17)+digest("\x01", 1)))

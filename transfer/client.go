@@ -95,7 +95,7 @@ func (j *job) run(ctx context.Context, from Providers, progress func(Progress)) 
 		case p, more := <-peers:
 			x.mu.Lock()
 			if more {
-				j.join(ctx, p)
+				j.join(p)
 			} else {
 				peers = nil
 			}
@@ -138,7 +138,7 @@ func (j *job) progress() Progress {
 }
 
 // join adds a peer to those that a job uses. It is called with x.mu held.
-func (j *job) join(ctx context.Context, p peer.ID) {
+func (j *job) join(p peer.ID) {
 	x := j.x
 	if p == x.host.ID() || len(j.queues) == maxProviders || x.isBanned(p) {
 		return
@@ -151,7 +151,6 @@ func (j *job) join(ctx context.Context, p peer.ID) {
 	if slices.Contains(j.queues, l) {
 		return
 	}
-	l.ctx = context.WithoutCancel(ctx)
 	j.queues = append(j.queues, l)
 	x.dispatch(j)
 }

@@ -164,7 +164,7 @@ func TestManyFetches(t *testing.T) {
 		client.mu.Lock()
 		defer client.mu.Unlock()
 		if len(client.queues) > 0 || len(client.jobs) > 0 || len(client.streams) > 0 {
-			t.Errorf("%d lines, %d jobs and %d streams are left", len(client.queues), len(client.jobs), len(client.streams))
+			t.Errorf("%d queues, %d jobs and %d streams are left", len(client.queues), len(client.jobs), len(client.streams))
 		}
 	})
 }

@@ -25,7 +25,6 @@ const (
 type peerQueue struct {
 	x       *Exchange
 	peer    peer.ID
-	ctx     context.Context // outlives the fetch that it comes from
 	streams []*stream
 	gone    bool // it failed, or nobody uses it
 	busy    int
@@ -91,7 +90,8 @@ func (l *peerQueue) leastLoaded() *stream {
 }
 
 func (x *Exchange) newStream(l *peerQueue) *stream {
-	ctx, cancel := context.WithCancel(l.ctx)
+	// It outlives the fetch that it is opened for; Run cancels it.
+	ctx, cancel := context.WithCancel(context.Background())
 	st := &stream{queue: l, asks: make(chan *request, depth), cancel: cancel}
 	l.streams = append(l.streams, st)
 	x.running.Add(1)
