@@ -154,6 +154,19 @@ func (a App) WithHome(ctx context.Context, f func(*home.Home) error) error {
 	return a.WithHomeOpened(ctx, home.Open, f)
 }
 
+// WithStorage is WithHome for a command that needs no index.
+func (a App) WithStorage(f func(*home.Storage) error) error {
+	dir, err := a.HomeDir()
+	if err != nil {
+		return err
+	}
+	storage, err := home.OpenStorage(dir)
+	if err != nil {
+		return err
+	}
+	return f(storage)
+}
+
 // ReadingHome is withHome for a command that only reads: it makes no home, and needs
 // none that can be written.
 func (a App) ReadingHome(ctx context.Context, f func(*home.Home) error) error {

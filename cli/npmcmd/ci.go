@@ -82,7 +82,7 @@ func runCI(ctx context.Context, a cli.App, o ciOptions) error {
 	bar := a.NewProgress()
 	defer bar.End()
 	result := ciResult{Packages: len(plan.Packages), Skipped: plan.Skipped, Scripts: plan.Scripts}
-	err = a.WithHome(ctx, func(h *home.Home) error {
+	err = a.WithStorage(func(h *home.Storage) error {
 		if err := checkPolicy(h, o); err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func readRoot(file string) (packagelock.Root, error) {
 
 // fetchMissing returns the trees of all packages by their paths, and how many tarballs
 // had to be fetched.
-func fetchMissing(ctx context.Context, a cli.App, h *home.Home, plan *ci.Plan, dir string, o ciOptions, bar *ui.Progress) (map[string]*unpacked.Package, int, error) {
+func fetchMissing(ctx context.Context, a cli.App, h *home.Storage, plan *ci.Plan, dir string, o ciOptions, bar *ui.Progress) (map[string]*unpacked.Package, int, error) {
 	trees := make(map[string]*unpacked.Package)
 	var missing []ci.Placed
 	for i := range plan.Packages {
@@ -194,7 +194,7 @@ func fetchMissing(ctx context.Context, a cli.App, h *home.Home, plan *ci.Plan, d
 }
 
 // fetch imports packages, all of them or none that counts.
-func fetch(ctx context.Context, a cli.App, h *home.Home, missing []ci.Placed, dir string, o ciOptions, bar *ui.Progress) (int, error) {
+func fetch(ctx context.Context, a cli.App, h *home.Storage, missing []ci.Placed, dir string, o ciOptions, bar *ui.Progress) (int, error) {
 	if a.Offline {
 		return 0, ui.Coded(ui.ExitUnreachable, fmt.Errorf("%s@%s is not here, and %d more are not", missing[0].Name, missing[0].Version, len(missing)-1),
 			"leave out --offline to fetch them")
@@ -235,7 +235,7 @@ func fetch(ctx context.Context, a cli.App, h *home.Home, missing []ci.Placed, di
 }
 
 // checkPolicy refuses a trust file that cannot be read: it is not known what it pins.
-func checkPolicy(h *home.Home, o ciOptions) error {
+func checkPolicy(h *home.Storage, o ciOptions) error {
 	if o.noPolicy {
 		return nil
 	}
@@ -247,7 +247,7 @@ func checkPolicy(h *home.Home, o ciOptions) error {
 }
 
 // checkPins compares modules with the pins of the trust file.
-func checkPins(h *home.Home, plan *ci.Plan, trees map[string]*unpacked.Package, o ciOptions) error {
+func checkPins(h *home.Storage, plan *ci.Plan, trees map[string]*unpacked.Package, o ciOptions) error {
 	if o.noPolicy {
 		return nil
 	}
@@ -276,7 +276,7 @@ func checkPins(h *home.Home, plan *ci.Plan, trees map[string]*unpacked.Package, 
 
 // installPlan links everything. A package whose files were changed in place is unpacked
 // again from the kept tarball or the registry, once.
-func installPlan(ctx context.Context, a cli.App, h *home.Home, plan *ci.Plan, trees map[string]*unpacked.Package, dir string, o ciOptions) (ci.Result, error) {
+func installPlan(ctx context.Context, a cli.App, h *home.Storage, plan *ci.Plan, trees map[string]*unpacked.Package, dir string, o ciOptions) (ci.Result, error) {
 	healed := make(map[[sha512.Size]byte]bool)
 	for {
 		result, err := ci.Install(ctx, dir, plan, trees, h.Blocks())
@@ -293,7 +293,7 @@ func installPlan(ctx context.Context, a cli.App, h *home.Home, plan *ci.Plan, tr
 }
 
 // heal unpacks a package again into new files.
-func heal(ctx context.Context, a cli.App, h *home.Home, p ci.Placed, dir string, o ciOptions) error {
+func heal(ctx context.Context, a cli.App, h *home.Storage, p ci.Placed, dir string, o ciOptions) error {
 	tree, err := h.Trees().Get(p.SHA512)
 	if err != nil {
 		return err

@@ -249,7 +249,7 @@ func readLock(file string) (*packagelock.File, error) {
 // importPackages fetches and unpacks, and returns the bytes of the tarballs that came.
 func importPackages(ctx context.Context, a cli.App, from *registries, packages []importer.Package, bar *ui.Progress, result *importResult) (int64, error) {
 	var bytes int64
-	err := a.WithHome(ctx, func(h *home.Home) error {
+	err := a.WithStorage(func(h *home.Storage) error {
 		done := 0
 		results, err := importer.Import(ctx, importer.Config{
 			Tarballs: from.client, Batch: h.Blocks().FileBatch(), Blocks: h.Blocks(), Trees: h.Trees(),

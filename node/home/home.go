@@ -21,13 +21,19 @@ import (
 // Home is one user's directory: keys, trust file, index, blocks, peers. Several
 // processes may have the same home open at once.
 type Home struct {
-	dir      string
+	Storage
 	index    *index.Index
-	blocks   *blocks.Store
 	readOnly bool
 	scratch  string // of a home whose index is not there: a directory for an empty one
 
 	peers *peerbook.Book
+}
+
+// Storage is what a home has without its index: blocks, the trees of tarballs and the
+// trust file. Nothing of it stays open.
+type Storage struct {
+	dir    string
+	blocks *blocks.Store
 
 	mu    sync.Mutex
 	trust trustCache
@@ -69,23 +75,23 @@ func (h *Home) Begun() bool {
 	return err == nil && len(entries) > 0 && h.Absent()
 }
 
-// Dir returns the absolute path of the directory.
-func (h *Home) Dir() string { return h.dir }
+// Dir returns the absolute path of the home's directory.
+func (s *Storage) Dir() string { return s.dir }
 
 // Index returns the home's index.
 func (h *Home) Index() *index.Index { return h.index }
 
 // Blocks returns the home's block store.
-func (h *Home) Blocks() *blocks.Store { return h.blocks }
+func (s *Storage) Blocks() *blocks.Store { return s.blocks }
 
 // Trees returns what this home unpacked tarballs of registries into.
-func (h *Home) Trees() unpacked.Dir { return unpacked.Open(filepath.Join(h.dir, "trees")) }
+func (s *Storage) Trees() unpacked.Dir { return unpacked.Open(filepath.Join(s.dir, "trees")) }
 
 // Peers returns the home's peers.json.
 func (h *Home) Peers() *peerbook.Book { return h.peers }
 
 // TrustPath returns where the trust file is or would be.
-func (h *Home) TrustPath() string { return filepath.Join(h.dir, "trust") }
+func (s *Storage) TrustPath() string { return filepath.Join(s.dir, "trust") }
 
 // trustCache is the trust file as last read, and what it looked like then.
 type trustCache struct {
@@ -95,21 +101,21 @@ type trustCache struct {
 
 // Trust returns the trust file as it is now. It is parsed again only when it has
 // changed, and must not be modified: see trust.Update.
-func (h *Home) Trust() (*trust.File, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	info, err := os.Stat(h.TrustPath())
+func (s *Storage) Trust() (*trust.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info, err := os.Stat(s.TrustPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read trust file: %w", err)
 	}
-	if h.trust.file != nil && sameFile(info, h.trust.info) {
-		return h.trust.file, nil
+	if s.trust.file != nil && sameFile(info, s.trust.info) {
+		return s.trust.file, nil
 	}
-	f, err := trust.Load(h.TrustPath())
+	f, err := trust.Load(s.TrustPath())
 	if err != nil {
 		return nil, err
 	}
-	h.trust = trustCache{f, info}
+	s.trust = trustCache{f, info}
 	return f, nil
 }
 

@@ -51,28 +51,49 @@ func Open(ctx context.Context, dir string) (*Home, error) {
 }
 
 func newHome(dir string, readOnly bool) *Home {
-	return &Home{dir: dir, readOnly: readOnly, peers: peerbook.New(filepath.Join(dir, "peers.json"), readOnly)}
+	return &Home{Storage: Storage{dir: dir}, readOnly: readOnly, peers: peerbook.New(filepath.Join(dir, "peers.json"), readOnly)}
 }
 
 func openAt(ctx context.Context, dir string) (*Home, error) {
-	found, err := inspect(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := found.mayWrite(dir); err != nil {
-		return nil, err
-	}
-	if err := found.prepare(dir); err != nil {
-		return nil, err
-	}
 	h := newHome(dir, false)
-	if h.blocks, err = blocks.Open(filepath.Join(dir, "blocks")); err != nil {
+	if err := h.open(); err != nil {
 		return nil, err
 	}
+	var err error
 	if h.index, err = index.Open(ctx, filepath.Join(dir, "index.db")); err != nil {
 		return nil, err
 	}
 	return h, nil
+}
+
+// OpenStorage is Open for who needs no index, which it neither opens nor makes. There is
+// nothing to close.
+func OpenStorage(dir string) (*Storage, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open home: %w", err)
+	}
+	s := &Storage{dir: dir}
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("open home %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// open makes the home where there is none, and opens its blocks.
+func (s *Storage) open() error {
+	found, err := inspect(s.dir)
+	if err != nil {
+		return err
+	}
+	if err := found.mayWrite(s.dir); err != nil {
+		return err
+	}
+	if err := found.prepare(s.dir); err != nil {
+		return err
+	}
+	s.blocks, err = blocks.Open(filepath.Join(s.dir, "blocks"))
+	return err
 }
 
 // OpenForReading opens the home directory dir for a command that only reads. Where there is

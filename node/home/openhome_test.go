@@ -358,7 +358,7 @@ func TestReadHomeWithLog(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(copied, "index.db-wal")); err != nil {
 		t.Fatal(err)
 	}
-	h2 := &Home{dir: copied, readOnly: true}
+	h2 := &Home{Storage: Storage{dir: copied}, readOnly: true}
 	if err := h2.readParts(t.Context()); err != nil {
 		t.Fatal(err)
 	}
