@@ -142,8 +142,8 @@ func readVectors(t *testing.T, pattern string) map[string]*txtar.Archive {
 	return all
 }
 
-// TestRPCs sends the RPCs of the vectors to a node.
-func TestRPCs(t *testing.T) {
+// TestRPCVectors sends the RPCs of the vectors to a node.
+func TestRPCVectors(t *testing.T) {
 	for name, a := range readVectors(t, "rpc-*") {
 		t.Run(name, func(t *testing.T) {
 			rpc, err := hex.DecodeString(strings.TrimSpace(string(a.Files[0].Data)))
@@ -176,8 +176,8 @@ func TestRPCs(t *testing.T) {
 	}
 }
 
-// TestSizes has messages of the sizes of the vectors validated.
-func TestSizes(t *testing.T) {
+// TestSizeVectors has messages of the sizes of the vectors validated.
+func TestSizeVectors(t *testing.T) {
 	simulate(t, 1, func(t *testing.T, hosts []host.Host) {
 		n := start(t, hosts[0], Config{Accept: func(context.Context, Message) Outcome { return Accept }})
 		defer n.stop()

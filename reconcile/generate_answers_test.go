@@ -97,8 +97,8 @@ func answerCases() []answerCase {
 	}
 }
 
-// TestAnswers pulls from a peer that gives the answers of the vectors.
-func TestAnswers(t *testing.T) {
+// TestAnswerVectors pulls from a peer that gives the answers of the vectors.
+func TestAnswerVectors(t *testing.T) {
 	made := map[string]bool{}
 	for _, c := range answerCases() {
 		file := filepath.Join(answers, c.name+".txtar")
