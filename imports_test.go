@@ -144,15 +144,22 @@ var mayImport = map[string][]string{
 	"cli/internal/ui": {"records"},
 	// One run of es: global flags, the home, the network, and what errors are shown as.
 	"cli": {"node/address", "blocks", "cli/internal/ui", "index", "index/lookalike", "index/resolve", "index/search", "install", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign", "trust"},
-	// The commands, in groups by what they are about.
-	"cli/democmd":    {"cli", "cli/internal/ui", "node/api", "testdata/samples"},
-	"cli/keycmd":     {"author", "cli", "cli/internal/ui", "internal/atomicfile", "node/api", "node/home", "records", "sign"},
-	"cli/nodecmd":    {"node/swarm", "cli", "cli/internal/ui", "node", "node/address", "node/api", "node/home", "node/localapi", "trust"},
-	"cli/npmcmd":     {"cli", "cli/internal/ui", "install", "internal/filelock", "internal/regularfile", "node/home", "npm", "npm/ci", "npm/closure", "npm/importer", "npm/npmrc", "npm/packagelock", "npm/registry", "npm/unpacked", "records"},
+	// The demonstration of es on one machine.
+	"cli/democmd": {"cli", "cli/internal/ui", "node/api", "testdata/samples"},
+	// Commands about own keys.
+	"cli/keycmd": {"author", "cli", "cli/internal/ui", "internal/atomicfile", "node/api", "node/home", "records", "sign"},
+	// Commands about the network: the node of this home and its peers.
+	"cli/nodecmd": {"node/swarm", "cli", "cli/internal/ui", "node", "node/address", "node/api", "node/home", "node/localapi", "trust"},
+	// Commands that take packages from npm's registries, and install what npm's lockfile says.
+	"cli/npmcmd": {"cli", "cli/internal/ui", "install", "internal/filelock", "internal/regularfile", "node/home", "npm", "npm/ci", "npm/closure", "npm/importer", "npm/npmrc", "npm/packagelock", "npm/registry", "npm/unpacked", "records"},
+	// Commands that change and check the project in the current directory.
 	"cli/projectcmd": {"blocks", "cli", "cli/internal/ui", "index", "index/resolve", "install", "install/packagejson", "modules", "modules/unixfs", "node/api", "node/home", "records", "sign", "trust"},
+	// Commands that sign what an author has to say.
 	"cli/publishcmd": {"author", "cli", "cli/internal/ui", "index", "index/authorlog", "modules", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign"},
-	"cli/searchcmd":  {"cli", "cli/internal/ui", "index", "index/resolve", "index/search", "node/home", "records", "sign", "trust"},
-	"cli/trustcmd":   {"cli", "cli/internal/ui", "index/resolve", "install", "node/home", "records", "sign", "trust"},
+	// Commands that show what others have signed.
+	"cli/searchcmd": {"cli", "cli/internal/ui", "index", "index/resolve", "index/search", "node/home", "records", "sign", "trust"},
+	// Commands about whom the user believes, and why a version is taken or not.
+	"cli/trustcmd": {"cli", "cli/internal/ui", "index/resolve", "install", "node/home", "records", "sign", "trust"},
 	// The program es: the groups of commands that it has.
 	"cli/es": {"cli", "cli/democmd", "cli/keycmd", "cli/nodecmd", "cli/npmcmd", "cli/projectcmd", "cli/publishcmd", "cli/searchcmd", "cli/trustcmd"},
 
