@@ -12,7 +12,7 @@ import (
 	"github.com/everythingstays/es/node/swarm"
 )
 
-// SPEC D21, D22. Nodes with another key, or none, are not let in.
+// SPEC D21, D22. Nodes with another key, or none, are not accepted.
 func TestPrivateNetwork(t *testing.T) {
 	ctx := t.Context()
 	key := home.NewSwarmKey()
@@ -26,10 +26,10 @@ func TestPrivateNetwork(t *testing.T) {
 	a, b, other, public := private(key), private(key), private(home.NewSwarmKey()), startNode(t, testHome(t), Config{})
 	for _, stranger := range []*testNode{other, public} {
 		if _, err := stranger.Connect(ctx, a.addr()); err == nil {
-			t.Error("a stranger is let in")
+			t.Error("a stranger is accepted")
 		}
 		if _, err := a.Connect(ctx, stranger.addr()); err == nil {
-			t.Error("a stranger is met")
+			t.Error("a stranger is connected")
 		}
 	}
 	b.join(a)

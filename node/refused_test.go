@@ -87,7 +87,7 @@ func TestRefusedAndTriedAgain(t *testing.T) {
 	until(t, "it is refused once more", func() bool { return refused.Load() > was })
 	lets.Store(true)
 	if err := <-done; err != nil {
-		t.Errorf("let in at last: %v", err)
+		t.Errorf("accepted at last: %v", err)
 	}
 	if n := here.parts.swarm.Refusals(); n != 0 {
 		t.Errorf("%d peers refused when all let it in", n)
@@ -98,7 +98,8 @@ func TestRefusedAndTriedAgain(t *testing.T) {
 func TestRefusedSync(t *testing.T) {
 	there := startNode(t, testHome(t), Config{})
 	addr, _, _ := turnstile(t, there.addr())
-	here := startNode(t, testHome(t), Config{Ephemeral: true, Bootstrap: []string{addr}})
+	short := func(n *Node) { n.swarm.DialTimeout = 2 * time.Second }
+	here := startNodeWith(t, testHome(t), Config{Ephemeral: true, Bootstrap: []string{addr}}, short)
 	s, err := here.Sync(t.Context(), api.SyncOptions{}, nil)
 	if err != nil || s.Peers != 0 || s.Refusing != 1 {
 		t.Errorf("asked a peer that refuses: %+v, %v", s, err)

@@ -189,7 +189,7 @@ func verifyStored(ctx context.Context, a cli.App, h *home.Home, repair bool) (*v
 		return j, nil
 	}
 	j.Repaired = true
-	if j.Moved, err = h.SetAside(ctx, found); err != nil {
+	if j.Moved, err = h.Quarantine(ctx, found); err != nil {
 		return nil, err
 	}
 	_, j.found, err = findDamage(ctx, h, bar)
@@ -283,7 +283,7 @@ func noteVerified(a cli.App, h *home.Home, j verifyJSON, both bool) {
 		a.Note("%s begun and not complete: fetching goes on where it stopped", ui.Plural(s.Incomplete, "module"))
 	}
 	if s.Repaired {
-		a.Note("moved %s to %s", ui.Plural(int64(s.Moved), "damaged thing"), h.AsideDir())
+		a.Note("moved %s to %s", ui.Plural(int64(s.Moved), "damaged thing"), h.QuarantineDir())
 		a.Hint("es sync brings records again; blocks come when they are needed")
 	}
 }

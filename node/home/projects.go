@@ -21,7 +21,7 @@ const (
 	NoteKeySize    = 32
 )
 
-// grant is what the user has let into one project (SPEC.md [N130]).
+// grant is what the user has granted to one project (SPEC.md [N130]).
 type grant struct {
 	Path string   `json:"path"` // real and absolute
 	Keys []string `json:"keys"` // fingerprints
@@ -30,7 +30,7 @@ type grant struct {
 
 func (h *Home) projectsPath() string { return filepath.Join(h.dir, "projects.json") }
 
-// GrantedKeys returns the keys that the user has let into the project in dir. A file that cannot
+// GrantedKeys returns the keys that the user has granted to the project in dir. A file that cannot
 // be understood says nothing: the user is asked again.
 func (h *Home) GrantedKeys(dir string) ([]records.Fingerprint, error) {
 	real, err := realPath(dir)
@@ -54,7 +54,7 @@ func (h *Home) GrantedKeys(dir string) ([]records.Fingerprint, error) {
 	return keys, nil
 }
 
-// RememberGrants adds keys to those that the user has let into the project in dir. Other
+// RememberGrants adds keys to those that the user has granted to the project in dir. Other
 // processes may do the same at the same time.
 func (h *Home) RememberGrants(ctx context.Context, dir string, keys []records.Fingerprint) error {
 	real, err := realPath(dir)

@@ -12,8 +12,8 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// TestLetIn remembers keys by project (SPEC N130).
-func TestLetIn(t *testing.T) {
+// TestGrantedKeys remembers keys by project (SPEC N130).
+func TestGrantedKeys(t *testing.T) {
 	h := testHome(t)
 	key := func(n int) records.Fingerprint {
 		f, err := records.ParseFingerprint(fmt.Sprintf("%040X", n))

@@ -49,7 +49,7 @@ type Damage struct {
 	file  string // of a block
 }
 
-// Repairable reports whether SetAside helps.
+// Repairable reports whether Quarantine helps.
 func (d Damage) Repairable() bool { return d.Kind != DamagedModule && !d.index.File() }
 
 // Verify reads everything that the home stores again: the index as
@@ -116,21 +116,21 @@ func (s *VerifyStats) module(ctx context.Context, store *blocks.Store, module ci
 	return nil
 }
 
-// AsideDir returns where SetAside puts what it takes out.
-func (h *Home) AsideDir() string { return filepath.Join(h.dir, "damaged") }
+// QuarantineDir returns where Quarantine puts what it takes out.
+func (h *Home) QuarantineDir() string { return filepath.Join(h.dir, "damaged") }
 
-// SetAside moves what VerifyStored found to be damaged out of the way, to AsideDir, so
+// Quarantine moves what VerifyStored found to be damaged out of the way, to QuarantineDir, so
 // that it is fetched again when it is next needed, and makes what can be made again
 // from the rest. It returns how many things it moved. Nothing is deleted.
-func (h *Home) SetAside(ctx context.Context, damage []Damage) (moved int, err error) {
-	if err := os.MkdirAll(h.AsideDir(), 0o700); err != nil {
+func (h *Home) Quarantine(ctx context.Context, damage []Damage) (moved int, err error) {
+	if err := os.MkdirAll(h.QuarantineDir(), 0o700); err != nil {
 		return 0, fmt.Errorf("set aside: %w", err)
 	}
 	var spoilt []fsck.Damage
 	for _, d := range damage {
 		switch d.Kind {
 		case DamagedBlock:
-			n, err := h.setBlockAside(ctx, d.file)
+			n, err := h.quarantineBlock(ctx, d.file)
 			if err != nil {
 				return moved, fmt.Errorf("set aside: %w", err)
 			}
@@ -148,7 +148,7 @@ func (h *Home) SetAside(ctx context.Context, damage []Damage) (moved int, err er
 	}
 	err = fsck.Repair(ctx, h.index, spoilt, func(name string, b []byte) error {
 		moved++
-		path, err := h.unusedAside(name)
+		path, err := h.unusedPath(name)
 		if err != nil {
 			return err
 		}
@@ -157,12 +157,12 @@ func (h *Home) SetAside(ctx context.Context, damage []Damage) (moved int, err er
 	return moved, err
 }
 
-// setBlockAside moves a block's file, unless a fetch has put the right one there.
-func (h *Home) setBlockAside(ctx context.Context, file string) (moved int, err error) {
+// quarantineBlock moves a block's file, unless a fetch has put the right one there.
+func (h *Home) quarantineBlock(ctx context.Context, file string) (moved int, err error) {
 	if d, _ := h.blocks.CheckFile(ctx, file); d == nil {
 		return 0, nil
 	}
-	path, err := h.unusedAside(filepath.Base(file))
+	path, err := h.unusedPath(filepath.Base(file))
 	if err != nil {
 		return 0, err
 	}
@@ -172,10 +172,10 @@ func (h *Home) setBlockAside(ctx context.Context, file string) (moved int, err e
 	return 1, nil
 }
 
-// unusedAside returns a path in AsideDir that nothing is at.
-func (h *Home) unusedAside(name string) (string, error) {
+// unusedPath returns a path in QuarantineDir that nothing is at.
+func (h *Home) unusedPath(name string) (string, error) {
 	for i := 0; ; i++ {
-		path := filepath.Join(h.AsideDir(), name)
+		path := filepath.Join(h.QuarantineDir(), name)
 		if i > 0 {
 			path += fmt.Sprintf(".%d", i)
 		}

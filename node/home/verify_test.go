@@ -62,7 +62,7 @@ func kinds(damage []Damage) []DamageKind {
 
 // What is damaged is moved out of the way, and nothing else; what was an own release is
 // whole again when it is packed again, and others' modules when they are fetched.
-func TestSetAside(t *testing.T) {
+func TestQuarantine(t *testing.T) {
 	h := testHome(t)
 	k := newKey(t, h)
 	mine, theirs := releaseHere(t, h, k, "mine", true), releaseHere(t, h, k, "theirs", false)
@@ -99,11 +99,11 @@ func TestSetAside(t *testing.T) {
 		t.Fatalf("damage %+v", damage)
 	}
 	for range 2 { // the second time there is nothing left to do
-		if _, err := h.SetAside(t.Context(), damage); err != nil {
+		if _, err := h.Quarantine(t.Context(), damage); err != nil {
 			t.Fatal(err)
 		}
 	}
-	aside, err := os.ReadDir(h.AsideDir())
+	aside, err := os.ReadDir(h.QuarantineDir())
 	if err != nil || len(aside) != 3 {
 		t.Errorf("set aside: %v, %v", aside, err)
 	}

@@ -95,7 +95,7 @@ func TestThreat33FewAddressesTakeAll(t *testing.T) {
 	}
 }
 
-// SPEC N71: a fleet whose jobs come and go is let in for as long as it likes; connecting
+// SPEC N71: a fleet whose jobs come and go is accepted for as long as it likes; connecting
 // faster than ten times a second is not.
 func TestConnectionRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

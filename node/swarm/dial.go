@@ -55,7 +55,7 @@ func (s *Swarm) keepDialling(ctx context.Context) {
 // dialFirst dials everybody once. When somebody has answered the others have
 // firstDials to do so.
 func (s *Swarm) dialFirst(ctx context.Context, tries map[peer.ID]attempt) {
-	ctx, cancel := context.WithTimeout(ctx, DialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.DialTimeout)
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	defer cancel()
@@ -189,7 +189,7 @@ func (s *Swarm) dialAll(ctx context.Context, tries map[peer.ID]attempt) {
 		t := tries[info.ID]
 		mu.Unlock()
 		wg.Go(func() {
-			err := s.Dial(ctx, info.AddrInfo, info.how, DialTimeout)
+			err := s.Dial(ctx, info.AddrInfo, info.how, s.cfg.DialTimeout)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {

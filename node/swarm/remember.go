@@ -211,7 +211,7 @@ func (s *Swarm) Connect(ctx context.Context, addr string) (peer.ID, error) {
 func (s *Swarm) dialAt(ctx context.Context, info peer.AddrInfo) error {
 	found, err := address.Resolve(ctx, s.cfg.Names, info)
 	if err == nil {
-		err = s.Dial(ctx, peer.AddrInfo{ID: info.ID, Addrs: found}, ByUser, DialTimeout)
+		err = s.Dial(ctx, peer.AddrInfo{ID: info.ID, Addrs: found}, ByUser, s.cfg.DialTimeout)
 	}
 	if err == nil && !slices.ContainsFunc(s.dialledAt(info.ID), func(a ma.Multiaddr) bool { return ma.Contains(found, a) }) {
 		_, err = s.cfg.Probe(ctx, peer.AddrInfo{ID: info.ID, Addrs: found})

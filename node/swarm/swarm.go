@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -43,6 +44,9 @@ type Config struct {
 	Gossiping func() []peer.ID
 	// Names resolves names that the user gave.
 	Names network.MultiaddrDNSResolver
+	// DialTimeout bounds the dials of those whom the user named or this home has met; 0 for
+	// the constant of that name.
+	DialTimeout time.Duration
 	// StreamTimeout is how long a peer may move nothing on a stream.
 	StreamTimeout time.Duration
 	// ReprovideInterval is how long the DHT may be told nothing of a module.
@@ -84,6 +88,7 @@ type Swarm struct {
 // New makes a host that listens. Run has it dial and be found; Close must be called.
 func New(cfg Config) (_ *Swarm, err error) {
 	s := &Swarm{cfg: cfg, gate: newGate(), dialled: make(chan struct{}), made: make(chan struct{}), foundBy: map[peer.ID]string{}}
+	s.cfg.DialTimeout = cmp.Or(cfg.DialTimeout, DialTimeout)
 	if s.cfg.Probe == nil {
 		s.cfg.Probe = s.probe
 	}
@@ -125,7 +130,7 @@ func (s *Swarm) dialBootstrap(ctx context.Context, info peer.AddrInfo) error {
 	if s.cfg.DHT == api.DHTOwn {
 		how = ByUser
 	}
-	return s.Dial(ctx, info, how, DialTimeout)
+	return s.Dial(ctx, info, how, s.cfg.DialTimeout)
 }
 
 // Run dials whom the user named and whom this home has met, finds others, and lets them
@@ -225,7 +230,7 @@ func (s *Swarm) DialKnown(ctx context.Context, p peer.ID) error {
 	}
 	for _, k := range known {
 		if k.ID == p {
-			return s.Dial(ctx, k.Info(), rememberedAs(k), DialTimeout)
+			return s.Dial(ctx, k.Info(), rememberedAs(k), s.cfg.DialTimeout)
 		}
 	}
 	return nil
