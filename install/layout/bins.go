@@ -18,15 +18,15 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// A Bin is a command to be linked.
-type Bin struct {
+// A bin is a command to be linked.
+type bin struct {
 	at      string // "node_modules/.bin/tool"
 	owner   *lockfile.Package
 	program string // its path in the owner
 }
 
 // file returns the program's path in the project.
-func (b Bin) file() string { return b.owner.Path + "/" + b.program }
+func (b bin) file() string { return b.owner.Path + "/" + b.program }
 
 // binDir returns the directory for the commands of the package at p.
 func binDir(p string) string {
@@ -49,8 +49,8 @@ func checkBinPath(p string) error {
 
 // chooseBins decides which command goes to which package: first to those that
 // the package above asks for itself, then by path.
-func chooseBins(nodes []*tree.Node) ([]Bin, []Warning) {
-	chosen := map[string]Bin{}
+func chooseBins(nodes []*tree.Node) ([]bin, []Warning) {
+	chosen := map[string]bin{}
 	var warnings []Warning
 	nodes = slices.SortedFunc(slices.Values(nodes), func(a, b *tree.Node) int {
 		if a.IsDirect() != b.IsDirect() {
@@ -66,7 +66,7 @@ func chooseBins(nodes []*tree.Node) ([]Bin, []Warning) {
 			continue
 		}
 		for _, command := range slices.Sorted(maps.Keys(n.Package.Bin)) {
-			b := Bin{binDir(n.Package.Path) + "/" + command, n.Package, n.Package.Bin[command]}
+			b := bin{binDir(n.Package.Path) + "/" + command, n.Package, n.Package.Bin[command]}
 			place := binDir(n.Package.Path) + "/" + strings.ToLower(command) // some disks fold case
 			switch other, used := chosen[place]; {
 			case lockfile.CheckBin(command, b.program) != nil:
@@ -80,12 +80,12 @@ func chooseBins(nodes []*tree.Node) ([]Bin, []Warning) {
 			}
 		}
 	}
-	list := slices.SortedFunc(maps.Values(chosen), func(a, b Bin) int { return strings.Compare(a.at, b.at) })
+	list := slices.SortedFunc(maps.Values(chosen), func(a, b bin) int { return strings.Compare(a.at, b.at) })
 	return list, warnings
 }
 
 // linkBins links the commands, and notes which are es's.
-func (w *writer) linkBins(bins []Bin) error {
+func (w *writer) linkBins(bins []bin) error {
 	for _, b := range bins {
 		warning, err := w.dir.linkBin(b, w.note, runtime.GOOS == "windows")
 		var exists *ExistsError
@@ -110,7 +110,7 @@ func (w *writer) linkBins(bins []Bin) error {
 }
 
 // areCurrent reports whether the commands are linked as they should be.
-func (c *Change) areCurrent(bins []Bin) bool {
+func (c *Change) areCurrent(bins []bin) bool {
 	count := 0
 	for _, b := range bins {
 		if c.note.Bins[b.at] != b.owner.Path {
@@ -129,7 +129,7 @@ func (c *Change) areCurrent(bins []Bin) bool {
 }
 
 // linkBin links b unless something else than es made what is there.
-func (d *Dir) linkBin(b Bin, m *Note, windows bool) (*Warning, error) {
+func (d *Dir) linkBin(b bin, m *Note, windows bool) (*Warning, error) {
 	if why := d.program(b); why != "" {
 		return &Warning{b.owner.Path, fmt.Sprintf("its command %q is not linked: %s", path.Base(b.at), why)}, nil
 	}
@@ -151,7 +151,7 @@ func (d *Dir) linkBin(b Bin, m *Note, windows bool) (*Warning, error) {
 
 // program says why b's program is not a file of its package, or makes it
 // executable.
-func (d *Dir) program(b Bin) string {
+func (d *Dir) program(b bin) string {
 	info, err := d.lstat(b.file())
 	if err != nil || info == nil || !info.Mode().IsRegular() {
 		return fmt.Sprintf("%q is not a file of the package", records.Clip(b.program))
@@ -172,7 +172,7 @@ func (d *Dir) program(b Bin) string {
 
 // startsWithMark reports whether b's program has a byte order mark before its #!, which
 // keeps the system from finding the interpreter (SPEC.md [I131]).
-func (d *Dir) startsWithMark(b Bin) bool {
+func (d *Dir) startsWithMark(b bin) bool {
 	f, err := d.root.Open(filepath.FromSlash(b.file()))
 	if err != nil {
 		return false
@@ -188,7 +188,7 @@ func (d *Dir) startsWithMark(b Bin) bool {
 
 // foreignBin reports whether something at b.at was not linked by es and does
 // not lead into b's own package.
-func (d *Dir) foreignBin(b Bin, m *Note) bool {
+func (d *Dir) foreignBin(b bin, m *Note) bool {
 	if _, ours := m.Bins[b.at]; ours {
 		return false
 	}

@@ -111,7 +111,7 @@ func TestShims(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "node_modules/@s/t/x.js"), "#!/usr/bin/env node\n")
 	d := open(t, dir)
-	b := Bin{"node_modules/.bin/x", &lockfile.Package{Path: "node_modules/@s/t"}, "x.js"}
+	b := bin{"node_modules/.bin/x", &lockfile.Package{Path: "node_modules/@s/t"}, "x.js"}
 	m := &Note{Bins: map[string]string{}}
 	if warning, err := d.linkBin(b, m, true); warning != nil || err != nil {
 		t.Fatal(warning, err)
@@ -174,7 +174,7 @@ func TestAProgramIsMadeExecutableAsACopy(t *testing.T) {
 	if err := os.Link(block, program); err != nil {
 		t.Skip(err)
 	}
-	b := Bin{"node_modules/.bin/a", &lockfile.Package{Path: "node_modules/a"}, "cli.js"}
+	b := bin{"node_modules/.bin/a", &lockfile.Package{Path: "node_modules/a"}, "cli.js"}
 	if warning, err := open(t, dir).linkBin(b, &Note{Bins: map[string]string{}}, false); warning != nil || err != nil {
 		t.Fatal(warning, err)
 	}

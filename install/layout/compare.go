@@ -33,14 +33,14 @@ type Comparer struct {
 	dir      *Dir
 	blocks   unixfs.Blocks
 	wanted   map[*tree.Node]bool
-	commands map[string]Bin      // by path
+	commands map[string]bin      // by path
 	nested   map[string][]string // their names by directory
 }
 
 // Compare returns a Comparer for a project that is to have the wanted packages. Blocks
 // serve to say which file is wrong, and to compare trees that es did not make.
 func (d *Dir) Compare(blocks unixfs.Blocks, wanted []*tree.Node) *Comparer {
-	v := &Comparer{dir: d, blocks: blocks, wanted: map[*tree.Node]bool{}, commands: map[string]Bin{}, nested: map[string][]string{}}
+	v := &Comparer{dir: d, blocks: blocks, wanted: map[*tree.Node]bool{}, commands: map[string]bin{}, nested: map[string][]string{}}
 	for _, n := range wanted {
 		v.wanted[n] = true
 	}

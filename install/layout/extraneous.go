@@ -120,7 +120,7 @@ func commandOf(at string) string {
 }
 
 // isBin reports whether what stands at a path is b as es makes it.
-func (d *Dir) isBin(b Bin, at string) bool {
+func (d *Dir) isBin(b bin, at string) bool {
 	if os.PathSeparator != '/' {
 		return d.isShim(b, at)
 	}

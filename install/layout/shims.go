@@ -18,7 +18,7 @@ func shimNames(at string) []string { return []string{at, at + ".cmd", at + ".ps1
 
 // writeShims writes what npm's cmd-shim 8 writes, so that a command starts from
 // cmd.exe, from PowerShell and from a shell on Windows.
-func (d *Dir) writeShims(b Bin) error {
+func (d *Dir) writeShims(b bin) error {
 	contents, err := d.shims(b)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (d *Dir) writeShims(b Bin) error {
 }
 
 // shims returns what the files of shimNames hold for a command.
-func (d *Dir) shims(b Bin) ([]string, error) {
+func (d *Dir) shims(b bin) ([]string, error) {
 	text, err := regularfile.ReadIn(d.root, filepath.FromSlash(b.file()), records.MaxModuleSize)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (d *Dir) shims(b Bin) ([]string, error) {
 }
 
 // isShim reports whether the file at a path is one of b's as es writes them.
-func (d *Dir) isShim(b Bin, at string) bool {
+func (d *Dir) isShim(b bin, at string) bool {
 	contents, err := d.shims(b)
 	i := slices.Index(shimNames(b.at), at)
 	if err != nil || i < 0 {

@@ -64,7 +64,7 @@ func (c *Change) Apply(ctx context.Context, trees Trees, nodes, pending []*tree.
 // openJournal notes what is about to change, so that it counts as es's and as unfinished
 // until the end. What somebody else put there is left out: after a crash it may still
 // stand there.
-func (w *writer) openJournal(pending []*tree.Node, obsolete []string, bins []Bin) error {
+func (w *writer) openJournal(pending []*tree.Node, obsolete []string, bins []bin) error {
 	journal := *w.note
 	journal.Modules, journal.Bins = maps.Clone(w.note.Modules), maps.Clone(w.note.Bins)
 	replaced := map[*tree.Node]bool{}
@@ -218,7 +218,7 @@ func (w *writer) link(p *lockfile.Package) error {
 }
 
 // removeObsolete removes commands first, then packages.
-func (w *writer) removeObsolete(obsolete []string, bins []Bin) error {
+func (w *writer) removeObsolete(obsolete []string, bins []bin) error {
 	keep := map[string]bool{}
 	for _, b := range bins {
 		keep[b.at] = true
