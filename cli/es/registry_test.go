@@ -72,7 +72,15 @@ func lock(ts *testscript.TestScript, neg bool, args []string) {
 		b, err := r.tarball(name, version)
 		ts.Check(err)
 		root[name] = version
-		packages["node_modules/"+name] = map[string]string{"version": version, "integrity": integrity(b)}
+		entry := map[string]any{"version": version, "integrity": integrity(b)}
+		if text, err := os.ReadFile(filepath.Join(r.dir, filepath.FromSlash(name), version, "package.json")); err == nil {
+			var manifest struct{ Bin any }
+			ts.Check(json.Unmarshal(text, &manifest))
+			if manifest.Bin != nil {
+				entry["bin"] = manifest.Bin
+			}
+		}
+		packages["node_modules/"+name] = entry
 	}
 	packages[""] = map[string]any{"dependencies": root}
 	b, err := json.MarshalIndent(map[string]any{"lockfileVersion": 3, "packages": packages}, "", "  ")

@@ -27,7 +27,7 @@ func (i *installer) bins() []bin {
 	var owners []owner
 	for k := range i.plan.Packages {
 		p := &i.plan.Packages[k]
-		owners = append(owners, owner{p.Path, i.trees[p.Path].Manifest.Bin})
+		owners = append(owners, owner{p.Path, commands(p, i.trees[p.Path].Manifest.Bin)})
 	}
 	for _, b := range i.plan.Bundled {
 		owners = append(owners, owner{b.Path, plainBins(b.Bin)})
@@ -48,6 +48,20 @@ func (i *installer) bins() []bin {
 		}
 	}
 	return all
+}
+
+// commands are those of a package's manifest that the lockfile has too.
+func commands(p *Placed, bins map[string]string) map[string]string {
+	if p.Commands == nil {
+		return bins
+	}
+	both := make(map[string]string)
+	for name, file := range bins {
+		if _, ok := p.Commands[name]; ok {
+			both[name] = file
+		}
+	}
+	return both
 }
 
 // plainBins drops what is no command or leads out of its package: a lockfile's bins are

@@ -116,6 +116,21 @@ func TestPlanRefuses(t *testing.T) {
 	}
 }
 
+// TestPlanCommands: the commands of lockfileVersion 2 and 3 are those that it has.
+func TestPlanCommands(t *testing.T) {
+	plan, err := NewPlan(parse(t, `"node_modules/a": {#, "bin": {"x": "x.js"}}, "node_modules/b": {#}`), Options{})
+	if err != nil || fmt.Sprint(plan.Packages[0].Commands) != "map[x:x.js]" || plan.Packages[1].Commands == nil {
+		t.Errorf("%+v, %v", plan, err)
+	}
+	old, err := packagelock.Parse([]byte(`{"lockfileVersion": 1, "dependencies": {"a": {"version": "1.0.0", "integrity": "` + integrity + `"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan, err := NewPlan(old, Options{}); err != nil || plan.Packages[0].Commands != nil {
+		t.Errorf("%+v, %v", plan, err)
+	}
+}
+
 func TestCheckRoot(t *testing.T) {
 	lock := parse(t, `"": {"dependencies": {"a": "^1"}, "devDependencies": {"d": "1"}, "optionalDependencies": {"o": "1"}}`)
 	dep := func(pairs ...string) map[string]string {
@@ -240,6 +255,8 @@ func TestInstall(t *testing.T) {
 	w.put("node_modules/a/node_modules/c", `,"bin":{"c":"c.js","gone":"missing.js"}`, "c.js")
 	w.put("node_modules/z", `,"bin":{"tool":"z.js"}`, "z.js")
 	w.put("packages/w/node_modules/x", "")
+	w.put("node_modules/half", `,"bin":{"known":"k.js","other":"o.js"}`, "k.js", "o.js")
+	w.plan.Packages[len(w.plan.Packages)-1].Commands = map[string]string{"known": "./k.js", "elsewhere": "../z/z.js"}
 	w.plan.Links = []Link{{"node_modules/w", "packages/w"}, {"node_modules/@s/w", "packages/w"}}
 	w.plan.Bundled = []Bundled{{"node_modules/a/node_modules/bundled", map[string]string{"bundled": "./bin.js", "../evil": "x", "out": "../../../x"}}}
 	if err := os.MkdirAll(filepath.Join(w.project, "packages/w/node_modules/old"), 0o755); err != nil {
@@ -253,6 +270,7 @@ func TestInstall(t *testing.T) {
 	}
 	want := lines(
 		"node_modules/.bin/b -> ../@s/b/b.js",
+		"node_modules/.bin/known -> ../half/k.js",
 		"node_modules/.bin/tool -> ../a/cli.js",
 		"node_modules/@s/b/b.js x",
 		"node_modules/@s/b/package.json",
@@ -266,6 +284,9 @@ func TestInstall(t *testing.T) {
 		"node_modules/a/node_modules/c/package.json",
 		"node_modules/a/package.json",
 		"node_modules/a/script x",
+		"node_modules/half/k.js x",
+		"node_modules/half/o.js x",
+		"node_modules/half/package.json",
 		"node_modules/w -> ../packages/w",
 		"node_modules/z/package.json",
 		"node_modules/z/z.js x",
@@ -279,10 +300,10 @@ func TestInstall(t *testing.T) {
 		if got := w.list(); got != want {
 			t.Fatalf("got\n%s\nwant\n%s", got, want)
 		}
-		if r.Packages != 5 || r.Bins != 4 || r.Copied != 0 || len(r.Kept) != 1 || r.Files != 12 {
+		if r.Packages != 6 || r.Bins != 5 || r.Copied != 0 || len(r.Kept) != 1 || r.Files != 15 {
 			t.Errorf("%+v", r)
 		}
-		for name, entries := range map[string]int{".": 2, "node_modules": 5} {
+		for name, entries := range map[string]int{".": 2, "node_modules": 6} {
 			if found, err := os.ReadDir(filepath.Join(w.project, name)); err != nil || len(found) != entries {
 				t.Errorf("%s has %v, %v", name, found, err)
 			}

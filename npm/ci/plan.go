@@ -41,6 +41,9 @@ type Placed struct {
 	Version records.Version
 	SHA512  [sha512.Size]byte
 	URL     string // where the lockfile has it from; may be empty
+	// Commands are those that the lockfile has of it: npm links no others, such as those
+	// that only directories.bin names. nil in lockfileVersion 1, which has none.
+	Commands map[string]string
 }
 
 // A Link stands for a directory of the project.
@@ -88,7 +91,7 @@ func NewPlan(lock *packagelock.File, o Options) (*Plan, error) {
 		if !s.chosen[e.Path] {
 			continue
 		}
-		if reason := plan.add(e); reason != "" {
+		if reason := plan.add(e, lock.Version); reason != "" {
 			problems = append(problems, Problem{e.Path, reason})
 		}
 	}
@@ -99,7 +102,7 @@ func NewPlan(lock *packagelock.File, o Options) (*Plan, error) {
 }
 
 // add takes an entry into the plan, or says why it cannot be.
-func (p *Plan) add(e *packagelock.Entry) string {
+func (p *Plan) add(e *packagelock.Entry, version int) string {
 	switch e.Kind() {
 	case packagelock.Bundled:
 		p.Bundled = append(p.Bundled, Bundled{e.Path, e.Bin})
@@ -121,19 +124,22 @@ func (p *Plan) add(e *packagelock.Entry) string {
 	if err != nil {
 		return "has no SHA-512, and SHA-1 proves nothing: remove the lockfile and run npm install"
 	}
-	version, err := records.ParseVersion(e.Version)
-	if err != nil {
-		if number, _, ok := strings.Cut(e.Version, "+"); ok {
-			version, err = records.ParseVersion(number)
-		}
-	}
+	number, _, _ := strings.Cut(e.Version, "+")
+	release, err := records.ParseVersion(number)
 	if err != nil || !records.IsDependencyName(e.Name) {
 		return fmt.Sprintf("is no release of a registry (%q@%q)", e.Name, e.Version)
 	}
 	if e.Scripts {
 		p.Scripts = append(p.Scripts, e.Path)
 	}
-	p.Packages = append(p.Packages, Placed{e.Path, e.Name, version, hash, e.Resolved})
+	placed := Placed{Path: e.Path, Name: e.Name, Version: release, SHA512: hash, URL: e.Resolved}
+	if version > 1 {
+		placed.Commands = e.Bin
+		if placed.Commands == nil {
+			placed.Commands = map[string]string{}
+		}
+	}
+	p.Packages = append(p.Packages, placed)
 	return ""
 }
 
