@@ -3,7 +3,6 @@ package npmcmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +35,7 @@ type registries struct {
 func openRegistries(a cli.App, dir, named string) (*registries, error) {
 	user, err := os.UserHomeDir()
 	if err != nil {
-		return nil, fmt.Errorf("find the home directory: %w", err)
+		user = "" // a service without HOME: npm then has no file of the user either
 	}
 	config, err := npmrc.Load(npmrc.Places{Home: user, Project: dir, Prefix: nodePrefix(), Environ: os.Environ()})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // Places says where the files are and what the process's environment holds.
 type Places struct {
-	Home    string   // the user's directory
+	Home    string   // the user's directory; empty without
 	Project string   // the directory of a package.json; empty without
 	Prefix  string   // where node is installed (the directory above its bin); empty if that is not known
 	Environ []string // as os.Environ gives it
@@ -39,7 +39,10 @@ func Load(p Places) (*Config, error) {
 		v, ok := environment[name]
 		return v, ok
 	}
-	user := filepath.Join(p.Home, ".npmrc")
+	user := ""
+	if p.Home != "" {
+		user = filepath.Join(p.Home, ".npmrc")
+	}
 	if file := options["userconfig"]; file != "" {
 		user = file
 	}

@@ -39,6 +39,7 @@ func TestLoad(t *testing.T) {
 		{"another user file", Places{Home: home, Environ: []string{"npm_config_userconfig=" + other}}, "x", "https://other.example/"},
 		{"another prefix", Places{Home: dir, Environ: []string{"npm_config_prefix=" + prefix}}, "x", "https://global.example/"},
 		{"nothing", Places{Home: dir}, "x", ""},
+		{"no home", Places{Prefix: prefix}, "x", "https://global.example/"},
 	} {
 		config, err := Load(c.places)
 		if err != nil {
