@@ -24,24 +24,28 @@ func cutReadings(t *testing.T) []vector {
 	p256 := newForger(t, "p256-v4")
 	for _, c := range []struct {
 		name, comment string
+		signer        *forger
 		body          []byte
 	}{
-		{"header", "five bytes", f.body[:5]},
-		{"empty", "no bytes", nil},
-		{"v6-count", "version 6 and no count of key material", v6.body[:8]},
-		{"ed25519", "31 bytes of a point", s.body[:len(s.body)-1]},
-		{"rsa-modulus", "a modulus that is cut off", rsa.body[:100]},
-		{"rsa-exponent", "an exponent that is cut off", rsa.body[:len(rsa.body)-1]},
-		{"rsa-exponent-padded", "an exponent with a leading zero", subs(rsa.body[:len(rsa.body)-5], []byte{0, 25, 0, 1, 0, 1}[:2], []byte{0, 1, 0, 1})},
-		{"p256-point", "a point of P-256 that is cut off", p256.body[:len(p256.body)-1]},
-		{"p256-padded", "a point of P-256 that counts a bit too many", subs(p256.body[:6+len(openpgp.OIDP256)], []byte{2, 4}, p256.body[6+len(openpgp.OIDP256)+2:])},
-		{"eddsa-point", "a point of EdDSALegacy that is cut off", f.body[:len(f.body)-1]},
-		{"eddsa-padded", "a point of EdDSALegacy that counts a bit too many", subs(head(22), openpgp.OIDEd25519, []byte{1, 8}, point)},
-		{"eddsa-prefix", "a point of EdDSALegacy without 0x40 in front", subs(head(22), openpgp.OIDEd25519, openpgp.AppendMPI(nil, append([]byte{0x41}, point[1:]...)))},
-		{"eddsa-long", "a point of EdDSALegacy of 33 bytes", subs(head(22), openpgp.OIDEd25519, openpgp.AppendMPI(nil, append(bytes.Clone(point), 0)))},
+		{"header", "five bytes", f, f.body[:5]},
+		{"empty", "no bytes", f, nil},
+		{"v6-count", "version 6 and no count of key material", v6, v6.body[:8]},
+		{"ed25519", "31 bytes of a point", s, s.body[:len(s.body)-1]},
+		{"rsa-modulus", "a modulus that is cut off", rsa, rsa.body[:100]},
+		{"rsa-exponent", "an exponent that is cut off", rsa, rsa.body[:len(rsa.body)-1]},
+		{"rsa-exponent-padded", "an exponent with a leading zero", rsa, subs(rsa.body[:len(rsa.body)-5], []byte{0, 25, 0, 1, 0, 1}[:2], []byte{0, 1, 0, 1})},
+		{"p256-point", "a point of P-256 that is cut off", p256, p256.body[:len(p256.body)-1]},
+		{"p256-padded", "a point of P-256 that counts a bit too many", p256, subs(p256.body[:6+len(openpgp.OIDP256)], []byte{2, 4}, p256.body[6+len(openpgp.OIDP256)+2:])},
+		{"eddsa-point", "a point of EdDSALegacy that is cut off", f, f.body[:len(f.body)-1]},
+		{"eddsa-padded", "a point of EdDSALegacy that counts a bit too many", f, subs(head(22), openpgp.OIDEd25519, []byte{1, 8}, point)},
+		{"eddsa-prefix", "a point of EdDSALegacy without 0x40 in front", f, subs(head(22), openpgp.OIDEd25519, openpgp.AppendMPI(nil, append([]byte{0x41}, point[1:]...)))},
+		{"eddsa-long", "a point of EdDSALegacy of 33 bytes", f, subs(head(22), openpgp.OIDEd25519, openpgp.AppendMPI(nil, append(bytes.Clone(point), 0)))},
 	} {
-		add("cut-key-"+c.name, "S33", "a key with "+c.comment, openpgp.AppendPacket(nil, openpgp.PacketPublicKey, c.body), main)
+		g := *c.signer
+		g.setBody(c.body) // what it signs verifies for whoever takes the key
+		add("cut-key-"+c.name, "S33", "a key with "+c.comment, g.primary(), g.main(keyTime))
 	}
+	add("trailing-unsigned", "S33", "a byte after the key that is not signed", openpgp.AppendPacket(nil, openpgp.PacketPublicKey, append(bytes.Clone(s.body), 0)), s.main(keyTime))
 	add("subkey-rsa-2048", "S33", "a subkey of a size that es does not take", P, main, asSubkey(weakRSA(t)[0].sections["key.hex"]), f.bind(s, keyTime))
 
 	cert := func(x forged) []byte {
