@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
+// TestAModuleMustBeWhatItsReleaseSays shows SPEC M50.
 func TestAModuleMustBeWhatItsReleaseSays(t *testing.T) {
 	m, store := packFS(t, treetest.Everything(1))
 	tree, err := unixfs.Inspect(t.Context(), store, records.Unbounded(m.CID))

@@ -29,8 +29,6 @@ import (
 	"github.com/multiformats/go-multihash"
 )
 
-// everything is a module with all that a tree can hold.
-
 func TestPackedTreesExtractToTheSameBytesAndModes(t *testing.T) {
 	m, store := packFS(t, treetest.Everything(1))
 	for name, blocks := range map[string]unixfs.Blocks{"plain": store, "with sizes": treetest.Sized{Store: store}} {
@@ -49,6 +47,7 @@ func TestPackedTreesExtractToTheSameBytesAndModes(t *testing.T) {
 	}
 }
 
+// shuffled shuffles what a directory lists and delays files at random places.
 type shuffled struct {
 	fstest.MapFS
 	r *rand.Rand

@@ -55,7 +55,7 @@ func (r *Reconcile) serve(ctx context.Context, s network.Stream) {
 	}
 }
 
-// seat is a place for the session of a stream.
+// newServed is a place for the session of a stream.
 func (r *Reconcile) newServed(s network.Stream) *served {
 	p := s.Conn().RemotePeer()
 	seat := &served{peer: p, payer: string(p), yield: func() { _ = s.Reset() }}

@@ -317,5 +317,3 @@ func TestIngestFails(t *testing.T) {
 		})
 	}
 }
-
-// A pull is never disturbed by what is stored and dropped meanwhile.

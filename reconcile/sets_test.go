@@ -15,6 +15,7 @@ import (
 	"github.com/everythingstays/es/simulation"
 )
 
+// A pull is never disturbed by what is stored and dropped meanwhile.
 func TestSetsChange(t *testing.T) {
 	universe := history(10, 300)
 	a, b := newMemory(universe[:1000]...), newMemory(universe[500:2000]...)

@@ -156,7 +156,7 @@ func (x *Exchange) count(p peer.ID) *Stats {
 	return s
 }
 
-// open notes a stream that Run closes, unless it has ended.
+// track notes a stream that Run closes, unless it has ended.
 func (x *Exchange) track(s network.Stream) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -89,7 +89,7 @@ func (j *job) fail(err error) {
 	j.wakeUp()
 }
 
-// broken is a rule that the tree breaks, whoever sent it.
+// ruleErrorf returns a rule that the tree breaks, whoever sent it.
 func ruleErrorf(rule, format string, args ...any) error {
 	return &unixfs.RuleError{Rule: rule, Reason: fmt.Sprintf(format, args...)}
 }

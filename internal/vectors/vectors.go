@@ -24,6 +24,7 @@ type Vector struct {
 	Files   []txtar.File
 }
 
+// File returns the contents of a section, or "".
 func (v *Vector) File(name string) string {
 	for _, f := range v.Files {
 		if f.Name == name {
@@ -33,14 +34,17 @@ func (v *Vector) File(name string) string {
 	return ""
 }
 
+// Has reports whether there is a section of the name.
 func (v *Vector) Has(name string) bool {
 	return slices.ContainsFunc(v.Files, func(f txtar.File) bool { return f.Name == name })
 }
 
+// Set adds a section.
 func (v *Vector) Set(name, data string) {
 	v.Files = append(v.Files, txtar.File{Name: name, Data: []byte(data)})
 }
 
+// Bytes returns the file.
 func (v *Vector) Bytes() []byte {
 	return txtar.Format(&txtar.Archive{
 		Comment: fmt.Appendf(nil, "expect: %s\nspec: %s\ncomment: %s\n", v.Expect, v.Spec, v.Comment),
@@ -48,6 +52,7 @@ func (v *Vector) Bytes() []byte {
 	})
 }
 
+// Parse reads a file of testdata, whose name has no ending.
 func Parse(name string, b []byte) (*Vector, error) {
 	a := txtar.Parse(b)
 	v := &Vector{Name: name, Files: a.Files}

@@ -72,7 +72,7 @@ type Warning struct {
 	Reason string
 }
 
-// A packlist collects the files of one package and of what it bundles.
+// A collector collects the files of one package and of what it bundles.
 type collector struct {
 	root     string          // path of the package's directory
 	files    map[string]bool // paths relative to root

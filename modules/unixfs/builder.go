@@ -156,15 +156,7 @@ func (b *Builder) putNode(ctx context.Context, links []dagpb.Link, f *dagpb.FSNo
 	if err != nil {
 		return Root{}, err
 	}
-	return Root{cid: c, tsize: uint64(len(block)) + LinkedSize(links)}, nil
-}
-
-func LinkedSize(links []dagpb.Link) uint64 {
-	var size uint64
-	for i := range links {
-		size += links[i].Tsize
-	}
-	return size
+	return Root{cid: c, tsize: uint64(len(block)) + dagpb.LinkedSize(links)}, nil
 }
 
 // file makes a file's root of its chunks, which were put as raw blocks: a

@@ -435,8 +435,6 @@ func TestThreat40Modes(t *testing.T) {
 	}
 }
 
-// TestAModuleMustBeWhatItsReleaseSays shows SPEC M50.
-
 func TestFilesOfMoreThan1024ChunksAreBalancedLikeBoxo(t *testing.T) {
 	for _, n := range []int{1024, 1025, 2048} {
 		store := treetest.New()

@@ -180,7 +180,7 @@ func (d *dirReader) entry(ctx context.Context, name string, c cid.Cid) error {
 	return d.w.entryNode(ctx, path, c, d.depth+1)
 }
 
-// child takes an entry of a directory, whatever it is.
+// entryNode takes an entry of a directory, whatever it is.
 func (w *inspector) entryNode(ctx context.Context, path string, c cid.Cid, depth int) error {
 	if c.Type() == cid.Raw {
 		info, err := w.file(ctx, c, 0)
@@ -209,7 +209,7 @@ func (w *inspector) entryNode(ctx context.Context, path string, c cid.Cid, depth
 	return w.addFile(ctx, path, c, info, err)
 }
 
-// add counts a file, and stops at the first byte and file too many.
+// addFile counts a file, and stops at the first byte and file too many.
 func (w *inspector) addFile(ctx context.Context, path string, c cid.Cid, info fileInfo, err error) error {
 	if err != nil {
 		return withPath(path, err)
@@ -285,7 +285,7 @@ func (w *inspector) fileNode(ctx context.Context, c cid.Cid, n *dagpb.Node, f *d
 	return info, nil
 }
 
-// part measures what one link of a file's node leads to, and compares it with
+// filePart measures what one link of a file's node leads to, and compares it with
 // the size that the node gives.
 func (w *inspector) filePart(ctx context.Context, l dagpb.Link, stated uint64, depth int) (fileInfo, error) {
 	if err := CheckCID(l.CID); err != nil {

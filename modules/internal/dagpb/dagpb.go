@@ -208,3 +208,13 @@ func CID(codec uint64, b []byte) cid.Cid {
 	mh := append([]byte{multihash.SHA2_256, sha256.Size}, sum[:]...)
 	return cid.NewCidV1(codec, mh)
 }
+
+// LinkedSize returns the bytes of all blocks below a node with these links, each as often
+// as it is linked.
+func LinkedSize(links []Link) uint64 {
+	var size uint64
+	for i := range links {
+		size += links[i].Tsize
+	}
+	return size
+}

@@ -28,6 +28,7 @@ type Object struct {
 	values map[string]any
 }
 
+// Get returns the value of a key, or nil.
 func (o *Object) Get(key string) any {
 	if o == nil {
 		return nil
@@ -35,6 +36,7 @@ func (o *Object) Get(key string) any {
 	return o.values[key]
 }
 
+// Has reports whether the object has a key, whatever its value.
 func (o *Object) Has(key string) bool {
 	if o == nil {
 		return false
@@ -43,16 +45,19 @@ func (o *Object) Has(key string) bool {
 	return ok
 }
 
+// Object returns the value of a key if it is an object, otherwise nil.
 func (o *Object) Object(key string) *Object {
 	v, _ := o.Get(key).(*Object)
 	return v
 }
 
+// Text returns the value of a key if it is a string, otherwise "".
 func (o *Object) Text(key string) string {
 	v, _ := o.Get(key).(string)
 	return v
 }
 
+// Keys returns the keys in the order of the file.
 func (o *Object) Keys() []string {
 	if o == nil {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime is what this process has used. Unlike the wall clock it does not
+// CPUTime is what this process has used. Unlike the wall clock it does not
 // depend on what else the machine does.
 func CPUTime() time.Duration {
 	var u unix.Rusage

@@ -24,7 +24,7 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// memory is a Store, a Blocks and a Sizer.
+// A Store keeps blocks in memory. It is a unixfs.Store and a unixfs.Blocks.
 type Store struct {
 	mu     sync.Mutex
 	Blocks map[cid.Cid][]byte
@@ -32,8 +32,10 @@ type Store struct {
 	Given  int64 // given out
 }
 
+// New returns an empty Store.
 func New() *Store { return &Store{Blocks: make(map[cid.Cid][]byte)} }
 
+// Put keeps a block.
 func (m *Store) Put(_ context.Context, c cid.Cid, b []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -41,6 +43,7 @@ func (m *Store) Put(_ context.Context, c cid.Cid, b []byte) error {
 	return nil
 }
 
+// Get returns a block and counts it.
 func (m *Store) Get(_ context.Context, c cid.Cid) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,9 +56,10 @@ func (m *Store) Get(_ context.Context, c cid.Cid) ([]byte, error) {
 	return b, nil
 }
 
-// sized is a memory that also knows sizes.
+// Sized is a Store that is a unixfs.Sizer too.
 type Sized struct{ *Store }
 
+// Size returns the bytes of a block.
 func (s Sized) Size(ctx context.Context, c cid.Cid) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,30 +70,34 @@ func (s Sized) Size(ctx context.Context, c cid.Cid) (int, error) {
 	return len(b), nil
 }
 
+// Raw stores a raw block.
 func (m *Store) Raw(b []byte) dagpb.Link {
 	c := dagpb.CID(cid.Raw, b)
 	m.Blocks[c] = b
 	return dagpb.Link{CID: c, Tsize: uint64(len(b))}
 }
 
+// Node stores a DAG-PB block.
 func (m *Store) Node(f *dagpb.FSNode, links ...dagpb.Link) dagpb.Link {
 	n := dagpb.Node{Links: links, Data: f.Encode()}
 	b := n.Encode()
 	c := dagpb.CID(cid.DagProtobuf, b)
 	m.Blocks[c] = b
-	return dagpb.Link{CID: c, Tsize: uint64(len(b)) + unixfs.LinkedSize(links)}
+	return dagpb.Link{CID: c, Tsize: uint64(len(b)) + dagpb.LinkedSize(links)}
 }
 
+// Dir stores a directory.
 func (m *Store) Dir(links ...dagpb.Link) dagpb.Link {
 	return m.Node(&dagpb.FSNode{Type: dagpb.TypeDirectory}, links...)
 }
 
+// Named returns l with a name.
 func Named(name string, l dagpb.Link) dagpb.Link {
 	l.Name = name
 	return l
 }
 
-// fileNode makes a file of links with the sizes stated.
+// File makes a file of links with the sizes stated.
 func (m *Store) File(sizes []uint64, links ...dagpb.Link) dagpb.Link {
 	f := &dagpb.FSNode{Type: dagpb.TypeFile, HasFileSize: true, BlockSizes: sizes}
 	for _, s := range sizes {
@@ -98,8 +106,10 @@ func (m *Store) File(sizes []uint64, links ...dagpb.Link) dagpb.Link {
 	return m.Node(f, links...)
 }
 
+// Text is a file with these contents.
 func Text(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s), Mode: 0o644} }
 
+// OpenRoot opens a directory until the test ends.
 func OpenRoot(t testing.TB, dir string) *os.Root {
 	t.Helper()
 	root, err := os.OpenRoot(dir)
@@ -110,7 +120,7 @@ func OpenRoot(t testing.TB, dir string) *os.Root {
 	return root
 }
 
-// snapshot describes everything under dir: modes, link targets and contents.
+// Snapshot describes everything under dir: modes, link targets and contents.
 func Snapshot(t testing.TB, dir string) string {
 	t.Helper()
 	var b strings.Builder
@@ -144,12 +154,14 @@ func Snapshot(t testing.TB, dir string) string {
 	return b.String()
 }
 
+// Block stores any bytes as a block of the codec.
 func (m *Store) Block(codec uint64, b []byte) dagpb.Link {
 	c := dagpb.CID(codec, b)
 	m.Blocks[c] = b
 	return dagpb.Link{CID: c, Tsize: uint64(len(b))}
 }
 
+// RuleOf returns the tag of the rule that err says is broken, or "".
 func RuleOf(err error) string {
 	var r *unixfs.RuleError
 	if errors.As(err, &r) {
@@ -158,7 +170,7 @@ func RuleOf(err error) string {
 	return ""
 }
 
-// blockLines lists blocks by CID, each with its bytes in hexadecimal. Of more than 64
+// BlockLines lists blocks by CID, each with its bytes in hexadecimal. Of more than 64
 // KiB that are all zero their number is written: "0*2097152".
 func BlockLines(m *Store) string {
 	var lines []string
@@ -173,6 +185,7 @@ func BlockLines(m *Store) string {
 	return strings.Join(lines, "")
 }
 
+// Everything is a module with all that a tree can hold.
 func Everything(seed uint64) fstest.MapFS {
 	r := rand.New(rand.NewPCG(seed, 7))
 	big := make([]byte, 2<<20+17)
@@ -196,6 +209,7 @@ func Everything(seed uint64) fstest.MapFS {
 	}
 }
 
+// CheckExtracted compares a directory with the files of a module.
 func CheckExtracted(t *testing.T, dir string, want fstest.MapFS) {
 	t.Helper()
 	found := 0
@@ -241,11 +255,10 @@ func CheckExtracted(t *testing.T, dir string, want fstest.MapFS) {
 	}
 }
 
-// slowFS shuffles what a directory lists and delays files at random places.
-
+// MinimalPackage is the smallest package.json.
 const MinimalPackage = `{"name":"p","version":"1.0.0"}`
 
-// packTree stores the files of fsys, and a package.json if there is none.
+// Pack stores the files of fsys, and a package.json if there is none.
 func Pack(t testing.TB, fsys fstest.MapFS) (records.Target, *Store) {
 	t.Helper()
 	if fsys["package.json"] == nil {
@@ -277,7 +290,7 @@ func Pack(t testing.TB, fsys fstest.MapFS) (records.Target, *Store) {
 	return records.Target{CID: root, Size: size, Files: int64(len(paths))}, store
 }
 
-// someAuthor is a fingerprint.
+// SomeAuthor returns a fingerprint.
 func SomeAuthor(t testing.TB) records.Fingerprint {
 	t.Helper()
 	f, err := records.FingerprintFromBytes(make([]byte, 20))
