@@ -6,4 +6,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source bench/long.sh
-ES_FULL=1 go test -count=1 -timeout 3h -v -run "$long" "$@" ./trust ./index ./install ./node ./cli | grep -E '^(---|ok|FAIL|panic)|_test.go:'
+ES_FULL=1 go test -count=1 -timeout 3h -v -run "$long" "$@" ./trust ./index ./install ./node ./cli/... | grep -E '^(---|ok|FAIL|panic)|_test.go:'

@@ -113,9 +113,9 @@ func runRevoke(ctx context.Context, a cli.App, h *home.Home, args []string, o re
 	if err != nil {
 		return err
 	}
-	told := announceKey(ctx, a, h, merged.Fingerprint())
+	peers := announceKey(ctx, a, h, merged.Fingerprint())
 	if a.JSON {
-		return a.Emit(revokeJSON{merged.Fingerprint(), r.Hard, r.At.UTC(), told})
+		return a.Emit(revokeJSON{merged.Fingerprint(), r.Hard, r.At.UTC(), peers})
 	}
 	a.Printf("%s", merged.Fingerprint())
 	return nil

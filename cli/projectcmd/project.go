@@ -35,6 +35,8 @@ type session struct {
 	distrust error
 }
 
+// inProject opens the project of the current directory, has f change it, and shows what came of
+// that.
 func inProject(a cli.App, cmd *cobra.Command, o installOptions, f func(context.Context, *session) (*install.Result, error)) error {
 	accepted, err := parseFingerprints(cmd, o.acceptKeys)
 	if err != nil {
@@ -85,28 +87,33 @@ func inProject(a cli.App, cmd *cobra.Command, o installOptions, f func(context.C
 			}
 			return installHint(err)
 		}
-		rememberLetIn(ctx, a, w, result.Signers)
-		if w.distrust != nil {
-			a.Warn("%s", ui.Message(w.distrust))
-		}
-		if err := warnLocked(ctx, a, w); err != nil {
-			return err
-		}
-		annotations, err := w.annotations(ctx, touched(result), o.audit)
-		if err != nil {
-			return err
-		}
-		if err := printResult(ctx, a, w, result, annotations); err != nil {
-			return err
-		}
-		for _, r := range annotations {
-			showAnnotation(a, r, !o.audit)
-		}
-		if o.audit {
-			return audit(annotations)
-		}
-		return nil
+		return report(ctx, a, w, o, result)
 	})
+}
+
+// report shows what was done, and what there is to know about it.
+func report(ctx context.Context, a cli.App, w *session, o installOptions, result *install.Result) error {
+	rememberLetIn(ctx, a, w, result.Signers)
+	if w.distrust != nil {
+		a.Warn("%s", ui.Message(w.distrust))
+	}
+	if err := warnLocked(ctx, a, w); err != nil {
+		return err
+	}
+	annotations, err := w.annotations(ctx, touched(result), o.audit)
+	if err != nil {
+		return err
+	}
+	if err := printResult(ctx, a, w, result, annotations); err != nil {
+		return err
+	}
+	for _, r := range annotations {
+		showAnnotation(a, r, !o.audit)
+	}
+	if o.audit {
+		return audit(annotations)
+	}
+	return nil
 }
 
 // stages shows how far an installation is.

@@ -181,8 +181,15 @@ func printResult(ctx context.Context, a cli.App, w *session, r *install.Result, 
 	for _, p := range r.Kept {
 		a.Note("%s was there already, and is the very module: taken as it is", packageText(p))
 	}
+	if len(rows) > 0 {
+		return nil
+	}
+	return noteInPlace(a, w, r)
+}
+
+// noteInPlace says that no package had to be written.
+func noteInPlace(a cli.App, w *session, r *install.Result) error {
 	switch in := ui.Plural(int64(r.Unchanged+len(r.Kept)), "package"); {
-	case len(rows) > 0:
 	case r.Linked:
 		a.Note("%s in place; their commands were linked again", in)
 	case len(r.Kept) > 0:

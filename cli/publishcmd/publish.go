@@ -51,26 +51,8 @@ As with npm, the tag latest moves to the version unless another tag is given by
 --tag, npm_config_tag or publishConfig, and npm_config_dry_run is --dry-run.`,
 		Args: cli.Arguments(0, 2, "at most one directory"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			args, err := o.waitArgument(cmd, args)
+			dir, err := o.check(cmd, args)
 			if err != nil {
-				return err
-			}
-			if err := cli.Arguments(0, 1, "at most one directory")(cmd, args); err != nil {
-				return err
-			}
-			dir := "."
-			if len(args) == 1 {
-				dir = args[0]
-			}
-			if dir == "" { // most often a variable that is not set: it does not mean here
-				return cli.Usagef(cmd, "the directory to publish is an empty text")
-			}
-			if cmd.Flags().Changed("tag") {
-				if err := records.CheckTag(o.tag); err != nil {
-					return cli.Usagef(cmd, "%v", err)
-				}
-			}
-			if err := checkKeyFlag(cmd, o.key); err != nil {
 				return err
 			}
 			if npmFlag(a, "dry_run") && !o.dryRun {
@@ -92,6 +74,29 @@ As with npm, the tag latest moves to the version unless another tag is given by
 	f.DurationVar(&o.wait, "wait", 0, "stay until a peer has the files, for at most this time")
 	f.Lookup("wait").NoOptDefVal = spreadWait.String()
 	return cmd
+}
+
+// check reads the arguments and returns the directory to publish.
+func (o *publishOptions) check(cmd *cobra.Command, args []string) (dir string, err error) {
+	if args, err = o.waitArgument(cmd, args); err != nil {
+		return "", err
+	}
+	if err := cli.Arguments(0, 1, "at most one directory")(cmd, args); err != nil {
+		return "", err
+	}
+	dir = "."
+	if len(args) == 1 {
+		dir = args[0]
+	}
+	if dir == "" { // most often a variable that is not set: it does not mean here
+		return "", cli.Usagef(cmd, "the directory to publish is an empty text")
+	}
+	if cmd.Flags().Changed("tag") {
+		if err := records.CheckTag(o.tag); err != nil {
+			return "", cli.Usagef(cmd, "%v", err)
+		}
+	}
+	return dir, checkKeyFlag(cmd, o.key)
 }
 
 type publishJSON struct {

@@ -38,19 +38,19 @@ type spreading struct {
 func spread(ctx context.Context, a cli.App, h *home.Home, ids []cid.Cid, module cid.Cid, wait time.Duration) (spreading, error) {
 	var s spreading
 	var failed error
-	say := func(n api.Network) (api.Announced, error) {
+	announce := func(n api.Network) (api.Announced, error) {
 		_, s.Daemon = n.(*localapi.Client)
-		told, err := n.Announce(ctx, ids)
-		if err != nil || told.Peers == 0 && wait == 0 {
-			return told, err
+		sent, err := n.Announce(ctx, ids)
+		if err != nil || sent.Peers == 0 && wait == 0 {
+			return sent, err
 		}
 		if wait > 0 {
 			a.Note("waiting up to %s for a peer to fetch the files", wait)
 		}
 		s.Holders, failed = awaitHolders(ctx, n, module, wait, s.Daemon)
-		return told, nil
+		return sent, nil
 	}
-	s.Peers = a.Send(ctx, h, "queued, and announced when a peer connects", say)
+	s.Peers = a.Send(ctx, h, "queued, and announced when a peer connects", announce)
 	switch {
 	case failed != nil:
 		return s, failed
