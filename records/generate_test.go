@@ -170,6 +170,7 @@ func acceptVectors() []vector {
 		accept("notice-deprecated", "R28 R29", "a range is deprecated", notice()),
 		accept("notice-yanked", "R28 R29", "one record is taken back",
 			record("notice", fields{"name": "left-pad", "record": recordA, "kind": "yanked", "text": ""})),
+		accept("notice-range-odd", "R28", "a range that is none: a record all the same, about no version", record("notice", fields{"name": "left-pad", "range": "2.x.7", "kind": "yanked", "text": "x"})),
 		accept("notice-advisory", "R28 R29", "an advisory with all its fields", advisory()),
 		accept("endorse", "R30", "somebody read the code", endorse()),
 		accept("delegate", "R31", "bob speaks for alice on some names", delegate()),
