@@ -97,7 +97,7 @@ func (b *batch) add(ctx context.Context, it Item) (Result, error) {
 	if err := it.Verified.Check(key); known && err != nil {
 		return Result{Outcome: Known}, nil
 	} else if err != nil {
-		return Result{Outcome: Refused, Err: err}, b.releaseKey(ctx, r.Author)
+		return Result{Outcome: Refused, Err: err}, b.dropUnusedKey(ctx, r.Author)
 	}
 	outcome := Stored
 	release, isRelease := r.Body.(*records.Release)

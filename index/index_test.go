@@ -396,7 +396,7 @@ func TestOutbox(t *testing.T) {
 	}
 	add(t, x, own...)
 	add(t, x, a.says(release("left-pad", "2.0.0", "X")))
-	pending := must[[]index.Sealed](t)(x.Pending(ctx))
+	pending := must[[]index.SignedRecord](t)(x.Pending(ctx))
 	if len(pending) != 3 || pending[2].ID != own[2].Verified.ID() || !bytes.Equal(pending[0].Key, a.key.Block()) || !bytes.Equal(pending[0].Envelope, own[0].Verified.Envelope()) {
 		t.Fatalf("pending %+v", pending)
 	}
@@ -404,7 +404,7 @@ func TestOutbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := openAt(t, path)
-	if p := must[[]index.Sealed](t)(again.Pending(ctx)); len(p) != 1 || p[0].ID != own[2].Verified.ID() {
+	if p := must[[]index.SignedRecord](t)(again.Pending(ctx)); len(p) != 1 || p[0].ID != own[2].Verified.ID() {
 		t.Errorf("pending after a restart %+v", p)
 	}
 	if rs := must[[]index.Release](t)(again.Releases(ctx, "left-pad")); !rs[0].Own || rs[3].Own {

@@ -211,7 +211,7 @@ func (w *loadWorld) compare(t *testing.T, x *index.Index, b trust.Basis, want ma
 	}
 }
 
-// chosen is what a resolution says, besides what a crowd adds to it.
+// chosen is what a resolution says, besides what others add to a large name.
 func chosen(r resolve.Resolution, err error) []any {
 	outcome := func(d trust.Decision) trust.Decision {
 		d.Claims = slices.DeleteFunc(slices.Clone(d.Claims), func(c trust.Verdict) bool {
@@ -227,10 +227,10 @@ func chosen(r resolve.Resolution, err error) []any {
 	return all
 }
 
-// TestCrowd is that a name resolves the same when only what deciders say is read, in
+// TestLargeName is that a name resolves the same when only what deciders say is read, in
 // 16 trust files over 4 indexes (ES_FULL: 1,000 over 20), by all kinds of
 // constraints, refusals included.
-func TestCrowd(t *testing.T) {
+func TestLargeName(t *testing.T) {
 	indexes, files := 4, 4
 	if full {
 		indexes, files = 20, 50
@@ -263,9 +263,9 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// TestCrowdReleases is that a version which only a stranger released is still in
+// TestLargeNameReleases is that a version which only a stranger released is still in
 // conflict when those who decide endorse different modules of it.
-func TestCrowdReleases(t *testing.T) {
+func TestLargeNameReleases(t *testing.T) {
 	x := open(t)
 	a, b, stranger := newAuthor(t, "ann"), newAuthor(t, "bob"), newAuthor(t, "stranger")
 	one, other := release("left-pad", "1.1.0", "one"), release("left-pad", "1.1.0", "other")
@@ -273,20 +273,20 @@ func TestCrowdReleases(t *testing.T) {
 	for by, r := range map[*author]*records.Release{a: one, b: other} {
 		add(t, x, by.says(&records.Endorse{Name: "left-pad", Version: "1.1.0", Module: r.Module, Claim: records.Reviewed}))
 	}
-	for _, crowd := range []int{0, 1000} {
+	for _, largeName := range []int{0, 1000} {
 		resolver := resolve.New(x)
-		resolver.LargeName = crowd
+		resolver.LargeName = largeName
 		r, err := resolver.Resolve(t.Context(), "left-pad", "", view(t, a, b))
 		if err != nil || r.Version != "1.0.0" || len(r.Skipped) != 1 || r.Skipped[0].Decision.State != trust.Conflict {
-			t.Errorf("crowd of %d: %v %+v, %v", crowd, r.Version, r.Skipped, err)
+			t.Errorf("large from %d: %v %+v, %v", largeName, r.Version, r.Skipped, err)
 		}
 	}
 }
 
-// BenchmarkCrowd resolves a name that 2,000 claims by strangers are about, or 100,000
+// BenchmarkLargeName resolves a name that 2,000 claims by strangers are about, or 100,000
 // with ES_FULL=1, half of them about the version that is chosen: with and without
 // reading them.
-func BenchmarkCrowd(b *testing.B) {
+func BenchmarkLargeName(b *testing.B) {
 	total := 2000
 	if full {
 		total = 100_000
@@ -311,12 +311,12 @@ func BenchmarkCrowd(b *testing.B) {
 	v := view(b, ann)
 	for _, c := range []struct {
 		what       string
-		crowd      int
+		largeName  int
 		constraint string
 	}{{"resolve", 1000, ""}, {"resolve-exact", 1000, "1.0.0"}, {"reading-all", 1 << 30, ""}} {
 		b.Run(fmt.Sprintf("claims=%d/%s", total, c.what), func(b *testing.B) {
 			resolver := resolve.New(x)
-			resolver.LargeName = c.crowd
+			resolver.LargeName = c.largeName
 			for b.Loop() {
 				if r, err := resolver.Resolve(b.Context(), "left-pad", c.constraint, v); err != nil || r.Version != "1.0.0" {
 					b.Fatal(r.Version, err)

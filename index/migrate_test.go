@@ -73,7 +73,7 @@ func TestMigration(t *testing.T) {
 	items = append(items, a.says(release("left-pad", "2.0.0", "X")), b.says(release("left-pad", "1.0.0", "X")))
 	items[0].Source.Own = true
 	add(t, x, items...)
-	if _, _, err := x.AddKey(t.Context(), revoked); err != nil { // voids one
+	if _, _, err := x.AddKey(t.Context(), revoked); err != nil { // so that one does not count
 		t.Fatal(err)
 	}
 	want := must[[]records.Element](t)(x.Elements(t.Context(), records.Range{}, 1000))

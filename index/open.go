@@ -84,7 +84,7 @@ func (x *Index) write(ctx context.Context, durable bool, fn func(*batch) error) 
 		if err := fn(b); err != nil {
 			return err
 		}
-		if err := b.settleStrangers(ctx); err != nil {
+		if err := b.enforceStrangersLimit(ctx); err != nil {
 			return err
 		}
 		return rangeset.Update(ctx, tx, b.set)

@@ -115,7 +115,7 @@ func TestX1OwnEquivocation(t *testing.T) {
 	if p := must[[]index.Proof](t)(x.Equivocations(t.Context())); len(p) != 0 {
 		t.Errorf("proofs %+v", p)
 	}
-	if p := must[[]index.Sealed](t)(x.Pending(t.Context())); len(p) != 0 {
+	if p := must[[]index.SignedRecord](t)(x.Pending(t.Context())); len(p) != 0 {
 		t.Errorf("pending %+v", p)
 	}
 }
@@ -176,7 +176,7 @@ func TestX2Revocation(t *testing.T) {
 }
 
 // TestX2RevocationBesideRecord: a revocation that comes with a record, which it
-// voids itself, counts for all earlier ones.
+// makes itself invalid, counts for all earlier ones.
 func TestX2RevocationBesideRecord(t *testing.T) {
 	x, a := open(t), newAuthor(t, "ann")
 	add(t, x, a.says(release("left-pad", "1.0.0", "X")))

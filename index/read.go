@@ -251,15 +251,15 @@ func (x *Index) SetLogKnown(ctx context.Context, author records.Fingerprint) err
 
 const envelopeColumns = "records.id, records.author, envelope, block"
 
-func (x *Index) envelopes(ctx context.Context, op, query string, args ...any) ([]Sealed, error) {
+func (x *Index) envelopes(ctx context.Context, op, query string, args ...any) ([]SignedRecord, error) {
 	rows, err := x.file.Readers.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, x.explain(op, err)
 	}
 	defer rows.Close()
-	var all []Sealed
+	var all []SignedRecord
 	for rows.Next() {
-		var s Sealed
+		var s SignedRecord
 		var id db.CID
 		var author db.Fingerprint
 		if err := rows.Scan(&id, &author, &s.Envelope, &s.Key); err != nil {
@@ -311,7 +311,7 @@ func (x *Index) Block(ctx context.Context, c cid.Cid) ([]byte, error) {
 }
 
 // Pending returns own records that nobody was told of yet, oldest first.
-func (x *Index) Pending(ctx context.Context) ([]Sealed, error) {
+func (x *Index) Pending(ctx context.Context) ([]SignedRecord, error) {
 	return x.envelopes(ctx, "read outbox", "SELECT "+envelopeColumns+
 		" FROM outbox JOIN records ON num = record JOIN keys ON fingerprint = author ORDER BY num")
 }
@@ -350,7 +350,7 @@ func (x *Index) Equivocations(ctx context.Context) ([]Proof, error) {
 	var proofs []Proof
 	for rows.Next() {
 		var p Proof
-		var s Sealed
+		var s SignedRecord
 		var author db.Fingerprint
 		var id db.CID
 		if err := rows.Scan(&author, &p.Name, &p.Version, &id, &s.Envelope, &s.Key); err != nil {

@@ -73,8 +73,8 @@ func (r *removal) record(ctx context.Context, num int64) error {
 	return err
 }
 
-// settle brings to the state without the removed records what is told of several.
-func (r *removal) settle(ctx context.Context) error {
+// finish brings to the state without the removed records what is told of several.
+func (r *removal) finish(ctx context.Context) error {
 	for n := range r.links {
 		_, err := r.Exec(ctx, `UPDATE records SET referenced = EXISTS (
 				SELECT 1 FROM prev JOIN records AS later ON later.num = prev.record
@@ -90,7 +90,7 @@ func (r *removal) settle(ctx context.Context) error {
 		}
 	}
 	for c := range r.texts {
-		if err := r.renewText(ctx, c); err != nil {
+		if err := r.replaceText(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -109,9 +109,9 @@ func (r *removal) dropProof(ctx context.Context, c claim) error {
 	return err
 }
 
-// renewText gives search the words of an author's newest release under a name
+// replaceText gives search the words of an author's newest release under a name
 // anew, or nothing when none is left.
-func (r *removal) renewText(ctx context.Context, c claim) error {
+func (r *removal) replaceText(ctx context.Context, c claim) error {
 	var newest records.Version
 	var num int64
 	err := r.Each(ctx, "SELECT version, record FROM releases WHERE name = ? AND author = ? ORDER BY record", []any{string(c.name), c.author.Bytes()},

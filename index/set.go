@@ -135,7 +135,7 @@ func (x *Index) Missing(ctx context.Context, elements []records.Element) ([]reco
 	var missing []records.Element
 	err := x.file.View(ctx, func(q *db.Tx) error {
 		for _, e := range elements {
-			known, err := x.knows(ctx, q, e)
+			known, err := x.isStored(ctx, q, e)
 			if err != nil {
 				return err
 			}
@@ -151,11 +151,11 @@ func (x *Index) Missing(ctx context.Context, elements []records.Element) ([]reco
 	return missing, nil
 }
 
-func (x *Index) knows(ctx context.Context, q *db.Tx, e records.Element) (bool, error) {
+func (x *Index) isStored(ctx context.Context, q *db.Tx, e records.Element) (bool, error) {
 	var one int
 	switch {
 	case e.Kind() == records.ElementRecord:
-		return x.knowsRecord(ctx, q, e)
+		return x.isRecordStored(ctx, q, e)
 	case x.isMerged(e):
 		// Somebody may have removed the key since.
 		return q.Get(ctx, "SELECT 1 FROM keys WHERE fingerprint = ?", []any{e.Author().Bytes()}, &one)
@@ -163,7 +163,7 @@ func (x *Index) knows(ctx context.Context, q *db.Tx, e records.Element) (bool, e
 	return rangeset.Has(ctx, q, e)
 }
 
-func (x *Index) knowsRecord(ctx context.Context, q *db.Tx, e records.Element) (bool, error) {
+func (x *Index) isRecordStored(ctx context.Context, q *db.Tx, e records.Element) (bool, error) {
 	var invalid string
 	var at int64
 	known, err := q.Get(ctx, "SELECT invalid, time FROM records WHERE id = ?", []any{e.Record().Bytes()}, &invalid, &at)

@@ -158,8 +158,8 @@ func (b *batch) loadCharge(ctx context.Context, f records.Fingerprint) (int64, e
 	return charged, err
 }
 
-// releaseKey removes the key of a stranger no record of whom is left.
-func (b *batch) releaseKey(ctx context.Context, author records.Fingerprint) error {
+// dropUnusedKey removes the key of a stranger no record of whom is left.
+func (b *batch) dropUnusedKey(ctx context.Context, author records.Fingerprint) error {
 	if charged, err := b.loadCharge(ctx, author); err != nil || charged == 0 {
 		return err
 	}
@@ -181,8 +181,8 @@ func (b *batch) releaseKey(ctx context.Context, author records.Fingerprint) erro
 	return err
 }
 
-// settleStrangers makes room if the batch went over a limit, and counts.
-func (b *batch) settleStrangers(ctx context.Context) error {
+// enforceStrangersLimit makes room if the batch went over a limit, and counts.
+func (b *batch) enforceStrangersLimit(ctx context.Context) error {
 	if b.records == 0 && b.bytes == 0 {
 		return nil
 	}
@@ -232,12 +232,12 @@ func (b *batch) evict(ctx context.Context, n, bytes int64) error {
 			}
 			b.records--
 			b.bytes -= s.size
-			if err := b.releaseKey(ctx, s.author); err != nil {
+			if err := b.dropUnusedKey(ctx, s.author); err != nil {
 				return err
 			}
 		}
 	}
-	return r.settle(ctx)
+	return r.finish(ctx)
 }
 
 type stranger struct {

@@ -95,8 +95,8 @@ type Endorsement struct {
 	Body *records.Endorse
 }
 
-// Sealed is a record as it travels: its envelope, and its author's key block.
-type Sealed struct {
+// SignedRecord is a record as it travels: its envelope, and its author's key block.
+type SignedRecord struct {
 	ID       cid.Cid
 	Author   records.Fingerprint
 	Envelope []byte
@@ -109,7 +109,7 @@ type Proof struct {
 	Author  records.Fingerprint
 	Name    records.Name
 	Version records.Version
-	Records []Sealed // sorted by record id
+	Records []SignedRecord // sorted by record id
 }
 
 // Counts says how much an index holds.

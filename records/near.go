@@ -27,15 +27,15 @@ func (n Name) Skeleton() string {
 const nameMarks = "@/-_."
 
 // LooksLike reports whether somebody may take n for another name that they know
-// (SPEC.md section 3.6): both have one skeleton, or n is one slip away from known. It is
+// (SPEC.md section 3.6): both have one skeleton, or n is one edit away from known. It is
 // not symmetric: a name without an ending that another has is not taken for it.
 func (n Name) LooksLike(known Name) bool {
-	return n != known && (oneSlip(string(n), string(known)) || n.Skeleton() == known.Skeleton())
+	return n != known && (withinOneEdit(string(n), string(known)) || n.Skeleton() == known.Skeleton())
 }
 
-// oneSlip reports whether one letter more, one less, another one, or two neighbours in
+// withinOneEdit reports whether one letter more, one less, another one, or two neighbours in
 // the other order make name of known.
-func oneSlip(name, known string) bool {
+func withinOneEdit(name, known string) bool {
 	i := 0
 	for i < len(name) && i < len(known) && name[i] == known[i] {
 		i++

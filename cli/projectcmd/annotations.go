@@ -70,7 +70,7 @@ func (w *session) annotations(ctx context.Context, touched map[string]bool, all 
 			continue
 		}
 		seen[what] = true
-		d, notices, err := resolve.New(w.home.Index()).About(ctx, p.Name, p.Version, w.view)
+		d, notices, err := resolve.New(w.home.Index()).DecideWithNotices(ctx, p.Name, p.Version, w.view)
 		if err != nil {
 			return nil, err
 		}

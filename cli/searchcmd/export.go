@@ -144,7 +144,7 @@ func versionMeant(ctx context.Context, h *home.Home, name records.Name, constrai
 	if err != nil {
 		return "", err
 	}
-	return resolve.New(h.Index()).Takes(ctx, name, constraint, view)
+	return resolve.New(h.Index()).VersionFor(ctx, name, constraint, view)
 }
 
 // besidePackage is the directory to write into, relative to the current one: the next publish

@@ -103,7 +103,7 @@ func runWhy(ctx context.Context, a cli.App, h *home.Home, name records.Name, con
 		return err
 	}
 	view := basis.View()
-	v, err := resolve.New(h.Index()).Takes(ctx, name, constraint, view)
+	v, err := resolve.New(h.Index()).VersionFor(ctx, name, constraint, view)
 	if err != nil {
 		return err
 	}

@@ -129,10 +129,10 @@ func (l *Logs) notBackdated(ctx context.Context, e ends) ([]int64, error) {
 	return nums, nil
 }
 
-// vouchable returns the heads that the author's next record may name: who names a
+// excludeBackdated returns the heads that the author's next record may name: who names a
 // record vouches for its date ([T40]). When all are backdated, as in an index that has
 // just been filled from others, they are all that is known of the log.
-func (l *Logs) vouchable(ctx context.Context, author records.Fingerprint, heads []recordTimes) ([]recordTimes, error) {
+func (l *Logs) excludeBackdated(ctx context.Context, author records.Fingerprint, heads []recordTimes) ([]recordTimes, error) {
 	e, err := l.ends(ctx, author)
 	if err != nil || len(e.at) == 0 {
 		return heads, err

@@ -31,18 +31,18 @@ func (l *Logs) Head(ctx context.Context, author records.Fingerprint) (seq int64,
 	if err != nil {
 		return 0, nil, err
 	}
-	if heads, err = l.vouchable(ctx, author, heads); err != nil {
+	if heads, err = l.excludeBackdated(ctx, author, heads); err != nil {
 		return 0, nil, err
 	}
-	seq, prev = next(heads)
+	seq, prev = nextPosition(heads)
 	if seq > maxSeq {
 		return 0, nil, &ExhaustedError{Author: author}
 	}
 	return seq, prev, nil
 }
 
-// next is the place in the log after the first of the heads.
-func next(heads []recordTimes) (seq int64, prev []cid.Cid) {
+// nextPosition is the place in the log after the first of the heads.
+func nextPosition(heads []recordTimes) (seq int64, prev []cid.Cid) {
 	for _, h := range heads[:min(len(heads), records.MaxPrev)] {
 		prev = append(prev, h.id.Cid)
 		seq = max(seq, h.seq+1)
@@ -64,10 +64,10 @@ func (l *Logs) HeadBefore(ctx context.Context, author records.Fingerprint) (seq 
 	if err != nil {
 		return 0, nil, err
 	}
-	if heads, err = l.vouchable(ctx, author, heads); err != nil {
+	if heads, err = l.excludeBackdated(ctx, author, heads); err != nil {
 		return 0, nil, err
 	}
-	seq, prev = next(heads)
+	seq, prev = nextPosition(heads)
 	return seq, prev, nil
 }
 

@@ -39,7 +39,7 @@ func (b *Backdating) Retracted(ctx context.Context, author records.Fingerprint) 
 }
 
 // retractionCounts reports whether a yank of a record is in time, or can do no harm
-// though it is late ([T110]): it takes back a release or an endorsement.
+// though it is backdated ([T110]): it takes back a release or an endorsement.
 func (b *Backdating) retractionCounts(ctx context.Context, m index.Meta, n *records.Notice) (bool, error) {
 	isLate, err := b.Is(ctx, m)
 	if err != nil || !isLate {

@@ -37,8 +37,8 @@ func (d Damage) File() bool { return d.file }
 // again from what is stored.
 func (d Damage) Lost() bool { return d.num != 0 || d.key }
 
-// Looked says how much Verify looked at.
-type Looked struct {
+// Stats says how much Verify looked at.
+type Stats struct {
 	Keys    int64
 	Records int64
 }
@@ -52,7 +52,7 @@ type Looked struct {
 //
 // What only this node knows, such as when a record came, cannot be verified. Memory
 // is bounded but for 50 bytes for each name that an author has released.
-func Verify(ctx context.Context, x *index.Index, step func(done, total int64), found func(Damage)) (Looked, error) {
+func Verify(ctx context.Context, x *index.Index, step func(done, total int64), found func(Damage)) (Stats, error) {
 	v := &verifier{step: step, found: found}
 	// A table of this connection alone, through which the words can be read.
 	const setup = "CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab('main', 'words', 'instance')"
@@ -60,17 +60,17 @@ func Verify(ctx context.Context, x *index.Index, step func(done, total int64), f
 		v.Tx = tx
 		return v.all(ctx)
 	})
-	return v.looked, err
+	return v.stats, err
 }
 
 type verifier struct {
 	*db.Tx
 	step func(done, total int64)
 
-	mu     sync.Mutex // workers find things too
-	found  func(Damage)
-	looked Looked
-	total  int64
+	mu    sync.Mutex // workers find things too
+	found func(Damage)
+	stats Stats
+	total int64
 }
 
 func (v *verifier) damage(d Damage) {
@@ -133,8 +133,8 @@ func (v *verifier) keys(ctx context.Context) error {
 		if err := rows.Scan(&raw, &block, &charged); err != nil {
 			return err
 		}
-		v.looked.Keys++
-		v.step(v.looked.Keys, v.total)
+		v.stats.Keys++
+		v.step(v.stats.Keys, v.total)
 		f, err := records.FingerprintFromBytes(raw)
 		if err != nil {
 			v.derived("a key has the name %x, which is no fingerprint", raw)
@@ -233,8 +233,8 @@ func (v *verifier) records(ctx context.Context) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			v.looked.Records += int64(len(job))
-			v.step(v.looked.Keys+v.looked.Records, v.total)
+			v.stats.Records += int64(len(job))
+			v.step(v.stats.Keys+v.stats.Records, v.total)
 			job = nil
 			return nil
 		}

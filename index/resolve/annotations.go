@@ -13,7 +13,7 @@ import (
 
 // endorsed returns the endorsements of a name as claims, by version. Whether one was
 // taken back is only looked up where it matters: of keys that decide.
-func (x *Resolver) endorsed(ctx context.Context, c *claimed) (map[records.Version][]trust.Claim, error) {
+func (x *Resolver) endorsed(ctx context.Context, c *nameClaims) (map[records.Version][]trust.Claim, error) {
 	all, err := x.annotations(ctx, c, "endorse")
 	if err != nil || len(all) == 0 {
 		return nil, err
@@ -21,7 +21,7 @@ func (x *Resolver) endorsed(ctx context.Context, c *claimed) (map[records.Versio
 	return x.endorsementClaims(ctx, c, all)
 }
 
-func (x *Resolver) endorsementClaims(ctx context.Context, c *claimed, all []index.Statement) (_ map[records.Version][]trust.Claim, err error) {
+func (x *Resolver) endorsementClaims(ctx context.Context, c *nameClaims, all []index.Statement) (_ map[records.Version][]trust.Claim, err error) {
 	retracted := map[records.Fingerprint]map[cid.Cid]bool{}
 	claims := map[records.Version][]trust.Claim{}
 	for _, s := range all {
@@ -44,12 +44,12 @@ func (x *Resolver) endorsementClaims(ctx context.Context, c *claimed, all []inde
 
 // annotations returns the notices or endorsements of a name, by the authors whose records
 // are read.
-func (x *Resolver) annotations(ctx context.Context, c *claimed, kind string) ([]index.Statement, error) {
+func (x *Resolver) annotations(ctx context.Context, c *nameClaims, kind string) ([]index.Statement, error) {
 	return x.index.StatementsAbout(ctx, kind, index.Filter{Name: c.name, Authors: c.authors})
 }
 
 // notices returns what is said of a name in notices.
-func (x *Resolver) notices(ctx context.Context, c *claimed) ([]trust.Notice, error) {
+func (x *Resolver) notices(ctx context.Context, c *nameClaims) ([]trust.Notice, error) {
 	all, err := x.annotations(ctx, c, "notice")
 	if err != nil {
 		return nil, err

@@ -84,7 +84,7 @@ func (x *Resolver) claimants(ctx context.Context, name records.Name, view *trust
 		all = append(all, *c)
 	}
 	slices.SortFunc(all, func(a, b Claimant) int { return cmp.Or(a.place-b.place, cmp.Compare(a.first, b.first)) })
-	return x.standing(ctx, name, all, wanted)
+	return x.validSigners(ctx, name, all, wanted)
 }
 
 // Places of claimants.
@@ -97,15 +97,15 @@ const (
 
 func (c *Claimant) decides() bool { return c.place == placeDecides }
 
-// standing looks closer at the first claimants and drops those whose signatures do not
+// validSigners looks closer at the first claimants and drops those whose signatures do not
 // count.
-func (x *Resolver) standing(ctx context.Context, name records.Name, all []Claimant, wanted func(records.Version) bool) ([]Claimant, error) {
+func (x *Resolver) validSigners(ctx context.Context, name records.Name, all []Claimant, wanted func(records.Version) bool) ([]Claimant, error) {
 	kept := all[:0]
 	others := 0
 	for i, c := range all {
 		if !c.decides() && others == MaxClaimants {
 			rest := all[i:]
-			sortStanding(kept)
+			sortByArrival(kept)
 			return append(kept, rest...), nil
 		}
 		releases, err := x.releasesBy(ctx, name, c.Key)
@@ -125,13 +125,13 @@ func (x *Resolver) standing(ctx context.Context, name records.Name, all []Claima
 			others++
 		}
 	}
-	sortStanding(kept)
+	sortByArrival(kept)
 	return kept, nil
 }
 
-// sortStanding orders claimants by the day on which they came here: what came on one day
+// sortByArrival orders claimants by the day on which they came here: what came on one day
 // may have come by one exchange, whose order means nothing.
-func sortStanding(all []Claimant) {
+func sortByArrival(all []Claimant) {
 	day := func(c *Claimant) time.Time { return c.FirstSeen.Truncate(24 * time.Hour) }
 	slices.SortFunc(all, func(a, b Claimant) int {
 		return cmp.Or(a.place-b.place, day(&a).Compare(day(&b)), a.Key.Compare(b.Key))
@@ -148,7 +148,7 @@ func (x *Resolver) addEndorsers(ctx context.Context, name records.Name, view *tr
 	if len(believed) == 0 || len(believed) > maxDeciders {
 		return nil
 	}
-	c := &claimed{name: name, authors: believed}
+	c := &nameClaims{name: name, authors: believed}
 	all, err := x.annotations(ctx, c, "endorse")
 	if err != nil {
 		return err

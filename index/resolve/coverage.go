@@ -38,7 +38,7 @@ func (x *Resolver) Coverage(ctx context.Context, view *trust.View, keys []record
 	}
 	lines := map[Line]RuleCoverage{}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		c, err := x.claimed(ctx, name, view)
+		c, err := x.nameClaims(ctx, name, view)
 		if err != nil {
 			return nil, err
 		}

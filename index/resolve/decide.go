@@ -13,7 +13,7 @@ import (
 // notices: everything, or of a large name the first thousand. It serves trust.Basis.Changes: what a key that does not
 // decide has taken back is known too.
 func (x *Resolver) Claims(ctx context.Context, name records.Name, version records.Version, view *trust.View) ([]trust.Claim, []trust.Notice, error) {
-	c, err := x.claimed(ctx, name, view, version)
+	c, err := x.nameClaims(ctx, name, view, version)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -33,9 +33,9 @@ func (x *Resolver) Claims(ctx context.Context, name records.Name, version record
 	return claims, c.notices, nil
 }
 
-// About says what name@version is for the view, and which notices about it count.
-func (x *Resolver) About(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, trust.Applying, error) {
-	c, err := x.claimed(ctx, name, view, version)
+// DecideWithNotices says what name@version is for the view, and which notices about it count.
+func (x *Resolver) DecideWithNotices(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, trust.Applying, error) {
+	c, err := x.nameClaims(ctx, name, view, version)
 	if err != nil {
 		return trust.Decision{}, trust.Applying{}, err
 	}

@@ -12,7 +12,7 @@ import (
 type NotFoundError struct {
 	Name       records.Name
 	Constraint string            // empty for any version
-	Have       []records.Version // what trust lets in of the name, newest first
+	Have       []records.Version // the trusted ones of the name, newest first
 	// Invalid is about the version that was meant when it was signed, and no signature
 	// over it counts any more.
 	Invalid *trust.Decision
@@ -45,8 +45,7 @@ type ConstraintError struct {
 
 func (e *ConstraintError) Error() string { return fmt.Sprintf("%.80q %v", e.Constraint, e.Err) }
 
-// An UntrustedError says that what was asked for exists, but that trust lets none
-// of it in.
+// An UntrustedError says that what was asked for exists, but that none of it is trusted.
 type UntrustedError struct {
 	Name       records.Name
 	Constraint string

@@ -21,7 +21,7 @@ const (
 // Resolve: what decides first, and of what others say a little, unless all is set. The
 // error may be a *NotFoundError or a *ConstraintError.
 func (x *Resolver) Info(ctx context.Context, name records.Name, constraint string, view *trust.View, all bool) (Info, error) {
-	c, err := x.claimed(ctx, name, view)
+	c, err := x.nameClaims(ctx, name, view)
 	if err != nil {
 		return Info{}, err
 	}
@@ -29,11 +29,11 @@ func (x *Resolver) Info(ctx context.Context, name records.Name, constraint strin
 	if ch := c.choose(c.latest(), false); ch.version != "" {
 		info.Latest = ch.version
 	}
-	b := &briefing{x: x, c: c, view: view, all: all, Info: &info}
+	b := &infoBuilder{x: x, c: c, view: view, all: all, Info: &info}
 	if b.wanted, err = x.wanted(ctx, c, constraint); err != nil {
 		return Info{}, err
 	}
-	for _, step := range []func(context.Context) error{b.decided, b.others, b.decide, b.said} {
+	for _, step := range []func(context.Context) error{b.addDecided, b.addUndecided, b.decide, b.addStatements} {
 		if err := step(ctx); err != nil {
 			return Info{}, err
 		}
@@ -41,9 +41,9 @@ func (x *Resolver) Info(ctx context.Context, name records.Name, constraint strin
 	return info, nil
 }
 
-// Takes returns the version that a constraint stands for when somebody asks about it:
+// VersionFor returns the version that a constraint stands for when somebody asks about it:
 // what Resolve chooses or, where it chooses none, what is claimed that fits.
-func (x *Resolver) Takes(ctx context.Context, name records.Name, constraint string, view *trust.View) (records.Version, error) {
+func (x *Resolver) VersionFor(ctx context.Context, name records.Name, constraint string, view *trust.View) (records.Version, error) {
 	r, err := x.Resolve(ctx, name, constraint, view)
 	return standsFor(r, err)
 }
@@ -69,7 +69,7 @@ func standsFor(r Resolution, err error) (records.Version, error) {
 }
 
 // wanted returns the versions that a constraint takes, of all that anybody released.
-func (x *Resolver) wanted(ctx context.Context, c *claimed, constraint string) (map[records.Version]bool, error) {
+func (x *Resolver) wanted(ctx context.Context, c *nameClaims, constraint string) (map[records.Version]bool, error) {
 	all, err := x.released(ctx, c)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (x *Resolver) wanted(ctx context.Context, c *claimed, constraint string) (m
 		}
 		versions = all.candidates(want)
 		if want.Kind == npmrange.Tag {
-			if versions, err = x.tagMeant(ctx, c, all, want, versions); err != nil {
+			if versions, err = x.taggedVersions(ctx, c, all, want, versions); err != nil {
 				return nil, err
 			}
 		}
@@ -97,9 +97,9 @@ func (x *Resolver) wanted(ctx context.Context, c *claimed, constraint string) (m
 	return wanted, nil
 }
 
-// tagMeant returns the version that a tag stands for: what trust lets in, else what it is
+// taggedVersions returns the version that a tag stands for: what is trusted, else what it is
 // for those who decide, else for others.
-func (x *Resolver) tagMeant(ctx context.Context, c, all *claimed, want npmrange.Constraint, versions []records.Version) (_ []records.Version, err error) {
+func (x *Resolver) taggedVersions(ctx context.Context, c, all *nameClaims, want npmrange.Constraint, versions []records.Version) (_ []records.Version, err error) {
 	if len(versions) == 0 {
 		versions, err = x.othersTag(ctx, all, want.Tag)
 	} else if ch := c.choose(c.candidates(want), false); ch.version != "" {
@@ -108,26 +108,26 @@ func (x *Resolver) tagMeant(ctx context.Context, c, all *claimed, want npmrange.
 	return versions[:min(len(versions), 1)], err
 }
 
-// A briefing gathers an Info.
-type briefing struct {
+// A infoBuilder gathers an Info.
+type infoBuilder struct {
 	*Info
 	x      *Resolver
-	c      *claimed
+	c      *nameClaims
 	view   *trust.View
 	wanted map[records.Version]bool
 	all    bool
 }
 
 // limit is n, or no limit.
-func (b *briefing) limit(n, have int) int {
+func (b *infoBuilder) limit(n, have int) int {
 	if b.all {
 		return have
 	}
 	return min(n, have)
 }
 
-// decided adds the versions about which keys that decide, or a pin, say something.
-func (b *briefing) decided(ctx context.Context) error {
+// addDecided adds the versions about which keys that decide, or a pin, say something.
+func (b *infoBuilder) addDecided(ctx context.Context) error {
 	var versions []records.Version
 	pinned := map[records.Version]bool{}
 	for _, p := range b.c.Pinned() {
@@ -159,8 +159,8 @@ func (b *briefing) decided(ctx context.Context) error {
 	return nil
 }
 
-// others adds the first and newest of what keys say that do not decide.
-func (b *briefing) others(ctx context.Context) error {
+// addUndecided adds the first and newest of what keys say that do not decide.
+func (b *infoBuilder) addUndecided(ctx context.Context) error {
 	claimants, err := b.x.claimants(ctx, b.Name, b.view, func(v records.Version) bool { return b.wanted[v] })
 	if err != nil {
 		return err
@@ -189,13 +189,13 @@ func (b *briefing) others(ctx context.Context) error {
 		}
 	}
 	if len(claimants) == 0 { // no signature counts any more
-		return b.showVoid(ctx)
+		return b.addInvalid(ctx)
 	}
 	return nil
 }
 
 // show adds the newest releases by one key, at most limit.
-func (b *briefing) show(ctx context.Context, c Claimant, limit int) (shown int, err error) {
+func (b *infoBuilder) show(ctx context.Context, c Claimant, limit int) (shown int, err error) {
 	all, err := b.x.releasesBy(ctx, b.Name, c.Key)
 	if err != nil {
 		return 0, err
@@ -210,8 +210,8 @@ func (b *briefing) show(ctx context.Context, c Claimant, limit int) (shown int, 
 	return len(all), nil
 }
 
-// showVoid adds releases over which no signature counts.
-func (b *briefing) showVoid(ctx context.Context) error {
+// addInvalid adds releases over which no signature counts.
+func (b *infoBuilder) addInvalid(ctx context.Context) error {
 	all, err := b.x.index.ReleaseRows(ctx, index.Filter{Name: b.Name})
 	if err != nil {
 		return err
@@ -227,7 +227,7 @@ func (b *briefing) showVoid(ctx context.Context) error {
 	return nil
 }
 
-func (b *briefing) add(ctx context.Context, r index.ReleaseRow) error {
+func (b *infoBuilder) add(ctx context.Context, r index.ReleaseRow) error {
 	release, err := b.x.index.Release(ctx, r.ID)
 	if err != nil {
 		return err
@@ -242,7 +242,7 @@ func (b *briefing) add(ctx context.Context, r index.ReleaseRow) error {
 }
 
 // decide adds what each version is.
-func (b *briefing) decide(ctx context.Context) error {
+func (b *infoBuilder) decide(ctx context.Context) error {
 	var versions []records.Version
 	for _, vi := range b.Versions {
 		versions = append(versions, vi.Version)
@@ -250,7 +250,7 @@ func (b *briefing) decide(ctx context.Context) error {
 	c := b.c
 	if c.authors != nil {
 		var err error
-		if c, err = b.x.claimed(ctx, b.Name, b.view, versions...); err != nil {
+		if c, err = b.x.nameClaims(ctx, b.Name, b.view, versions...); err != nil {
 			return err
 		}
 	}
@@ -262,8 +262,8 @@ func (b *briefing) decide(ctx context.Context) error {
 	return nil
 }
 
-// said adds tags, notices and endorsements.
-func (b *briefing) said(ctx context.Context) error {
+// addStatements adds tags, notices and endorsements.
+func (b *infoBuilder) addStatements(ctx context.Context) error {
 	tags, err := b.statements(ctx, "tag")
 	if err != nil {
 		return err
@@ -282,8 +282,8 @@ func (b *briefing) said(ctx context.Context) error {
 
 // statements returns the records of a kind about the name: those by keys that decide,
 // then some of the others', and counts the rest.
-func (b *briefing) statements(ctx context.Context, kind string) ([]index.Statement, error) {
-	total, err := b.x.index.CountAbout(ctx, kind, b.Name) // void ones too, since no record is read for it
+func (b *infoBuilder) statements(ctx context.Context, kind string) ([]index.Statement, error) {
+	total, err := b.x.index.CountAbout(ctx, kind, b.Name) // invalid ones too, since no record is read for it
 	if err != nil || total == 0 {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func (x *Resolver) isLarge(ctx context.Context, name records.Name, ruling *trust
 }
 
 // addVersions adds the endorsed versions that only others released.
-func (x *Resolver) addVersions(ctx context.Context, c *claimed, endorsed map[records.Version][]trust.Claim) error {
+func (x *Resolver) addVersions(ctx context.Context, c *nameClaims, endorsed map[records.Version][]trust.Claim) error {
 	for v := range endorsed {
 		if c.claims[v] != nil {
 			continue
@@ -50,7 +50,7 @@ func (x *Resolver) addVersions(ctx context.Context, c *claimed, endorsed map[rec
 
 // addOthers adds, of what is claimed of a large name, what makes a pin come true and what
 // is about the versions, at most maxOthers claims each. Claims may be there twice then.
-func (x *Resolver) addOthers(ctx context.Context, c *claimed, about []records.Version) error {
+func (x *Resolver) addOthers(ctx context.Context, c *nameClaims, about []records.Version) error {
 	for _, p := range c.Pinned() {
 		// By author, so that the record is the same that all claims would give.
 		err := x.addClaims(ctx, c, index.Filter{Name: c.name, Version: p.Version, Module: p.Module, Valid: true, Order: index.ByAuthor, Limit: maxOthers})

@@ -11,7 +11,7 @@ import (
 )
 
 // refusal says why none of the versions that the constraint takes was chosen.
-func (x *Resolver) refusal(ctx context.Context, c *claimed, constraint string, view *trust.View) error {
+func (x *Resolver) refusal(ctx context.Context, c *nameClaims, constraint string, view *trust.View) error {
 	want, err := parseConstraint(constraint)
 	if err != nil {
 		return err
@@ -20,11 +20,11 @@ func (x *Resolver) refusal(ctx context.Context, c *claimed, constraint string, v
 	if skipped := c.choose(candidates, want.Kind == npmrange.Version).skipped; len(skipped) > 0 {
 		s := skipped[0]
 		if c.authors != nil { // a refusal shows what others say too
-			if s.Decision, _, err = x.About(ctx, c.name, s.Version, view); err != nil {
+			if s.Decision, _, err = x.DecideWithNotices(ctx, c.name, s.Version, view); err != nil {
 				return err
 			}
 		}
-		return c.passedOver(s)
+		return c.skippedError(s)
 	}
 	all, err := x.released(ctx, c)
 	if err != nil {
@@ -57,14 +57,14 @@ func (x *Resolver) refusal(ctx context.Context, c *claimed, constraint string, v
 	if e.Signers, err = x.describe(ctx, claimants); err != nil {
 		return err
 	}
-	if e.Decision, _, err = x.About(ctx, c.name, e.Version, view); err != nil {
+	if e.Decision, _, err = x.DecideWithNotices(ctx, c.name, e.Version, view); err != nil {
 		return err
 	}
 	return e
 }
 
-// passedOver says why a version that is decided about was not chosen.
-func (c *claimed) passedOver(s Skipped) error {
+// skippedError says why a version that is decided about was not chosen.
+func (c *nameClaims) skippedError(s Skipped) error {
 	switch s.Decision.State {
 	case trust.Trusted:
 		return &HeldError{Name: c.name, Version: s.Version, Decision: s.Decision, Yanked: s.Yanked}
@@ -82,7 +82,7 @@ func (c *claimed) passedOver(s Skipped) error {
 }
 
 // released returns c with all versions that anybody released.
-func (x *Resolver) released(ctx context.Context, c *claimed) (*claimed, error) {
+func (x *Resolver) released(ctx context.Context, c *nameClaims) (*nameClaims, error) {
 	listed, err := x.index.ListReleases(ctx, c.name)
 	if err != nil {
 		return nil, err
@@ -101,8 +101,8 @@ func (x *Resolver) released(ctx context.Context, c *claimed) (*claimed, error) {
 }
 
 // othersTag returns the versions that somebody gave the tag, that somebody released,
-// and that trust does not let in. All is what released returns.
-func (x *Resolver) othersTag(ctx context.Context, all *claimed, tag string) ([]records.Version, error) {
+// and that is not trusted. All is what released returns.
+func (x *Resolver) othersTag(ctx context.Context, all *nameClaims, tag string) ([]records.Version, error) {
 	tags, err := x.tags(ctx, all, index.Filter{Name: all.name, Tag: tag})
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (x *Resolver) othersTag(ctx context.Context, all *claimed, tag string) ([]r
 // over any of them counts.
 func (x *Resolver) notFound(ctx context.Context, e *NotFoundError, candidates []records.Version, view *trust.View) error {
 	for _, v := range candidates[:min(len(candidates), maxShown)] {
-		d, _, err := x.About(ctx, e.Name, v, view)
+		d, _, err := x.DecideWithNotices(ctx, e.Name, v, view)
 		if err != nil {
 			return err
 		}
@@ -139,8 +139,8 @@ func (x *Resolver) notFound(ctx context.Context, e *NotFoundError, candidates []
 	return e
 }
 
-// trusted returns the versions that trust lets in, newest first.
-func (c *claimed) trusted() []records.Version {
+// trusted returns the trusted versions, newest first.
+func (c *nameClaims) trusted() []records.Version {
 	var vs []records.Version
 	for _, v := range c.versions {
 		if len(c.claims[v]) > 0 && c.Decide(v, c.claims[v]).State == trust.Trusted {

@@ -24,7 +24,7 @@ type Resolver struct {
 func New(x *index.Index) *Resolver { return &Resolver{index: x, LargeName: largeNameThreshold} }
 
 // A name with its claims and tags is enough to choose a version.
-type claimed struct {
+type nameClaims struct {
 	*trust.Ruling
 	name       records.Name
 	authors    []records.Fingerprint // whose records were read; nil for everybody's
@@ -35,14 +35,14 @@ type claimed struct {
 	backdating *authorlog.Backdating
 }
 
-// claimed reads what is said of a name: everything or, where a crowd speaks of it, what
+// nameClaims reads what is said of a name: everything or, of a large name, what
 // decides, and what is said about some versions.
-func (x *Resolver) claimed(ctx context.Context, name records.Name, view *trust.View, about ...records.Version) (*claimed, error) {
+func (x *Resolver) nameClaims(ctx context.Context, name records.Name, view *trust.View, about ...records.Version) (*nameClaims, error) {
 	ruling, err := view.Ruling(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	c := &claimed{Ruling: ruling, name: name, claims: map[records.Version][]trust.Claim{}, backdating: authorlog.New(x.index).Backdating()}
+	c := &nameClaims{Ruling: ruling, name: name, claims: map[records.Version][]trust.Claim{}, backdating: authorlog.New(x.index).Backdating()}
 	deciders, large, err := x.isLarge(ctx, name, ruling)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (x *Resolver) claimed(ctx context.Context, name records.Name, view *trust.V
 		}
 	}
 	slices.SortFunc(c.versions, func(v, w records.Version) int { return w.CompareStable(v) })
-	if err := x.addEnds(ctx, c); err != nil {
+	if err := x.addKeyEnds(ctx, c); err != nil {
 		return nil, err
 	}
 	if c.notices, err = x.notices(ctx, c); err != nil {
@@ -73,7 +73,7 @@ func (x *Resolver) claimed(ctx context.Context, name records.Name, view *trust.V
 }
 
 // addClaims adds the releases that a filter selects.
-func (x *Resolver) addClaims(ctx context.Context, c *claimed, f index.Filter) error {
+func (x *Resolver) addClaims(ctx context.Context, c *nameClaims, f index.Filter) error {
 	rows, err := x.index.ReleaseRows(ctx, f)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (x *Resolver) addClaims(ctx context.Context, c *claimed, f index.Filter) er
 }
 
 // addEndorsements adds those of versions that somebody has released.
-func (x *Resolver) addEndorsements(ctx context.Context, c *claimed) error {
+func (x *Resolver) addEndorsements(ctx context.Context, c *nameClaims) error {
 	endorsed, err := x.endorsed(ctx, c)
 	if err != nil {
 		return err
@@ -107,9 +107,9 @@ func (x *Resolver) addEndorsements(ctx context.Context, c *claimed) error {
 	return nil
 }
 
-// addEnds fills in when the keys of those ended who decide. Others are not looked
+// addKeyEnds fills in when the keys of those ended who decide. Others are not looked
 // at: there may be any number of them.
-func (x *Resolver) addEnds(ctx context.Context, c *claimed) error {
+func (x *Resolver) addKeyEnds(ctx context.Context, c *nameClaims) error {
 	for _, claims := range c.claims {
 		for i := range claims {
 			claim := &claims[i]
@@ -126,7 +126,7 @@ func (x *Resolver) addEnds(ctx context.Context, c *claimed) error {
 }
 
 // tags returns, of the tags that a filter selects, each author's newest about each.
-func (x *Resolver) tags(ctx context.Context, c *claimed, f index.Filter) ([]index.TagRow, error) {
+func (x *Resolver) tags(ctx context.Context, c *nameClaims, f index.Filter) ([]index.TagRow, error) {
 	f.Valid = true
 	all, err := x.index.TagRows(ctx, f)
 	if err != nil {
@@ -157,7 +157,7 @@ func (x *Resolver) tags(ctx context.Context, c *claimed, f index.Filter) ([]inde
 
 // tagVersion returns the version that the tag stands for: the newest one that an
 // author who decides about the name gave it.
-func (c *claimed) tagVersion(tag string) (records.Version, bool) {
+func (c *nameClaims) tagVersion(tag string) (records.Version, bool) {
 	var best records.Version
 	for _, t := range c.tags {
 		if t.Tag == tag && c.Decides(t.Author) && (best == "" || t.Version.CompareStable(best) > 0) {
@@ -170,11 +170,11 @@ func (c *claimed) tagVersion(tag string) (records.Version, bool) {
 // Resolve chooses a version. The constraint is a version, a tag, an npm range, or
 // empty for the newest: what the tag "latest" says, or an older version while that
 // one cannot be had; without the tag the highest version that is not a
-// pre-release. Only versions that trust lets in are chosen. The error is
+// pre-release. Only trusted versions are chosen. The error is
 // a *ConstraintError, *NotFoundError, *UntrustedError, *ConflictError or
 // *EquivocationError when the question, and not the store, is the cause.
 func (x *Resolver) Resolve(ctx context.Context, name records.Name, constraint string, view *trust.View) (Resolution, error) {
-	c, err := x.claimed(ctx, name, view)
+	c, err := x.nameClaims(ctx, name, view)
 	if err != nil {
 		return Resolution{}, err
 	}
@@ -186,7 +186,7 @@ func (x *Resolver) Resolve(ctx context.Context, name records.Name, constraint st
 }
 
 // resolve reports whether a version is chosen.
-func (x *Resolver) resolve(ctx context.Context, c *claimed, constraint string) (r Resolution, ok bool, err error) {
+func (x *Resolver) resolve(ctx context.Context, c *nameClaims, constraint string) (r Resolution, ok bool, err error) {
 	want, err := parseConstraint(constraint)
 	if err != nil {
 		return Resolution{}, false, err
@@ -202,7 +202,7 @@ func (x *Resolver) resolve(ctx context.Context, c *claimed, constraint string) (
 
 // Decide says what name@version is for the view.
 func (x *Resolver) Decide(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, error) {
-	d, _, err := x.About(ctx, name, version, view)
+	d, _, err := x.DecideWithNotices(ctx, name, version, view)
 	return d, err
 }
 
@@ -216,7 +216,7 @@ func parseConstraint(s string) (npmrange.Constraint, error) {
 }
 
 // candidates returns the versions that are asked for, the preferred first.
-func (c *claimed) candidates(want npmrange.Constraint) []records.Version {
+func (c *nameClaims) candidates(want npmrange.Constraint) []records.Version {
 	switch {
 	case want.Kind == npmrange.Latest || want.Tag == "latest":
 		return c.latest()
@@ -245,7 +245,7 @@ func (c *claimed) candidates(want npmrange.Constraint) []records.Version {
 	return vs
 }
 
-func (c *claimed) only(v records.Version) []records.Version {
+func (c *nameClaims) only(v records.Version) []records.Version {
 	if !slices.Contains(c.versions, v) {
 		return nil
 	}
@@ -254,7 +254,7 @@ func (c *claimed) only(v records.Version) []records.Version {
 
 // latest prefers what the tag says, then older versions, so that a tag whose
 // version is frozen or has not arrived yet never leads to a newer one.
-func (c *claimed) latest() []records.Version {
+func (c *nameClaims) latest() []records.Version {
 	v, ok := c.tagVersion("latest")
 	if !ok {
 		return c.versions
@@ -281,7 +281,7 @@ type choice struct {
 
 // choose takes the first candidate that is trusted, and neither held nor yanked.
 // One that is asked for by its number may be yanked or in its cooldown.
-func (c *claimed) choose(candidates []records.Version, exact bool) choice {
+func (c *nameClaims) choose(candidates []records.Version, exact bool) choice {
 	var ch choice
 	for _, v := range candidates {
 		d := c.Decide(v, c.claims[v])

@@ -13,7 +13,7 @@ import (
 // that Resolve chooses, or the newest that those who decide disagree about, or that is
 // held. The record is undefined where nothing is decided.
 func (x *Resolver) Shown(ctx context.Context, name records.Name, view *trust.View) (d trust.Decision, record cid.Cid, err error) {
-	c, err := x.claimed(ctx, name, view)
+	c, err := x.nameClaims(ctx, name, view)
 	if err != nil {
 		return trust.Decision{}, cid.Undef, err
 	}

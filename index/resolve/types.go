@@ -10,7 +10,7 @@ import (
 type Info struct {
 	Name     records.Name
 	Versions []VersionInfo   // first those that are decided about, each newest first with pre-releases last
-	Latest   records.Version // what Resolve chooses without a constraint; "" when trust lets nothing in
+	Latest   records.Version // what Resolve chooses without a constraint; "" when nothing is trusted
 	// Tags, Notices and Endorsements are each author's newest, of those who decide first.
 	Tags         []index.Tag
 	Notices      []index.Notice
@@ -39,7 +39,7 @@ type VersionInfo struct {
 }
 
 // A Resolution is the answer to Resolve. Of a large name, its
-// decisions and notices leave out what those say who do not decide: Resolver.About has it.
+// decisions and notices leave out what those say who do not decide: Resolver.DecideWithNotices has it.
 type Resolution struct {
 	Version  records.Version
 	Release  index.Release

@@ -98,7 +98,7 @@ func (s *Searcher) fill(ctx context.Context, h *Hit, view *trust.View) (err erro
 	if !h.shown.Defined() && h.Keys > 0 {
 		newest := h.Claimants[0]
 		h.shown = newest.Record
-		if h.Decision, _, err = s.resolver.About(ctx, h.Name, newest.Newest, view); err != nil {
+		if h.Decision, _, err = s.resolver.DecideWithNotices(ctx, h.Name, newest.Newest, view); err != nil {
 			return err
 		}
 	}

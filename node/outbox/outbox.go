@@ -111,7 +111,7 @@ func (o *Outbox) Announce(ctx context.Context, ids []cid.Cid) (api.Announced, er
 		if err != nil {
 			return api.Announced{}, fmt.Errorf("announce record: %w", err)
 		}
-		n, err := o.publish(ctx, index.Sealed{ID: id, Envelope: envelope, Key: key})
+		n, err := o.publish(ctx, index.SignedRecord{ID: id, Envelope: envelope, Key: key})
 		if err != nil {
 			return api.Announced{}, err
 		}
@@ -171,7 +171,7 @@ func (o *Outbox) awaitPeers(ctx context.Context) error {
 
 // publish announces one record and returns how many peers it was sent to. A
 // record that nobody took stays in the outbox.
-func (o *Outbox) publish(ctx context.Context, s index.Sealed) (int, error) {
+func (o *Outbox) publish(ctx context.Context, s index.SignedRecord) (int, error) {
 	frame, err := records.EncodeFrame(records.Frame{Key: s.Key, Envelope: s.Envelope})
 	if err != nil {
 		return 0, fmt.Errorf("announce record %s: %w", s.ID, err)
@@ -248,7 +248,7 @@ func (o *Outbox) announceAgain(ctx context.Context, id cid.Cid) error {
 	if err != nil {
 		return err
 	}
-	_, err = o.publish(ctx, index.Sealed{ID: id, Envelope: envelope, Key: key})
+	_, err = o.publish(ctx, index.SignedRecord{ID: id, Envelope: envelope, Key: key})
 	return err
 }
 
@@ -258,7 +258,7 @@ func (o *Outbox) announceProof(ctx context.Context, id cid.Cid) error {
 		return err
 	}
 	for _, p := range proofs {
-		if !slices.ContainsFunc(p.Records, func(s index.Sealed) bool { return s.ID == id }) {
+		if !slices.ContainsFunc(p.Records, func(s index.SignedRecord) bool { return s.ID == id }) {
 			continue
 		}
 		for _, s := range p.Records {

@@ -15,9 +15,9 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// crowdOf has strangers claim left-pad: each of so many keys so many versions, all higher
+// largeNameOf has strangers claim left-pad: each of so many keys so many versions, all higher
 // than anybody's who is honest, and half of them another module for 1.0.0 too.
-func crowdOf(t testing.TB, x *index.Index, keys, each int) {
+func largeNameOf(t testing.TB, x *index.Index, keys, each int) {
 	t.Helper()
 	for k := range keys {
 		s := newAuthor(t, fmt.Sprint("stranger", k))
@@ -53,7 +53,7 @@ func TestThreat61InfoOfACrowd(t *testing.T) {
 	}
 	x, ada := open(t), newAuthor(t, "ada")
 	add(t, x, early(ada.says(release("left-pad", "1.0.0", "good"))))
-	crowdOf(t, x, keys, each)
+	largeNameOf(t, x, keys, each)
 	pinned := viewOf(t, fmt.Sprintf("key %s left-pad\npin left-pad 1.0.0 %s\n", ada.fpr(), module("good")))
 	for what, v := range map[string]*trust.View{"trusted": view(t, ada), "pinned": pinned} {
 		for _, constraint := range []string{"", "1.0.0", "latest", "^1"} {
