@@ -11,7 +11,6 @@ import (
 	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/install"
 	"github.com/everythingstays/es/records"
-	"github.com/everythingstays/es/trust"
 )
 
 // approval decides whether keys may sign what they did not sign in es-lock.json.
@@ -101,23 +100,8 @@ func (p *approval) succeeds(c install.Change) (said, followed bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	for _, s := range ruling.Succeeded {
-		said = said || s.Key == c.Before.Signer && slices.Contains(s.By, c.After.Signer)
-	}
-	way := wayTo(ruling, c.After.Signer)
-	i := slices.IndexFunc(way, func(s trust.Step) bool { return s.Key == c.Before.Signer })
-	followed = i >= 0 && i+1 < len(way) && !slices.ContainsFunc(way[i+1:], func(s trust.Step) bool { return s.Kind != trust.BySuccession })
+	said, followed = ruling.Succeeds(c.After.Signer, c.Before.Signer)
 	return said, followed, nil
-}
-
-// wayTo is how the key comes to decide; nil when it does not.
-func wayTo(ruling *trust.Ruling, key records.Fingerprint) []trust.Step {
-	for _, g := range ruling.Deciders() {
-		if g.Key == key {
-			return g.Via
-		}
-	}
-	return nil
 }
 
 // first shows keys that sign something in this project for the first time, and
@@ -185,7 +169,7 @@ func (p *approval) describeSigner(r *ui.Refusal, key records.Fingerprint, packag
 	if err != nil {
 		return err
 	}
-	if way := wayTo(ruling, key); way != nil {
+	if way := ruling.Way(key); way != nil {
 		r.Add("let in by", "%s", strings.Join(cli.ViaText(way), ", "))
 	}
 	return nil

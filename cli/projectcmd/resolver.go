@@ -11,7 +11,6 @@ import (
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/records"
-	"github.com/everythingstays/es/trust"
 )
 
 // resolver answers install's questions from the index, as this user trusts it.
@@ -22,8 +21,9 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 	if r.distrust != nil {
 		return nil, r.distrust
 	}
-	res, err := resolve.New(r.home.Index()).Resolve(ctx, name, spec.Constraint(), r.view)
-	if r.news != nil && worthAsking(spec, err) {
+	from := resolve.New(r.home.Index())
+	res, err := from.Resolve(ctx, name, spec.Constraint(), r.view)
+	if r.news != nil && resolve.PeersMayKnow(spec.Kind == packagejson.Version, err) {
 		asked, failed := r.news.Get(ctx, errors.As(err, new(*resolve.NotFoundError)))
 		if failed == nil && asked {
 			failed = r.look()
@@ -32,41 +32,25 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 			return nil, failed
 		}
 		if asked {
-			res, err = resolve.New(r.home.Index()).Resolve(ctx, name, spec.Constraint(), r.view)
+			res, err = from.Resolve(ctx, name, spec.Constraint(), r.view)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	found := resolution(res.Release)
-	for _, c := range res.Decision.Claims {
-		if c.Effect == trust.Counts && c.Endorse == "" && c.Module == found.Module && c.Author != found.Signer {
-			other, err := r.home.Index().Release(ctx, c.Record)
-			if err != nil {
-				return nil, err
-			}
-			found.Others = append(found.Others, resolution(other))
-		}
+	others, err := from.Cosigned(ctx, res)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range others {
+		found.Others = append(found.Others, resolution(other))
 	}
 	return found, nil
 }
 
 func resolution(r index.Release) *install.Resolution {
 	return &install.Resolution{Release: *r.Body, Record: r.ID, Signer: r.Author, Void: r.Invalid}
-}
-
-// worthAsking reports whether peers may know better than the index: they cannot when
-// it has exactly the version that is asked for, nor whom the user believes about a
-// name.
-func worthAsking(spec install.Spec, err error) bool {
-	if err == nil {
-		return spec.Kind != packagejson.Version
-	}
-	var untrusted *resolve.UntrustedError
-	if errors.As(err, &untrusted) {
-		return untrusted.Decision.Rule.Scope != ""
-	}
-	return errors.As(err, new(*resolve.NotFoundError))
 }
 
 // fetcher gets modules from other peers.
