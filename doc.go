@@ -66,7 +66,7 @@
 //	node/pull                  What gossip did not bring, pulled from peers by the comparison of sets.
 //	node/outbox                Announcing: own records that wait, and what others may have missed.
 //	node/replica               Which modules are here: fetched from peers, served, and seeded.
-//	node                       One participant: home, network, what it takes from others and tells them.
+//	node                       Wiring: the parts of one participant, and the calls of node/api over them.
 //	cli/internal/ui            What is printed and asked: messages, tables, progress, refusals, exit codes.
 //	cli                        One run of es: global flags, the home, the network, and what errors are shown as.
 //	cli/democmd                The demonstration of es on one machine.

@@ -138,7 +138,7 @@ var mayImport = map[string][]string{
 	"node/outbox": {"gossip", "index", "node/api", "node/swarm", "records", "sign"},
 	// Which modules are here: fetched from peers, served, and seeded.
 	"node/replica": {"blocks", "index", "modules/unixfs", "node/api", "node/swarm", "records", "transfer", "trust"},
-	// One participant: home, network, what it takes from others and tells them.
+	// Wiring: the parts of one participant, and the calls of node/api over them.
 	"node": {"node/swarm", "node/pull", "node/outbox", "node/replica", "node/localapi", "node/address", "node/api", "node/home", "blocks", "records", "sign", "trust", "index", "ingest", "gossip", "reconcile", "transfer"},
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
 	"cli/internal/ui": {"records"},

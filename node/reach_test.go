@@ -165,32 +165,3 @@ func TestConnectToWrongAddress(t *testing.T) {
 		}
 	}
 }
-
-// SPEC N80. What never answered is forgotten when it does not answer again; what the
-// user named, or answered once, is not.
-func TestForgetSilentPeers(t *testing.T) {
-	h := testHome(t)
-	asked, met, never := testPeer(t), testPeer(t), testPeer(t)
-	at := []string{"/ip4/192.0.2.1/tcp/1"}
-	if err := h.Peers().Remember(t.Context(), peerbook.Peer{ID: asked, Addrs: at, Asked: true}, peerbook.Peer{ID: met, Addrs: at, Answered: 1}, peerbook.Peer{ID: never, Addrs: []string{"/ip4/9.9.9.9/tcp/1"}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.Peers().Forget(t.Context(), asked, met, never); err != nil {
-		t.Fatal(err)
-	}
-	known, err := h.Peers().Known()
-	if err != nil || len(known) != 2 || known[0].ID != asked || known[1].ID != met {
-		t.Errorf("remembered %+v: %v", known, err)
-	}
-	// Many at one IP leave room for others.
-	var many []peerbook.Peer
-	for range 50 {
-		many = append(many, peerbook.Peer{ID: testPeer(t), Addrs: []string{"/ip4/9.9.9.9/tcp/1"}, Seen: 9, Answered: 9})
-	}
-	if err := h.Peers().Remember(t.Context(), many...); err != nil {
-		t.Fatal(err)
-	}
-	if known, err = h.Peers().Known(); err != nil || len(known) != 2+peerbook.MaxPerIP {
-		t.Errorf("%d are remembered: %v", len(known), err)
-	}
-}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -339,57 +338,6 @@ func TestIdentityStays(t *testing.T) {
 	b, err := openHome(t, h.Dir()).Identity()
 	if err != nil || peerID(t, a) != peerID(t, b) {
 		t.Errorf("the identity changed: %v", err)
-	}
-}
-
-// SPEC N6
-func TestRememberedPeers(t *testing.T) {
-	ctx := t.Context()
-	h := testHome(t)
-	asked := peerbook.Peer{ID: testPeer(t), Addrs: []string{"/ip4/192.0.2.1/tcp/1"}, Seen: 1, Asked: true}
-	if err := h.Peers().Remember(ctx, asked); err != nil {
-		t.Fatal(err)
-	}
-	// Two processes at once, more peers than are kept.
-	var wg sync.WaitGroup
-	for i := range 4 {
-		other := openHome(t, h.Dir())
-		var met []peerbook.Peer
-		for j := range 100 {
-			met = append(met, peerbook.Peer{ID: testPeer(t), Addrs: []string{fmt.Sprintf("/ip4/198.51.%d.%d/tcp/1", i, j)}, Seen: int64(1000*j + 2)})
-		}
-		wg.Go(func() {
-			for _, m := range [][]peerbook.Peer{met[:50], met[50:]} {
-				if err := other.Peers().Remember(ctx, m...); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	known, err := h.Peers().Known()
-	if err != nil || len(known) != peerbook.MaxPeers {
-		t.Fatalf("%d peers are known, want %d: %v", len(known), peerbook.MaxPeers, err)
-	}
-	if known[0].ID != asked.ID {
-		t.Error("the peer that the user named was pushed out")
-	}
-	if last := known[len(known)-1].Seen; last < 30_000 {
-		t.Errorf("a peer last seen at %d pushed out a later one", last)
-	}
-	asked.Addrs, asked.Asked = []string{"/ip4/192.0.2.2/tcp/2"}, false
-	if err := h.Peers().Remember(ctx, asked); err != nil {
-		t.Fatal(err)
-	}
-	if known, err = h.Peers().Known(); err != nil || !known[0].Asked || known[0].Addrs[0] != asked.Addrs[0] {
-		t.Errorf("after meeting again: %+v, %v", known[0], err)
-	}
-	// Damage costs the memory, not the command.
-	if err := os.WriteFile(filepath.Join(h.Dir(), "peers.json"), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if known, err := h.Peers().Known(); err != nil || len(known) != 0 {
-		t.Errorf("%v, %v", known, err)
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 
 // Bounds of peers.json.
 const (
-	MaxPeers    = 256 // of them those go first that were seen longest ago
-	MaxPerIP    = 8   // that the user did not name
+	maxPeers    = 256 // of them those go first that were seen longest ago
+	maxPerIP    = 8   // that the user did not name
 	maxAddrs    = 8   // of a peer
 	lockTimeout = 5 * time.Second
 	maxFile     = 1 << 20 // bytes
@@ -102,7 +102,7 @@ func spread(known []Peer) []Peer {
 			return false
 		}
 		at[ip.String()]++
-		return at[ip.String()] > MaxPerIP
+		return at[ip.String()] > maxPerIP
 	})
 }
 
@@ -179,7 +179,7 @@ func (b *Book) edit(ctx context.Context, change func([]Peer) []Peer) error {
 	known = change(known)
 	sortPeers(known)
 	known = spread(known)
-	known = known[:min(len(known), MaxPeers)]
+	known = known[:min(len(known), maxPeers)]
 	text, err := json.MarshalIndent(known, "", "  ")
 	if err != nil {
 		return fmt.Errorf("remember peers: %w", err)

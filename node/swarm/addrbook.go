@@ -36,12 +36,12 @@ func (refusingResolver) ResolveDNSComponent(context.Context, ma.Multiaddr, int) 
 
 // addrBook is libp2p's peerstore. What peers say of themselves and of others gets
 // into it only as far as rules [D80] and [D81] of SPEC.md let it; what this node has
-// judged itself, by admit.
+// judged itself, by addJudged.
 type addrBook struct {
 	peerstore.Peerstore
 	certified peerstore.CertifiedAddrBook
 	self      peer.ID
-	told      address.Reach // of what is told of peers that are not connected
+	hearsay   address.Reach // of what is told of peers that are not connected
 	machine   func() address.Networks
 
 	mu    sync.Mutex
@@ -50,12 +50,12 @@ type addrBook struct {
 	at    time.Time // when nets were looked at
 }
 
-func newAddrBook(inner peerstore.Peerstore, self peer.ID, told address.Reach) (*addrBook, error) {
+func newAddrBook(inner peerstore.Peerstore, self peer.ID, hearsay address.Reach) (*addrBook, error) {
 	certified, ok := peerstore.GetCertifiedAddrBook(inner)
 	if !ok {
 		return nil, errors.New("make address book: the peerstore keeps no signed records")
 	}
-	return &addrBook{Peerstore: inner, certified: certified, self: self, told: told, machine: address.LocalNetworks}, nil
+	return &addrBook{Peerstore: inner, certified: certified, self: self, hearsay: hearsay, machine: address.LocalNetworks}, nil
 }
 
 func (b *addrBook) use(h host.Host) {
@@ -69,17 +69,17 @@ func (b *addrBook) use(h host.Host) {
 	}
 }
 
-// admit keeps addresses that were judged before.
-func (b *addrBook) admit(p peer.ID, addrs []ma.Multiaddr) {
+// addJudged keeps addresses that were judged before.
+func (b *addrBook) addJudged(p peer.ID, addrs []ma.Multiaddr) {
 	b.Peerstore.AddAddrs(p, address.Plain(addrs), peerstore.TempAddrTTL)
 }
 
-// fit are those of addrs that may be believed of p, whoever told them.
-func (b *addrBook) fit(p peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
+// believable are those of addrs that may be believed of p, whoever told them.
+func (b *addrBook) believable(p peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
 	if p == b.self {
 		return addrs
 	}
-	conns, nets := b.around(p)
+	conns, nets := b.surroundings(p)
 	limit := b.limit(conns, nets)
 	good := address.Within(addrs, limit, nets)
 	if limit == address.LAN && len(conns) > 0 {
@@ -97,8 +97,8 @@ func (b *addrBook) fit(p peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
 	return good
 }
 
-// around returns where the connections of a peer lead, and the machine's networks.
-func (b *addrBook) around(p peer.ID) ([]ma.Multiaddr, address.Networks) {
+// surroundings returns where the connections of a peer lead, and the machine's networks.
+func (b *addrBook) surroundings(p peer.ID) ([]ma.Multiaddr, address.Networks) {
 	b.mu.Lock()
 	if b.at.IsZero() || time.Since(b.at) > address.PollInterval {
 		b.nets, b.at = b.machine(), time.Now()
@@ -125,7 +125,7 @@ func farLAN(a ma.Multiaddr, conns []ma.Multiaddr, nets address.Networks) bool {
 // itself is, if it is connected.
 func (b *addrBook) limit(conns []ma.Multiaddr, nets address.Networks) address.Reach {
 	if len(conns) == 0 {
-		return b.told
+		return b.hearsay
 	}
 	nearest := address.Public
 	for _, at := range conns {
@@ -138,7 +138,7 @@ func (b *addrBook) limit(conns []ma.Multiaddr, nets address.Networks) address.Re
 
 // mayDial reports whether a connection to p may be made at a, which has this IP.
 func (b *addrBook) mayDial(p peer.ID, a ma.Multiaddr, ip net.IP) bool {
-	_, nets := b.around(p)
+	_, nets := b.surroundings(p)
 	return address.ReachOf(ip, nets) == address.Public || ma.Contains(b.Peerstore.Addrs(p), a)
 }
 
@@ -149,7 +149,7 @@ func (b *addrBook) AddAddr(p peer.ID, a ma.Multiaddr, ttl time.Duration) {
 
 // AddAddrs implements peerstore.AddrBook.
 func (b *addrBook) AddAddrs(p peer.ID, addrs []ma.Multiaddr, ttl time.Duration) {
-	b.Peerstore.AddAddrs(p, b.fit(p, addrs), ttl)
+	b.Peerstore.AddAddrs(p, b.believable(p, addrs), ttl)
 }
 
 // SetAddr implements peerstore.AddrBook.
@@ -159,7 +159,7 @@ func (b *addrBook) SetAddr(p peer.ID, a ma.Multiaddr, ttl time.Duration) {
 
 // SetAddrs implements peerstore.AddrBook.
 func (b *addrBook) SetAddrs(p peer.ID, addrs []ma.Multiaddr, ttl time.Duration) {
-	b.Peerstore.SetAddrs(p, b.fit(p, addrs), ttl)
+	b.Peerstore.SetAddrs(p, b.believable(p, addrs), ttl)
 }
 
 // ConsumePeerRecord implements peerstore.CertifiedAddrBook. A record with an address
@@ -169,12 +169,12 @@ func (b *addrBook) ConsumePeerRecord(e *record.Envelope, ttl time.Duration) (boo
 	if err != nil {
 		return false, err
 	}
-	told, ok := r.(*peer.PeerRecord)
-	if !ok || !told.PeerID.MatchesPublicKey(e.PublicKey) {
+	said, ok := r.(*peer.PeerRecord)
+	if !ok || !said.PeerID.MatchesPublicKey(e.PublicKey) {
 		return b.certified.ConsumePeerRecord(e, ttl) // which refuses it
 	}
-	if good := b.fit(told.PeerID, told.Addrs); len(good) < len(told.Addrs) {
-		b.Peerstore.AddAddrs(told.PeerID, good, ttl)
+	if good := b.believable(said.PeerID, said.Addrs); len(good) < len(said.Addrs) {
+		b.Peerstore.AddAddrs(said.PeerID, good, ttl)
 		return false, nil
 	}
 	return b.certified.ConsumePeerRecord(e, ttl)

@@ -31,14 +31,14 @@ func netsOf(t *testing.T, all ...string) (n address.Networks) {
 var everywhere = []string{"/dns4/localhost/tcp/1", "/dnsaddr/a.example", "/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1", "/ip4/203.0.113.1/tcp/1", "/ip4/9.9.9.9/tcp/1"}
 
 // bookOf is the address book of a node in nets. from says where peers are connected.
-func bookOf(t *testing.T, told address.Reach, from map[peer.ID]string) *addrBook {
+func bookOf(t *testing.T, hearsay address.Reach, from map[peer.ID]string) *addrBook {
 	t.Helper()
 	inner, err := pstoremem.NewPeerstore()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { inner.Close() })
-	b, err := newAddrBook(inner, "self", told)
+	b, err := newAddrBook(inner, "self", hearsay)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,9 +93,9 @@ func TestThreat64AddressesByOrigin(t *testing.T) {
 		},
 	}
 	for _, c := range []struct {
-		from string // where the peer is connected
-		told address.Reach
-		want []string
+		from    string // where the peer is connected
+		hearsay address.Reach
+		want    []string
 	}{
 		{"/ip4/8.8.1.30/tcp/999", address.Public, everywhere[5:]},
 		{"/ip4/8.8.1.30/tcp/999", address.Self, everywhere[5:]}, // also in a DHT of this machine alone
@@ -113,7 +113,7 @@ func TestThreat64AddressesByOrigin(t *testing.T) {
 			if c.from != "" {
 				from[signer] = c.from
 			}
-			b := bookOf(t, c.told, from)
+			b := bookOf(t, c.hearsay, from)
 			tell(b, saidAddrs(everywhere...))
 			var got []string
 			for _, a := range b.Addrs(signer) {
@@ -142,7 +142,7 @@ func TestThreat64AddressesByOrigin(t *testing.T) {
 func TestThreat64NothingElseIsDialled(t *testing.T) {
 	g := newGate()
 	g.use(bookOf(t, address.Public, nil))
-	g.book.admit("a", saidAddrs("/ip4/10.0.0.1/tcp/1", "/dns4/localhost/tcp/1"))
+	g.book.addJudged("a", saidAddrs("/ip4/10.0.0.1/tcp/1", "/dns4/localhost/tcp/1"))
 	for addr, want := range map[string]bool{
 		"/ip4/10.0.0.1/tcp/1": true, "/ip4/10.0.0.1/tcp/2": false, "/ip4/127.0.0.1/tcp/1": false, "/ip4/203.0.113.1/tcp/1": false,
 		"/ip4/9.9.9.9/tcp/1": true, "/dns4/localhost/tcp/1": false, "/dns4/a.example/tcp/1": false,

@@ -92,7 +92,7 @@ func (s *Swarm) Dial(ctx context.Context, info peer.AddrInfo, how string, limit 
 	case Remembered, LAN:
 		call = s.connectInsisting
 	case DHT:
-		info.Addrs = s.host.Peerstore().(*addrBook).fit(info.ID, info.Addrs)
+		info.Addrs = s.host.Peerstore().(*addrBook).believable(info.ID, info.Addrs)
 	}
 	if err := call(ctx, info); err != nil {
 		return err
@@ -101,9 +101,9 @@ func (s *Swarm) Dial(ctx context.Context, info peer.AddrInfo, how string, limit 
 	return nil
 }
 
-// toldReach is how near addresses may lead that a DHT tells: one's own DHT is where its
+// hearsayReach is how near addresses may lead that a DHT tells: one's own DHT is where its
 // bootstrap peers are (SPEC.md [D82]).
-func (s *Swarm) toldReach() address.Reach {
+func (s *Swarm) hearsayReach() address.Reach {
 	if s.cfg.DHT != api.DHTOwn || len(s.cfg.Bootstrap) == 0 {
 		return address.Public
 	}
@@ -329,11 +329,11 @@ func (s *Swarm) search(ctx context.Context, c cid.Cid) <-chan peer.AddrInfo {
 			dials.Go(func() {
 				defer func() { <-slots }()
 				if len(info.Addrs) == 0 && !s.IsConnected(info.ID) {
-					told, err := s.table.FindPeer(ctx, info.ID)
+					said, err := s.table.FindPeer(ctx, info.ID)
 					if err != nil {
 						return
 					}
-					info = told
+					info = said
 				}
 				if err := s.Dial(ctx, info, DHT, searchDial); err != nil {
 					s.cfg.Log.Debug("dial a provider", "peer", info.ID.String(), "err", err)

@@ -60,7 +60,7 @@ type hostConfig struct {
 	version  string
 	swarmKey pnet.PSK // nil for no private network
 	gate     *gate
-	told     address.Reach // of addresses that peers tell of others
+	hearsay  address.Reach // of addresses that peers tell of others
 	// relays finds peers that may relay connections to this node. With it, the
 	// node wants to be reached from outside: it learns whether it can be, has the
 	// router forward its port, and makes holes.
@@ -137,12 +137,12 @@ func (c hostConfig) addrBook() (*addrBook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make address book: %w", err)
 	}
-	return newAddrBook(inner, self, c.told)
+	return newAddrBook(inner, self, c.hearsay)
 }
 
 // hostConfig says which host a node has.
 func (s *Swarm) hostConfig() hostConfig {
-	c := hostConfig{key: s.cfg.Key, version: s.cfg.Version, swarmKey: s.cfg.SwarmKey, gate: s.gate, told: s.toldReach(), more: s.cfg.HostOptions}
+	c := hostConfig{key: s.cfg.Key, version: s.cfg.Version, swarmKey: s.cfg.SwarmKey, gate: s.gate, hearsay: s.hearsayReach(), more: s.cfg.HostOptions}
 	if !s.cfg.Ephemeral && s.usesDHT() && s.listensOutside() {
 		c.relays = s.relays
 	}
@@ -239,7 +239,7 @@ func connect(ctx context.Context, h host.Host, info peer.AddrInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, DialTimeout)
 	defer cancel()
 	if b, ok := h.Peerstore().(*addrBook); ok {
-		b.admit(info.ID, info.Addrs)
+		b.addJudged(info.ID, info.Addrs)
 		info.Addrs = nil
 	}
 	return h.Connect(ctx, info)
