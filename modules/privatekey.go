@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"encoding/base64"
 	"io"
+	"math/bits"
 	"regexp"
 	"slices"
 )
@@ -158,7 +159,7 @@ func armoredKey(rest []byte) string {
 	}
 	key = key[:n]
 	switch {
-	case isPacketOfSecretKey(key):
+	case isPacketOfSecretKey(key, false):
 		return "an OpenPGP secret key"
 	case bytes.HasPrefix(key, []byte("openssh-key-v1\x00")):
 		return "an OpenSSH private key"
@@ -182,7 +183,7 @@ func plainLine(line []byte) []byte {
 
 // binaryKey says what a file is that is a private key as a whole.
 func binaryKey(b []byte, whole bool) string {
-	if isPacketOfSecretKey(b) {
+	if isPacketOfSecretKey(b, whole) {
 		return "an OpenPGP secret key"
 	}
 	if whole && len(b) == len(libp2pKey)+64 && bytes.HasPrefix(b, libp2pKey) {
@@ -244,8 +245,9 @@ func hasJWK(b []byte) bool {
 }
 
 // isPacketOfSecretKey reports whether b begins with a secret key packet, or one of a
-// secret subkey (RFC 9580, 4.2 and 5.5), and goes on with another packet or ends.
-func isPacketOfSecretKey(b []byte) bool {
+// secret subkey (RFC 9580, 4.2 and 5.5), and goes on with another packet or ends. If b is
+// not the whole file, it may end within the packet.
+func isPacketOfSecretKey(b []byte, whole bool) bool {
 	if len(b) < 2 || b[0]&0x80 == 0 {
 		return false
 	}
@@ -266,16 +268,60 @@ func isPacketOfSecretKey(b []byte) bool {
 			n = n<<8 | int(digit)
 		}
 	}
-	if tag != 5 && tag != 7 || at == 0 || n < 8 || n > 1<<20 || len(b) < at+6 {
+	if tag != 5 && tag != 7 || at == 0 || n < 24 || n > 64<<10 || len(b) < at+6 {
 		return false
 	}
-	version, algorithm := b[at], b[at+5]
-	if version < 3 || version > 6 || version == 3 && len(b) < at+8 {
+	body := b[at:min(at+n, len(b))]
+	if len(body) < n && whole || len(b) > at+n && !beginsKeyPart(b[at+n]) {
 		return false
 	}
-	if version == 3 {
-		algorithm = b[at+7]
+	return hasPublicKey(body, n)
+}
+
+// beginsKeyPart reports whether a packet that begins so may follow one of a key: a
+// signature, a key, a user id or attribute, a marker, trust or padding.
+func beginsKeyPart(first byte) bool {
+	if first&0x80 == 0 {
+		return false
 	}
-	known := algorithm >= 1 && algorithm <= 3 || algorithm >= 16 && algorithm <= 36
-	return known && (len(b) <= at+n || b[at+n]&0x80 != 0)
+	tag := first >> 2 & 15
+	if first&0x40 != 0 {
+		tag = first & 63
+	}
+	return slices.Contains([]byte{2, 5, 6, 7, 10, 12, 13, 14, 17, 21}, tag)
+}
+
+// hasPublicKey reports whether the body of a packet of n bytes begins as a key of a
+// version and an algorithm that there are (RFC 9580, 5.5.2 and 5.5.5): random bytes do
+// that once in many millions.
+func hasPublicKey(body []byte, n int) bool {
+	material := 6 // after version, time and algorithm
+	version, algorithm := body[0], body[5]
+	switch version {
+	case 3: // whose days of life come before the algorithm
+		if len(body) < 8 {
+			return false
+		}
+		material, algorithm = 8, body[7]
+	case 4:
+	case 5, 6: // which count the octets that follow
+		material = 10
+	default:
+		return false
+	}
+	if len(body) < material+8 {
+		return false
+	}
+	m := body[material:]
+	switch {
+	case algorithm >= 1 && algorithm <= 3, algorithm == 16, algorithm == 17, algorithm == 20: // an MPI first
+		length := int(m[0])<<8 | int(m[1])
+		return length >= 512 && length <= 16<<10 && bits.Len8(m[2]) == (length-1)%8+1 && 2+(length+7)/8 <= n-material
+	case algorithm == 18, algorithm == 19, algorithm == 22: // the length of an OID, and its first octets
+		return m[0] >= 5 && m[0] <= 16 && (m[1] == 0x2a && m[2] == 0x86 || m[1] == 0x2b && (m[2] == 0x81 || m[2] == 0x06 || m[2] == 0x24))
+	case version >= 5 && algorithm >= 25 && algorithm <= 36:
+		count := int(body[6])<<24 | int(body[7])<<16 | int(body[8])<<8 | int(body[9])
+		return count >= 32 && count <= 4<<10
+	}
+	return version == 4 && algorithm >= 25 && algorithm <= 28 && n >= material+2*32+1
 }

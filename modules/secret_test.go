@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io/fs"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -328,5 +329,25 @@ func TestM91Told(t *testing.T) {
 	}
 	if len(set.Files) != len(files)+1 {
 		t.Errorf("packs %d files", len(set.Files))
+	}
+}
+
+// TestRandomFilesAreNoKeys: what happens to begin as a packet of a secret key is none
+// unless a key stands in it.
+func TestRandomFilesAreNoKeys(t *testing.T) {
+	random := mathrand.New(mathrand.NewPCG(3, 4))
+	firsts := []byte{0x94, 0x95, 0x96, 0x97, 0x9c, 0x9d, 0x9e, 0xc5, 0xc7}
+	for range 200_000 {
+		b := make([]byte, 64+random.IntN(1000))
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		b[0] = firsts[random.IntN(len(firsts))]
+		if b[0]&0x40 != 0 {
+			b[1], b[2] = 40, byte(3+random.IntN(4)) // a length that fits, and a version
+		}
+		if what := binaryKey(b, true); what != "" {
+			t.Fatalf("%x is taken for %s", b, what)
+		}
 	}
 }
