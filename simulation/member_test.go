@@ -21,7 +21,7 @@ import (
 	"github.com/everythingstays/es/records"
 )
 
-// What package node does, and when (SPEC.md section 12).
+// What package node does, and when (SPEC.md section 12, docs/program.md).
 const (
 	verifying    = 150 * time.Microsecond // a signature
 	enoughPeers  = 16                     // peers are dialled until there are so many

@@ -40,7 +40,7 @@ type Network interface {
 	// breaks the limits of the format or of w.
 	Fetch(ctx context.Context, w records.Target, progress func(Progress)) error
 	// Sync asks the peers that are there for the records that this home lacks and
-	// wants (SPEC.md [N43]). progress may be nil; calls do not overlap. That
+	// wants (docs/program.md [N43]). progress may be nil; calls do not overlap. That
 	// nobody is there, or that nobody answers, is no error.
 	Sync(ctx context.Context, o SyncOptions, progress func(Synced)) (Synced, error)
 	// Holders asks the peers that are there, 32 at most, whether they have all of a

@@ -11,7 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// Bounds of providing (SPEC.md [D34]).
+// Bounds of providing (docs/program.md [D34]).
 const (
 	workers    = 4
 	maxFresh   = 1024 // new modules that wait; the next round has the others

@@ -9,7 +9,7 @@ import (
 )
 
 // Authors returns whose records a node of this home pulls, sorted: the own keys, those
-// that the trust file lists, and whom these lead to (SPEC.md [N43]).
+// that the trust file lists, and whom these lead to (docs/program.md [N43]).
 func (h *Home) Authors(ctx context.Context, now time.Time) ([]records.Fingerprint, error) {
 	f, err := h.Trust()
 	if err != nil {

@@ -237,7 +237,7 @@ func (h *Home) SecretFile(f records.Fingerprint) ([]byte, error) {
 }
 
 // RevocationPath returns where the revocation certificate of an own key is or would be
-// (SPEC.md [N103]).
+// (docs/program.md [N103]).
 func (h *Home) RevocationPath(f records.Fingerprint) string { return h.keyPath(f, revSuffix) }
 
 // AddRevocation stores the revocation certificate of an own key.

@@ -35,7 +35,7 @@ var (
 )
 
 // Open opens the home directory dir for reading and writing, and makes it where
-// there is nothing or an empty directory (SPEC.md [N1], [N100]). Only its owner can
+// there is nothing or an empty directory (docs/program.md [N1], [N100]). Only its owner can
 // read it. The error is ErrNotHome, ErrForeignHome or ErrReadOnlyHome where that is
 // why; then nothing has changed. Close must be called.
 func Open(ctx context.Context, dir string) (*Home, error) {

@@ -21,7 +21,7 @@ const (
 	NoteKeySize    = 32
 )
 
-// grant is what the user has granted to one project (SPEC.md [N130]).
+// grant is what the user has granted to one project (docs/program.md [N130]).
 type grant struct {
 	Path string   `json:"path"` // real and absolute
 	Keys []string `json:"keys"` // fingerprints

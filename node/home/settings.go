@@ -17,7 +17,7 @@ import (
 
 // Settings say how the nodes of a home, those for one command too, find others, and
 // where its daemon is found.
-// They are the home's file "network" (SPEC.md [N9]).
+// They are the home's file "network" (docs/program.md [N9]).
 type Settings struct {
 	DHT       api.DHT  // "" when nothing is said
 	MDNS      string   // "on", "off", or "" when nothing is said

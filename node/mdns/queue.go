@@ -11,7 +11,7 @@ import (
 	"github.com/everythingstays/es/node/address"
 )
 
-// maxPerIP is how many peers wait at one IP (SPEC.md [D13]).
+// maxPerIP is how many peers wait at one IP (docs/program.md [D13]).
 const maxPerIP = 4
 
 // peerQueue is of those heard on the LAN and not dialled yet. Anybody there can announce

@@ -23,7 +23,7 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// When records are pulled (SPEC.md [N42] and up).
+// When records are pulled (docs/program.md [N42] and up).
 const (
 	DefaultInterval = 3 * time.Minute // from a random peer, give or take a fifth
 	settleDelay     = 5 * time.Second // after a peer has come, gossip has dropped messages, or a pull has brought some

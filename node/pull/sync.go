@@ -17,7 +17,7 @@ import (
 )
 
 // Sync asks the peers that are there, those first that the user named: one, and the
-// others for what that one did not have, or as soon as it is silent (SPEC.md [N82]).
+// others for what that one did not have, or as soon as it is silent (docs/program.md [N82]).
 // progress may be nil; calls do not overlap.
 func (p *Puller) Sync(ctx context.Context, o api.SyncOptions, progress func(api.Synced)) (api.Synced, error) {
 	p.cfg.Swarm.DialNamed(ctx)

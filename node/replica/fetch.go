@@ -27,7 +27,7 @@ import (
 	"github.com/everythingstays/es/transfer"
 )
 
-// How a tree is fetched (SPEC.md [N40]).
+// How a tree is fetched (docs/program.md [N40]).
 const (
 	fetchWorkers  = 32               // blocks asked for at once
 	firstBlock    = 10 * time.Second // until the first block comes

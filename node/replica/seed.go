@@ -17,7 +17,7 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// Bounds of seeding (SPEC.md [N50]).
+// Bounds of seeding (docs/program.md [N50]).
 const (
 	seedWorkers = 2
 	maxQueue    = 10_000          // modules that wait

@@ -20,7 +20,7 @@ import (
 )
 
 // What seeding leaves free on the disk, and how much of it strangers may fill
-// (SPEC.md [N162]).
+// (docs/program.md [N162]).
 const (
 	seedReserve     = 256 << 20 // below which nothing is seeded: records and keys have room
 	strangerReserve = 512 << 20 // below which no stranger's module is

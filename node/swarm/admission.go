@@ -13,7 +13,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// Connections from one address (SPEC.md [N71]): a hundred people in an office, or jobs
+// Connections from one address (docs/program.md [N71]): a hundred people in an office, or jobs
 // of a CI, come from one, and one who would keep all others out has few.
 const (
 	maxPerAddress = 128 // of IPv4, or a /56 of IPv6

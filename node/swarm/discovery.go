@@ -18,7 +18,7 @@ import (
 	"github.com/everythingstays/es/node/dht"
 )
 
-// Bounds of searches in the DHT (SPEC.md [D32], [D33]).
+// Bounds of searches in the DHT (docs/program.md [D32], [D33]).
 const (
 	enoughGossip      = 8               // peers that exchange records; fewer, and the DHT is asked for more
 	searchFirst       = 5 * time.Second // between such searches at first, doubling up to ...

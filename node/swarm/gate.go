@@ -16,7 +16,7 @@ import (
 // first is forgotten.
 const maxBanned = 4096
 
-// gate decides which connections are made and accepted at all (SPEC.md [N22]). It is
+// gate decides which connections are made and accepted at all (docs/program.md [N22]). It is
 // the host's connection gater.
 type gate struct {
 	now  func() time.Time

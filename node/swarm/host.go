@@ -31,7 +31,7 @@ import (
 	"github.com/everythingstays/es/node/address"
 )
 
-// Limits of the host (SPEC.md [N21]). What one address may have of them says
+// Limits of the host (docs/program.md [N21]). What one address may have of them says
 // admission.go.
 const (
 	connsLow       = 128 // the connection manager closes idle connections down to this

@@ -17,7 +17,7 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-// How a peer that refuses is tried again (SPEC.md [N72]).
+// How a peer that refuses is tried again (docs/program.md [N72]).
 const (
 	refusedFirst = 250 * time.Millisecond // until it is tried again, doubling up to ...
 	refusedMost  = 2 * time.Second

@@ -17,7 +17,7 @@ import (
 	"github.com/everythingstays/es/reconcile"
 )
 
-// When peers are remembered, and how those who came are looked for (SPEC.md [N80]).
+// When peers are remembered, and how those who came are looked for (docs/program.md [N80]).
 const (
 	rememberEvery = 30 * time.Second
 	rememberSoon  = 2 * time.Second // after somebody has come

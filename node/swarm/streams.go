@@ -13,7 +13,7 @@ import (
 )
 
 // IdleStream is how long a peer may keep a stream open without sending on it, or
-// without taking what is sent (SPEC.md [N23]).
+// without taking what is sent (docs/program.md [N23]).
 const IdleStream = 20 * time.Second
 
 // AwaitProtocols waits until h offers the protocols. Peers should hear of them when they are
