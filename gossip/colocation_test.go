@@ -47,7 +47,7 @@ func colocated(n int, format string) *colocatedNetwork {
 	return s
 }
 
-// SPEC G17: a crowd at one address is kept out of the mesh, and neither graylisted nor
+// SPEC G17: many peers at one address are kept out of the mesh, and neither graylisted nor
 // left without gossip; one peer that has left, or has done nothing yet, is not kept.
 func TestColocation(t *testing.T) {
 	limits := scoreThresholds()
@@ -81,7 +81,7 @@ func TestColocation(t *testing.T) {
 	}
 }
 
-// TestCrowdGoes has a crowd leave: who stays pays for it a second more.
+// TestColocationEnds has the peers of one address leave: who stays pays for it a second more.
 func TestColocationEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := colocated(50, "/ip4/5.1.0.7/tcp/%d")

@@ -1,5 +1,5 @@
 // Package packlist lists the files that npm would publish of a package on disk (SPEC.md
-// [M9], [M130]): a port of npm-packlist 10.0.4 with its minimatch 10.2.5 and what the two
+// [M9], [I130]): a port of npm-packlist 10.0.4 with its minimatch 10.2.5 and what the two
 // need of JavaScript's expressions, of brace-expansion and of npm's bundled dependencies.
 // What patterns may cost is counted. It writes nothing and runs no script.
 package packlist
@@ -172,7 +172,7 @@ func (l *collector) rule(pattern string) *globRule {
 	return r
 }
 
-// maxIgnoreFile is how many bytes an ignore file may have ([M130]).
+// maxIgnoreFile is how many bytes an ignore file may have ([I130]).
 const maxIgnoreFile = 1 << 20
 
 func (w *packWalker) addIgnoreFile(name string) error {
