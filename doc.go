@@ -26,7 +26,8 @@
 //	modules/internal/dagpb     The codec of the blocks of a tree, without limits of its own.
 //	modules/internal/npmjson   package.json as npm reads it.
 //	modules/unixfs             Trees of blocks: built in one profile, and read under the rules of names and limits.
-//	modules/packlist           Which files npm publishes: its ignore files and its patterns.
+//	modules/minimatch          Patterns of paths as npm matches them.
+//	modules/packlist           Which files npm publishes: its ignore files and its bundles.
 //	modules/extract            A tree on disk, complete and swapped into place.
 //	modules/internal/treetest  For tests: trees of blocks that no builder makes.
 //	internal/vectors           For tests: vectors in testdata, and their generators.

@@ -58,8 +58,10 @@ var mayImport = map[string][]string{
 	"modules/internal/npmjson": {},
 	// Trees of blocks: built in one profile, and read under the rules of names and limits.
 	"modules/unixfs": {"modules/casefold", "modules/internal/dagpb", "records"},
-	// Which files npm publishes: its ignore files and its patterns.
-	"modules/packlist": {"internal/regularfile", "modules/internal/npmjson", "modules/unixfs"},
+	// Patterns of paths as npm matches them.
+	"modules/minimatch": {},
+	// Which files npm publishes: its ignore files and its bundles.
+	"modules/packlist": {"internal/regularfile", "modules/internal/npmjson", "modules/minimatch", "modules/unixfs"},
 	// A tree on disk, complete and swapped into place.
 	"modules/extract": {"internal/atomicfile", "internal/filelock", "modules/unixfs", "records"},
 	// For tests: trees of blocks that no builder makes.

@@ -4,7 +4,7 @@
 // from its package.json.
 //
 // It implements SPEC.md section 7, whose rules are tagged [M1] and up, with packages unixfs
-// (blocks), packlist (which files), casefold (names) and extract (back to disk).
+// (blocks), packlist and minimatch (which files), casefold (names) and extract (back to disk).
 // It knows no network, no keys and no trust: blocks come from a unixfs.Blocks and go to a
 // unixfs.Store.
 package modules

@@ -1,7 +1,6 @@
 // Package packlist lists the files that npm would publish of a package on disk (SPEC.md
-// [M9], [I130]): a port of npm-packlist 10.0.4 with its minimatch 10.2.5 and what the two
-// need of JavaScript's expressions, of brace-expansion and of npm's bundled dependencies.
-// What patterns may cost is counted. It writes nothing and runs no script.
+// [M9], [I130]): a port of npm-packlist 10.0.4 and ignore-walk 8.0.0, with what npm adds of
+// bundled dependencies. It writes nothing and runs no script.
 package packlist
 
 import (
@@ -13,6 +12,7 @@ import (
 
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules/internal/npmjson"
+	"github.com/everythingstays/es/modules/minimatch"
 	"github.com/everythingstays/es/modules/unixfs"
 )
 
@@ -72,14 +72,20 @@ type Warning struct {
 	Reason string
 }
 
+// What the patterns of a package may cost ([M9]).
+const (
+	maxSteps      = 1 << 26 // for the package
+	stepsPerEntry = 1 << 14 // more, for each entry of a directory
+)
+
 // A collector collects the files of one package and of what it bundles.
 type collector struct {
 	root     string          // path of the package's directory
 	files    map[string]bool // paths relative to root
 	warnings []Warning
 	gathered map[string]bool // packages whose bundles are gathered
-	compiled map[string]*globRule
-	budget   matchBudget
+	compiled map[string]*minimatch.Rule
+	budget   minimatch.Budget
 }
 
 // A packWalker looks at one directory, as ignore-walk's Walker does.
@@ -93,14 +99,14 @@ type packWalker struct {
 	exact       bool
 	isPackage   bool
 	ignoreFiles []string
-	rules       map[string][]*globRule
+	rules       map[string][]*minimatch.Rule
 	required    []string
 }
 
 // List returns the paths of the files that npm would publish of the
 // package in dir.
 func List(dir string) ([]string, []Warning, error) {
-	list := &collector{root: dir, files: make(map[string]bool), gathered: make(map[string]bool), compiled: make(map[string]*globRule), budget: matchBudget{left: maxMatchSteps}}
+	list := &collector{root: dir, files: make(map[string]bool), gathered: make(map[string]bool), compiled: make(map[string]*minimatch.Rule), budget: minimatch.Budget{Left: maxSteps}}
 	node := &packNode{path: dir, realPath: dir, isRoot: true}
 	w := &packWalker{collector: list, node: node, path: dir, base: dir, isPackage: true, ignoreFiles: []string{
 		defaultRules, npmjson.FileName, ".npmignore", ".gitignore", strictRules,
@@ -108,7 +114,7 @@ func List(dir string) ([]string, []Warning, error) {
 	if err := w.start(); err != nil {
 		return nil, nil, err
 	}
-	if list.budget.exceeded {
+	if list.budget.Exceeded {
 		return nil, nil, errMatchBudget("")
 	}
 	paths := make([]string, 0, len(list.files))
@@ -124,7 +130,7 @@ func errMatchBudget(path string) error {
 }
 
 func (w *packWalker) start() error {
-	w.rules = make(map[string][]*globRule)
+	w.rules = make(map[string][]*minimatch.Rule)
 	w.inject(defaultRules, packDefaults)
 	if !w.isPackage {
 		rules := []string{"/.git"}
@@ -155,7 +161,7 @@ func (w *packWalker) start() error {
 }
 
 func (w *packWalker) inject(name string, rules []string) {
-	list := make([]*globRule, len(rules))
+	list := make([]*minimatch.Rule, len(rules))
 	for i, r := range rules {
 		list[i] = w.collector.rule(trimJS(r))
 	}
@@ -163,10 +169,10 @@ func (w *packWalker) inject(name string, rules []string) {
 }
 
 // rule compiles a pattern, once: every directory has the same defaults.
-func (l *collector) rule(pattern string) *globRule {
+func (l *collector) rule(pattern string) *minimatch.Rule {
 	r, ok := l.compiled[pattern]
 	if !ok {
-		r = newGlobRule(pattern, &l.budget)
+		r = minimatch.Compile(pattern, &l.budget)
 		l.compiled[pattern] = r
 	}
 	return r
@@ -263,9 +269,9 @@ func (w *packWalker) filterEntries(entries []os.DirEntry) error {
 		delete(w.rules, ".gitignore")
 	}
 	for _, e := range entries {
-		w.collector.budget.left += matchStepsPerEntry
+		w.collector.budget.Left += stepsPerEntry
 		file, dir := w.filterEntry(e.Name(), false, ""), w.filterEntry(e.Name(), true, "")
-		if w.collector.budget.exceeded {
+		if w.collector.budget.Exceeded {
 			return errMatchBudget(w.collector.relative(w.path + "/" + e.Name()))
 		}
 		if !file && !dir {
@@ -334,40 +340,12 @@ func (w *packWalker) filterEntry(entry string, partial bool, base string) bool {
 	}
 	for _, name := range w.ignoreFiles {
 		for _, rule := range w.rules[name] {
-			if rule.negate != included && rule.matchEntry(entry, partial, base) {
-				included = rule.negate
+			if rule.Negate != included && rule.MatchEntry(entry, partial, base) {
+				included = rule.Negate
 			}
 		}
 	}
 	return included
-}
-
-func (r *globRule) matchEntry(entry string, partial bool, base string) bool {
-	if r.match("/"+entry, false) || r.match(entry, false) {
-		return true
-	}
-	if !partial {
-		return false
-	}
-	if r.matchDirectory(entry) {
-		return true
-	}
-	return base != "" && r.isRelative() && r.matchDirectory(base)
-}
-
-func (r *globRule) matchDirectory(entry string) bool {
-	return r.match("/"+entry+"/", false) || r.match(entry+"/", false) ||
-		r.negate && (r.match("/"+entry, true) || r.match(entry, true))
-}
-
-// isRelative reports whether a pattern is for base names.
-func (r *globRule) isRelative() bool {
-	return slices.ContainsFunc(r.parts, func(parts []string) bool {
-		if parts[len(parts)-1] == "" {
-			return len(parts) <= 2
-		}
-		return len(parts) <= 1
-	})
 }
 
 func (l *collector) relative(abs string) string {

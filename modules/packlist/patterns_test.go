@@ -9,6 +9,7 @@ import (
 
 	"github.com/everythingstays/es/modules/internal/npmjson"
 	"github.com/everythingstays/es/modules/internal/treetest"
+	"github.com/everythingstays/es/modules/minimatch"
 )
 
 // TestThreat62Patterns: no pattern of a checkout keeps es busy. What a pattern may
@@ -49,18 +50,18 @@ func TestThreat62Patterns(t *testing.T) {
 		t.Logf("%s: %v of processor time", name, treetest.CPUTime()-start)
 	}
 	// A large package with ordinary patterns is far below the bound.
-	budget := matchBudget{left: maxMatchSteps}
-	var rules []*globRule
+	budget := minimatch.Budget{Left: maxSteps}
+	var rules []*minimatch.Rule
 	for _, p := range append(append([]string{"*.log", "**/test/**", "coverage", "!(dist|lib)/**/*.[jt]s?(x)", "docs/**/*.{md,html}"}, packDefaults...), packStrict...) {
-		rules = append(rules, newGlobRule(p, &budget))
+		rules = append(rules, minimatch.Compile(p, &budget))
 	}
 	for i := range 2000 {
-		budget.left += matchStepsPerEntry
+		budget.Left += stepsPerEntry
 		for _, r := range rules {
-			r.matchEntry(fmt.Sprintf("src/component-%d/deeply/nested/module-name.test.tsx", i), true, "module-name.test.tsx")
+			r.MatchEntry(fmt.Sprintf("src/component-%d/deeply/nested/module-name.test.tsx", i), true, "module-name.test.tsx")
 		}
 	}
-	if budget.exceeded || budget.left < maxMatchSteps {
-		t.Errorf("%d entries of an ordinary package cost more than they may: %d left of %d", 2000, budget.left, maxMatchSteps)
+	if budget.Exceeded || budget.Left < maxSteps {
+		t.Errorf("%d entries of an ordinary package cost more than they may: %d left of %d", 2000, budget.Left, maxSteps)
 	}
 }

@@ -1,4 +1,4 @@
-package packlist
+package minimatch
 
 import (
 	"strings"

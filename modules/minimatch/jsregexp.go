@@ -1,4 +1,4 @@
-package packlist
+package minimatch
 
 import (
 	"fmt"
@@ -22,7 +22,7 @@ type jsMatcher func(s *jsState, i int, next func(int) bool) bool
 
 type jsState struct {
 	in     []rune
-	budget *matchBudget
+	budget *Budget
 }
 
 // compileJS compiles source with the flag i, and with u if unicode.
@@ -41,7 +41,7 @@ func compileJS(source string, unicode bool) (*jsRegexp, error) {
 
 // test reports whether the expression matches s somewhere, as JavaScript's test
 // does. It gives up, and reports false, when there is no budget left.
-func (r *jsRegexp) test(s string, budget *matchBudget) bool {
+func (r *jsRegexp) test(s string, budget *Budget) bool {
 	state := &jsState{in: []rune(s), budget: budget}
 	if !r.unicode {
 		state.in = units(s)

@@ -1,4 +1,4 @@
-package packlist
+package minimatch
 
 import "testing"
 
@@ -12,8 +12,8 @@ func FuzzGlob(f *testing.F) {
 		if len(pattern) > 100 || len(path) > 100 {
 			return
 		}
-		r := newGlobRule(pattern, &matchBudget{left: 1 << 20})
-		r.matchEntry(path, false, "")
-		r.matchEntry(path, true, "x")
+		r := Compile(pattern, &Budget{Left: 1 << 20})
+		r.MatchEntry(path, false, "")
+		r.MatchEntry(path, true, "x")
 	})
 }

@@ -1,4 +1,4 @@
-package packlist
+package minimatch
 
 import (
 	"regexp"
@@ -26,7 +26,7 @@ var (
 )
 
 // expandBraces returns the patterns that s stands for, or fewer when no budget is left.
-func expandBraces(s string, budget *matchBudget) []string {
+func expandBraces(s string, budget *Budget) []string {
 	if !hasBraces(s) {
 		return []string{s}
 	}
@@ -57,7 +57,7 @@ func hasBraces(s string) bool {
 }
 
 // A braceExpander charges what it makes.
-type braceExpander struct{ budget *matchBudget }
+type braceExpander struct{ budget *Budget }
 
 func (e *braceExpander) groups(s string, top bool) []string {
 	acc := []string{""}

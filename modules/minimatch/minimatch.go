@@ -1,4 +1,9 @@
-package packlist
+// Package minimatch matches paths against the patterns of ignore files and of "files" in
+// package.json, as npm does: a port of minimatch 10.2.5, with what it needs of
+// brace-expansion 5.0.9 and of JavaScript's regular expressions, and as odd as they are.
+// What a pattern may cost is counted (SPEC.md [M9]), since npm's matching takes
+// exponential time.
+package minimatch
 
 import (
 	"fmt"
@@ -8,13 +13,14 @@ import (
 	"unicode/utf8"
 )
 
-// A globRule is one line of an ignore file, or one entry of "files", as
+// A Rule is one line of an ignore file, or one entry of "files", as
 // minimatch 10.2.5 reads it with the options that npm gives: case does not
 // count, '*' takes dots, a pattern without '/' matches a base name, and a '!'
 // makes the rule include what it matches.
-type globRule struct {
-	budget *matchBudget
-	negate bool
+type Rule struct {
+	Negate bool // the pattern began with an odd number of '!'
+
+	budget *Budget
 	parts  [][]string // alternatives, each a list of elements
 	set    [][]globElement
 }
@@ -23,34 +29,32 @@ type globRule struct {
 type globElement struct {
 	globstar bool
 	literal  string
-	test     func(string, *matchBudget) bool // nil for a literal
+	test     func(string, *Budget) bool // nil for a literal
 }
 
-// A matchBudget bounds what the patterns of a package may cost, since npm's matching
+// A Budget bounds what the patterns of a package may cost, since npm's matching
 // takes exponential time: it counts steps, each the comparison of an element or
 // a character, or 16 characters of an expansion of braces. Being counted and not
 // timed, the bound is the same on every machine.
-type matchBudget struct {
-	left     int
-	exceeded bool
+type Budget struct {
+	Left     int  // steps
+	Exceeded bool // some were needed and not left
 }
 
 const (
-	maxMatchSteps      = 1 << 26 // for the package
-	matchStepsPerEntry = 1 << 14 // more, for each entry of a directory
-	regexpStep         = 1       // what a step of an expression costs: random patterns of the comparison with npm need up to 10 million
-	expansionStep      = 4       // and what making an expansion does, beside an eighth for each byte
-	compileStep        = 128     // and what compiling a pattern does, beside 8 for each byte
-	maxGlobNodes       = 1 << 14 // in the syntax tree of an element
-	maxGlobPattern     = 1 << 12 // bytes; minimatch takes 65,536
+	regexpStep     = 1       // what a step of an expression costs: random patterns of the comparison with npm need up to 10 million
+	expansionStep  = 4       // and what making an expansion does, beside an eighth for each byte
+	compileStep    = 128     // and what compiling a pattern does, beside 8 for each byte
+	maxGlobNodes   = 1 << 14 // in the syntax tree of an element
+	maxGlobPattern = 1 << 12 // bytes; minimatch takes 65,536
 )
 
 // spend reports whether n steps were left. Once they were not, there are none.
-func (w *matchBudget) spend(n int) bool {
-	if w.left -= n; w.left < 0 {
-		w.exceeded = true
+func (w *Budget) spend(n int) bool {
+	if w.Left -= n; w.Left < 0 {
+		w.Exceeded = true
 	}
-	return !w.exceeded
+	return !w.Exceeded
 }
 
 // splitPath splits at slashes, of which any number counts as one.
@@ -61,18 +65,20 @@ func splitPath(p string) []string {
 	return strings.Split(p, "/")
 }
 
-func newGlobRule(pattern string, budget *matchBudget) *globRule {
-	r := &globRule{budget: budget}
+// Compile reads a pattern. One that costs more than the budget has makes it Exceeded, and
+// matches nothing.
+func Compile(pattern string, budget *Budget) *Rule {
+	r := &Rule{budget: budget}
 	// Reading a pattern may take time that grows with the square of its length.
 	if len(pattern) > maxGlobPattern || !budget.spend(len(pattern)*len(pattern)/16) {
-		budget.exceeded = true
+		budget.Exceeded = true
 		return r
 	}
 	if strings.HasPrefix(pattern, "#") {
 		return r
 	}
 	for strings.HasPrefix(pattern, "!") {
-		r.negate = !r.negate
+		r.Negate = !r.Negate
 		pattern = pattern[1:]
 	}
 	seen := make(map[string]bool)
@@ -113,7 +119,7 @@ func resolveDots(parts []string) []string {
 	return out
 }
 
-func compileElements(parts []string, budget *matchBudget) ([]globElement, bool) {
+func compileElements(parts []string, budget *Budget) ([]globElement, bool) {
 	elements := make([]globElement, len(parts))
 	for i, part := range parts {
 		e, err := compileElement(part, budget)
@@ -135,7 +141,7 @@ var (
 	dotStar     = regexp.MustCompile(`^\.\*+$`)
 )
 
-func compileElement(pattern string, budget *matchBudget) (globElement, error) {
+func compileElement(pattern string, budget *Budget) (globElement, error) {
 	switch pattern {
 	case "**":
 		return globElement{globstar: true}, nil
@@ -152,7 +158,7 @@ func compileElement(pattern string, budget *matchBudget) (globElement, error) {
 	text := ast.String()
 	re, literal := ast.source()
 	if ast.nodes > maxGlobNodes {
-		budget.exceeded = true
+		budget.Exceeded = true
 		return globElement{}, fmt.Errorf("compile glob %q: it stands for more than %d parts", pattern, maxGlobNodes)
 	}
 	if !ast.magic && strings.ToUpper(text) == strings.ToLower(text) {
@@ -167,9 +173,9 @@ func compileElement(pattern string, budget *matchBudget) (globElement, error) {
 
 // wordTest compares without regard to case. No character beyond ASCII has one of
 // ASCII as its other case ([upper]).
-func wordTest(pattern string) func(string, *matchBudget) bool {
+func wordTest(pattern string) func(string, *Budget) bool {
 	word, ascii := strings.Map(upper, pattern), onlyASCII(pattern)
-	return func(f string, _ *matchBudget) bool {
+	return func(f string, _ *Budget) bool {
 		if ascii && len(f) != len(word) || onlyASCII(f) != ascii {
 			return false
 		}
@@ -183,32 +189,32 @@ func onlyASCII(s string) bool {
 
 func isDots(f string) bool { return f == "." || f == ".." }
 
-func fastTest(pattern string) func(string, *matchBudget) bool {
+func fastTest(pattern string) func(string, *Budget) bool {
 	if starsOnly.MatchString(pattern) {
-		return func(f string, _ *matchBudget) bool { return f != "" && !isDots(f) }
+		return func(f string, _ *Budget) bool { return f != "" && !isDots(f) }
 	}
 	if m := starsAndExt.FindStringSubmatch(pattern); m != nil {
 		ext := strings.ToLower(m[1])
-		return func(f string, _ *matchBudget) bool { return strings.HasSuffix(strings.ToLower(f), ext) }
+		return func(f string, _ *Budget) bool { return strings.HasSuffix(strings.ToLower(f), ext) }
 	}
 	if m := questions.FindStringSubmatch(pattern); m != nil {
 		ext, length := strings.ToLower(m[1]), len(units(pattern))
-		return func(f string, _ *matchBudget) bool {
+		return func(f string, _ *Budget) bool {
 			return len(units(f)) == length && !isDots(f) && strings.HasSuffix(strings.ToLower(f), ext)
 		}
 	}
 	if starDotStar.MatchString(pattern) {
-		return func(f string, _ *matchBudget) bool { return !isDots(f) && strings.Contains(f, ".") }
+		return func(f string, _ *Budget) bool { return !isDots(f) && strings.Contains(f, ".") }
 	}
 	if dotStar.MatchString(pattern) {
-		return func(f string, _ *matchBudget) bool { return !isDots(f) && strings.HasPrefix(f, ".") }
+		return func(f string, _ *Budget) bool { return !isDots(f) && strings.HasPrefix(f, ".") }
 	}
 	return nil
 }
 
 // match reports whether the rule's pattern matches f, whatever its negation.
 // With partial, f may also be the beginning of something that matches.
-func (r *globRule) match(f string, partial bool) bool {
+func (r *Rule) match(f string, partial bool) bool {
 	if f == "/" && partial {
 		return true
 	}
@@ -229,7 +235,7 @@ func (r *globRule) match(f string, partial bool) bool {
 	return false
 }
 
-func (r *globRule) matchGlob(file []string, pattern []globElement, partial bool) bool {
+func (r *Rule) matchGlob(file []string, pattern []globElement, partial bool) bool {
 	isStar := func(e globElement) bool { return e.globstar }
 	first := slices.IndexFunc(pattern, isStar)
 	if first < 0 {
@@ -287,7 +293,7 @@ func (r *globRule) matchGlob(file []string, pattern []globElement, partial bool)
 // A globBody is what stands between two "**": sections of plain elements, each
 // with the last place where it can be.
 type globBody struct {
-	budget   *matchBudget
+	budget   *Budget
 	sections [][]globElement
 	last     []int
 	partial  bool
@@ -357,7 +363,7 @@ func (b *globBody) match(file []string, at, section, depth int, sawTail bool) gl
 // matchElements compares element by element. Past the end of the pattern only
 // the empty element of a trailing slash is left out; past the end of the file
 // only a partial match is one.
-func (w *matchBudget) matchElements(file []string, pattern []globElement, partial bool) bool {
+func (w *Budget) matchElements(file []string, pattern []globElement, partial bool) bool {
 	n := min(len(file), len(pattern))
 	for i := range n {
 		e := &pattern[i]
