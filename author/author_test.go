@@ -174,9 +174,9 @@ func TestPublishedBefore(t *testing.T) {
 	}
 }
 
-// TestSayAgain is that what stands already is not signed again, and what does not stand is
+// TestSignedBefore is that what stands already is not signed again, and what does not stand is
 // not taken back.
-func TestSayAgain(t *testing.T) {
+func TestSignedBefore(t *testing.T) {
 	d := newDesk(t)
 	a, b := d.author("Ada"), d.author("Bob")
 	if _, err := d.publish(a, "1.0.0", "", PublishOptions{}); err != nil {
@@ -187,7 +187,7 @@ func TestSayAgain(t *testing.T) {
 	}
 	say := func(by *Author, body records.Body) Signed {
 		t.Helper()
-		made, err := by.Say(t.Context(), body)
+		made, err := by.SignStatement(t.Context(), body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,14 +210,14 @@ func TestSayAgain(t *testing.T) {
 		t.Error("what was taken back is not said anew")
 	}
 	var notSaid *NotSaidError
-	if _, err := a.Say(t.Context(), yank("2", "")); !errors.As(err, &notSaid) || len(notSaid.Ranges) != 1 || notSaid.Ranges[0] != "1" {
+	if _, err := a.SignStatement(t.Context(), yank("2", "")); !errors.As(err, &notSaid) || len(notSaid.Ranges) != 1 || notSaid.Ranges[0] != "1" {
 		t.Errorf("taking back what was not said: %v", err)
 	}
 	for _, body := range []records.Body{
 		&records.Tag{Name: "lib", Tag: "next"},
 		&records.Delegate{To: b.Fingerprint()},
 	} {
-		if _, err := a.Say(t.Context(), body); !errors.As(err, &notSaid) {
+		if _, err := a.SignStatement(t.Context(), body); !errors.As(err, &notSaid) {
 			t.Errorf("%T of what was not said: %v", body, err)
 		}
 	}
@@ -226,7 +226,7 @@ func TestSayAgain(t *testing.T) {
 		&records.Endorse{Name: "lib", Version: "9.0.0", Module: d.pack("9.0.0", "").CID, Claim: records.Reviewed},
 		&records.Endorse{Name: "lib", Version: "1.0.0", Module: d.pack("9.0.0", "").CID, Claim: records.Reviewed},
 	} {
-		if _, err := a.Say(t.Context(), body); !errors.As(err, new(*UnknownVersionError)) {
+		if _, err := a.SignStatement(t.Context(), body); !errors.As(err, new(*UnknownVersionError)) {
 			t.Errorf("%T of what nobody released: %v", body, err)
 		}
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/everythingstays/es/records/npmrange"
 )
 
-// Say signs one statement, after Check, and stores it. What the key says already, in the same
+// SignStatement signs one statement, after Check, and stores it. What the key says already, in the same
 // words, is not signed again.
-func (a *Author) Say(ctx context.Context, body records.Body) (Signed, error) {
+func (a *Author) SignStatement(ctx context.Context, body records.Body) (Signed, error) {
 	if err := a.Check(ctx, body); err != nil {
 		return Signed{}, err
 	}

@@ -106,23 +106,22 @@ freeze the version for everybody.`,
 
 // An explainer knows the names of keys, for telling why something was refused.
 type Explainer struct {
-	ctx  context.Context
 	home *home.Home
 	view *trust.View
 }
 
 // NewExplainer returns what tells of keys as the user believes them.
-func NewExplainer(ctx context.Context, h *home.Home, view *trust.View) Explainer {
-	return Explainer{ctx, h, view}
+func NewExplainer(h *home.Home, view *trust.View) Explainer {
+	return Explainer{h, view}
 }
 
 // Who writes a key with what is known of its owner.
-func (ex Explainer) Who(key records.Fingerprint) string {
+func (ex Explainer) Who(ctx context.Context, key records.Fingerprint) string {
 	var notes []string
 	if label := ex.view.Label(key); label != "" {
 		notes = append(notes, label)
 	}
-	k, err := ex.home.Index().Key(ex.ctx, key)
+	k, err := ex.home.Index().Key(ctx, key)
 	switch {
 	case err != nil || k == nil:
 		notes = append(notes, "its key is not here")
@@ -137,7 +136,7 @@ func (ex Explainer) Who(key records.Fingerprint) string {
 
 // Refused makes a refusal of err when it is one of package index or install;
 // others come back as they are.
-func (ex Explainer) Refused(err error) error {
+func (ex Explainer) Refused(ctx context.Context, err error) error {
 	var (
 		untrusted   *resolve.UntrustedError
 		conflicting *resolve.ConflictError
@@ -151,13 +150,13 @@ func (ex Explainer) Refused(err error) error {
 	switch {
 	case errors.As(err, &untrusted):
 		d = untrusted.Decision
-		ex.untrusted(r, untrusted)
+		ex.untrusted(ctx, r, untrusted)
 	case errors.As(err, &conflicting):
 		d, r.Kind = conflicting.Decision, conflict
 		r.Next = append(pinHints(d.Name, d.Version, d), whyHint(d))
 	case errors.As(err, &held):
 		d, r.Next = held.Decision, HeldHints(held.Decision)
-		ex.held(r, held)
+		ex.held(ctx, r, held)
 	case errors.As(err, &equivocated) && equivocated.Decision.Name != "":
 		d, r.Kind, r.Code = equivocated.Decision, Frozen, ui.ExitIntegrity
 		exact := fmt.Sprintf("%s@%s", d.Name, d.Version)
@@ -166,7 +165,7 @@ func (ex Explainer) Refused(err error) error {
 		d, r.Kind, r.Code = *notFound.Invalid, revoked, ui.ExitNotFound
 		r.Next = []string{whyHint(d) + " shows who", "es info " + string(d.Name) + " shows other versions, and who else signs them"}
 	case errors.As(err, &damaged):
-		return ex.damaged(r, damaged)
+		return ex.damaged(ctx, r, damaged)
 	default:
 		return err
 	}
@@ -179,15 +178,15 @@ func (ex Explainer) Refused(err error) error {
 		r.Facts = append([]ui.Fact{{Label: "because", Value: ui.Safe(reason)}}, r.Facts...)
 	}
 	if held == nil {
-		ex.claims(r, d)
+		ex.claims(ctx, r, d)
 	}
-	ex.rule(r, d)
+	ex.rule(ctx, r, d)
 	neededBy(r, err)
 	r.Meaning = Meanings[r.Kind] + "\nNothing was installed."
 	return r
 }
 
-func (ex Explainer) untrusted(r *ui.Refusal, e *resolve.UntrustedError) {
+func (ex Explainer) untrusted(ctx context.Context, r *ui.Refusal, e *resolve.UntrustedError) {
 	d := e.Decision
 	switch {
 	case d.State == trust.Denied:
@@ -232,7 +231,7 @@ func renewals(d trust.Decision) []string {
 	return slices.Compact(next)
 }
 
-func (ex Explainer) held(r *ui.Refusal, e *resolve.HeldError) {
+func (ex Explainer) held(ctx context.Context, r *ui.Refusal, e *resolve.HeldError) {
 	d := e.Decision
 	r.Add("module", "%s", d.Module)
 	switch {
@@ -240,7 +239,7 @@ func (ex Explainer) held(r *ui.Refusal, e *resolve.HeldError) {
 		r.Kind = backdated
 		for _, x := range d.Warnings {
 			if x.Kind == trust.WarnBackdated {
-				r.Add("dated", "%s, by %s", x.Since.UTC().Format(time.DateTime), ex.Who(x.Key))
+				r.Add("dated", "%s, by %s", x.Since.UTC().Format(time.DateTime), ex.Who(ctx, x.Key))
 				r.Add("key ended", "%s", x.Until.UTC().Format(time.DateTime))
 				r.Add("came here", "%s", firstSeen(d, x.Record).Format(time.DateTime))
 			}
@@ -253,11 +252,11 @@ func (ex Explainer) held(r *ui.Refusal, e *resolve.HeldError) {
 				r.Add("held until", "%s", x.Until.UTC().Format(time.DateTime))
 			}
 		}
-		r.Add("signed by", "%s", ex.Who(d.Signer))
+		r.Add("signed by", "%s", ex.Who(ctx, d.Signer))
 	default:
 		r.Kind = yanked
 		for _, n := range e.Yanked {
-			r.Add("yanked by", "%s: %s", ex.Who(n.Author), n.Text)
+			r.Add("yanked by", "%s: %s", ex.Who(ctx, n.Author), n.Text)
 		}
 	}
 }
@@ -275,7 +274,7 @@ func firstSeen(d trust.Decision, record cid.Cid) time.Time {
 const MaxClaims = 6
 
 // claims shows who says which module the version is.
-func (ex Explainer) claims(r *ui.Refusal, d trust.Decision) {
+func (ex Explainer) claims(ctx context.Context, r *ui.Refusal, d trust.Decision) {
 	shown := 0
 	var done []cid.Cid
 	for _, first := range d.Claims {
@@ -293,7 +292,7 @@ func (ex Explainer) claims(r *ui.Refusal, d trust.Decision) {
 			if c.Endorse != "" {
 				label = "endorsed by"
 			}
-			r.Add(label, "%s: %s", ex.Who(c.Author), effectText(c))
+			r.Add(label, "%s: %s", ex.Who(ctx, c.Author), effectText(c))
 		}
 	}
 	if rest := len(d.Claims) - shown; rest > 0 {
@@ -340,7 +339,7 @@ func lineText(line int, project bool) string {
 }
 
 // rule shows who decides about the name.
-func (ex Explainer) rule(r *ui.Refusal, d trust.Decision) {
+func (ex Explainer) rule(ctx context.Context, r *ui.Refusal, d trust.Decision) {
 	if d.Rule.Scope == "" || r.Kind == unknownKey {
 		r.Add("decides", "nobody: no line of %s has this name", ex.home.TrustPath())
 		return
@@ -354,7 +353,7 @@ func (ex Explainer) rule(r *ui.Refusal, d trust.Decision) {
 		if k.Expired {
 			over = ", which is past its last day"
 		}
-		r.Add("decides", "%s: %s for %s%s", ex.Who(k.Key), lineText(k.Line, k.Project), d.Rule.Scope, over)
+		r.Add("decides", "%s: %s for %s%s", ex.Who(ctx, k.Key), lineText(k.Line, k.Project), d.Rule.Scope, over)
 	}
 }
 
@@ -366,7 +365,7 @@ func neededBy(r *ui.Refusal, err error) {
 	}
 }
 
-func (ex Explainer) damaged(r *ui.Refusal, e *install.IntegrityError) error {
+func (ex Explainer) damaged(ctx context.Context, r *ui.Refusal, e *install.IntegrityError) error {
 	r.Kind, r.Code, r.About = integrity, ui.ExitIntegrity, string(e.Name)
 	r.Add("because", "%s", e.Err)
 	r.Add("module", "%s", e.Module)

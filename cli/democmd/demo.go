@@ -65,13 +65,13 @@ func runDemo(ctx context.Context, a cli.App, keep bool) (err error) {
 		defer os.RemoveAll(dir)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	d := &demo{app: a, exe: exe, dir: dir, ctx: ctx}
+	d := &demo{app: a, exe: exe, dir: dir}
 	defer d.stopNodes()
 	defer cancel()
 	if err := writeSamples(filepath.Join(dir, "author", "src")); err != nil {
 		return err
 	}
-	return d.play()
+	return d.play(ctx)
 }
 
 // demo is one performance; each person in it has a directory with a home.
@@ -79,7 +79,6 @@ type demo struct {
 	app   cli.App
 	exe   string
 	dir   string
-	ctx   context.Context // of the performance, which is one call of play
 	nodes map[string]*demoNode
 }
 
@@ -90,9 +89,9 @@ type demoNode struct {
 	done chan struct{}
 }
 
-func (d *demo) play() error {
-	for _, step := range []func() error{d.start, d.publish, d.search, d.leave, d.add, d.stranger} {
-		if err := step(); err != nil {
+func (d *demo) play(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{d.start, d.publish, d.search, d.leave, d.add, d.stranger} {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
@@ -100,48 +99,48 @@ func (d *demo) play() error {
 	return nil
 }
 
-func (d *demo) start() error {
+func (d *demo) start(ctx context.Context) error {
 	d.say("Four computers, here four processes with homes of their own. They know only the seeder, which passes on what it hears.")
-	if err := d.startNode("seeder", "--seed", "all"); err != nil {
+	if err := d.startNode(ctx, "seeder", "--seed", "all"); err != nil {
 		return err
 	}
 	seeder := d.nodes["seeder"].addr
 	for _, who := range []string{"author", "reader", "stranger"} {
-		if err := d.startNode(who, "--bootstrap", seeder); err != nil {
+		if err := d.startNode(ctx, who, "--bootstrap", seeder); err != nil {
 			return err
 		}
 	}
 	// What is announced before somebody listens, he does not hear.
-	return d.until("the seeder has met the others", func() bool { return d.listeners("seeder") == 3 })
+	return d.until(ctx, "the seeder has met the others", func() bool { return d.listeners(ctx, "seeder") == 3 })
 }
 
-func (d *demo) publish() error {
+func (d *demo) publish(ctx context.Context) error {
 	d.say("The author makes a key and publishes two modules.")
-	if _, err := d.es("author", "", "key", "new", "--name", "Ada", "--email", "ada@example.org", "--no-passphrase"); err != nil {
+	if _, err := d.es(ctx, "author", "", "key", "new", "--name", "Ada", "--email", "ada@example.org", "--no-passphrase"); err != nil {
 		return err
 	}
 	for _, m := range samples.Dirs {
-		if _, err := d.es("author", "", "publish", "src/"+m); err != nil {
+		if _, err := d.es(ctx, "author", "", "publish", "src/"+m); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *demo) search() error {
+func (d *demo) search(ctx context.Context) error {
 	d.say("The reader's node has heard of it through the seeder. It believes nobody yet, so it says who claims what.")
 	for _, name := range demoModules {
-		if err := d.until(name+" reaches the reader", func() bool { return d.knows("reader", name) }); err != nil {
+		if err := d.until(ctx, name+" reaches the reader", func() bool { return d.knows(ctx, "reader", name) }); err != nil {
 			return err
 		}
 	}
-	_, err := d.es("reader", "", "search", "hello")
+	_, err := d.es(ctx, "reader", "", "search", "hello")
 	return err
 }
 
-func (d *demo) leave() error {
+func (d *demo) leave(ctx context.Context) error {
 	for _, name := range demoModules {
-		if err := d.until("the seeder has "+name, func() bool { return d.holds("seeder", name) }); err != nil {
+		if err := d.until(ctx, "the seeder has "+name, func() bool { return d.holds(ctx, "seeder", name) }); err != nil {
 			return err
 		}
 	}
@@ -149,22 +148,22 @@ func (d *demo) leave() error {
 	return d.stopNode("author")
 }
 
-func (d *demo) add() error {
+func (d *demo) add(ctx context.Context) error {
 	d.say("The reader decides to believe the author for these names, and adds the program.")
-	fpr, err := d.authorKey()
+	fpr, err := d.authorKey(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := d.es("reader", "", "trust", "add", fpr, "hello-es", "@everythingstays/*", "--label", "ada", "--yes"); err != nil {
+	if _, err := d.es(ctx, "reader", "", "trust", "add", fpr, "hello-es", "@everythingstays/*", "--label", "ada", "--yes"); err != nil {
 		return err
 	}
-	if _, err := d.es("reader", "app", "add", "hello-es", "--yes"); err != nil {
+	if _, err := d.es(ctx, "reader", "app", "add", "hello-es", "--yes"); err != nil {
 		return err
 	}
-	return d.runProgram()
+	return d.runProgram(ctx)
 }
 
-func (d *demo) runProgram() error {
+func (d *demo) runProgram(ctx context.Context) error {
 	program := filepath.Join("node_modules", ".bin", "hello-es")
 	if _, err := exec.LookPath("node"); err != nil {
 		d.say("node is not on this machine, so the program is not run: reader$ %s", program)
@@ -175,7 +174,7 @@ func (d *demo) runProgram() error {
 	if runtime.GOOS == "windows" {
 		program += ".cmd"
 	}
-	out, err := d.run("reader", "app", filepath.Join(d.dir, "reader", "app", program), []string{"reader"}, program+" reader")
+	out, err := d.run(ctx, "reader", "app", filepath.Join(d.dir, "reader", "app", program), []string{"reader"}, program+" reader")
 	if err != nil {
 		return err
 	}
@@ -185,12 +184,12 @@ func (d *demo) runProgram() error {
 	return nil
 }
 
-func (d *demo) stranger() error {
+func (d *demo) stranger(ctx context.Context) error {
 	d.say("A stranger has heard the same, and believes nobody: nothing is installed, and the hint says what would change that.")
-	if err := d.until("hello-es reaches the stranger", func() bool { return d.knows("stranger", "hello-es") }); err != nil {
+	if err := d.until(ctx, "hello-es reaches the stranger", func() bool { return d.knows(ctx, "stranger", "hello-es") }); err != nil {
 		return err
 	}
-	_, err := d.es("stranger", "app", "add", "hello-es", "--yes")
+	_, err := d.es(ctx, "stranger", "app", "add", "hello-es", "--yes")
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != ui.ExitTrust {
 		return fmt.Errorf("the stranger's es add must end with exit code %d, but: %v", ui.ExitTrust, err)
@@ -203,14 +202,14 @@ func (d *demo) stranger() error {
 }
 
 // startNode starts `es node` for who and waits until it is ready.
-func (d *demo) startNode(who string, args ...string) error {
+func (d *demo) startNode(ctx context.Context, who string, args ...string) error {
 	if err := os.MkdirAll(filepath.Join(d.dir, who, "app"), 0o755); err != nil {
 		return err
 	}
 	args = append([]string{"node", "--listen", "/ip4/127.0.0.1/tcp/0"}, args...)
 	d.prompt(who, "es "+strings.Join(args, " ")+" &")
 	n := &demoNode{done: make(chan struct{})}
-	n.cmd = d.command(who, "", d.exe, args)
+	n.cmd = d.command(ctx, who, "", d.exe, args)
 	n.cmd.Stderr = &n.log
 	out, err := n.cmd.StdoutPipe()
 	if err != nil {
@@ -231,8 +230,8 @@ func (d *demo) startNode(who string, args ...string) error {
 		return fmt.Errorf("the %s's node ended before it was ready:\n%s", who, n.log.String())
 	case <-time.After(demoWait):
 		return fmt.Errorf("the %s's node was not ready after %v", who, demoWait)
-	case <-d.ctx.Done():
-		return d.ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	d.app.Printf("  listening %s", n.addr)
 	return nil
@@ -281,20 +280,20 @@ func (d *demo) stopNodes() {
 
 // es runs one command of es for who, in a directory below who's, and shows it
 // with its output.
-func (d *demo) es(who, dir string, args ...string) (string, error) {
+func (d *demo) es(ctx context.Context, who, dir string, args ...string) (string, error) {
 	if dir != "" {
 		if err := os.MkdirAll(filepath.Join(d.dir, who, dir), 0o755); err != nil {
 			return "", err
 		}
 	}
-	return d.run(who, dir, d.exe, args, "es "+strings.Join(shellQuoted(args), " "))
+	return d.run(ctx, who, dir, d.exe, args, "es "+strings.Join(shellQuoted(args), " "))
 }
 
-func (d *demo) run(who, dir, program string, args []string, shown string) (string, error) {
+func (d *demo) run(ctx context.Context, who, dir, program string, args []string, shown string) (string, error) {
 	d.prompt(path.Join(who, dir), shown)
 	var out bytes.Buffer
 	var both transcript
-	cmd := d.command(who, dir, program, args)
+	cmd := d.command(ctx, who, dir, program, args)
 	cmd.Stdout = io.MultiWriter(&out, &both)
 	cmd.Stderr = &both
 	err := cmd.Run()
@@ -323,8 +322,8 @@ func (t *transcript) Write(b []byte) (int, error) {
 	return t.text.Write(b)
 }
 
-func (d *demo) command(who, dir, program string, args []string) *exec.Cmd {
-	cmd := exec.CommandContext(d.ctx, program, args...)
+func (d *demo) command(ctx context.Context, who, dir, program string, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = filepath.Join(d.dir, who, filepath.FromSlash(dir))
 	cmd.Env = append(os.Environ(), "ES_HOME="+filepath.Join(d.dir, who, "home"), "ES_PASSPHRASE=", "ES_DHT=off", "ES_MDNS=off")
 	cmd.WaitDelay = time.Second
@@ -333,15 +332,15 @@ func (d *demo) command(who, dir, program string, args []string) *exec.Cmd {
 
 // knows asks who's index for a name. That nothing is found is an exit code, and
 // no error here.
-func (d *demo) knows(who, name string) bool {
-	out, _ := d.command(who, "", d.exe, []string{"info", name, "--json"}).Output()
+func (d *demo) knows(ctx context.Context, who, name string) bool {
+	out, _ := d.command(ctx, who, "", d.exe, []string{"info", name, "--json"}).Output()
 	var info struct{ Versions []struct{ Version string } }
 	return json.Unmarshal(out, &info) == nil && len(info.Versions) > 0
 }
 
 // listeners counts the peers of who's node that take records.
-func (d *demo) listeners(who string) int {
-	out, _ := d.command(who, "", d.exe, []string{"peers", "--json"}).Output()
+func (d *demo) listeners(ctx context.Context, who string) int {
+	out, _ := d.command(ctx, who, "", d.exe, []string{"peers", "--json"}).Output()
 	var peers []api.PeerInfo
 	json.Unmarshal(out, &peers) // what is not JSON has no peers
 	n := 0
@@ -354,14 +353,14 @@ func (d *demo) listeners(who string) int {
 }
 
 // holds reports whether every block of the module is at who's.
-func (d *demo) holds(who, name string) bool {
-	out, _ := d.command(who, "", d.exe, []string{"verify", name + "@1.0.0", "--json"}).Output()
+func (d *demo) holds(ctx context.Context, who, name string) bool {
+	out, _ := d.command(ctx, who, "", d.exe, []string{"verify", name + "@1.0.0", "--json"}).Output()
 	var claims []struct{ Stored bool }
 	return json.Unmarshal(out, &claims) == nil && len(claims) > 0 && claims[0].Stored
 }
 
-func (d *demo) authorKey() (string, error) {
-	out, err := d.command("author", "", d.exe, []string{"key", "list", "--json"}).Output()
+func (d *demo) authorKey(ctx context.Context) (string, error) {
+	out, err := d.command(ctx, "author", "", d.exe, []string{"key", "list", "--json"}).Output()
 	if err != nil {
 		return "", fmt.Errorf("list the author's keys: %w", err)
 	}
@@ -373,15 +372,15 @@ func (d *demo) authorKey() (string, error) {
 }
 
 // until polls a condition that other processes bring about.
-func (d *demo) until(what string, ok func() bool) error {
+func (d *demo) until(ctx context.Context, what string, ok func() bool) error {
 	deadline := time.After(demoWait)
 	for !ok() {
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-deadline:
 			return fmt.Errorf("waited %v in vain until %s", demoWait, what)
-		case <-d.ctx.Done():
-			return d.ctx.Err()
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return nil

@@ -16,7 +16,6 @@ import (
 // approval decides whether keys may sign what they did not sign in es-lock.json.
 type approval struct {
 	*session
-	ctx      context.Context
 	app      cli.App
 	accepted []records.Fingerprint // by --accept-key
 	yes      bool                  // to keys that sign something here for the first time
@@ -26,23 +25,23 @@ type approval struct {
 // approve implements install.Options.Approve. A signer that changes stops the
 // installation whoever is there to ask: a question in the middle of an update is
 // answered too easily.
-func (p *approval) approve(s install.Signers) error {
+func (p *approval) approve(ctx context.Context, s install.Signers) error {
 	p.bar.Clear()
 	if p.distrust != nil && len(s.Changed)+len(s.First) > 0 {
 		return p.distrust
 	}
-	if err := p.changed(s.Changed); err != nil {
+	if err := p.changed(ctx, s.Changed); err != nil {
 		return err
 	}
-	return p.first(s.First)
+	return p.first(ctx, s.First)
 }
 
-func (p *approval) changed(changes []install.Change) error {
+func (p *approval) changed(ctx context.Context, changes []install.Change) error {
 	r := &ui.Refusal{Kind: cli.SignerChanged, Code: ui.ExitTrust, Meaning: cli.Meanings[cli.SignerChanged] + "\nNothing was installed."}
 	var names []string
 	var accept []records.Fingerprint
 	for _, c := range changes {
-		said, followed, err := p.succeeds(c)
+		said, followed, err := p.succeeds(ctx, c)
 		switch {
 		case err != nil:
 			return err
@@ -51,12 +50,12 @@ func (p *approval) changed(changes []install.Change) error {
 			p.app.Note("%s: %s succeeds %s, as both keys say and your trust file follows", c.After.Name, c.After.Signer, c.Before.Signer)
 		default:
 			names = append(names, fmt.Sprintf("%s, since %s", packageText(c.After), c.Before.Version))
-			before, err := p.signature(p.ctx, c.Before)
+			before, err := p.signature(ctx, c.Before)
 			if err != nil {
 				return err
 			}
 			r.Add("before", "%s, %s", packageText(c.Before), before)
-			r.Add("now", "%s, signed by %s", packageText(c.After), p.explainer(p.ctx).Who(c.After.Signer))
+			r.Add("now", "%s, signed by %s", packageText(c.After), p.explainer().Who(ctx, c.After.Signer))
 			if said {
 				r.Add("but", "both keys say that the new one succeeds the old one")
 			}
@@ -79,7 +78,7 @@ func (w *session) signature(ctx context.Context, p *install.Package) (string, er
 	if err != nil {
 		return "", err
 	}
-	who := w.explainer(ctx).Who(p.Signer)
+	who := w.explainer().Who(ctx, p.Signer)
 	switch s.Standing {
 	case install.Signed:
 		return "signed by " + who, nil
@@ -95,8 +94,8 @@ func (w *session) signature(ctx context.Context, p *install.Package) (string, er
 
 // succeeds reports whether both keys say that the new signer succeeds the old one,
 // and whether the new one decides for that reason.
-func (p *approval) succeeds(c install.Change) (said, followed bool, err error) {
-	ruling, err := p.view.Ruling(p.ctx, c.After.Name)
+func (p *approval) succeeds(ctx context.Context, c install.Change) (said, followed bool, err error) {
+	ruling, err := p.view.Ruling(ctx, c.After.Name)
 	if err != nil {
 		return false, false, err
 	}
@@ -106,8 +105,8 @@ func (p *approval) succeeds(c install.Change) (said, followed bool, err error) {
 
 // first shows keys that sign something in this project for the first time, and
 // asks.
-func (p *approval) first(packages []*install.Package) error {
-	own, err := p.home.Keys(p.ctx)
+func (p *approval) first(ctx context.Context, packages []*install.Package) error {
+	own, err := p.home.Keys(ctx)
 	if err != nil {
 		return err
 	}
@@ -131,7 +130,7 @@ func (p *approval) first(packages []*install.Package) error {
 		return nil
 	}
 	for _, key := range order {
-		if err := p.describeSigner(r, key, keys[key]); err != nil {
+		if err := p.describeSigner(ctx, r, key, keys[key]); err != nil {
 			return err
 		}
 	}
@@ -147,7 +146,7 @@ func (p *approval) first(packages []*install.Package) error {
 	if len(order) > 1 {
 		question = "Let them in?"
 	}
-	ok, err := p.app.Ask(p.ctx, question, false, "")
+	ok, err := p.app.Ask(ctx, question, false, "")
 	if err != nil || ok {
 		return err
 	}
@@ -156,8 +155,8 @@ func (p *approval) first(packages []*install.Package) error {
 
 // describeSigner shows a key that is new here, with what it signs and how it comes to
 // decide.
-func (p *approval) describeSigner(r *ui.Refusal, key records.Fingerprint, packages []*install.Package) error {
-	r.Add("key", "%s", p.explainer(p.ctx).Who(key))
+func (p *approval) describeSigner(ctx context.Context, r *ui.Refusal, key records.Fingerprint, packages []*install.Package) error {
+	r.Add("key", "%s", p.explainer().Who(ctx, key))
 	for i, q := range packages {
 		if i == cli.MaxClaims {
 			r.Add("and", "%d more", len(packages)-i)
@@ -165,7 +164,7 @@ func (p *approval) describeSigner(r *ui.Refusal, key records.Fingerprint, packag
 		}
 		r.Add("signs", "%s", packageText(q))
 	}
-	ruling, err := p.view.Ruling(p.ctx, packages[0].Name)
+	ruling, err := p.view.Ruling(ctx, packages[0].Name)
 	if err != nil {
 		return err
 	}

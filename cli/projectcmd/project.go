@@ -63,14 +63,14 @@ func inProject(a cli.App, cmd *cobra.Command, o installOptions, f func(context.C
 			return w.distrust
 		}
 		bar := a.NewProgress()
-		keys := &approval{session: w, ctx: ctx, app: a, accepted: accepted, yes: o.yes, bar: bar}
-		var letIn []records.Fingerprint
+		keys := &approval{session: w, app: a, accepted: accepted, yes: o.yes, bar: bar}
+		var before []records.Fingerprint
 		if !o.frozen { // which asks nobody
-			if letIn, err = h.GrantedKeys(p.Dir()); err != nil {
+			if before, err = h.GrantedKeys(p.Dir()); err != nil {
 				return err
 			}
 		}
-		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: stages(bar), Accepted: letIn, Approve: keys.approve, FindNode: nodeVersion}
+		w.options = install.Options{Force: o.force, Frozen: o.frozen, Progress: stages(bar), Accepted: before, Approve: func(s install.Signers) error { return keys.approve(ctx, s) }, FindNode: nodeVersion}
 		w.sources = here(h)
 		w.sources.Resolver = &resolver{w}
 		if !a.Offline && !h.ReadOnly() {
@@ -82,7 +82,7 @@ func inProject(a cli.App, cmd *cobra.Command, o installOptions, f func(context.C
 		result, err := f(ctx, w)
 		bar.End()
 		if err != nil {
-			if err = w.explainer(ctx).Refused(err); h.ReadOnly() && errors.As(err, new(*install.MissingError)) {
+			if err = w.explainer().Refused(ctx, err); h.ReadOnly() && errors.As(err, new(*install.MissingError)) {
 				return ui.Coded(ui.ExitUnreachable, err, "nothing can be fetched into a home that cannot be written")
 			}
 			return installHint(err)
@@ -93,7 +93,7 @@ func inProject(a cli.App, cmd *cobra.Command, o installOptions, f func(context.C
 
 // report shows what was done, and what there is to know about it.
 func report(ctx context.Context, a cli.App, w *session, o installOptions, result *install.Result) error {
-	rememberLetIn(ctx, a, w, result.Signers)
+	rememberAccepted(ctx, a, w, result.Signers)
 	if w.distrust != nil {
 		a.Warn("%s", ui.Message(w.distrust))
 	}
@@ -166,9 +166,9 @@ func (v verifiedRecords) Release(ctx context.Context, record cid.Cid) (*install.
 	return resolution(index.Release{Meta: s.Meta, Body: body}), true, nil
 }
 
-// rememberLetIn keeps the user's answers for the project. Where that fails the user is
+// rememberAccepted keeps the user's answers for the project. Where that fails the user is
 // asked again the next time.
-func rememberLetIn(ctx context.Context, a cli.App, w *session, s install.Signers) {
+func rememberAccepted(ctx context.Context, a cli.App, w *session, s install.Signers) {
 	var keys []records.Fingerprint
 	for _, c := range s.Changed {
 		keys = append(keys, c.After.Signer)
@@ -203,8 +203,8 @@ func (w *session) look() (err error) {
 	return err
 }
 
-func (w *session) explainer(ctx context.Context) cli.Explainer {
-	return cli.NewExplainer(ctx, w.home, w.view)
+func (w *session) explainer() cli.Explainer {
+	return cli.NewExplainer(w.home, w.view)
 }
 
 // touched returns what an installation has put in place.

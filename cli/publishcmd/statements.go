@@ -69,7 +69,7 @@ func signAndAnnounce(a cli.App, cmd *cobra.Command, key string, make statement) 
 		if err != nil {
 			return authorRefusal(err)
 		}
-		made, err := by.Say(ctx, body)
+		made, err := by.SignStatement(ctx, body)
 		if err != nil {
 			return authorRefusal(err)
 		}

@@ -91,7 +91,7 @@ func runTrustList(ctx context.Context, a cli.App, h *home.Home) error {
 	if err != nil {
 		return err
 	}
-	if err := t.letIn(ctx, h); err != nil {
+	if err := t.readCoverage(ctx, h); err != nil {
 		return err
 	}
 	if a.JSON {
@@ -213,8 +213,8 @@ func (t *trusted) lines(ctx context.Context, h *home.Home) error {
 	return nil
 }
 
-// letIn fills in how much each line lets in.
-func (t *trusted) letIn(ctx context.Context, h *home.Home) error {
+// readCoverage fills in how much each line lets in.
+func (t *trusted) readCoverage(ctx context.Context, h *home.Home) error {
 	keys, err := h.Authors(ctx, time.Now())
 	if err != nil {
 		return err
@@ -244,7 +244,7 @@ func printTrusted(a cli.App, t *trusted) {
 		if label == "" && (l.known || l.Own) {
 			label = ui.UIDText(l.UID)
 		}
-		rows = append(rows, []string{l.Fingerprint.String(), ui.Safe(label), strings.Join(grantText(l), " "), letInText(l), l.File})
+		rows = append(rows, []string{l.Fingerprint.String(), ui.Safe(label), strings.Join(grantText(l), " "), coverageText(l), l.File})
 	}
 	a.Table(rows)
 	printRules(a, t.rulesJSON)
@@ -269,7 +269,7 @@ func grantText(l trustJSON) []string {
 	return what
 }
 
-func letInText(l trustJSON) string {
+func coverageText(l trustJSON) string {
 	switch {
 	case l.Denied && l.File != "":
 		return "denied by your own file"
