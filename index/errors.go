@@ -37,3 +37,11 @@ type EquivocationError struct {
 func (e *EquivocationError) Error() string {
 	return fmt.Sprintf("%s@%s is frozen: key %s signed different modules as this version", e.Name, e.Version, e.Author)
 }
+
+// Printable shortens untrusted text for a message and makes it safe to show.
+func Printable(s string) string {
+	if records.CheckText(s, 80) != nil {
+		return fmt.Sprintf("%.80q", s)
+	}
+	return s
+}

@@ -19,7 +19,7 @@ func Check(ctx context.Context, x *index.Index) error {
 		return checkDerived(ctx, q)
 	})
 	if err == nil && verdict != "ok" {
-		err = fmt.Errorf("check index: %s is damaged: %s", x.Path(), clip(verdict))
+		err = fmt.Errorf("check index: %s is damaged: %s", x.Path(), index.Printable(verdict))
 	}
 	return err
 }

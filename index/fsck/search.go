@@ -104,7 +104,7 @@ func (s *searchCheck) release(ctx context.Context, c shown) error {
 	var base, skeleton string
 	known, err := s.Get(ctx, "SELECT base, skeleton FROM names WHERE name = ?", []any{c.name}, &base, &skeleton)
 	if n := records.Name(c.name); err == nil && (!known || base != n.Base() || skeleton != n.Skeleton()) {
-		s.derived("search has the name %q wrongly", clip(c.name))
+		s.derived("search has the name %q wrongly", index.Printable(c.name))
 	}
 	return err
 }
@@ -119,7 +119,7 @@ func (s *searchCheck) text(ctx context.Context, c shown) error {
 		return err
 	}
 	if !known || version != c.version {
-		s.derived("search does not show %q in the version %q of key %X", clip(c.name), clip(c.version), c.author)
+		s.derived("search does not show %q in the version %q of key %X", index.Printable(c.name), index.Printable(c.version), c.author)
 		return nil
 	}
 	var envelope []byte
@@ -150,7 +150,7 @@ func (s *searchCheck) compare(ctx context.Context) error {
 	}
 	for _, t := range s.waiting {
 		if s.have[t.num] != want[t.num] {
-			s.derived("search has other words of %q than its release", clip(string(t.release.Name)))
+			s.derived("search has other words of %q than its release", index.Printable(string(t.release.Name)))
 		}
 		delete(s.have, t.num)
 	}

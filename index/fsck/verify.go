@@ -112,7 +112,7 @@ func (v *verifier) corrupt(err error) error {
 	if !ofDatabase && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return err
 	}
-	v.damage(Damage{Reason: "the file is damaged: " + clip(err.Error()), file: true})
+	v.damage(Damage{Reason: "the file is damaged: " + index.Printable(err.Error()), file: true})
 	return nil
 }
 
@@ -388,12 +388,4 @@ func (v *verifier) relations(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// clip shortens untrusted text for a message and makes it safe to show.
-func clip(s string) string {
-	if records.CheckText(s, 80) != nil {
-		return fmt.Sprintf("%.80q", s)
-	}
-	return s
 }

@@ -32,7 +32,7 @@ func (e *NotFoundError) Error() string {
 	case len(e.Have) > 0:
 		return fmt.Sprintf("no version of %s matches %q; the newest is %s", e.Name, e.Constraint, e.Have[0])
 	case e.Constraint != "":
-		return fmt.Sprintf("no release of %s@%s is known here", e.Name, clip(e.Constraint))
+		return fmt.Sprintf("no release of %s@%s is known here", e.Name, index.Printable(e.Constraint))
 	}
 	return fmt.Sprintf("no release of %s is known here", e.Name)
 }
@@ -86,7 +86,7 @@ func (e *HeldError) Error() string {
 	case e.Decision.Hold == trust.Cooldown:
 		return fmt.Sprintf("%s@%s is held: it has been known here for less than min-age", e.Name, e.Version)
 	case len(e.Yanked) > 0:
-		return fmt.Sprintf("%s@%s is yanked: %s", e.Name, e.Version, clip(e.Yanked[0].Text))
+		return fmt.Sprintf("%s@%s is yanked: %s", e.Name, e.Version, index.Printable(e.Yanked[0].Text))
 	}
 	return fmt.Sprintf("%s@%s is held", e.Name, e.Version)
 }
@@ -98,11 +98,3 @@ type EquivocationError struct {
 }
 
 func (e *EquivocationError) Unwrap() error { return &e.EquivocationError }
-
-// clip shortens untrusted text for a message and makes it safe to show.
-func clip(s string) string {
-	if records.CheckText(s, 80) != nil {
-		return fmt.Sprintf("%.80q", s)
-	}
-	return s
-}
