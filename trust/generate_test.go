@@ -44,7 +44,7 @@ var (
 )
 
 func vectors() []vector {
-	return slices.Concat(fileVectors(), decisionVectors(), editVectors(), projectVectors(), successionVectors(), delegationVectors(), voiceVectors(), holdVectors(), limitVectors())
+	return slices.Concat(fileVectors(), decisionVectors(), editVectors(), projectVectors(), successionVectors(), delegationVectors(), voiceVectors(), holdVectors(), limitVectors(), noticeVectors())
 }
 
 func fileVectors() []vector {
@@ -269,7 +269,7 @@ func archive(t *testing.T, v vector) *txtar.Archive {
 			t.Fatal(err)
 		}
 		add("world.json", string(b)+"\n")
-		add("decision", showDecision(v.world.decide(t, f)))
+		add("decision", v.world.show(t, f))
 	}
 	return a
 }

@@ -36,6 +36,7 @@ type world struct {
 	Delegations []delegation          `json:"delegations,omitempty"`
 	Successions []succession          `json:"successions,omitempty"`
 	Equivocated []records.Fingerprint `json:"equivocated,omitempty"`
+	Notices     []noticeStatement     `json:"notices,omitempty"`
 }
 
 type claim struct {
@@ -383,7 +384,7 @@ func runDecision(t *testing.T, f *trust.File, expect string, a *txtar.Archive) {
 	if d.State.String() != expect {
 		t.Fatalf("got %v (%s), want %s", d.State, d.Reason, expect)
 	}
-	if got, want := showDecision(d), section(t, a, "decision"); got != want {
+	if got, want := w.show(t, f), section(t, a, "decision"); got != want {
 		t.Fatalf("got\n%s\nwant\n%s", got, want)
 	}
 }
