@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -230,5 +231,29 @@ func TestFileBatch(t *testing.T) {
 				t.Errorf("%s: %v", e.Path, err)
 			}
 		}
+	}
+}
+
+// A process that opens the store leaves alone what another is about to rename: the stamp
+// of a file says nothing of its age. Later it is a leftover as any.
+func TestSweepKeepsStampedFiles(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	temp := s.temp()
+	if err := errors.Join(os.WriteFile(temp, []byte("block"), 0o644), os.Chtimes(temp, stamp, stamp)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(temp); err != nil {
+		t.Fatalf("a file that is being written: %v", err)
+	}
+	s.sweep(time.Now().Add(time.Second))
+	if _, err := os.Lstat(temp); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a leftover: %v", err)
 	}
 }

@@ -92,9 +92,19 @@ func (s *Store) sweep(before time.Time) {
 		return // it only costs space
 	}
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.ModTime().Before(before) {
-			os.Remove(filepath.Join(s.dir, tempDir, e.Name()))
+		info, err := e.Info()
+		if err != nil || !info.ModTime().Before(before) {
+			continue
 		}
+		path := filepath.Join(s.dir, tempDir, e.Name())
+		if info.ModTime().Equal(stamp) {
+			// It says nothing of its age. Another process may be about to rename it: without
+			// its stamp it is verified before it is linked.
+			now := time.Now()
+			os.Chtimes(path, now, now)
+			continue
+		}
+		os.Remove(path)
 	}
 }
 
