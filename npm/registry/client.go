@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -44,11 +45,12 @@ const minProgress = 4 << 10
 
 // A Client asks registries. It is safe for concurrent use.
 type Client struct {
-	cfg  Config
-	http *http.Client
+	cfg   Config
+	http  *http.Client
+	plain *http.Transport // without a client certificate
 
 	mu           sync.Mutex
-	certificates map[npmrc.Credentials]*http.Client // by the files of a client certificate
+	certificates map[npmrc.Credentials]*http.Transport // by the files of a client certificate
 }
 
 // New returns a Client. HTTP/1.1 over several connections is quicker than one
@@ -66,13 +68,26 @@ func New(cfg Config) *Client {
 	if cfg.Credentials == nil {
 		cfg.Credentials = func(*url.URL) npmrc.Credentials { return npmrc.Credentials{} }
 	}
-	c := &Client{cfg: cfg, certificates: make(map[npmrc.Credentials]*http.Client)}
-	c.http = c.connect(nil)
+	c := &Client{cfg: cfg, certificates: make(map[npmrc.Credentials]*http.Transport)}
+	c.plain = c.connect(nil)
+	c.http = &http.Client{CheckRedirect: c.checkRedirect, Transport: byCertificate{c}}
 	return c
 }
 
-func (c *Client) connect(certificates []tls.Certificate) *http.Client {
-	return &http.Client{CheckRedirect: c.checkRedirect, Transport: &http.Transport{
+// byCertificate sends each request over connections that show the client certificate of
+// its own URL: one for a registry is not shown to where that redirects.
+type byCertificate struct{ c *Client }
+
+func (t byCertificate) RoundTrip(req *http.Request) (*http.Response, error) {
+	connections, err := t.c.connections(t.c.cfg.Credentials(req.URL))
+	if err != nil {
+		return nil, err
+	}
+	return connections.RoundTrip(req)
+}
+
+func (c *Client) connect(certificates []tls.Certificate) *http.Transport {
+	return &http.Transport{
 		Proxy:                 c.cfg.Proxy,
 		MaxConnsPerHost:       MaxConnections,
 		MaxIdleConnsPerHost:   MaxConnections,
@@ -84,12 +99,12 @@ func (c *Client) connect(certificates []tls.Certificate) *http.Client {
 		TLSClientConfig: &tls.Config{
 			RootCAs: c.cfg.RootCAs, InsecureSkipVerify: c.cfg.Insecure, Certificates: certificates,
 		},
-	}}
+	}
 }
 
 // Close ends idle connections.
 func (c *Client) Close() {
-	c.http.CloseIdleConnections()
+	c.plain.CloseIdleConnections()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, h := range c.certificates {
@@ -97,10 +112,22 @@ func (c *Client) Close() {
 	}
 }
 
-// connection returns the connections that show the certificate of these credentials.
-func (c *Client) connection(credentials npmrc.Credentials) (*http.Client, error) {
+// A certificateError says that a client certificate cannot be read.
+type certificateError struct {
+	file string
+	err  error
+}
+
+func (e *certificateError) Error() string {
+	return fmt.Sprintf("read client certificate %q: %v", e.file, e.err)
+}
+
+func (e *certificateError) Unwrap() error { return e.err }
+
+// connections returns those that show the certificate of these credentials.
+func (c *Client) connections(credentials npmrc.Credentials) (*http.Transport, error) {
 	if credentials.CertFile == "" {
-		return c.http, nil
+		return c.plain, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,7 +137,7 @@ func (c *Client) connection(credentials npmrc.Credentials) (*http.Client, error)
 	}
 	certificate, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("read client certificate %q: %w", files.CertFile, err)
+		return nil, &certificateError{files.CertFile, err}
 	}
 	h := c.connect([]tls.Certificate{certificate})
 	c.certificates[files] = h
@@ -122,10 +149,10 @@ func (c *Client) connection(credentials npmrc.Credentials) (*http.Client, error)
 // would take it along to another port of the host.
 func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= MaxRedirects {
-		return fmt.Errorf("more than %d redirects", MaxRedirects)
+		return &redirectError{fmt.Sprintf("more than %d redirects", MaxRedirects)}
 	}
 	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
-		return errors.New("redirected from https to http")
+		return &redirectError{"redirected from https to http"}
 	}
 	req.Header.Del("Authorization")
 	if a := c.cfg.Credentials(req.URL).Authorization; a != "" {
@@ -133,6 +160,11 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	}
 	return nil
 }
+
+// A redirectError says why a redirect is not followed, now and later.
+type redirectError struct{ reason string }
+
+func (e *redirectError) Error() string { return e.reason }
 
 // A StatusError is an answer that is not what was asked for.
 type StatusError struct {
@@ -147,6 +179,24 @@ func (e *StatusError) Error() string {
 		s += fmt.Sprintf(" (%q)", e.Text)
 	}
 	return s
+}
+
+// MayPass reports whether what failed may work in a while: the registry was not reached,
+// broke off, or was busy.
+func MayPass(err error) bool {
+	var status *StatusError
+	var network net.Error
+	switch {
+	case errors.As(err, &status):
+		return isBusy(status.Status)
+	case isFinal(err):
+		return false
+	}
+	return errors.As(err, &network) || errors.Is(err, ErrStalled) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+func isBusy(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500
 }
 
 // Missing reports whether err says that the registry does not have what was asked.
@@ -199,21 +249,15 @@ func (c *Client) attempt(ctx context.Context, u *url.URL, header http.Header) (_
 	if c.cfg.UserAgent != "" {
 		req.Header.Set("User-Agent", c.cfg.UserAgent)
 	}
-	credentials := c.cfg.Credentials(u)
-	if credentials.Authorization != "" {
-		req.Header.Set("Authorization", credentials.Authorization)
+	if a := c.cfg.Credentials(u).Authorization; a != "" {
+		req.Header.Set("Authorization", a)
 	}
-	connection, err := c.connection(credentials)
+	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, -1, err
-	}
-	resp, err := connection.Do(req)
-	if err != nil {
-		var certificate *tls.CertificateVerificationError
-		if errors.As(err, &certificate) {
-			return nil, -1, fmt.Errorf("ask %s: %w", u.Redacted(), err)
+		if isFinal(err) {
+			wait = -1
 		}
-		return nil, 0, fmt.Errorf("ask %s: %w", u.Redacted(), withoutURL(err))
+		return nil, wait, fmt.Errorf("ask %s: %w", u.Redacted(), withoutURL(err))
 	}
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusNotModified:
@@ -222,11 +266,18 @@ func (c *Client) attempt(ctx context.Context, u *url.URL, header http.Header) (_
 	}
 	defer resp.Body.Close()
 	failure := &StatusError{URL: u.Redacted(), Status: resp.StatusCode, Text: errorText(resp)}
-	switch {
-	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusRequestTimeout, resp.StatusCode >= 500:
+	if isBusy(resp.StatusCode) {
 		return nil, retryAfter(resp.Header.Get("Retry-After")), failure
 	}
 	return nil, -1, failure
+}
+
+// isFinal reports whether another request would fail in the same way.
+func isFinal(err error) bool {
+	var server *tls.CertificateVerificationError
+	var client *certificateError
+	var redirect *redirectError
+	return errors.As(err, &server) || errors.As(err, &client) || errors.As(err, &redirect)
 }
 
 // withoutURL drops the URL that net/http puts before its errors.

@@ -110,7 +110,7 @@ func ParsePackument(b []byte) (*Packument, error) {
 		Versions versionList    `json:"versions"`
 	}
 	if err := json.Unmarshal(b, &doc, jsontext.AllowInvalidUTF8(true)); err != nil {
-		return nil, err
+		return nil, jsonError(err)
 	}
 	p := &Packument{Name: doc.Name, Tags: make(map[string]string), Times: make(map[string]time.Time), Versions: doc.Versions}
 	for tag, version := range textFields(doc.Tags) {
@@ -122,6 +122,18 @@ func ParsePackument(b []byte) (*Packument, error) {
 		}
 	}
 	return p, nil
+}
+
+// jsonError leaves out which type of Go a value has not.
+func jsonError(err error) error {
+	var value *json.SemanticError
+	switch {
+	case !errors.As(err, &value):
+		return fmt.Errorf("it is not JSON: %v", err)
+	case value.Err != nil:
+		return value.Err
+	}
+	return fmt.Errorf("%q is a JSON %v", value.JSONPointer, value.JSONKind)
 }
 
 // Find returns a version of the packument.

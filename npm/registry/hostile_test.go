@@ -1,0 +1,117 @@
+package registry
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/everythingstays/es/npm/npmrc"
+)
+
+// clientCertificate writes a certificate and its key, and returns their files.
+func clientCertificate(t *testing.T) npmrc.Credentials {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := npmrc.Credentials{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}
+	err = errors.Join(
+		os.WriteFile(files.CertFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600),
+		os.WriteFile(files.KeyFile, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// What proves who asks is not shown to where a registry redirects: also not a client
+// certificate that the other side asks for.
+func TestClientCertificateAfterRedirect(t *testing.T) {
+	serveTLS := func(h http.HandlerFunc) *httptest.Server {
+		s := httptest.NewUnstartedServer(h)
+		s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		return s
+	}
+	var shown, stolen atomic.Int32
+	other := serveTLS(func(w http.ResponseWriter, r *http.Request) {
+		stolen.Add(int32(len(r.TLS.PeerCertificates)))
+		io.WriteString(w, `{"name": "x"}`)
+	})
+	first := serveTLS(func(w http.ResponseWriter, r *http.Request) {
+		shown.Add(int32(len(r.TLS.PeerCertificates)))
+		http.Redirect(w, r, other.URL+"/x", http.StatusFound)
+	})
+	files := clientCertificate(t)
+	c := New(Config{Insecure: true, Pause: time.Nanosecond, Credentials: func(u *url.URL) npmrc.Credentials {
+		if "https://"+u.Host == first.URL {
+			return files
+		}
+		return npmrc.Credentials{}
+	}})
+	defer c.Close()
+	if _, err := c.Packument(t.Context(), first.URL+"/", "x", Abbreviated, Validators{}); err != nil {
+		t.Fatal(err)
+	}
+	if shown.Load() != 1 || stolen.Load() != 0 {
+		t.Errorf("the registry saw %d certificates, and the other host %d", shown.Load(), stolen.Load())
+	}
+}
+
+// A redirect that is not followed will not be better a second later.
+func TestRedirectLoopOnce(t *testing.T) {
+	var asked atomic.Int32
+	c, base := serve(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		http.Redirect(w, r, "/x", http.StatusFound)
+	})
+	_, err := c.Packument(t.Context(), base, "x", Abbreviated, Validators{})
+	if err == nil || !strings.HasSuffix(err.Error(), "more than 5 redirects") || MayPass(err) {
+		t.Errorf("error %v", err)
+	}
+	if n := asked.Load(); n != MaxRedirects {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+func TestPackumentsThatAreNone(t *testing.T) {
+	for body, want := range map[string]string{
+		"<!DOCTYPE html><html>portal": `read the packument of "x": it is not JSON: `,
+		`{"versions": [[]]}`:          `read the packument of "x": versions is not an object`,
+		`{"name": 7}`:                 `read the packument of "x": "/name" is a JSON number`,
+		`{"name": "y"}`:               `read the packument of "x": it is of "y"`,
+	} {
+		c, base := serve(t, Config{}, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) })
+		_, err := c.Packument(t.Context(), base, "x", Abbreviated, Validators{})
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "Go") || MayPass(err) {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
