@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -75,6 +76,12 @@ func (i *installer) run(project string) (err error) {
 	if err := removeLeftovers(project); err != nil {
 		return err
 	}
+	dirs := i.moduleDirs()
+	for _, dir := range dirs {
+		if err := checkWithin(project, path.Dir(dir)); err != nil {
+			return err
+		}
+	}
 	temp := filepath.Join(project, tempPrefix+rand.Text())
 	if err := os.Mkdir(temp, 0o755); err != nil {
 		return err
@@ -83,12 +90,35 @@ func (i *installer) run(project string) (err error) {
 	if err := i.build(temp); err != nil {
 		return err
 	}
-	for n, dir := range i.moduleDirs() {
+	for n, dir := range dirs {
 		if err := i.ctx.Err(); err != nil {
 			return err
 		}
 		if err := swap(filepath.Join(temp, filepath.FromSlash(dir)), filepath.Join(project, filepath.FromSlash(dir)), fmt.Sprintf("%s.%d", temp, n)); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkWithin refuses a workspace that is not there, or that a symbolic link of the
+// project leads to: its node_modules, which are replaced, could be anybody's.
+func checkWithin(project, workspace string) error {
+	if workspace == "." {
+		return nil
+	}
+	at := project
+	for _, name := range strings.Split(workspace, "/") {
+		at = filepath.Join(at, name)
+		info, err := os.Lstat(at)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("the workspace %q is not there", workspace)
+		}
+		if err != nil {
+			return err
+		}
+		if !info.IsDir() {
+			return fmt.Errorf("the workspace %q: %s is no directory", workspace, at)
 		}
 	}
 	return nil
@@ -148,6 +178,9 @@ func swap(fresh, old, aside string) error {
 		return fmt.Errorf("%s is no directory: remove it", old)
 	}
 	err = exchange(fresh, old)
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("%s is a mount point, which cannot be replaced: unmount it, or mount the project's directory instead", old)
+	}
 	if errors.Is(err, errors.ErrUnsupported) {
 		if err = os.Rename(old, aside); err == nil {
 			err = errors.Join(os.Rename(fresh, old), os.RemoveAll(aside))
@@ -179,6 +212,9 @@ func (i *installer) build(root string) error {
 		}
 		g.Go(func() error {
 			err := i.fill(ctx, filepath.Join(root, filepath.FromSlash(d.path)), d.files)
+			if errors.Is(err, fs.ErrExist) {
+				return fmt.Errorf("two packages have a file in %s: %w", d.path, err)
+			}
 			var corrupt *unixfs.CorruptError
 			if errors.As(err, &corrupt) {
 				return &DamageError{*d.of, err}
