@@ -11,6 +11,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -146,7 +148,7 @@ func parse(b []byte) (*File, error) {
 		Dependencies jsontext.Value `json:"dependencies"`
 	}
 	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, err
+		return nil, jsonError(err)
 	}
 	if doc.Version < 1 || doc.Version > 3 {
 		return nil, fmt.Errorf("lockfileVersion is %d, not 1 to 3", doc.Version)
@@ -162,7 +164,41 @@ func parse(b []byte) (*File, error) {
 		return nil, err
 	}
 	slices.SortFunc(f.Entries, func(x, y Entry) int { return strings.Compare(x.Path, y.Path) })
-	return f, nil
+	return f, f.checkLinks()
+}
+
+// checkLinks refuses packages below a link: they would stand in another directory than
+// they show.
+func (f *File) checkLinks() error {
+	links := make(map[string]bool)
+	for i := range f.Entries {
+		if f.Entries[i].Link {
+			links[f.Entries[i].Path] = true
+		}
+	}
+	if len(links) == 0 {
+		return nil
+	}
+	for i := range f.Entries {
+		for p := path.Dir(f.Entries[i].Path); p != "."; p = path.Dir(p) {
+			if links[p] {
+				return fmt.Errorf("%q: stands within %q, which is a link", clip(f.Entries[i].Path), clip(p))
+			}
+		}
+	}
+	return nil
+}
+
+// jsonError leaves out which type of Go a value has not.
+func jsonError(err error) error {
+	var value *json.SemanticError
+	if !errors.As(err, &value) {
+		return fmt.Errorf("it is not JSON as npm writes it: %v", err)
+	}
+	if value.JSONPointer == "" {
+		return errors.New("it is no JSON object")
+	}
+	return fmt.Errorf("%q has a value of another type of JSON", value.JSONPointer)
 }
 
 // ParseRoot reads what a package.json asks for. It is as lenient as npm: what is no map
@@ -197,7 +233,7 @@ func (f *File) addPackages(value jsontext.Value) error {
 	return fields(value, func(at string, value jsontext.Value) error {
 		var raw rawEntry
 		if err := json.Unmarshal(value, &raw); err != nil {
-			return fmt.Errorf("%q: %v", at, err)
+			return fmt.Errorf("%q: %w", clip(at), jsonError(err))
 		}
 		inTree := strings.HasPrefix(at, "node_modules/") || strings.Contains(at, "/node_modules/")
 		if inTree {
@@ -227,7 +263,7 @@ func (f *File) addTree(value jsontext.Value, above string, depth int) error {
 	return fields(value, func(name string, value jsontext.Value) error {
 		var raw rawEntry
 		if err := json.Unmarshal(value, &raw); err != nil {
-			return fmt.Errorf("%q: %v", name, err)
+			return fmt.Errorf("%q: %w", clip(name), jsonError(err))
 		}
 		at := above + "node_modules/" + name
 		raw.InBundle = raw.Bundled
@@ -306,10 +342,21 @@ func checkPath(p string) error {
 		return fmt.Errorf("path %q: not a plain path within the project", clip(p))
 	case strings.ContainsAny(p, "\\:\x00"):
 		return fmt.Errorf("path %q: has a character that means another path on Windows", clip(p))
+	case !allElements(p, isPlainName):
+		return fmt.Errorf("path %q: has a name with characters that are not shown, or of more than %d bytes", clip(p), maxName)
 	case strings.Count(p, "node_modules/") > MaxDepth:
 		return fmt.Errorf("path %q: more than %d packages within each other", clip(p), MaxDepth)
 	}
 	return nil
+}
+
+func allElements(p string, ok func(string) bool) bool {
+	for e := range strings.SplitSeq(p, "/") {
+		if !ok(e) {
+			return false
+		}
+	}
+	return true
 }
 
 // isPackageDirectory reports whether s is a or @a/b.
@@ -320,7 +367,15 @@ func isPackageDirectory(s string) bool {
 	} else if len(scope) < 2 || scope[0] != '@' || strings.Contains(base, "/") {
 		return false
 	}
-	return base != "" && base[0] != '.' && (scoped || base[0] != '@')
+	return base != "" && base != "node_modules" && base[0] != '.' && (scoped || base[0] != '@')
+}
+
+// maxName is how many bytes an element of a path may have on common file systems.
+const maxName = 255
+
+// isPlainName reports whether a terminal shows s as it is and a file can have it.
+func isPlainName(s string) bool {
+	return utf8.ValidString(s) && len(s) <= maxName && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // words reads a list of texts, or one text.

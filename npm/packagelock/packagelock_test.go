@@ -160,3 +160,26 @@ func TestParseRoot(t *testing.T) {
 		}
 	}
 }
+
+// What would stand elsewhere than it shows, or write to the terminal that shows it.
+func TestHostileEntries(t *testing.T) {
+	for entries, want := range map[string]string{
+		`"node_modules/x": {"link": true, "resolved": "src"}, "node_modules/x/node_modules/y": {}`: `"node_modules/x/node_modules/y": stands within "node_modules/x", which is a link`,
+		"\"node_modules/a\\u001b[31m\": {}":                   "has a name with characters that are not shown",
+		"\"node_modules/a\\u202eb\": {}":                      "has a name with characters that are not shown",
+		`"node_modules/` + strings.Repeat("a", 256) + `": {}`: "or of more than 255 bytes",
+		`"node_modules/node_modules": {}`:                     `"node_modules" is not the directory of a package`,
+		`"node_modules/x": []`:                                `"node_modules/x": it is no JSON object`,
+		`"node_modules/x": {"version": 1}`:                    `"node_modules/x": "/version" has a value of another type of JSON`,
+	} {
+		_, err := Parse([]byte(`{"lockfileVersion": 3, "packages": {` + entries + `}}`))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", entries, err)
+		}
+	}
+	for _, whole := range []string{"[]", "", "<html>", `{"lockfileVersion": "3"}`} {
+		if _, err := Parse([]byte(whole)); err == nil || strings.Contains(err.Error(), "Go") {
+			t.Errorf("%q: %v", whole, err)
+		}
+	}
+}

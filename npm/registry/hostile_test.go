@@ -105,7 +105,7 @@ func TestPackumentsThatAreNone(t *testing.T) {
 	for body, want := range map[string]string{
 		"<!DOCTYPE html><html>portal": `read the packument of "x": it is not JSON: `,
 		`{"versions": [[]]}`:          `read the packument of "x": versions is not an object`,
-		`{"name": 7}`:                 `read the packument of "x": "/name" is a JSON number`,
+		`{"name": 7}`:                 `read the packument of "x": "/name" has a value of another type of JSON`,
 		`{"name": "y"}`:               `read the packument of "x": it is of "y"`,
 	} {
 		c, base := serve(t, Config{}, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) })

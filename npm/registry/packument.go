@@ -133,7 +133,7 @@ func jsonError(err error) error {
 	case value.Err != nil:
 		return value.Err
 	}
-	return fmt.Errorf("%q is a JSON %v", value.JSONPointer, value.JSONKind)
+	return fmt.Errorf("%q has a value of another type of JSON", value.JSONPointer)
 }
 
 // Find returns a version of the packument.
