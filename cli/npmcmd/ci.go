@@ -40,10 +40,9 @@ func ciCommand(a cli.App) *cobra.Command {
 		Use:   "ci",
 		Short: "install exactly what package-lock.json says",
 		Long: `Removes node_modules and installs exactly what package-lock.json says, without
-changing it. Files are linked from this home; what is not here is fetched from
-the registry that npm is configured for, and every tarball must have the SHA-512
-of the lockfile. No script runs, and nobody is trusted. Pins of the trust file
-hold.
+changing it. Files are linked from this home; what is not here is fetched from the
+registry that npm is configured for, and every tarball must have the SHA-512 of the
+lockfile. No script runs, and nobody is trusted. Pins of the trust file hold.
 
 The old node_modules stays until the new one is complete.`,
 		Args: cli.NoArguments,
@@ -197,8 +196,12 @@ func fetchMissing(ctx context.Context, a cli.App, h *home.Storage, plan *ci.Plan
 // fetch imports packages, all of them or none that counts.
 func fetch(ctx context.Context, a cli.App, h *home.Storage, missing []ci.Placed, dir string, o ciOptions, bar *ui.Progress) (int, error) {
 	if a.Offline {
-		return 0, ui.Coded(ui.ExitUnreachable, fmt.Errorf("%s@%s is not here, and %d more are not", missing[0].Name, missing[0].Version, len(missing)-1),
-			"leave out --offline to fetch them")
+		and := ""
+		if more := len(missing) - 1; more > 0 {
+			and = fmt.Sprintf(", nor are %d more", more)
+		}
+		return 0, ui.Coded(ui.ExitUnreachable, fmt.Errorf("%s@%s is not here%s", missing[0].Name, missing[0].Version, and),
+			"leave out --offline to fetch what is missing")
 	}
 	from, err := openRegistries(a, dir, o.registry)
 	if err != nil {
@@ -316,7 +319,7 @@ func printCI(a cli.App, d *ciResult, o ciOptions, took time.Duration) error {
 	}
 	what := fmt.Sprintf("installed %s, %s", ui.Plural(int64(d.Packages), "package"), ui.Plural(int64(d.Files), "file"))
 	if o.fetchOnly {
-		what = fmt.Sprintf("%s of package-lock.json are here", ui.Plural(int64(d.Packages), "package"))
+		what = fmt.Sprintf("%s of package-lock.json here", ui.Plural(int64(d.Packages), "package"))
 	}
 	if d.Fetched > 0 {
 		what += fmt.Sprintf(" (%d fetched)", d.Fetched)

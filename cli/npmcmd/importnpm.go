@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -40,9 +39,9 @@ func importNPMCommand(a cli.App) *cobra.Command {
 		Use:   "npm [NAME[@RANGE]...]",
 		Short: "take packages from an npm registry, with what they depend on",
 		Long: `Fetches packages from the registry that npm is configured for, checks their
-SHA-512, keeps the tarballs and makes modules of them: exactly the files that
-npm leaves in node_modules. It is a fact of this home: nothing is signed and
-nothing published. What is here already is not asked for.
+SHA-512, keeps the tarballs and makes modules of them: exactly the files that npm
+leaves in node_modules. It is a fact of this home: nothing is signed and nothing
+published. What is here already is not asked for.
 
 With --lockfile it takes what a package-lock.json names.`,
 		Example: `  es import npm left-pad
@@ -90,6 +89,12 @@ type importedDoc struct {
 type failedDoc struct {
 	Package string `json:"package"`
 	Error   string `json:"error"`
+
+	mayPass bool
+}
+
+func failureOf(name string, err error) failedDoc {
+	return failedDoc{Package: name, Error: ui.Message(err), mayPass: registry.MayPass(err)}
 }
 
 func runImport(ctx context.Context, a cli.App, o importOptions, args []string) error {
@@ -109,7 +114,7 @@ func runImport(ctx context.Context, a cli.App, o importOptions, args []string) e
 	var packages []importer.Package
 	var failed []failedDoc
 	if o.lockfile != "" {
-		packages, err = lockedPackages(ctx, from, filepath.Join(dir, o.lockfile), o)
+		packages, err = lockedPackages(ctx, from, o.lockfile, o)
 	} else {
 		packages, failed, err = neededPackages(ctx, from, args, o)
 	}
@@ -154,14 +159,16 @@ func neededPackages(ctx context.Context, from *registries, args []string, o impo
 			return nil, nil, f
 		}
 		if !f.Optional {
-			failed = append(failed, failedDoc{f.Request.String(), ui.Message(f)})
+			d := failureOf(f.Request.String(), f.Err)
+			d.Error = ui.Message(f)
+			failed = append(failed, d)
 		}
 	}
 	var packages []importer.Package
 	for i := range releases {
 		p, err := packageOf(ctx, from, &releases[i])
 		if err != nil {
-			failed = append(failed, failedDoc{releases[i].String(), ui.Message(err)})
+			failed = append(failed, failureOf(releases[i].String(), err))
 			continue
 		}
 		packages = append(packages, p)
@@ -194,7 +201,7 @@ func packageOf(ctx context.Context, from *registries, r *closure.Release) (impor
 func tarballURL(base, name, version, resolved string) (string, error) {
 	url, ok := registry.TarballURL(base, name, version, resolved)
 	if !ok {
-		return "", fmt.Errorf("%s@%s is at %q, and not at the registry that is configured, %q", name, version, resolved, base)
+		return "", fmt.Errorf("%s@%s: its tarball is at %q, and not at the registry that is configured, %q", name, version, resolved, base)
 	}
 	return url, nil
 }
@@ -270,7 +277,7 @@ func importPackages(ctx context.Context, a cli.App, from *registries, packages [
 func (d *importResult) add(r *importer.Result) int64 {
 	switch {
 	case r.Err != nil:
-		d.Failed = append(d.Failed, failedDoc{r.Package.String(), ui.Message(r.Err)})
+		d.Failed = append(d.Failed, failureOf(r.Package.String(), r.Err))
 	case r.Tree == nil: // it was not begun
 	case r.Known:
 		d.Known++
@@ -285,10 +292,13 @@ var errNotAll = errors.New("not everything was imported")
 
 func printImport(a cli.App, d *importResult, bytes int64, took time.Duration, hosts string) error {
 	failed := func() error {
-		if len(d.Failed) > 0 {
+		switch {
+		case len(d.Failed) == 0:
+			return nil
+		case slices.ContainsFunc(d.Failed, func(f failedDoc) bool { return f.mayPass }):
 			return ui.Hinted(errNotAll, "the same command again asks for what is missing")
 		}
-		return nil
+		return errNotAll
 	}
 	if a.JSON {
 		if err := a.Emit(d); err != nil {
@@ -297,7 +307,7 @@ func printImport(a cli.App, d *importResult, bytes int64, took time.Duration, ho
 		return failed()
 	}
 	for _, f := range d.Failed {
-		a.Warn("%s: %s", f.Package, strings.TrimPrefix(f.Error, "import "+f.Package+": "))
+		a.Warn("%s", strings.TrimPrefix(strings.TrimPrefix(f.Error, "import "), "find "))
 	}
 	switch {
 	case d.DryRun:
@@ -306,9 +316,18 @@ func printImport(a cli.App, d *importResult, bytes int64, took time.Duration, ho
 		}
 		a.Note("%s would be fetched from %s", ui.Plural(int64(len(d.Imported)), "package"), hosts)
 		return failed()
-	case len(d.Imported) == 0 && len(d.Failed) == 0:
-		a.Printf("all %s were here already", ui.Plural(int64(d.Known), "package"))
+	case len(d.Imported) == 0 && len(d.Failed) == 0 && d.Known == 0:
+		a.Printf("there is nothing to import")
 		return nil
+	case len(d.Imported) == 0 && len(d.Failed) == 0:
+		here := "the package was here already"
+		if d.Known > 1 {
+			here = fmt.Sprintf("all %d packages were here already", d.Known)
+		}
+		a.Printf("%s", here)
+		return nil
+	case len(d.Imported) == 0:
+		return failed()
 	}
 	here := ""
 	if d.Known > 0 {

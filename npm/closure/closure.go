@@ -35,7 +35,12 @@ type Request struct {
 	Spec string // a range, a tag, or npm:NAME@RANGE; empty for the latest
 }
 
-func (r Request) String() string { return r.Name + "@" + r.Spec }
+func (r Request) String() string {
+	if r.Spec == "" {
+		return r.Name
+	}
+	return r.Name + "@" + r.Spec
+}
 
 // Options say how far a closure goes.
 type Options struct {

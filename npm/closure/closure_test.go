@@ -92,7 +92,7 @@ func TestFind(t *testing.T) {
 		{"a", "file:../a", Options{}, "", "a@file:../a"},
 		{"a", "user/repo", Options{}, "", "a@user/repo"},
 		{"../a", "1", Options{}, "", "../a@1"},
-		{"missing", "", Options{}, "", "missing@"},
+		{"missing", "", Options{}, "", "missing"},
 		{"b", "", Options{AllVersions: true}, "a@1.0.0 b@1.0.0 b@1.5.0 b@2.0.0 o@1.0.0 win@1.0.0", ""},
 		{"odd", "", Options{AllVersions: true, Alone: true}, "odd@1.0.0", ""},
 	} {

@@ -237,6 +237,9 @@ func (im *importer) fetch(ctx context.Context, p *Package) (*unpacked.Package, i
 		return nil, 0, err
 	}
 	sum := sumSHA1(once)
+	if p.Integrity == nil && p.SHA1 == "" {
+		return nil, 0, fmt.Errorf("%s: the registry names no SHA-512 of the tarball, and no SHA-1", p.URL)
+	}
 	if p.Integrity == nil && p.SHA1 != hex.EncodeToString(sum[:]) {
 		return nil, 0, fmt.Errorf("%s: the bytes have SHA-1 %x, not %q, and the registry names no SHA-512", p.URL, sum, p.SHA1)
 	}
