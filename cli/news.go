@@ -160,7 +160,7 @@ func (n *News) Get(ctx context.Context, missing bool) (asked bool, err error) {
 	case s.Peers == 0 && !last.IsZero():
 		n.App.Note("no peer could be asked for new records; the last time was %s", dateTime(last))
 	case s.Peers == 0 && !missing:
-		n.App.Note("nobody could be asked for news, and nobody was asked before")
+		n.App.Note("no peers connected, and none was asked for records before: only what is here is known")
 	}
 	return true, nil
 }

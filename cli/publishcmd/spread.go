@@ -108,7 +108,7 @@ func (o *publishOptions) waitArgument(cmd *cobra.Command, args []string) ([]stri
 		}
 	}
 	if o.wait <= 0 {
-		return nil, cli.Usagef(cmd, "--wait %s is no time to wait", o.wait)
+		return nil, cli.Usagef(cmd, "--wait %s is not a duration above 0, such as 10m", o.wait)
 	}
 	return args, nil
 }
