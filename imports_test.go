@@ -145,7 +145,7 @@ var mayImport = map[string][]string{
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
 	"cli/internal/ui": {"records"},
 	// One run of es: global flags, the home, the network, and what errors are shown as.
-	"cli": {"node/address", "blocks", "cli/internal/ui", "index", "index/lookalike", "index/resolve", "index/search", "install", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign", "trust"},
+	"cli": {"node/address", "blocks", "cli/internal/ui", "index", "index/lookalike", "index/resolve", "install", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign", "trust"},
 	// The demonstration of es on one machine.
 	"cli/democmd": {"cli", "cli/internal/ui", "node/api", "testdata/samples"},
 	// Commands about own keys.

@@ -300,7 +300,7 @@ func TestStrangersPromoted(t *testing.T) {
 		t.Errorf("counts %+v", c)
 	}
 	for i := range 9 {
-		one(fmt.Sprint("crowd ", i))
+		one(fmt.Sprint("many ", i))
 	}
 	for what, it := range map[string]index.Item{"kept": keptItem, "promoted": promotedItem, "also": alsoItem, "touched": touched} {
 		if has := must[bool](t)(x.Has(ctx, it.Verified.ID())); !has {
