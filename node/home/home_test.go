@@ -79,7 +79,7 @@ func newKey(t *testing.T, h *Home) *sign.SecretKey {
 }
 
 // SPEC N1, N2
-func TestOpenHome(t *testing.T) {
+func TestOpen(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "home")
 	h := openHome(t, dir)
 	newKey(t, h)
@@ -140,7 +140,7 @@ func TestHomeIsPrivate(t *testing.T) {
 }
 
 // SPEC N3
-func TestOpenHomeRefuses(t *testing.T) {
+func TestOpenRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(dir string) error
 		say     string

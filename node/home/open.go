@@ -36,7 +36,7 @@ var (
 
 // Open opens the home directory dir for reading and writing, and makes it where
 // there is nothing or an empty directory (docs/program.md [N1], [N100]). Only its owner can
-// read it. The error is ErrNotHome, ErrForeignHome or ErrReadOnlyHome where that is
+// read it. The error is ErrNotHome, ErrForeign or ErrReadOnlyHome where that is
 // why; then nothing has changed. Close must be called.
 func Open(ctx context.Context, dir string) (*Home, error) {
 	dir, err := filepath.Abs(dir)
@@ -99,7 +99,7 @@ func (s *Storage) open() error {
 // OpenForReading opens the home directory dir for a command that only reads. Where there is
 // no home it makes none, and the Home is as if a new one had been made; where this
 // user may not write, ReadOnly reports so, and what wants to write fails (SPEC.md
-// [N101]). Elsewhere it is OpenHome. Close must be called.
+// [N101]). Elsewhere it is Open. Close must be called.
 func OpenForReading(ctx context.Context, dir string) (*Home, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

@@ -76,7 +76,7 @@ func TestThreat66NotAHome(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := tree(t, dir)
-			for what, open := range map[string]func(context.Context, string) (*Home, error){"OpenHome": Open, "ReadHome": OpenForReading} {
+			for what, open := range map[string]func(context.Context, string) (*Home, error){"Open": Open, "OpenForReading": OpenForReading} {
 				h, err := open(t.Context(), dir)
 				if err == nil {
 					h.Close()
@@ -328,7 +328,7 @@ func TestThreat66AnothersHome(t *testing.T) {
 			if err == nil {
 				h.Close()
 			}
-			t.Errorf("%s: %v, want ErrForeignHome", dir, err)
+			t.Errorf("%s: %v, want ErrForeign", dir, err)
 		}
 	}
 	read, err := OpenForReading(t.Context(), h.Dir())
@@ -348,7 +348,7 @@ func TestThreat66AnothersHome(t *testing.T) {
 
 // SPEC N101. An index with a log that was not written back, as a killed process leaves
 // it, is read where nothing can be written.
-func TestReadHomeWithLog(t *testing.T) {
+func TestOpenForReadingWithLog(t *testing.T) {
 	h := testHome(t)
 	k := newKey(t, h)
 	copied := filepath.Join(t.TempDir(), "home")
