@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -114,4 +116,32 @@ func TestPackumentsThatAreNone(t *testing.T) {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
+}
+
+// A small body that unpacks to a large one ends at the limit of its form.
+func TestPackumentThatUnpacksToMuch(t *testing.T) {
+	var body bytes.Buffer
+	z := gzip.NewWriter(&body)
+	if _, err := io.CopyN(z, zeros{}, MaxAbbreviated+1); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c, base := serve(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Write(body.Bytes())
+	})
+	_, err := c.Packument(t.Context(), base, "x", Abbreviated, Validators{})
+	var size *SizeError
+	if !errors.As(err, &size) || size.Limit != MaxAbbreviated {
+		t.Errorf("error %v", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }

@@ -16,8 +16,9 @@ import (
 
 // Limits of what a registry answers, in bytes after unpacking, and counts.
 const (
-	MaxPackument = 256 << 20
-	MaxVersions  = 50_000
+	MaxPackument   = 256 << 20
+	MaxAbbreviated = 64 << 20 // many are held at a time
+	MaxVersions    = 50_000
 )
 
 // abbreviated is the media type of packuments for installing.
@@ -67,8 +68,9 @@ const (
 // package. It returns nil without an error if that has not changed since old was
 // given.
 func (c *Client) Packument(ctx context.Context, base, name string, form Form, old Validators) (*Packument, error) {
-	header := http.Header{"Accept-Encoding": {"gzip"}}
+	header, limit := http.Header{"Accept-Encoding": {"gzip"}}, int64(MaxAbbreviated)
 	if form == Full {
+		limit = MaxPackument
 		header.Set("Accept", "application/json")
 	} else {
 		header.Set("Accept", abbreviated+"; q=1.0, application/json; q=0.8")
@@ -85,7 +87,7 @@ func (c *Client) Packument(ctx context.Context, base, name string, form Form, ol
 	if resp.StatusCode == http.StatusNotModified {
 		return nil, resp.Body.Close()
 	}
-	b, err := readAll(resp, fmt.Sprintf("the packument of %q", name), MaxPackument)
+	b, err := readAll(resp, fmt.Sprintf("the packument of %q", name), limit)
 	if err != nil {
 		return nil, err
 	}
