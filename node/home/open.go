@@ -120,8 +120,8 @@ func OpenForReading(ctx context.Context, dir string) (*Home, error) {
 	return h, nil
 }
 
-// readParts opens the blocks and the index of a home that is not written to. Where there
-// is none, they are elsewhere until Close: empty, and good for asking peers.
+// readParts opens the blocks and the index of a home that is not written to. What is not
+// there is elsewhere until Close: empty, and good for asking peers.
 func (h *Home) readParts(ctx context.Context) (err error) {
 	path := filepath.Join(h.dir, "index.db")
 	if _, err := os.Lstat(path); err == nil {
@@ -134,7 +134,12 @@ func (h *Home) readParts(ctx context.Context) (err error) {
 	if h.scratch, err = os.MkdirTemp("", "es-"); err != nil { // mode 0700
 		return err
 	}
-	if h.blocks, err = blocks.Open(filepath.Join(h.scratch, "blocks")); err != nil {
+	if h.Absent() {
+		h.blocks, err = blocks.Open(filepath.Join(h.scratch, "blocks"))
+	} else { // one that needed no index so far: see OpenStorage
+		h.blocks, err = blocks.OpenReadOnly(filepath.Join(h.dir, "blocks"))
+	}
+	if err != nil {
 		return err
 	}
 	h.index, err = index.Open(ctx, filepath.Join(h.scratch, "index.db"))
