@@ -86,7 +86,7 @@ func runCI(ctx context.Context, a cli.App, o ciOptions) error {
 		if err := checkPolicy(h, o); err != nil {
 			return err
 		}
-		unlock, err := filelock.Wait(ctx, filepath.Join(h.Dir(), "ci.lock"), 0)
+		unlock, err := lockInstalls(ctx, a, filepath.Join(h.Dir(), "ci.lock"))
 		if err != nil {
 			return err
 		}
@@ -109,6 +109,21 @@ func runCI(ctx context.Context, a cli.App, o ciOptions) error {
 	}
 	bar.End()
 	return printCI(a, &result, o, time.Since(start))
+}
+
+// quietWait is how long another installation is waited for without a word.
+const quietWait = 2 * time.Second
+
+// lockInstalls waits until no other es ci is at work with this home.
+func lockInstalls(ctx context.Context, a cli.App, file string) (unlock func(), err error) {
+	soon, cancel := context.WithTimeout(ctx, quietWait)
+	defer cancel()
+	unlock, err = filelock.Wait(soon, file, 0)
+	if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		return unlock, err
+	}
+	a.Note("another es ci is at work with this home: waiting for it")
+	return filelock.Wait(ctx, file, 0)
 }
 
 // readProject reads package.json and the lockfile of the directory, which must agree.
