@@ -51,7 +51,7 @@
 //	npm/tarball                The files of a tarball, as npm leaves them in node_modules.
 //	npm/unpacked               Which tree this home made of a tarball, by its SHA-512.
 //	npm/importer               From a registry's tarballs to modules in this home.
-//	npm/ci                     node_modules exactly as npm's package-lock.json says.
+//	npm/ci                     node_modules exactly as npm's package-lock.json says. Installations keep off what another is making.
 //	npm/packagelock            npm's package-lock.json.
 //	npm/osv                    Advisories in the OSV format.
 //	npm/endpoint               The registry protocol, served to npm's clients.

@@ -108,8 +108,9 @@ var mayImport = map[string][]string{
 	"npm/unpacked": {"internal/atomicfile", "internal/regularfile", "records"},
 	// From a registry's tarballs to modules in this home.
 	"npm/importer": {"modules", "npm/registry", "npm/tarball", "npm/unpacked", "records", "modules/unixfs"},
-	// node_modules exactly as npm's package-lock.json says.
-	"npm/ci": {"modules/unixfs", "npm", "npm/packagelock", "npm/unpacked", "records"},
+	// node_modules exactly as npm's package-lock.json says. Installations keep off
+	// what another is making.
+	"npm/ci": {"internal/filelock", "modules/unixfs", "npm", "npm/packagelock", "npm/unpacked", "records"},
 	// npm's package-lock.json.
 	"npm/packagelock": {},
 	// Advisories in the OSV format.

@@ -59,3 +59,40 @@ func TestPackageOverFiles(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// An installation from another home leaves alone what this one is making.
+func TestLeftoversOfTheLiving(t *testing.T) {
+	w := newWorld(t)
+	w.put("node_modules/a", "")
+	living, dead := filepath.Join(w.project, tempPrefix+"LIVING"), filepath.Join(w.project, tempPrefix+"DEAD")
+	if err := errors.Join(os.Mkdir(living, 0o755), os.Mkdir(dead, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(w.project, tempPrefix+"LINK")); err != nil {
+		t.Fatal(err)
+	}
+	unlock, free, err := lockTemp(living)
+	if err != nil || !free {
+		t.Fatal(free, err)
+	}
+	if _, err := w.install(w.store); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(living); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(dead); err == nil {
+		t.Error("a leftover stays")
+	}
+	if found, err := os.ReadDir(elsewhere); err != nil || len(found) > 0 {
+		t.Errorf("behind the link: %v, %v", found, err)
+	}
+	unlock()
+	if _, err := w.install(w.store); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(living); err == nil {
+		t.Error("what was living stays when it is dead")
+	}
+}

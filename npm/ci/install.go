@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/everythingstays/es/internal/filelock"
 	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/npm/unpacked"
 )
@@ -86,7 +87,17 @@ func (i *installer) run(project string) (err error) {
 	if err := os.Mkdir(temp, 0o755); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	unlock, free, err := lockTemp(temp)
+	if err == nil && !free {
+		err = errors.New("another installation took its directory")
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, os.RemoveAll(temp))
+		unlock()
+	}()
 	if err := i.build(temp); err != nil {
 		return err
 	}
@@ -131,11 +142,40 @@ func removeLeftovers(project string) error {
 		return err
 	}
 	for _, dir := range found {
-		if err := os.RemoveAll(dir); err != nil {
+		if info, err := os.Lstat(dir); err == nil && !info.IsDir() { // a link leads elsewhere
+			if err := os.Remove(dir); err != nil {
+				return err
+			}
+			continue
+		}
+		unlock, free, err := lockTemp(dir)
+		if err != nil {
+			return err
+		}
+		if !free {
+			continue // another home's installation is at work
+		}
+		err = os.RemoveAll(dir)
+		unlock()
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lockTemp takes the lock of a directory that an installation works in. It reports false
+// when somebody has it.
+func lockTemp(dir string) (unlock func(), free bool, err error) {
+	f, err := filelock.Open(filepath.Join(dir, ".lock"))
+	if err != nil {
+		return nil, false, err
+	}
+	if free, err = filelock.Try(f); err != nil || !free {
+		f.Close()
+		return nil, false, err
+	}
+	return func() { f.Close() }, true, nil
 }
 
 // escapeGlob has a path match itself alone.
