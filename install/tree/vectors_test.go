@@ -69,17 +69,6 @@ func vectors(t *testing.T, kind string) []*vector {
 	return list
 }
 
-// verdict compares an error with what the vector expects.
-func (v *vector) verdict(t *testing.T, err error) {
-	t.Helper()
-	switch want := v.header["expect"]; {
-	case want == "ok" && err != nil:
-		t.Errorf("%s: %v", v.file, err)
-	case want != "ok" && (err == nil || !strings.Contains(err.Error(), want)):
-		t.Errorf("%s: %v, want %q", v.file, err, want)
-	}
-}
-
 // releasesOf reads lines such as "a@1.0.0 b@^1 ?optional@1 +bundled@1".
 func releasesOf(text string) []*Resolution {
 	var list []*Resolution
