@@ -1,7 +1,6 @@
 package node
 
 import (
-	"crypto/rand"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-multihash"
@@ -75,24 +73,6 @@ func newKey(t *testing.T, h *home.Home) *sign.SecretKey {
 		t.Fatal(err)
 	}
 	return k
-}
-
-func testPeer(t *testing.T) peer.ID {
-	t.Helper()
-	k, _, err := crypto.GenerateEd25519Key(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return peerID(t, k)
-}
-
-func peerID(t *testing.T, k crypto.PrivKey) peer.ID {
-	t.Helper()
-	id, err := peer.IDFromPrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
 }
 
 // testSwarm is a host of somebody who takes no part in es. It listens and runs when the

@@ -21,8 +21,6 @@ import (
 	"github.com/everythingstays/es/reconcile"
 )
 
-var everywhere = []string{"/dns4/localhost/tcp/1", "/dnsaddr/a.example", "/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1", "/ip4/203.0.113.1/tcp/1", "/ip4/9.9.9.9/tcp/1"}
-
 // askedNames is a resolver that says what it was asked for.
 type askedNames struct {
 	swarm.ResolverFromMaDNS

@@ -158,13 +158,11 @@ func (n *Node) Run(ctx context.Context) error {
 		return errors.New("run node: Run was called twice")
 	}
 	defer close(n.done)
-	if !n.cfg.Ephemeral {
-		unlock, err := n.home.LockDaemon()
-		if err != nil {
-			return err
-		}
-		defer unlock()
+	unlock, err := n.lock()
+	if err != nil {
+		return err
 	}
+	defer unlock()
 	// Gossip and bitswap go on after ctx while the node says goodbye.
 	base, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -208,13 +206,26 @@ func (n *Node) Run(ctx context.Context) error {
 	p.leave(base, n.cfg.Log)
 	stop()
 	serving.Wait()
-	if closed := errors.Join(p.fetcher.Close(), p.swarm.Close()); closed != nil {
-		n.cfg.Log.Debug("close node", "err", closed)
-	}
+	p.close(n.cfg.Log)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("run node: %w", err)
 	}
 	return nil
+}
+
+// lock keeps a second daemon from the home; a node for one command is none.
+func (n *Node) lock() (unlock func(), err error) {
+	if n.cfg.Ephemeral {
+		return func() {}, nil
+	}
+	return n.home.LockDaemon()
+}
+
+// close gives back what the node had of the machine.
+func (p *parts) close(log *slog.Logger) {
+	if err := errors.Join(p.fetcher.Close(), p.swarm.Close()); err != nil {
+		log.Debug("close node", "err", err)
+	}
 }
 
 // leave says goodbye to gossip and takes out of the outbox what peers confirm.

@@ -22,20 +22,6 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-func countFiles(t *testing.T, dir string) (n int) {
-	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && d.Name() != "SHARDING" {
-			n++
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
 // block returns a raw block.
 func block(format string, args ...any) (cid.Cid, []byte) {
 	b := fmt.Appendf(nil, format, args...)

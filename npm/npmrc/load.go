@@ -39,34 +39,7 @@ func Load(p Places) (*Config, error) {
 		v, ok := environment[name]
 		return v, ok
 	}
-	user := ""
-	if p.Home != "" {
-		user = filepath.Join(p.Home, ".npmrc")
-	}
-	if file := options["userconfig"]; file != "" {
-		user = file
-	}
-	prefix := p.Prefix
-	if dir := options["prefix"]; dir != "" {
-		prefix = dir
-	}
-	global := options["globalconfig"]
-	if global == "" && prefix != "" {
-		global = filepath.Join(prefix, "etc", "npmrc")
-	}
-	files := []struct {
-		source Source
-		path   string
-	}{{Global, global}, {User, user}}
-	if p.Project != "" {
-		if project := filepath.Join(p.Project, ".npmrc"); !sameFile(project, user) {
-			files = append(files, struct {
-				source Source
-				path   string
-			}{Project, project})
-		}
-	}
-	for _, f := range files {
+	for _, f := range p.files(options) {
 		if f.path == "" {
 			continue
 		}
@@ -84,6 +57,37 @@ func Load(p Places) (*Config, error) {
 		c.Set(key, value)
 	}
 	return c, nil
+}
+
+type file struct {
+	source Source
+	path   string
+}
+
+// files are those to read, whether they are there or not, the later overruling.
+func (p *Places) files(options map[string]string) []file {
+	user := ""
+	if p.Home != "" {
+		user = filepath.Join(p.Home, ".npmrc")
+	}
+	if file := options["userconfig"]; file != "" {
+		user = file
+	}
+	prefix := p.Prefix
+	if dir := options["prefix"]; dir != "" {
+		prefix = dir
+	}
+	global := options["globalconfig"]
+	if global == "" && prefix != "" {
+		global = filepath.Join(prefix, "etc", "npmrc")
+	}
+	list := []file{{Global, global}, {User, user}}
+	if p.Project != "" {
+		if project := filepath.Join(p.Project, ".npmrc"); !sameFile(project, user) {
+			list = append(list, file{Project, project})
+		}
+	}
+	return list
 }
 
 const optionPrefix = "npm_config_"
