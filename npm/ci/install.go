@@ -83,14 +83,7 @@ func (i *installer) run(project string) (err error) {
 			return err
 		}
 	}
-	temp := filepath.Join(project, tempPrefix+rand.Text())
-	if err := os.Mkdir(temp, 0o755); err != nil {
-		return err
-	}
-	unlock, free, err := lockTemp(temp)
-	if err == nil && !free {
-		err = errors.New("another installation took its directory")
-	}
+	temp, unlock, err := makeTemp(project)
 	if err != nil {
 		return err
 	}
@@ -149,6 +142,9 @@ func removeLeftovers(project string) error {
 			continue
 		}
 		unlock, free, err := lockTemp(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // its maker has just removed it
+		}
 		if err != nil {
 			return err
 		}
@@ -162,6 +158,25 @@ func removeLeftovers(project string) error {
 		}
 	}
 	return nil
+}
+
+// makeTemp makes a directory to work in, with its lock. An installation from another home
+// may take it for a leftover before it is locked: then another is made.
+func makeTemp(project string) (temp string, unlock func(), err error) {
+	for range 8 {
+		temp = filepath.Join(project, tempPrefix+rand.Text())
+		if err := os.Mkdir(temp, 0o755); err != nil {
+			return "", nil, err
+		}
+		unlock, free, err := lockTemp(temp)
+		switch {
+		case err == nil && free:
+			return temp, unlock, nil
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return "", nil, errors.Join(err, os.RemoveAll(temp))
+		}
+	}
+	return "", nil, errors.New("other installations are at work in this project")
 }
 
 // lockTemp takes the lock of a directory that an installation works in. It reports false
