@@ -139,16 +139,16 @@ func TestThreat53LockfileAnswersForTheUser(t *testing.T) {
 		author := project(t, `"other": "1"`)
 		mustInstall(t, author, w, Options{})
 
-		for _, letIn := range [][]records.Fingerprint{nil, {bob}, {alice}} {
+		for _, accepted := range [][]records.Fingerprint{nil, {bob}, {alice}} {
 			clone := project(t, `"other": "1"`)
 			write(t, filepath.Join(clone.dir, lockfile.Name), read(t, author.dir, lockfile.Name))
 			var asked Signers
-			o := Options{Accepted: letIn, Approve: func(s Signers) error { asked = s; return stop }}
+			o := Options{Accepted: accepted, Approve: func(s Signers) error { asked = s; return stop }}
 			if r := mustInstall(t, clone, w, o); len(r.Added) != 1 {
 				t.Errorf("%s: what is locked needs no answer: %+v", name, r)
 			}
 			err := change(clone, w, o)
-			if known := len(letIn) == 1 && letIn[0] == alice; known {
+			if known := len(accepted) == 1 && accepted[0] == alice; known {
 				if err != nil {
 					t.Errorf("%s by a key that was let in: %v", name, err)
 				}

@@ -258,7 +258,7 @@ func TestThreat1HostileRecords(t *testing.T) {
 }
 
 // TestHostilePeers has many peers push bad records at a running node, which
-// must index none, shun them, and still hear an honest author.
+// must index none, ban them, and still hear an honest author.
 func TestHostilePeers(t *testing.T) {
 	const peers, each = 32, 40
 	c := newCorpus(t)

@@ -22,7 +22,7 @@ var roles = map[string]func() error{"attack": attackMain, "watch": watchMain}
 
 func TestMain(m *testing.M) {
 	if addr := os.Getenv("ES_TEST_CROWD"); addr != "" {
-		crowd(addr)
+		holdConnections(addr)
 		return
 	}
 	if role, ok := roles[os.Getenv("ES_TEST_ROLE")]; ok {

@@ -85,8 +85,8 @@ func TestOffice(t *testing.T) {
 	}
 }
 
-// crowd opens and keeps as many connections as an address lets it, until its input ends.
-func crowd(addr string) {
+// holdConnections opens and keeps as many connections as an address lets it, until its input ends.
+func holdConnections(addr string) {
 	for range 300 {
 		go func() {
 			for {
@@ -122,7 +122,7 @@ func crowded(t *testing.T, p place, addr string) (stop func()) {
 	stop = sync.OnceFunc(func() {
 		in.Close()
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("the crowd: %v", err)
+			t.Errorf("the connections: %v", err)
 		}
 	})
 	t.Cleanup(stop)

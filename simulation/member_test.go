@@ -33,7 +33,7 @@ const (
 	pullSoon     = 5 * time.Second // after gossip has dropped something
 	pullsAtOnce  = 2
 	tellMost     = 32               // records that a pull brought are announced
-	shunning     = 10 * time.Minute // of peers whose answers were wrong
+	banTime      = 10 * time.Minute // of peers whose answers were wrong
 )
 
 // A member is an honest node without signatures and disk: gossip, reconciliation,
@@ -215,12 +215,12 @@ type syncer struct {
 	turn    int
 	fresh   []*record // pulled and not announced
 	soon    bool
-	shunned map[peer.ID]time.Time
+	banned  map[peer.ID]time.Time
 	pulls   map[string]int // by outcome
 }
 
 func newSyncer(m *member, r *rand.Rand) *syncer {
-	s := &syncer{m: m, rand: r, wake: make(chan struct{}, pullsAtOnce), shunned: make(map[peer.ID]time.Time), pulls: make(map[string]int)}
+	s := &syncer{m: m, rand: r, wake: make(chan struct{}, pullsAtOnce), banned: make(map[peer.ID]time.Time), pulls: make(map[string]int)}
 	m.host.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
 		p := c.RemotePeer()
 		s.add(p)
@@ -263,7 +263,7 @@ func (s *syncer) randomSoon() {
 
 func (s *syncer) addRandom() {
 	s.mu.Lock()
-	peers := slices.DeleteFunc(s.m.host.Network().Peers(), func(p peer.ID) bool { return time.Now().Before(s.shunned[p]) })
+	peers := slices.DeleteFunc(s.m.host.Network().Peers(), func(p peer.ID) bool { return time.Now().Before(s.banned[p]) })
 	if len(peers) == 0 {
 		s.mu.Unlock()
 		return
@@ -326,7 +326,7 @@ func (s *syncer) take() (peer.ID, bool) {
 		i := max(0, slices.IndexFunc(s.waiting, s.m.hasChosen))
 		p := s.waiting[i]
 		s.waiting = slices.Delete(s.waiting, i, i+1)
-		if time.Now().After(s.shunned[p]) && s.m.host.Network().Connectedness(p) == network.Connected {
+		if time.Now().After(s.banned[p]) && s.m.host.Network().Connectedness(p) == network.Connected {
 			return p, true
 		}
 	}
@@ -384,7 +384,7 @@ func (s *syncer) count(p peer.ID, err error) {
 		outcome = "unsupported"
 	case errors.As(err, new(*reconcile.OffenceError)):
 		outcome = "offence"
-		s.shunned[p] = time.Now().Add(shunning)
+		s.banned[p] = time.Now().Add(banTime)
 	case err != nil:
 		outcome = "failed"
 	}

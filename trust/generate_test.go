@@ -65,7 +65,7 @@ func fileVectors() []vector {
 		bad("file-nul", "T1", "a NUL byte inside a line", "# fine\n# \x00\n"),
 		bad("file-long-line", "T1", "4097 bytes on one line", "# "+strings.Repeat("x", 4095)+"\n"),
 		ok("comment-after", "T2", "a # that starts a word starts a comment; one inside a word does not", key+"left-pad label=c#1 # @acme/*\n\t#"+key+"*\n"),
-		ok("unknown-word", "T3", "a word of a later version is kept, and reported", "witness "+k1+" \"unclosed\nkey "+k1+" *\n"),
+		ok("unknown-word", "T3", "a word of a later version is kept, and reported", "vouch "+k1+" \"unclosed\nkey "+k1+" *\n"),
 		bad("unknown-capital", "T3", "a known word in capitals", "Key "+k1+" *\n"),
 		ok("file-byte-order-mark", "I131", "a byte order mark at the start of the file says nothing", "\ufeffkey "+k1+" *\n"),
 		bad("unknown-byte-order-mark", "T3 I131", "a byte order mark anywhere else would hide a line", "# fine\n\ufeffkey "+k1+" *\n"),
