@@ -180,11 +180,22 @@ func inspect(dir string) (found foundDir, err error) {
 	if found.version > layoutVersion {
 		return found, fmt.Errorf("it has version %d and this es knows %d: use a newer es", found.version, layoutVersion)
 	}
-	if info, err := os.Lstat(filepath.Join(dir, "keys")); err != nil || !info.IsDir() {
+	if !hasParts(dir) {
 		found.version = 0 // the file is somebody else's, or es was killed when it made the home
 		return found, checkEmpty(dir, "version")
 	}
 	return found, nil
+}
+
+// hasParts reports whether a directory with a version file has what only es makes: a
+// repository of kubo has a version and blocks too. Keys may have been moved elsewhere.
+func hasParts(dir string) bool {
+	keys, err := os.Lstat(filepath.Join(dir, "keys"))
+	if err == nil && keys.IsDir() {
+		return true
+	}
+	index, err := os.Lstat(filepath.Join(dir, "index.db"))
+	return err == nil && index.Mode().IsRegular()
 }
 
 // checkEmpty refuses a directory that holds what is not es's, but for the names given.
@@ -256,16 +267,15 @@ func (f foundDir) prepare(dir string) error {
 		}
 	}
 	sweepUnfinished(dir, time.Now().Add(-UnfinishedAge))
-	if f.version == layoutVersion {
-		return nil
-	}
-	if f.version > 0 {
-		if err := makePrivate(dir); err != nil {
+	if f.version < layoutVersion {
+		if f.version > 0 {
+			if err := makePrivate(dir); err != nil {
+				return err
+			}
+		}
+		if err := atomicfile.Replace(filepath.Join(dir, "version"), fmt.Appendf(nil, "%d\n", layoutVersion)); err != nil {
 			return err
 		}
-	}
-	if err := atomicfile.Replace(filepath.Join(dir, "version"), fmt.Appendf(nil, "%d\n", layoutVersion)); err != nil {
-		return err
 	}
 	if err := os.Mkdir(filepath.Join(dir, "keys"), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -278,7 +288,7 @@ func (f foundDir) prepare(dir string) error {
 func makePrivate(dir string) error {
 	for _, d := range []string{dir, filepath.Join(dir, "keys")} {
 		entries, err := os.ReadDir(d)
-		if err != nil {
+		if ignoreGone(err) != nil {
 			return err
 		}
 		for _, e := range entries {

@@ -68,6 +68,7 @@ func TestThreat66NotAHome(t *testing.T) {
 		"keys of others": {"version": "1\n", "keys": "x", "main.c": "x"},
 		"other version":  {"version": "v1.2", "main.c": "x"},
 		"an index":       {"index.db": ""},
+		"kubo's":         {"version": "1\n", "blocks/SHARDING": "x", "datastore/x": "x", "config": "{}"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -100,6 +101,36 @@ func TestHomeMadeAroundFiles(t *testing.T) {
 	h := openHome(t, dir)
 	if s, err := h.Settings(); err != nil || s.MDNS != "off" {
 		t.Errorf("settings %+v, %v", s, err)
+	}
+}
+
+// SPEC N100. A home whose keys were moved elsewhere is a home: what it knows is kept, and
+// new keys can be made.
+func TestHomeWithoutKeys(t *testing.T) {
+	for _, version := range []string{"1\n", "2\n"} {
+		dir := t.TempDir()
+		h, err := Open(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(h.Close(), os.RemoveAll(filepath.Join(dir, "keys"))); err != nil {
+			t.Fatal(err)
+		}
+		put(t, dir, map[string]string{"version": version, "trust": "# mine\n"})
+		for what, open := range map[string]func(context.Context, string) (*Home, error){"OpenForReading": OpenForReading, "Open": Open} {
+			h, err := open(t.Context(), dir)
+			if err != nil {
+				t.Errorf("version %q, %s: %v", version, what, err)
+				continue
+			}
+			if h.Absent() {
+				t.Errorf("version %q, %s: it is taken for none", version, what)
+			}
+			if keys, err := h.Keys(t.Context()); err != nil || len(keys) > 0 {
+				t.Errorf("version %q, %s: %v, %v", version, what, keys, err)
+			}
+			h.Close()
+		}
 	}
 }
 
