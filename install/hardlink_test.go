@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/everythingstays/es/modules/extract"
@@ -21,11 +22,14 @@ func TestHardLinksLeaveTheStoreAlone(t *testing.T) {
 		w.publish("lib@"+version, "", files{"same.js": "the same in both\n"})
 	}
 	store, linked := t.TempDir(), 0
+	var mu sync.Mutex // files of a package are written at once
 	o := Options{Workers: 1, Extract: extract.Options{Link: func(c cid.Cid, into *os.File, name string) (bool, error) {
 		b, err := w.local.Get(t.Context(), c)
 		if err != nil {
 			return false, err
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		block := filepath.Join(store, c.String())
 		if _, err := os.Stat(block); errors.Is(err, fs.ErrNotExist) {
 			write(t, block, string(b))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -38,9 +39,28 @@ func newDesk(t *testing.T) *desk {
 // es runs a command without a terminal.
 func (d *desk) es(args ...string) (stdout, stderr string, code int) {
 	d.Helper()
-	var out, err bytes.Buffer
+	var out, err screen
 	code = d.app(&out, &err).Run(d.Context(), append([]string{"--home", d.home}, args...), groups...)
 	return out.String(), err.String(), code
+}
+
+// A screen keeps what is written to it, also by a library that logs while the command
+// speaks: as a terminal does.
+type screen struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 // app is es without a terminal.

@@ -40,9 +40,10 @@ func ciCommand(a cli.App) *cobra.Command {
 		Use:   "ci",
 		Short: "install exactly what package-lock.json says",
 		Long: `Removes node_modules and installs exactly what package-lock.json says, without
-changing it. Files are linked from this home; what is not here is fetched from the
-registry that npm is configured for, and every tarball must have the SHA-512 of the
-lockfile. No script runs, and nobody is trusted. Pins of the trust file hold.
+changing it. Files are linked from this home; what is not here is fetched from
+the registry that npm is configured for, and every tarball must have the SHA-512
+of the lockfile. No script runs, and nobody is trusted. Pins of the trust file
+hold.
 
 The old node_modules stays until the new one is complete.`,
 		Args: cli.NoArguments,

@@ -39,9 +39,9 @@ func importNPMCommand(a cli.App) *cobra.Command {
 		Use:   "npm [NAME[@RANGE]...]",
 		Short: "take packages from an npm registry, with what they depend on",
 		Long: `Fetches packages from the registry that npm is configured for, checks their
-SHA-512, keeps the tarballs and makes modules of them: exactly the files that npm
-leaves in node_modules. It is a fact of this home: nothing is signed and nothing
-published. What is here already is not asked for.
+SHA-512, keeps the tarballs and makes modules of them: exactly the files that
+npm leaves in node_modules. It is a fact of this home: nothing is signed and
+nothing published. What is here already is not asked for.
 
 With --lockfile it takes what a package-lock.json names.`,
 		Example: `  es import npm left-pad
