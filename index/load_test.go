@@ -213,10 +213,16 @@ func (w *loadWorld) compare(t *testing.T, x *index.Index, b trust.Basis, want ma
 
 // chosen is what a resolution says, besides what others add to a large name.
 func chosen(r resolve.Resolution, err error) []any {
+	// What others endorse is not read of a large name, nor shown as by whom a pin holds.
 	outcome := func(d trust.Decision) trust.Decision {
 		d.Claims = slices.DeleteFunc(slices.Clone(d.Claims), func(c trust.Verdict) bool {
-			return c.Via == nil && c.Effect != trust.Pinned
+			return c.Via == nil && (c.Effect != trust.Pinned || c.Endorse != "")
 		})
+		if d.Pin != 0 {
+			d.By = slices.DeleteFunc(slices.Clone(d.By), func(key records.Fingerprint) bool {
+				return !slices.ContainsFunc(d.Claims, func(c trust.Verdict) bool { return c.Author == key && c.Effect == trust.Pinned })
+			})
+		}
 		d.Agree, d.Differ = 0, 0
 		return d
 	}

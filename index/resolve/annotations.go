@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 
@@ -14,7 +15,7 @@ import (
 // endorsed returns the endorsements of a name as claims, by version. Whether one was
 // taken back is only looked up where it matters: of keys that decide.
 func (x *Resolver) endorsed(ctx context.Context, c *nameClaims) (map[records.Version][]trust.Claim, error) {
-	all, err := x.annotations(ctx, c, "endorse")
+	all, err := x.index.StatementsAbout(ctx, "endorse", index.Filter{Name: c.name, Authors: c.authors})
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
@@ -42,15 +43,24 @@ func (x *Resolver) endorsementClaims(ctx context.Context, c *nameClaims, all []i
 	return claims, nil
 }
 
-// annotations returns the notices or endorsements of a name, by the authors whose records
-// are read.
-func (x *Resolver) annotations(ctx context.Context, c *nameClaims, kind string) ([]index.Statement, error) {
-	return x.index.StatementsAbout(ctx, kind, index.Filter{Name: c.name, Authors: c.authors})
+// noticeAuthors are those whose notices are read, nil for everybody: besides the keys
+// that decide, those of the records that pins have used ([T43]).
+func (c *nameClaims) noticeAuthors() []records.Fingerprint {
+	if c.authors == nil {
+		return nil
+	}
+	authors := slices.Clone(c.authors)
+	for _, p := range c.Pinned() {
+		if d := c.Decide(p.Version, c.claims[p.Version]); d.Pin != 0 {
+			authors = append(authors, d.Signer)
+		}
+	}
+	return authors
 }
 
 // notices returns what is said of a name in notices.
 func (x *Resolver) notices(ctx context.Context, c *nameClaims) ([]trust.Notice, error) {
-	all, err := x.annotations(ctx, c, "notice")
+	all, err := x.index.StatementsAbout(ctx, "notice", index.Filter{Name: c.name, Authors: c.noticeAuthors()})
 	if err != nil {
 		return nil, err
 	}

@@ -149,7 +149,7 @@ func (x *Resolver) addEndorsers(ctx context.Context, name records.Name, view *tr
 		return nil
 	}
 	c := &nameClaims{name: name, authors: believed}
-	all, err := x.annotations(ctx, c, "endorse")
+	all, err := x.index.StatementsAbout(ctx, "endorse", index.Filter{Name: c.name, Authors: c.authors})
 	if err != nil {
 		return err
 	}
