@@ -112,7 +112,7 @@ var mayImport = map[string][]string{
 	// what another is making.
 	"npm/ci": {"internal/filelock", "modules/unixfs", "npm", "npm/packagelock", "npm/unpacked", "records"},
 	// npm's package-lock.json.
-	"npm/packagelock": {},
+	"npm/packagelock": {"npm", "records"},
 	// Advisories in the OSV format.
 	"npm/osv": {"records"},
 	// The registry protocol, served to npm's clients.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/everythingstays/es/records"
 )
 
 // MaxAttestations is how many bytes a registry's attestations of one release may
@@ -61,7 +63,7 @@ func VerifyPublish(keys []SigningKey, t Tarball, a Attestation) (SigningKey, err
 
 func verifyPublish(keys []SigningKey, t Tarball, a Attestation) (SigningKey, error) {
 	if !a.IsPublish() {
-		return SigningKey{}, fmt.Errorf("is a statement of another type, %q", clip(a.PredicateType))
+		return SigningKey{}, fmt.Errorf("is a statement of another type, %q", records.Clip(a.PredicateType))
 	}
 	var bundle struct {
 		Envelope struct {
@@ -82,7 +84,7 @@ func verifyPublish(keys []SigningKey, t Tarball, a Attestation) (SigningKey, err
 		return SigningKey{}, fmt.Errorf("payload: %v", err)
 	}
 	if e.PayloadType != inTotoPayload {
-		return SigningKey{}, fmt.Errorf("the payload has another type, %q", clip(e.PayloadType))
+		return SigningKey{}, fmt.Errorf("the payload has another type, %q", records.Clip(e.PayloadType))
 	}
 	digest := sha256.Sum256(preAuthEncoding(e.PayloadType, payload))
 	for _, s := range e.Signatures {
@@ -122,14 +124,14 @@ func checkStatement(payload []byte, t Tarball) error {
 		return fmt.Errorf("statement: %v", err)
 	}
 	if statement.PredicateType != publishPredicate {
-		return fmt.Errorf("the statement is of another type, %q", clip(statement.PredicateType))
+		return fmt.Errorf("the statement is of another type, %q", records.Clip(statement.PredicateType))
 	}
 	if len(statement.Subject) != 1 {
 		return fmt.Errorf("the statement is about %d files, not 1", len(statement.Subject))
 	}
 	subject := statement.Subject[0]
 	if subject.Name != packageURL(t) || statement.Predicate.Name != t.Name || statement.Predicate.Version != string(t.Version) {
-		return fmt.Errorf("is about %q", clip(subject.Name))
+		return fmt.Errorf("is about %q", records.Clip(subject.Name))
 	}
 	if subject.Digest.SHA512 != hex.EncodeToString(t.SHA512[:]) {
 		return errors.New("is about a tarball with another SHA-512")

@@ -120,24 +120,15 @@ func ParseIntegrity(s string) (hash [sha512.Size]byte, err error) {
 		encoded, _, _ = strings.Cut(encoded, "?")
 		b, err := base64.StdEncoding.Strict().DecodeString(encoded)
 		if err != nil || len(b) != len(hash) {
-			return hash, fmt.Errorf("integrity %q: not a SHA-512 in base64", clip(s))
+			return hash, fmt.Errorf("integrity %q: not a SHA-512 in base64", records.Clip(s))
 		}
 		if found && [sha512.Size]byte(b) != hash {
-			return hash, fmt.Errorf("integrity %q: two SHA-512 that differ", clip(s))
+			return hash, fmt.Errorf("integrity %q: two SHA-512 that differ", records.Clip(s))
 		}
 		hash, found = [sha512.Size]byte(b), true
 	}
 	if !found {
-		return hash, fmt.Errorf("integrity %q: no SHA-512", clip(s))
+		return hash, fmt.Errorf("integrity %q: no SHA-512", records.Clip(s))
 	}
 	return hash, nil
-}
-
-// clip shortens s for an error message.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
 }

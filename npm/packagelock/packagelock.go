@@ -16,6 +16,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/everythingstays/es/npm"
+	"github.com/everythingstays/es/records"
 )
 
 // Limits of a lockfile.
@@ -182,7 +185,7 @@ func (f *File) checkLinks() error {
 	for i := range f.Entries {
 		for p := path.Dir(f.Entries[i].Path); p != "."; p = path.Dir(p) {
 			if links[p] {
-				return fmt.Errorf("%q: stands within %q, which is a link", clip(f.Entries[i].Path), clip(p))
+				return fmt.Errorf("%q: stands within %q, which is a link", records.Clip(f.Entries[i].Path), records.Clip(p))
 			}
 		}
 	}
@@ -233,7 +236,7 @@ func (f *File) addPackages(value jsontext.Value) error {
 	return fields(value, func(at string, value jsontext.Value) error {
 		var raw rawEntry
 		if err := json.Unmarshal(value, &raw); err != nil {
-			return fmt.Errorf("%q: %w", clip(at), jsonError(err))
+			return fmt.Errorf("%q: %w", records.Clip(at), jsonError(err))
 		}
 		inTree := strings.HasPrefix(at, "node_modules/") || strings.Contains(at, "/node_modules/")
 		if inTree {
@@ -258,12 +261,12 @@ func (f *File) addTree(value jsontext.Value, above string, depth int) error {
 		return nil
 	}
 	if depth > MaxDepth {
-		return fmt.Errorf("%q: more than %d packages within each other", clip(above), MaxDepth)
+		return fmt.Errorf("%q: more than %d packages within each other", records.Clip(above), MaxDepth)
 	}
 	return fields(value, func(name string, value jsontext.Value) error {
 		var raw rawEntry
 		if err := json.Unmarshal(value, &raw); err != nil {
-			return fmt.Errorf("%q: %w", clip(name), jsonError(err))
+			return fmt.Errorf("%q: %w", records.Clip(name), jsonError(err))
 		}
 		at := above + "node_modules/" + name
 		raw.InBundle = raw.Bundled
@@ -271,7 +274,7 @@ func (f *File) addTree(value jsontext.Value, above string, depth int) error {
 		if alias, ok := strings.CutPrefix(raw.Version, "npm:"); ok {
 			i := strings.LastIndexByte(alias, '@')
 			if i <= 0 {
-				return fmt.Errorf("%q: alias %q has no version", at, clip(raw.Version))
+				return fmt.Errorf("%q: alias %q has no version", at, records.Clip(raw.Version))
 			}
 			raw.Name, raw.Version = alias[:i], alias[i+1:]
 		}
@@ -304,13 +307,13 @@ func (f *File) add(at string, raw *rawEntry) error {
 	}
 	last := at[strings.LastIndex(at, "node_modules/")+len("node_modules/"):]
 	if !isPackageDirectory(last) {
-		return fmt.Errorf("%q: %q is not the directory of a package", clip(at), clip(last))
+		return fmt.Errorf("%q: %q is not the directory of a package", records.Clip(at), records.Clip(last))
 	}
 	e := Entry{
 		Path: at, Name: raw.Name, Version: raw.Version, Integrity: raw.Integrity,
 		Dev: raw.Dev, Optional: raw.Optional, DevOptional: raw.DevOptional, Peer: raw.Peer,
 		Bundled: raw.InBundle, Link: raw.Link, Scripts: raw.Scripts,
-		OS: words(raw.OS), CPU: words(raw.CPU), Libc: words(raw.Libc), Bin: bins(raw.Bin, last),
+		OS: npm.Words(raw.OS), CPU: npm.Words(raw.CPU), Libc: npm.Words(raw.Libc), Bin: bins(raw.Bin, last),
 		Requires: names(texts(raw.Dependencies), texts(raw.OptionalDeps), texts(raw.PeerDeps)),
 	}
 	if f.Version == 1 {
@@ -321,12 +324,12 @@ func (f *File) add(at string, raw *rawEntry) error {
 	}
 	if len(raw.Resolved) > 0 && raw.Resolved.Kind() == '"' {
 		if err := json.Unmarshal(raw.Resolved, &e.Resolved); err != nil {
-			return fmt.Errorf("%q: resolved: %v", clip(at), err)
+			return fmt.Errorf("%q: resolved: %v", records.Clip(at), err)
 		}
 	}
 	if e.Link {
 		if err := checkPath(e.Resolved); err != nil {
-			return fmt.Errorf("%q: links out of the project: %w", clip(at), err)
+			return fmt.Errorf("%q: links out of the project: %w", records.Clip(at), err)
 		}
 	}
 	f.Entries = append(f.Entries, e)
@@ -337,15 +340,15 @@ func (f *File) add(at string, raw *rawEntry) error {
 func checkPath(p string) error {
 	switch {
 	case p == "" || len(p) > MaxPath:
-		return fmt.Errorf("path %q: has %d bytes, not 1 to %d", clip(p), len(p), MaxPath)
+		return fmt.Errorf("path %q: has %d bytes, not 1 to %d", records.Clip(p), len(p), MaxPath)
 	case path.Clean(p) != p || path.IsAbs(p) || p == ".." || strings.HasPrefix(p, "../"):
-		return fmt.Errorf("path %q: not a plain path within the project", clip(p))
+		return fmt.Errorf("path %q: not a plain path within the project", records.Clip(p))
 	case strings.ContainsAny(p, "\\:\x00"):
-		return fmt.Errorf("path %q: has a character that means another path on Windows", clip(p))
+		return fmt.Errorf("path %q: has a character that means another path on Windows", records.Clip(p))
 	case !allElements(p, isPlainName):
-		return fmt.Errorf("path %q: has a name with characters that are not shown, or of more than %d bytes", clip(p), maxName)
+		return fmt.Errorf("path %q: has a name with characters that are not shown, or of more than %d bytes", records.Clip(p), maxName)
 	case strings.Count(p, "node_modules/") > MaxDepth:
-		return fmt.Errorf("path %q: more than %d packages within each other", clip(p), MaxDepth)
+		return fmt.Errorf("path %q: more than %d packages within each other", records.Clip(p), MaxDepth)
 	}
 	return nil
 }
@@ -376,22 +379,6 @@ const maxName = 255
 // isPlainName reports whether a terminal shows s as it is and a file can have it.
 func isPlainName(s string) bool {
 	return utf8.ValidString(s) && len(s) <= maxName && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
-}
-
-// words reads a list of texts, or one text.
-func words(v jsontext.Value) []string {
-	if len(v) == 0 {
-		return nil
-	}
-	var list []string
-	if json.Unmarshal(v, &list) == nil {
-		return list
-	}
-	var word string
-	if json.Unmarshal(v, &word) == nil && word != "" {
-		return []string{word}
-	}
-	return nil
 }
 
 // bins reads commands: a map, or one path for the package's own name.
@@ -458,13 +445,4 @@ func fields(value jsontext.Value, f func(name string, value jsontext.Value) erro
 		}
 	}
 	return nil
-}
-
-// clip shortens s for an error message.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
 }

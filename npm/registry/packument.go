@@ -208,7 +208,7 @@ func (v *Version) Hints() Hints {
 	}
 	h := Hints{
 		Dependencies: textFields(doc.Dependencies), Optional: textFields(doc.Optional), Peers: textFields(doc.Peers),
-		OS: words(doc.OS), CPU: words(doc.CPU), Libc: words(doc.Libc),
+		OS: npm.Words(doc.OS), CPU: npm.Words(doc.CPU), Libc: npm.Words(doc.Libc),
 		Deprecated: isTruthy(doc.Deprecated),
 	}
 	var meta map[string]struct {
@@ -230,22 +230,6 @@ func isTruthy(v jsontext.Value) bool {
 		return false
 	}
 	return true
-}
-
-// words reads a list of texts, or one text.
-func words(v jsontext.Value) []string {
-	if len(v) == 0 {
-		return nil
-	}
-	var list []string
-	if json.Unmarshal(v, &list) == nil {
-		return list
-	}
-	var word string
-	if json.Unmarshal(v, &word) == nil && word != "" {
-		return []string{word}
-	}
-	return nil
 }
 
 // textFields returns the fields of an object whose values are texts; nothing of

@@ -39,7 +39,7 @@ func (e *FormatError) Error() string {
 	if e.Path == "" {
 		return "read tarball: " + e.Reason
 	}
-	return fmt.Sprintf("read tarball: %q: %s", clip(e.Path), e.Reason)
+	return fmt.Sprintf("read tarball: %q: %s", records.Clip(e.Path), e.Reason)
 }
 
 func broken(path, format string, args ...any) error {
@@ -278,13 +278,4 @@ func inPackage(name string) (string, error) {
 		}
 	}
 	return strings.Join(elements, "/"), nil
-}
-
-// clip shortens s for an error message.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
 }
