@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -341,9 +342,9 @@ func TestFailureKeepsTheOld(t *testing.T) {
 	broken := errors.New("broken")
 	for name, fail := range map[string]func(w *world) (Files, func(error) bool){
 		"a file is missing": func(w *world) (Files, func(error) bool) {
-			n := 0
+			var n atomic.Int32
 			return filesFunc(func(ctx context.Context, e unixfs.Entry) (string, error) {
-				if n++; n == 3 {
+				if n.Add(1) == 3 {
 					return "", broken
 				}
 				return w.store.File(ctx, e)
