@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -194,7 +195,9 @@ func (g *Gossip) Run(ctx context.Context) error {
 	var reporting sync.WaitGroup
 	reporting.Go(func() { g.drops.report(ctx, g.cfg.Dropped) })
 	defer reporting.Wait()
-	g.maintain(ctx)
+	if err := g.maintain(ctx); err != nil {
+		return fmt.Errorf("run gossip: %w", err)
+	}
 	return nil
 }
 
@@ -206,19 +209,29 @@ func (g *Gossip) stopValidating() {
 }
 
 // maintain does what cannot be done inside pubsub's own loop.
-func (g *Gossip) maintain(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
+func (g *Gossip) maintain(ctx context.Context) (err error) {
+	repairs, err := newRepairer(g.wire)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, repairs.close()) }()
+	tick, look := time.NewTicker(time.Minute), time.NewTicker(repairEvery)
 	defer tick.Stop()
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case p := <-g.offences:
 			if err := g.pubsub.PeerFeedback(TopicRecords, p, pubsub.PeerFeedbackInvalidMessage); err != nil {
-				return // the context has ended
+				return nil // the context has ended
 			}
 		case now := <-tick.C:
 			g.peers.forget(now)
+		case <-look.C:
+			if err := repairs.look(slices.Concat(g.pubsub.ListPeers(TopicRecords), g.pubsub.ListPeers(TopicKeys))); err != nil {
+				return err
+			}
 		}
 	}
 }

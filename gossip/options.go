@@ -30,6 +30,9 @@ const (
 	retainScore   = 10 * time.Minute // of peers that have left, with a score of 0 or less
 )
 
+// protocols are those of SPEC G2.
+var protocols = []protocol.ID{pubsub.GossipSubID_v12, pubsub.GossipSubID_v11}
+
 // topicWeight scales what a topic adds to a peer's score.
 func topicWeight(topic string) float64 {
 	if topic == TopicKeys {
@@ -52,8 +55,7 @@ func messageID(m *pb.Message) string {
 func (g *Gossip) options() []pubsub.Option {
 	return []pubsub.Option{
 		pubsub.WithGossipSubParams(meshParams()),
-		pubsub.WithGossipSubProtocols(
-			[]protocol.ID{pubsub.GossipSubID_v12, pubsub.GossipSubID_v11}, pubsub.GossipSubDefaultFeatures),
+		pubsub.WithGossipSubProtocols(protocols, pubsub.GossipSubDefaultFeatures),
 		// Records sign themselves. Without author and sequence number a
 		// message does not say which node published it first.
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),

@@ -164,6 +164,11 @@ type hostile struct {
 
 func startHostile(t *testing.T, h host.Host) *hostile {
 	t.Helper()
+	return startSubscribed(t, h, TopicRecords)
+}
+
+func startSubscribed(t *testing.T, h host.Host, name string) *hostile {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ps, err := pubsub.NewGossipSub(ctx, h,
 		pubsub.WithGossipSubProtocols([]protocol.ID{pubsub.GossipSubID_v12}, pubsub.GossipSubDefaultFeatures),
@@ -175,7 +180,7 @@ func startHostile(t *testing.T, h host.Host) *hostile {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topic, err := ps.Join(TopicRecords)
+	topic, err := ps.Join(name)
 	if err != nil {
 		t.Fatal(err)
 	}

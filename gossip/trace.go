@@ -38,6 +38,11 @@ func (t tracer) OnClosedOutboundStream(p peer.ID) {
 }
 
 func (t tracer) RecvRPC(rpc *pubsub.RPC) {
+	for _, s := range rpc.GetSubscriptions() {
+		if slices.Contains(topics, s.GetTopicid()) {
+			t.g.wire.subscribed(rpc.From(), s.GetSubscribe())
+		}
+	}
 	if len(rpc.GetSubscriptions()) > 0 {
 		t.g.changed.notify()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,14 +25,14 @@ type wire struct {
 	closed    bool
 	protocols []protocol.ID
 	out       map[*outStream]struct{}
-	in        map[network.Stream]struct{}
-	reading   sync.WaitGroup // one for each stream in in
+	in        map[network.Stream]bool // whether its peer is in a topic
+	reading   sync.WaitGroup          // one for each stream in in
 }
 
 var errLeaving = errors.New("gossip is ending")
 
 func newWire(h host.Host, o *outbox) *wire {
-	return &wire{Host: h, outbox: o, out: make(map[*outStream]struct{}), in: make(map[network.Stream]struct{})}
+	return &wire{Host: h, outbox: o, out: make(map[*outStream]struct{}), in: make(map[network.Stream]bool)}
 }
 
 // NewStream opens a stream that pubsub only writes to.
@@ -52,6 +53,49 @@ func (w *wire) NewStream(ctx context.Context, p peer.ID, protocols ...protocol.I
 	return o, nil
 }
 
+// subscribed notes what a peer says of the topics.
+func (w *wire) subscribed(p peer.ID, in bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s := range w.in {
+		if s.Conn().RemotePeer() == p {
+			w.in[s] = in
+		}
+	}
+}
+
+// subscribers returns the peers that said that they are in a topic, in streams that are open.
+func (w *wire) subscribers() []peer.ID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var found []peer.ID
+	for s, in := range w.in {
+		if in {
+			found = append(found, s.Conn().RemotePeer())
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// reset ends all streams to and from a peer.
+func (w *wire) reset(p peer.ID) {
+	var found []network.Stream
+	w.mu.Lock()
+	for s := range w.out {
+		found = append(found, s)
+	}
+	for s := range w.in {
+		found = append(found, s)
+	}
+	w.mu.Unlock()
+	for _, s := range found {
+		if s.Conn().RemotePeer() == p {
+			_ = s.Reset()
+		}
+	}
+}
+
 func (w *wire) isLeaving() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,7 +113,7 @@ func (w *wire) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
 			_ = s.Reset()
 			return
 		}
-		w.in[s] = struct{}{}
+		w.in[s] = false
 		w.reading.Add(1)
 		w.mu.Unlock()
 		defer func() {
