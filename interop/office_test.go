@@ -71,9 +71,8 @@ func TestOffice(t *testing.T) {
 		{"6 by TCP", "/ip4/5.1.1.2/tcp/", 6, 30 * time.Second},
 		{"60 by TCP", "/ip4/5.1.1.2/tcp/", 60, 2 * time.Minute},
 		{"100 by IPv6", "/ip6/2a00:5e5:1::2/tcp/", 100, 3 * time.Minute},
-		// QUIC gives a handshake 5 s. Clients and node share this machine: 60 at once took
-		// 4.4 s on two cores.
-		{"40 by QUIC", "/ip4/5.1.1.2/udp/", 40, 2 * time.Minute},
+		// Clients and node share this machine, so the node may be late for some: QUIC waits for 5 s.
+		{"60 by QUIC", "/ip4/5.1.1.2/udp/", 60, 2 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			net := newInternet(t)

@@ -82,7 +82,7 @@ func (s *Swarm) Dial(ctx context.Context, info peer.AddrInfo, how string, limit 
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var err error
-	call := func(ctx context.Context, info peer.AddrInfo) error { return connect(ctx, s.host, info) }
+	call := s.connect
 	switch how {
 	case ByUser:
 		call = s.connectInsisting

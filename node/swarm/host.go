@@ -20,6 +20,7 @@ import (
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
@@ -99,6 +100,7 @@ func newHost(c hostConfig) (host.Host, error) {
 		libp2p.ConnectionManager(conns),
 		libp2p.ConnectionGater(c.gate),
 		libp2p.WithDialTimeout(DialTimeout),
+		libp2p.SwarmOpts(swarm.WithDialTimeoutLocal(DialTimeout)),
 		libp2p.Ping(false), // the node has it with a shorter timeout
 		libp2p.DisableMetrics(),
 	}

@@ -3,10 +3,12 @@ package swarm
 import (
 	"fmt"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -122,6 +124,16 @@ func TestWhoWantsToBeReached(t *testing.T) {
 	} {
 		if got := (&Swarm{cfg: c.cfg}).hostConfig().relays != nil; got != c.want {
 			t.Errorf("%+v wants to be reached: %v", c.cfg, got)
+		}
+	}
+}
+
+// SPEC N360: a dial may take as long to a private address as to any other.
+func TestDialTimeout(t *testing.T) {
+	network := reflect.ValueOf(testHost(t).Network()).Elem()
+	for _, limit := range []string{"dialTimeout", "dialTimeoutLocal"} {
+		if got := time.Duration(network.FieldByName(limit).Int()); got != DialTimeout {
+			t.Errorf("libp2p's %s is %v, want %v", limit, got, DialTimeout)
 		}
 	}
 }

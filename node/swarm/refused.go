@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,7 +18,7 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-// How a peer that refuses is tried again (docs/program.md [N72]).
+// How a peer that refuses, or is late, is tried again (docs/program.md [N72] [N360]).
 const (
 	refusedFirst = 250 * time.Millisecond // until it is tried again, doubling up to ...
 	refusedMost  = 2 * time.Second
@@ -56,32 +57,49 @@ func (r *refusals) count() int {
 	return len(r.peers)
 }
 
-// connectInsisting dials a peer that the user named or that was met before again and again
-// while it refuses, until ctx ends.
+// connectInsisting dials a peer that the user named or that was met before: again and again
+// while it refuses, until ctx ends, and once more when it was late.
 func (s *Swarm) connectInsisting(ctx context.Context, info peer.AddrInfo) error {
-	refused := false
+	refused, late := false, false
 	for pause := refusedFirst; ; pause = min(2*pause, refusedMost) {
-		err := connect(ctx, s.host, info)
+		err := s.connect(ctx, info)
 		if refused && err != nil && ctx.Err() != nil {
 			return &RefusedError{info.ID}
 		}
 		refused = s.cfg.SwarmKey == nil && isRefusal(err)
 		s.refusals.set(info.ID, refused)
-		if !refused {
+		again := refused || !late && isLate(err)
+		late = late || isLate(err)
+		if !again {
 			return err
 		}
 		// It would remember the failure for longer.
 		if s, ok := s.host.Network().(*swarm.Swarm); ok {
 			s.Backoff().Clear(info.ID)
 		}
-		late := time.NewTimer(time.Duration((0.5 + rand.Float64()) * float64(pause)))
+		wait := time.NewTimer(time.Duration((0.5 + rand.Float64()) * float64(pause)))
 		select {
-		case <-late.C:
+		case <-wait.C:
 		case <-ctx.Done():
-			late.Stop()
-			return &RefusedError{info.ID}
+			wait.Stop()
+			if refused {
+				return &RefusedError{info.ID}
+			}
+			return err
 		}
 	}
+}
+
+// isLate reports whether a QUIC handshake had no answer in its time. A machine with much to do
+// answers no sooner, and by TCP its kernel would have answered for it.
+func isLate(err error) bool {
+	var dialled *swarm.DialError
+	if !errors.As(err, &dialled) {
+		return false
+	}
+	return slices.ContainsFunc(dialled.DialErrors, func(e swarm.TransportError) bool {
+		return errors.As(e.Cause, new(*quic.IdleTimeoutError)) || errors.As(e.Cause, new(*quic.HandshakeTimeoutError))
+	})
 }
 
 // isRefusal reports whether a peer ended a connection for want of room. By TCP that is

@@ -76,9 +76,10 @@ type Swarm struct {
 	reprovider *dht.Reprovider // likewise
 	named      namedPeers
 	refusals   refusals
-	changed    signal        // a peer has come or gone
-	dialled    chan struct{} // closed when everybody has been dialled once
-	made       chan struct{} // closed when New is done
+	connect    func(context.Context, peer.AddrInfo) error // dials once
+	changed    signal                                     // a peer has come or gone
+	dialled    chan struct{}                              // closed when everybody has been dialled once
+	made       chan struct{}                              // closed when New is done
 
 	mu           sync.Mutex
 	foundBy      map[peer.ID]string
@@ -95,6 +96,7 @@ func New(cfg Config) (_ *Swarm, err error) {
 	if s.host, err = newHost(s.hostConfig()); err != nil {
 		return nil, err
 	}
+	s.connect = func(ctx context.Context, info peer.AddrInfo) error { return connect(ctx, s.host, info) }
 	s.host.Network().Notify(&network.NotifyBundle{
 		ConnectedF:    func(network.Network, network.Conn) { s.changed.fire() },
 		DisconnectedF: func(network.Network, network.Conn) { s.changed.fire() },
