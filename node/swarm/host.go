@@ -244,5 +244,29 @@ func connect(ctx context.Context, h host.Host, info peer.AddrInfo) error {
 		b.addJudged(info.ID, info.Addrs)
 		info.Addrs = nil
 	}
-	return h.Connect(ctx, info)
+	if err := h.Connect(ctx, info); err != nil {
+		return err
+	}
+	// By QUIC a peer without room closes what was connected: libp2p returns such a connection.
+	if !slices.ContainsFunc(h.Network().ConnsToPeer(info.ID), func(c network.Conn) bool { return isOpen(ctx, c) }) {
+		return &RefusedError{info.ID}
+	}
+	return nil
+}
+
+// isOpen reports whether a connection has not been closed. By QUIC one that is about to be does
+// not say so, but opens no stream any more.
+func isOpen(ctx context.Context, c network.Conn) bool {
+	if c.IsClosed() {
+		return false
+	}
+	if _, err := c.RemoteMultiaddr().ValueForProtocol(ma.P_QUIC_V1); err != nil {
+		return true
+	}
+	probe, err := c.NewStream(ctx)
+	if err != nil {
+		return false
+	}
+	_ = probe.Reset() // nobody was to read it
+	return true
 }

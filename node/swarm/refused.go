@@ -24,6 +24,10 @@ const (
 	refusedMost  = 2 * time.Second
 )
 
+// quicQueueFull is the code with which libp2p closes QUIC connections of which too many wait
+// to be accepted.
+const quicQueueFull = 1
+
 // A RefusedError says that a peer is there and closed the connection before it said a
 // word, as nodes do that have too many connections from one address.
 type RefusedError struct{ Peer peer.ID }
@@ -106,6 +110,9 @@ func isLate(err error) bool {
 // only to be seen from the connection's end before the first word; a node of another
 // private network ends it so too.
 func isRefusal(err error) bool {
+	if errors.As(err, new(*RefusedError)) {
+		return true
+	}
 	var dialled *swarm.DialError
 	if !errors.As(err, &dialled) {
 		return false
@@ -116,7 +123,7 @@ func isRefusal(err error) bool {
 		switch {
 		case errors.As(e.Cause, &closed):
 			code := network.ConnErrorCode(closed.ErrorCode)
-			if closed.Remote && (code == network.ConnResourceLimitExceeded || code == network.ConnRateLimited) {
+			if closed.Remote && (code == network.ConnResourceLimitExceeded || code == network.ConnRateLimited || code == quicQueueFull) {
 				return true
 			}
 		case errors.As(e.Cause, &refused):

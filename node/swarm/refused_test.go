@@ -3,10 +3,12 @@ package swarm
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
@@ -55,5 +57,33 @@ func TestLateByQUIC(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// SPEC N72: by QUIC a peer without room lets in first, and closes then.
+func TestClosedAtOnce(t *testing.T) {
+	for _, where := range []string{"/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"} {
+		there, here := testHost(t), testHost(t)
+		if err := listen(there, []ma.Multiaddr{ma.StringCast(where)}); err != nil {
+			t.Fatal(err)
+		}
+		var came atomic.Int64
+		there.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
+			if came.Add(1) == 1 {
+				c.CloseWithError(quicQueueFull)
+			}
+		}})
+		info := peer.AddrInfo{ID: there.ID(), Addrs: there.Addrs()}
+		var refused int
+		s := &Swarm{host: here, connect: func(ctx context.Context, info peer.AddrInfo) error {
+			err := connect(ctx, here, info)
+			if err != nil {
+				refused++
+			}
+			return err
+		}}
+		if err := s.connectInsisting(t.Context(), info); err != nil || refused == 0 {
+			t.Errorf("%s: after %d refusals %v", where, refused, err)
+		}
 	}
 }
