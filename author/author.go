@@ -56,7 +56,7 @@ type Statements interface {
 	Equivocations(ctx context.Context) ([]index.Proof, error)
 }
 
-// Releases are those that are known of a name, void ones included.
+// Releases are those that are known of a name, invalid ones included.
 type Releases interface {
 	Releases(ctx context.Context, name records.Name) ([]index.Release, error)
 }

@@ -106,19 +106,19 @@ freeze the version for everybody.`,
 
 // An explainer knows the names of keys, for telling why something was refused.
 type Explainer struct {
-	home *home.Home
-	view *trust.View
+	home      *home.Home
+	evaluator *trust.Evaluator
 }
 
 // NewExplainer returns what tells of keys as the user believes them.
-func NewExplainer(h *home.Home, view *trust.View) Explainer {
-	return Explainer{h, view}
+func NewExplainer(h *home.Home, evaluator *trust.Evaluator) Explainer {
+	return Explainer{h, evaluator}
 }
 
 // Who writes a key with what is known of its owner.
 func (ex Explainer) Who(ctx context.Context, key records.Fingerprint) string {
 	var notes []string
-	if label := ex.view.Label(key); label != "" {
+	if label := ex.evaluator.Label(key); label != "" {
 		notes = append(notes, label)
 	}
 	k, err := ex.home.Index().Key(ctx, key)
@@ -314,8 +314,8 @@ func effectText(c trust.Verdict) string {
 		return line + " is past its last day"
 	case trust.ByDenied:
 		return line + " denies it"
-	case trust.VoidKey:
-		return c.Void
+	case trust.InvalidSignature:
+		return c.Invalid
 	case trust.Pinned:
 		return line + " pins this module"
 	case trust.NotPinned:

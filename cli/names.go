@@ -18,22 +18,22 @@ import (
 // KnownNames is what a user knows names from, for telling look-alikes (SPEC.md
 // section 3.6).
 type KnownNames struct {
-	Home    *home.Home
-	View    *trust.View
-	Written map[records.Name]string // what spells a name out: "which ... names"
+	Home      *home.Home
+	Evaluator *trust.Evaluator
+	Written   map[records.Name]string // what spells a name out: "which ... names"
 }
 
 // ReadKnownNames gathers the names that the trust file spells out.
-func ReadKnownNames(h *home.Home, view *trust.View) (*KnownNames, error) {
-	k := &KnownNames{Home: h, View: view, Written: map[records.Name]string{}}
-	file, err := h.Trust()
+func ReadKnownNames(h *home.Home, evaluator *trust.Evaluator) (*KnownNames, error) {
+	k := &KnownNames{Home: h, Evaluator: evaluator, Written: map[records.Name]string{}}
+	policy, err := h.Trust()
 	if errors.As(err, new(*trust.SyntaxError)) { // whoever needs trust finds out by themselves
-		file, err = &trust.File{}, nil
+		policy, err = &trust.Policy{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range file.Entries() {
+	for _, e := range policy.Entries() {
 		for _, s := range e.Scopes {
 			if name, err := records.ParseName(string(s)); err == nil && !e.Expired(time.Now()) {
 				k.Written[name] = fmt.Sprintf("which line %d of your trust file names", e.Line)
@@ -56,7 +56,7 @@ func (k *KnownNames) Lookalikes(ctx context.Context, name records.Name) ([]Looka
 	if k.Written[name] != "" {
 		return nil, nil
 	}
-	found, err := lookalike.Find(ctx, k.Home.Index(), name, k.View)
+	found, err := lookalike.Find(ctx, k.Home.Index(), name, k.Evaluator)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (k *KnownNames) Lookalikes(ctx context.Context, name records.Name) ([]Looka
 	seen := map[records.Name]bool{}
 	for _, n := range found {
 		who := n.Signers[0].String()
-		if label := k.View.Label(n.Signers[0]); label != "" {
+		if label := k.Evaluator.Label(n.Signers[0]); label != "" {
 			who = fmt.Sprintf("%s (%s)", ui.Safe(label), n.Signers[0])
 		}
 		all = append(all, LookalikeJSON{n.Name, n.Signers, "which " + who + " signs"})
@@ -87,7 +87,7 @@ func (k *KnownNames) Lookalikes(ctx context.Context, name records.Name) ([]Looka
 // sameAuthor reports whether a key that decides about the known name has released
 // both.
 func (k *KnownNames) sameAuthor(ctx context.Context, name, known records.Name) (bool, error) {
-	ruling, err := k.View.Ruling(ctx, known)
+	ruling, err := k.Evaluator.Ruling(ctx, known)
 	if err != nil {
 		return false, err
 	}
@@ -117,11 +117,11 @@ func (a App) WarnLookalikes(ctx context.Context, k *KnownNames, names ...records
 // WarnLookalikeScopes says which known names look like those that a trust line is about to
 // spell out.
 func (a App) WarnLookalikeScopes(ctx context.Context, h *home.Home, scopes []records.Scope) error {
-	view, err := h.View(time.Now())
+	evaluator, err := h.Evaluator(time.Now())
 	if err != nil {
 		return err
 	}
-	known, err := ReadKnownNames(h, view)
+	known, err := ReadKnownNames(h, evaluator)
 	if err != nil {
 		return err
 	}

@@ -37,14 +37,14 @@ func StaleText(f home.Freshness, now time.Time) string {
 
 // WarnStale says of which of the authors news seem to be missing. Asked says who was
 // asked for them.
-func (a App) WarnStale(ctx context.Context, h *home.Home, view *trust.View, authors []records.Fingerprint, asked string) error {
+func (a App) WarnStale(ctx context.Context, h *home.Home, evaluator *trust.Evaluator, authors []records.Fingerprint, asked string) error {
 	for _, author := range authors {
 		f, err := h.Fresh(ctx, author)
 		if err != nil {
 			return err
 		}
 		if text := StaleText(f, time.Now()); text != "" {
-			who := home.AuthorHealth{KeyHealth: home.KeyHealth{Fingerprint: author}, Label: view.Label(author)}
+			who := home.AuthorHealth{KeyHealth: home.KeyHealth{Fingerprint: author}, Label: evaluator.Label(author)}
 			a.Warn("%s: %s; %s", AuthorText(who), text, asked)
 		}
 	}

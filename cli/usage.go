@@ -44,7 +44,7 @@ func Arguments(min, max int, what string) cobra.PositionalArgs {
 // have, with what to do instead.
 var insteadOf = map[string]map[string]string{
 	"es": {
-		"revoke":        "es key revoke KEY voids a key of yours, for ever and for everybody; es yank NAME@VERSION keeps a version from being chosen; es trust remove KEY takes back that you believe one",
+		"revoke":        "es key revoke KEY revokes a key of yours, for ever and for everybody; es yank NAME@VERSION keeps a version from being chosen; es trust remove KEY takes back that you believe one",
 		"unpublish":     "nothing that was published can be taken away: es yank NAME@VERSION keeps a version from being chosen, es deprecate NAME TEXT warns",
 		"undeprecate":   "es deprecate NAME --undo",
 		"unyank":        "es yank NAME@RANGE --undo",
@@ -105,7 +105,7 @@ var insteadOfFlag = map[string]string{
 }
 
 // noKeyRemoval does not lead to es key revoke alone, which cannot be undone.
-const noKeyRemoval = "es key use KEY lets another key sign; a key of yours stays until es key revoke voids it, for ever and for everybody"
+const noKeyRemoval = "es key use KEY lets another key sign; a key of yours stays until es key revoke revokes it, for ever and for everybody"
 
 const (
 	noDevDependencies = "esDependencies is the one list that es has, also of what only development needs: leave the flag out"

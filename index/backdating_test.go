@@ -112,9 +112,9 @@ func TestThreat54BackdatedStatements(t *testing.T) {
 				if _, _, err := x.AddKey(t.Context(), s.root.revoked(packet.KeyRetired, start.Add(24*time.Hour))); err != nil {
 					t.Fatal(err)
 				}
-				view := believe(t, x, "key "+s.root.fpr().String()+" lib follow=yes depth=1\n", start.AddDate(0, 0, 90))
+				evaluator := believe(t, x, "key "+s.root.fpr().String()+" lib follow=yes depth=1\n", start.AddDate(0, 0, 90))
 				got, want := "none", c.want
-				if r, err := resolve.New(x).Resolve(t.Context(), "lib", "", view); err == nil {
+				if r, err := resolve.New(x).Resolve(t.Context(), "lib", "", evaluator); err == nil {
 					got = string(r.Version)
 				}
 				if inTime {
@@ -126,7 +126,7 @@ func TestThreat54BackdatedStatements(t *testing.T) {
 				if inTime || name != "successor" && name != "delegation" {
 					continue
 				}
-				d, err := resolve.New(x).Decide(t.Context(), "lib", "1.1.0", view)
+				d, err := resolve.New(x).Decide(t.Context(), "lib", "1.1.0", evaluator)
 				if err != nil || len(d.Warnings) == 0 || d.Warnings[len(d.Warnings)-1].Kind != trust.WarnBackdatedGrant {
 					t.Errorf("the user is not told: %+v, %v", d.Warnings, err)
 				}

@@ -44,7 +44,7 @@ func TestMany(t *testing.T) {
 	if c := must[index.Counts](t)(x.Counts(t.Context())); c != want {
 		t.Errorf("counts %+v, want %+v", c, want)
 	}
-	trusted := view(t, authors...)
+	trusted := trusting(t, authors...)
 	r, err := resolve.New(x).Resolve(t.Context(), "pkg-42", "^1.0.0", trusted)
 	if err != nil || r.Version != "1.9.0" || r.Release.Author != authors[2].fpr() {
 		t.Errorf("resolved %+v, %v", r, err)
@@ -155,9 +155,9 @@ func BenchmarkResolve(b *testing.B) {
 	if _, err := x.AddAll(b.Context(), batch); err != nil {
 		b.Fatal(err)
 	}
-	view := viewOf(b, text)
+	evaluator := evaluatorOf(b, text)
 	for b.Loop() {
-		r, err := resolve.New(x).Resolve(b.Context(), "pkg-777", "^1.0.0", view)
+		r, err := resolve.New(x).Resolve(b.Context(), "pkg-777", "^1.0.0", evaluator)
 		if err != nil || r.Decision.State != trust.Trusted {
 			b.Fatal(err)
 		}

@@ -26,7 +26,7 @@ var benchHome = flag.String("home", "", "where BenchmarkDecide leaves a home wit
 // ES_FULL=1.
 //
 // "first" is all that a command does for one name once the index is open: it reads
-// the trust file, makes a view of it and resolves the name, over connections
+// the trust file, makes an evaluator of it and resolves the name, over connections
 // that were never used. "next" is another name after that, "again" the same; "300-names"
 // is one command that asks for so many, "search" one that judges the hundred or
 // more names that it finds.
@@ -122,14 +122,14 @@ func (w *decideWorld) grow(b *testing.B, keys, total int) {
 func (w *decideWorld) bench(b *testing.B, what, file string) {
 	keys := strings.Count(file, "\n")
 	name := func(i int) records.Name { return records.Name(fmt.Sprintf("team%d-module0", i%keys)) }
-	first := func(b *testing.B, x *index.Index, i int) *trust.View {
-		f, err := trust.Parse([]byte(file))
+	first := func(b *testing.B, x *index.Index, i int) *trust.Evaluator {
+		p, err := trust.Parse([]byte(file))
 		if err != nil {
 			b.Fatal(err)
 		}
-		view := trust.Basis{File: f, Now: start, Load: authorlog.New(x).Facts}.View()
-		w.resolve(b, x, name(i), view)
-		return view
+		evaluator := trust.Inputs{User: p, Now: start, Load: authorlog.New(x).Facts}.Evaluator()
+		w.resolve(b, x, name(i), evaluator)
+		return evaluator
 	}
 	b.Run(what+"/first", func(b *testing.B) {
 		var used time.Duration
@@ -154,39 +154,39 @@ func (w *decideWorld) bench(b *testing.B, what, file string) {
 		b.Fatal(err)
 	}
 	defer x.Close()
-	run := func(kind string, prepare func(b *testing.B) *trust.View, op func(b *testing.B, view *trust.View, i int)) {
+	run := func(kind string, prepare func(b *testing.B) *trust.Evaluator, op func(b *testing.B, evaluator *trust.Evaluator, i int)) {
 		b.Run(what+"/"+kind, func(b *testing.B) {
-			view := prepare(b)
+			evaluator := prepare(b)
 			began := cpuTime()
 			b.ResetTimer()
 			for i := range b.N {
-				op(b, view, i)
+				op(b, evaluator, i)
 			}
 			reportCPU(b, cpuTime()-began)
 		})
 	}
-	none := func(*testing.B) *trust.View { return nil }
-	begin := func(b *testing.B) *trust.View { return first(b, x, 0) }
-	run("next", begin, func(b *testing.B, view *trust.View, i int) { w.resolve(b, x, name(i+1), view) })
-	run("again", begin, func(b *testing.B, view *trust.View, i int) { w.resolve(b, x, name(0), view) })
+	none := func(*testing.B) *trust.Evaluator { return nil }
+	begin := func(b *testing.B) *trust.Evaluator { return first(b, x, 0) }
+	run("next", begin, func(b *testing.B, evaluator *trust.Evaluator, i int) { w.resolve(b, x, name(i+1), evaluator) })
+	run("again", begin, func(b *testing.B, evaluator *trust.Evaluator, i int) { w.resolve(b, x, name(0), evaluator) })
 	if keys == 10 || !strings.Contains(what, "levels=3") {
 		return
 	}
-	run("300-names", none, func(b *testing.B, _ *trust.View, i int) {
-		view := first(b, x, 300*i)
+	run("300-names", none, func(b *testing.B, _ *trust.Evaluator, i int) {
+		evaluator := first(b, x, 300*i)
 		for n := 1; n < 300; n++ {
-			w.resolve(b, x, name(300*i+n), view)
+			w.resolve(b, x, name(300*i+n), evaluator)
 		}
 	})
-	run("search", none, func(b *testing.B, _ *trust.View, i int) {
+	run("search", none, func(b *testing.B, _ *trust.Evaluator, i int) {
 		if hits, err := search.New(x).Search(b.Context(), "team", 20, first(b, x, i)); err != nil || len(hits) != 20 {
 			b.Fatal(len(hits), err)
 		}
 	})
 }
 
-func (w *decideWorld) resolve(b *testing.B, x *index.Index, name records.Name, view *trust.View) {
-	if r, err := resolve.New(x).Resolve(context.Background(), name, "^1.0.0", view); err != nil || r.Decision.State != trust.Trusted {
+func (w *decideWorld) resolve(b *testing.B, x *index.Index, name records.Name, evaluator *trust.Evaluator) {
+	if r, err := resolve.New(x).Resolve(context.Background(), name, "^1.0.0", evaluator); err != nil || r.Decision.State != trust.Trusted {
 		b.Fatal(name, r.Version, err)
 	}
 }

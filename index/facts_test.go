@@ -19,14 +19,14 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// believe is the view of a trust file at a time, with all that the index knows.
-func believe(t *testing.T, x *index.Index, text string, now time.Time) *trust.View {
+// believe is the evaluator of a trust file at a time, with all that the index knows.
+func believe(t *testing.T, x *index.Index, text string, now time.Time) *trust.Evaluator {
 	t.Helper()
-	f, err := trust.Parse([]byte(text))
+	p, err := trust.Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return trust.Basis{File: f, Now: now, Load: authorlog.New(x).Facts}.View()
+	return trust.Inputs{User: p, Now: now, Load: authorlog.New(x).Facts}.Evaluator()
 }
 
 // What keys say of keys decides, and what was taken back does not.

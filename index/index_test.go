@@ -162,23 +162,23 @@ func add(t testing.TB, x *index.Index, items ...index.Item) []index.Outcome {
 	return outcomes
 }
 
-// view trusts the authors for everything.
-func view(t testing.TB, authors ...*author) *trust.View {
+// trusting trusts the authors for everything.
+func trusting(t testing.TB, authors ...*author) *trust.Evaluator {
 	t.Helper()
 	text := ""
 	for _, a := range authors {
 		text += fmt.Sprintf("key %s * label=%.3s\n", a.fpr(), a.key.UserID())
 	}
-	return viewOf(t, text)
+	return evaluatorOf(t, text)
 }
 
-func viewOf(t testing.TB, text string) *trust.View {
+func evaluatorOf(t testing.TB, text string) *trust.Evaluator {
 	t.Helper()
-	f, err := trust.Parse([]byte(text))
+	p, err := trust.Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return trust.NewView(f, nil, start)
+	return trust.NewEvaluator(p, nil, start)
 }
 
 func must[T any](t testing.TB) func(v T, err error) T {

@@ -54,12 +54,12 @@ func TestThreat61InfoOfACrowd(t *testing.T) {
 	x, ada := open(t), newAuthor(t, "ada")
 	add(t, x, early(ada.says(release("left-pad", "1.0.0", "good"))))
 	largeNameOf(t, x, keys, each)
-	pinned := viewOf(t, fmt.Sprintf("key %s left-pad\npin left-pad 1.0.0 %s\n", ada.fpr(), module("good")))
-	for what, v := range map[string]*trust.View{"trusted": view(t, ada), "pinned": pinned} {
+	pinned := evaluatorOf(t, fmt.Sprintf("key %s left-pad\npin left-pad 1.0.0 %s\n", ada.fpr(), module("good")))
+	for what, ev := range map[string]*trust.Evaluator{"trusted": trusting(t, ada), "pinned": pinned} {
 		for _, constraint := range []string{"", "1.0.0", "latest", "^1"} {
 			var info resolve.Info
 			bounded(t, what+" info of "+constraint, func() {
-				info = must[resolve.Info](t)(resolve.New(x).Info(t.Context(), "left-pad", constraint, v, false))
+				info = must[resolve.Info](t)(resolve.New(x).Info(t.Context(), "left-pad", constraint, ev, false))
 			})
 			first := info.Versions[0]
 			if first.Version != "1.0.0" || first.Decision.State != trust.Trusted || first.Releases[0].Author != ada.fpr() {
@@ -74,26 +74,26 @@ func TestThreat61InfoOfACrowd(t *testing.T) {
 			}
 		}
 		bounded(t, what+" search", func() {
-			h := must[[]search.Hit](t)(search.New(x).Search(t.Context(), "left-pad", 20, v))[0]
+			h := must[[]search.Hit](t)(search.New(x).Search(t.Context(), "left-pad", 20, ev))[0]
 			if h.Release.Author != ada.fpr() || h.Keys != keys+1 || len(h.Claimants) != resolve.MaxClaimants {
 				t.Errorf("%s: hit %s by %s, %d keys", what, h.Release.Body.Version, h.Release.Author, h.Keys)
 			}
 		})
 		bounded(t, what+" claims", func() {
-			claims, _, err := resolve.New(x).Claims(t.Context(), "left-pad", "1.0.0", v)
+			claims, _, err := resolve.New(x).Claims(t.Context(), "left-pad", "1.0.0", ev)
 			if err != nil || len(claims) > 1003 || !slices.ContainsFunc(claims, func(c trust.Claim) bool { return c.Author == ada.fpr() }) {
 				t.Errorf("%s: %d claims, %v", what, len(claims), err)
 			}
 		})
 		bounded(t, what+" resolve", func() {
-			if r, err := resolve.New(x).Resolve(t.Context(), "left-pad", "", v); err != nil || r.Version != "1.0.0" {
+			if r, err := resolve.New(x).Resolve(t.Context(), "left-pad", "", ev); err != nil || r.Version != "1.0.0" {
 				t.Errorf("%s: %s, %v", what, r.Version, err)
 			}
 		})
 	}
 	for _, constraint := range []string{"", "^1", "1.0.0", "latest", ">=99"} {
 		bounded(t, "refusal of "+constraint, func() {
-			_, err := resolve.New(x).Resolve(t.Context(), "left-pad", constraint, viewOf(t, ""))
+			_, err := resolve.New(x).Resolve(t.Context(), "left-pad", constraint, evaluatorOf(t, ""))
 			var e *resolve.UntrustedError
 			if !errors.As(err, &e) || len(e.Signers) != resolve.MaxClaimants || len(e.Decision.Claims) > 1000 {
 				t.Fatalf("%q: %v", constraint, err)

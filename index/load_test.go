@@ -93,7 +93,7 @@ func (w *loadWorld) talk() {
 }
 
 // file draws a trust file.
-func (w *loadWorld) file(t *testing.T) *trust.File {
+func (w *loadWorld) file(t *testing.T) *trust.Policy {
 	var text strings.Builder
 	for range 1 + w.IntN(5) {
 		fmt.Fprintf(&text, "key %s %s depth=%d", w.author().fpr(), loadScopes[w.IntN(len(loadScopes))], w.IntN(4))
@@ -112,23 +112,23 @@ func (w *loadWorld) file(t *testing.T) *trust.File {
 		name := loadNames[w.IntN(len(loadNames))]
 		fmt.Fprintf(&text, "pin %s 1.0.0 %s\n", name, release(name, "1.0.0", fmt.Sprint(name, "1.0.0", 0)).Module)
 	}
-	f, err := trust.Parse([]byte(text.String()))
+	p, err := trust.Parse([]byte(text.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f
+	return p
 }
 
 // answers are all that an index says of the names.
-func answers(ctx context.Context, x *index.Index, view *trust.View, names []records.Name) (map[records.Name][]any, error) {
+func answers(ctx context.Context, x *index.Index, evaluator *trust.Evaluator, names []records.Name) (map[records.Name][]any, error) {
 	all := map[records.Name][]any{}
 	for _, name := range names {
-		info, err := resolve.New(x).Info(ctx, name, "", view, true)
+		info, err := resolve.New(x).Info(ctx, name, "", evaluator, true)
 		if err != nil && !errors.As(err, new(*resolve.NotFoundError)) {
 			return nil, err
 		}
-		res, err := resolve.New(x).Resolve(ctx, name, "", view)
-		ruling, failed := view.Ruling(ctx, name)
+		res, err := resolve.New(x).Resolve(ctx, name, "", evaluator)
+		ruling, failed := evaluator.Ruling(ctx, name)
 		if failed != nil {
 			return nil, failed
 		}
@@ -137,8 +137,8 @@ func answers(ctx context.Context, x *index.Index, view *trust.View, names []reco
 	return all, nil
 }
 
-// TestLoadedFactsOfIndex is that an index answers the same of every name, whether a
-// view reads what it needs or was given all that the index knows of any key: in 24
+// TestLoadedFactsOfIndex is that an index answers the same of every name, whether an
+// evaluator reads what it needs or was given all that the index knows of any key: in 24
 // trust files over 4 indexes (ES_FULL: 1,000 over 20), some keys revoked, names asked for in
 // random order by three goroutines. When it cannot read it gives no answer.
 func TestLoadedFactsOfIndex(t *testing.T) {
@@ -157,17 +157,17 @@ func TestLoadedFactsOfIndex(t *testing.T) {
 		everybody := must[[]records.Fingerprint](t)(x.AllKeys(t.Context()))
 		facts := must[trust.Facts](t)(authorlog.New(x).Facts(t.Context(), everybody))
 		for range files {
-			b := trust.Basis{File: w.file(t), Now: start.AddDate(0, 0, 5), Facts: facts, Own: []records.Fingerprint{w.author().fpr()}}
+			in := trust.Inputs{User: w.file(t), Now: start.AddDate(0, 0, 5), Facts: facts, Own: []records.Fingerprint{w.author().fpr()}}
 			if w.IntN(2) == 0 {
-				b.Own = nil
+				in.Own = nil
 			}
-			want := must[map[records.Name][]any](t)(answers(t.Context(), x, b.View(), loadNames))
+			want := must[map[records.Name][]any](t)(answers(t.Context(), x, in.Evaluator(), loadNames))
 			for _, a := range want {
 				for _, v := range a[0].(resolve.Info).Versions {
 					states[v.Decision.State]++
 				}
 			}
-			w.compare(t, x, b, want)
+			w.compare(t, x, in, want)
 		}
 	}
 	for _, s := range []trust.State{trust.Trusted, trust.Untrusted, trust.Denied, trust.Conflict, trust.Equivocation} {
@@ -177,31 +177,31 @@ func TestLoadedFactsOfIndex(t *testing.T) {
 	}
 }
 
-func (w *loadWorld) compare(t *testing.T, x *index.Index, b trust.Basis, want map[records.Name][]any) {
+func (w *loadWorld) compare(t *testing.T, x *index.Index, in trust.Inputs, want map[records.Name][]any) {
 	t.Helper()
-	b.Facts = trust.Facts{}
+	in.Facts = trust.Facts{}
 	broken := errors.New("cannot read")
-	b.Load = func(context.Context, []records.Fingerprint) (trust.Facts, error) { return trust.Facts{}, broken }
+	in.Load = func(context.Context, []records.Fingerprint) (trust.Facts, error) { return trust.Facts{}, broken }
 	for _, name := range loadNames {
-		view := b.View()
-		info, err := resolve.New(x).Info(t.Context(), name, "", view, true)
-		if _, wanted := view.Ruling(t.Context(), name); wanted != nil {
-			if _, failed := resolve.New(x).Resolve(t.Context(), name, "", view); !errors.Is(err, broken) || !errors.Is(failed, broken) {
-				t.Fatalf("%s\n%s: %+v, %v, %v though facts cannot be read", b.File.Bytes(), name, info, err, failed)
+		evaluator := in.Evaluator()
+		info, err := resolve.New(x).Info(t.Context(), name, "", evaluator, true)
+		if _, wanted := evaluator.Ruling(t.Context(), name); wanted != nil {
+			if _, failed := resolve.New(x).Resolve(t.Context(), name, "", evaluator); !errors.Is(err, broken) || !errors.Is(failed, broken) {
+				t.Fatalf("%s\n%s: %+v, %v, %v though facts cannot be read", in.User.Bytes(), name, info, err, failed)
 			}
 		} else if !reflect.DeepEqual(info, want[name][0]) { // no line speaks of it
-			t.Fatalf("%s\n%s: %+v, %v, want %+v", b.File.Bytes(), name, info, err, want[name][0])
+			t.Fatalf("%s\n%s: %+v, %v, want %+v", in.User.Bytes(), name, info, err, want[name][0])
 		}
 	}
-	b.Load = authorlog.New(x).Facts
-	view := b.View()
+	in.Load = authorlog.New(x).Facts
+	evaluator := in.Evaluator()
 	var wg sync.WaitGroup
 	for range 3 {
 		names := slices.Clone(loadNames)
 		w.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		wg.Go(func() {
-			if got, err := answers(t.Context(), x, view, names); err != nil || !reflect.DeepEqual(got, want) {
-				t.Errorf("%s\ngot  %+v, %v\nwant %+v", b.File.Bytes(), got, err, want)
+			if got, err := answers(t.Context(), x, evaluator, names); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s\ngot  %+v, %v\nwant %+v", in.User.Bytes(), got, err, want)
 			}
 		})
 	}
@@ -247,14 +247,14 @@ func TestLargeName(t *testing.T) {
 		x := open(t)
 		add(t, x, w.said...)
 		for range files {
-			view := trust.Basis{File: w.file(t), Now: start.AddDate(0, 0, 5), Load: authorlog.New(x).Facts}.View()
+			evaluator := trust.Inputs{User: w.file(t), Now: start.AddDate(0, 0, 5), Load: authorlog.New(x).Facts}.Evaluator()
 			for _, name := range loadNames {
 				for _, constraint := range []string{"", "next", "^1.0.0", "1.0.0", "1.1.0", "2.0.0"} {
 					r := resolve.New(x)
 					r.LargeName = 1_000_000
-					want := chosen(r.Resolve(t.Context(), name, constraint, view))
+					want := chosen(r.Resolve(t.Context(), name, constraint, evaluator))
 					r.LargeName = 0
-					if got := chosen(r.Resolve(t.Context(), name, constraint, view)); !reflect.DeepEqual(got, want) {
+					if got := chosen(r.Resolve(t.Context(), name, constraint, evaluator)); !reflect.DeepEqual(got, want) {
 						t.Fatalf("%s@%s\ngot  %+v\nwant %+v", name, constraint, got, want)
 					}
 					outcomes[fmt.Sprintf("%T, %d skipped", want[5], (len(want)-6)/3)]++
@@ -282,7 +282,7 @@ func TestLargeNameReleases(t *testing.T) {
 	for _, largeName := range []int{0, 1000} {
 		resolver := resolve.New(x)
 		resolver.LargeName = largeName
-		r, err := resolver.Resolve(t.Context(), "left-pad", "", view(t, a, b))
+		r, err := resolver.Resolve(t.Context(), "left-pad", "", trusting(t, a, b))
 		if err != nil || r.Version != "1.0.0" || len(r.Skipped) != 1 || r.Skipped[0].Decision.State != trust.Conflict {
 			t.Errorf("large from %d: %v %+v, %v", largeName, r.Version, r.Skipped, err)
 		}
@@ -314,7 +314,7 @@ func BenchmarkLargeName(b *testing.B) {
 		}
 		items = nil
 	}
-	v := view(b, ann)
+	ev := trusting(b, ann)
 	for _, c := range []struct {
 		what       string
 		largeName  int
@@ -324,7 +324,7 @@ func BenchmarkLargeName(b *testing.B) {
 			resolver := resolve.New(x)
 			resolver.LargeName = c.largeName
 			for b.Loop() {
-				if r, err := resolver.Resolve(b.Context(), "left-pad", c.constraint, v); err != nil || r.Version != "1.0.0" {
+				if r, err := resolver.Resolve(b.Context(), "left-pad", c.constraint, ev); err != nil || r.Version != "1.0.0" {
 					b.Fatal(r.Version, err)
 				}
 			}

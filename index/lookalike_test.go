@@ -106,7 +106,7 @@ func TestThreat14LookAlikes(t *testing.T) {
 	x, ctx, known := open(t), t.Context(), popular(t)
 	a := newAuthor(t, "ann")
 	add(t, x, a.names(known)...)
-	trusted := view(t, a)
+	trusted := trusting(t, a)
 	r := rand.New(rand.NewPCG(14, 0))
 	for made := 0; made < 500; {
 		n := known[r.IntN(len(known))]
@@ -150,7 +150,7 @@ func TestLookalikes(t *testing.T) {
 	add(t, x, ann.names([]records.Name{"left-pad", "express"})...)
 	add(t, x, bob.names([]records.Name{"left-pad", "request"})...)
 	add(t, x, strange(eve.names([]records.Name{"leftpad", "lodash", "left-padd"})...)...)
-	check := func(what string, name records.Name, trusted *trust.View, want ...lookalike.Match) {
+	check := func(what string, name records.Name, trusted *trust.Evaluator, want ...lookalike.Match) {
 		t.Helper()
 		if near := must[[]lookalike.Match](t)(lookalike.Find(ctx, x, name, trusted)); !slices.EqualFunc(near, want, func(a, b lookalike.Match) bool {
 			return a.Name == b.Name && slices.Equal(a.Signers, b.Signers)
@@ -160,21 +160,21 @@ func TestLookalikes(t *testing.T) {
 	}
 	both := []records.Fingerprint{ann.fpr(), bob.fpr()}
 	slices.SortFunc(both, func(a, b records.Fingerprint) int { return strings.Compare(a.String(), b.String()) })
-	check("two who decide", "left.pad", view(t, ann, bob), lookalike.Match{Name: "left-pad", Signers: both})
-	check("one of them", "left.pad", view(t, ann), lookalike.Match{Name: "left-pad", Signers: both[slices.Index(both, ann.fpr()):][:1]})
-	check("a stranger's", "l0dash", view(t, ann, bob))
-	check("another edit", "requests", view(t, ann, bob), lookalike.Match{Name: "request", Signers: []records.Fingerprint{bob.fpr()}})
+	check("two who decide", "left.pad", trusting(t, ann, bob), lookalike.Match{Name: "left-pad", Signers: both})
+	check("one of them", "left.pad", trusting(t, ann), lookalike.Match{Name: "left-pad", Signers: both[slices.Index(both, ann.fpr()):][:1]})
+	check("a stranger's", "l0dash", trusting(t, ann, bob))
+	check("another edit", "requests", trusting(t, ann, bob), lookalike.Match{Name: "request", Signers: []records.Fingerprint{bob.fpr()}})
 	add(t, x, bob.names([]records.Name{"requests"})...)
-	check("by its author", "requests", view(t, ann, bob))
-	check("itself", "express", view(t, ann, bob))
-	check("one edit", "expresso", view(t, ann, bob), lookalike.Match{Name: "express", Signers: []records.Fingerprint{ann.fpr()}})
-	check("nobody", "left.pad", viewOf(t, ""))
-	check("somebody for another name", "left.pad", viewOf(t, "key "+ann.fpr().String()+" express\n"))
-	check("denied", "left.pad", viewOf(t, "key "+ann.fpr().String()+" *\ndeny "+ann.fpr().String()+"\n"))
+	check("by its author", "requests", trusting(t, ann, bob))
+	check("itself", "express", trusting(t, ann, bob))
+	check("one edit", "expresso", trusting(t, ann, bob), lookalike.Match{Name: "express", Signers: []records.Fingerprint{ann.fpr()}})
+	check("nobody", "left.pad", evaluatorOf(t, ""))
+	check("somebody for another name", "left.pad", evaluatorOf(t, "key "+ann.fpr().String()+" express\n"))
+	check("denied", "left.pad", evaluatorOf(t, "key "+ann.fpr().String()+" *\ndeny "+ann.fpr().String()+"\n"))
 	if _, _, err := x.AddKey(ctx, revoked); err != nil {
 		t.Fatal(err)
 	}
-	check("revoked", "requestt", view(t, ann, bob))
+	check("revoked", "requestt", trusting(t, ann, bob))
 
 	// A store of the version before has no skeletons.
 	if err := x.Close(); err != nil {
@@ -190,7 +190,7 @@ func TestLookalikes(t *testing.T) {
 		t.Fatal(err)
 	}
 	x = openAt(t, path)
-	check("after a migration", "leftpad", view(t, ann), lookalike.Match{Name: "left-pad", Signers: []records.Fingerprint{ann.fpr()}})
+	check("after a migration", "leftpad", trusting(t, ann), lookalike.Match{Name: "left-pad", Signers: []records.Fingerprint{ann.fpr()}})
 	if err := fsck.Check(ctx, x); err != nil {
 		t.Error(err)
 	}
@@ -217,7 +217,7 @@ func BenchmarkLookalikes(b *testing.B) {
 			batch = nil
 		}
 	}
-	trusted := view(b, a)
+	trusted := trusting(b, a)
 	for i := 0; b.Loop(); i++ {
 		if _, err := lookalike.Find(ctx, x, known[i%1000]+"1", trusted); err != nil {
 			b.Fatal(err)

@@ -110,7 +110,7 @@ func TestMigration(t *testing.T) {
 	if c := must[index.Counts](t)(y.Counts(t.Context())); c != counts {
 		t.Errorf("counts %+v, want %+v", c, counts)
 	}
-	if got := searched(t, y, "pkg 42", 10, view(t, a)); !slices.Equal(got, []string{"pkg-42"}) {
+	if got := searched(t, y, "pkg 42", 10, trusting(t, a)); !slices.Equal(got, []string{"pkg-42"}) {
 		t.Errorf("found %v", got)
 	}
 	add(t, y, b.says(release("left-pad", "1.0.1", "X")))

@@ -52,7 +52,7 @@ func TestX1Equivocation(t *testing.T) {
 		a.says(release("left-pad", "1.0.0", "X")), // says so again
 		b.says(release("left-pad", "1.0.0", "Y")),
 	}
-	trusted := view(t, a)
+	trusted := trusting(t, a)
 	var want []index.Proof
 	var wantDecision trust.Decision
 	check := func(x *index.Index, outcomes []index.Outcome, how string) {
@@ -164,7 +164,7 @@ func TestX2Revocation(t *testing.T) {
 						t.Errorf("%v: stored key is not revoked", p)
 					}
 					for version, want := range map[records.Version]trust.State{"1.0.0": c.before, "2.0.0": c.after} {
-						d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", version, view(t, a)))
+						d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", version, trusting(t, a)))
 						if d.State != want {
 							t.Errorf("%v: %s is %v, want %v", p, version, d.State, want)
 						}
@@ -183,7 +183,7 @@ func TestX2RevocationBesideRecord(t *testing.T) {
 	late := a.says(release("left-pad", "1.1.0", "X"))
 	late.Key = a.revoked(packet.KeyCompromised, a.now)
 	offer(t, x, late)
-	if d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", "1.0.0", view(t, a))); d.State != trust.Unknown || d.Claims[0].Effect != trust.VoidKey {
+	if d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", "1.0.0", trusting(t, a))); d.State != trust.Unknown || d.Claims[0].Effect != trust.InvalidSignature {
 		t.Errorf("decision %+v", d)
 	}
 	late.Key = a.key // an older block does not help
@@ -281,7 +281,7 @@ func TestX2RevocationEndsEquivocation(t *testing.T) {
 	if p := must[[]index.Proof](t)(x.Equivocations(t.Context())); len(p) != 0 {
 		t.Errorf("proofs %+v", p)
 	}
-	d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", "1.0.0", view(t, a)))
+	d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", "1.0.0", trusting(t, a)))
 	if d.State != trust.Trusted || d.Module != module("X") {
 		t.Errorf("decision %+v", d)
 	}
@@ -316,7 +316,7 @@ func TestX3X4NewestWins(t *testing.T) {
 			add(t, x, items[i])
 		}
 		add(t, x, releases...)
-		if r, err := resolve.New(x).Resolve(t.Context(), "left-pad", "", view(t, a)); err != nil || r.Version != "1.5.0" {
+		if r, err := resolve.New(x).Resolve(t.Context(), "left-pad", "", trusting(t, a)); err != nil || r.Version != "1.5.0" {
 			t.Errorf("%v: resolved %s, %v", p, r.Version, err)
 		}
 		ts := must[[]index.Tag](t)(x.Tags(t.Context(), "left-pad"))

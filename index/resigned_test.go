@@ -102,7 +102,7 @@ func TestX2SignedAgain(t *testing.T) {
 			t.Fatalf("%v: %d records are missing still", p, len(left))
 		}
 		for _, version := range []records.Version{"1.0.0", "1.1.0"} {
-			d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", version, view(t, owner)))
+			d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", version, trusting(t, owner)))
 			if d.State != trust.Trusted {
 				t.Fatalf("%v: %s is %v: %s", p, version, d.State, d.Reason)
 			}

@@ -65,9 +65,9 @@ type belief struct {
 
 func (h *history) belief(t *testing.T, x *index.Index) belief {
 	t.Helper()
-	v := believe(t, x, fmt.Sprintf("key %s * depth=1\n", h.author.fpr()), start)
+	ev := believe(t, x, fmt.Sprintf("key %s * depth=1\n", h.author.fpr()), start)
 	resolve := func(constraint string) string {
-		r, err := resolve.New(x).Resolve(t.Context(), h.name, constraint, v)
+		r, err := resolve.New(x).Resolve(t.Context(), h.name, constraint, ev)
 		if err != nil {
 			return "nothing"
 		}

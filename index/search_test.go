@@ -18,10 +18,10 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-func searched(t *testing.T, x *index.Index, query string, limit int, v *trust.View) []string {
+func searched(t *testing.T, x *index.Index, query string, limit int, ev *trust.Evaluator) []string {
 	t.Helper()
 	var names []string
-	for _, h := range must[[]search.Hit](t)(search.New(x).Search(t.Context(), query, limit, v)) {
+	for _, h := range must[[]search.Hit](t)(search.New(x).Search(t.Context(), query, limit, ev)) {
 		names = append(names, string(h.Name))
 	}
 	return names
@@ -42,7 +42,7 @@ func TestSearchRanking(t *testing.T) {
 	}
 	add(t, x, a.says(described("curl", "1.0.0", "fetches with many protocols, http among them")))
 	add(t, x, a.says(described("http2", "1.0.0", "the second protocol")))
-	trusted := view(t, a)
+	trusted := trusting(t, a)
 	for _, c := range []struct {
 		query string
 		want  string
@@ -79,43 +79,43 @@ func TestSearchShows(t *testing.T) {
 	x, a, b := open(t), newAuthor(t, "ann"), newAuthor(t, "bob")
 	add(t, x, early(a.says(described("left-pad", "1.0.0", "old"))), a.says(described("left-pad", "1.1.0", "good")),
 		a.says(described("left-pad", "2.0.0-rc.1", "early")), b.says(described("left-pad", "99.0.0", "evil")))
-	one := func(v *trust.View) search.Hit {
+	one := func(ev *trust.Evaluator) search.Hit {
 		t.Helper()
-		hits := must[[]search.Hit](t)(search.New(x).Search(t.Context(), "left-pad", 10, v))
+		hits := must[[]search.Hit](t)(search.New(x).Search(t.Context(), "left-pad", 10, ev))
 		if len(hits) != 1 {
 			t.Fatalf("hits %+v", hits)
 		}
 		return hits[0]
 	}
-	if h := one(view(t, a)); h.Release.Body.Version != "1.1.0" || h.Release.Body.Manifest.Description != "good" || h.Label != "ann" ||
+	if h := one(trusting(t, a)); h.Release.Body.Version != "1.1.0" || h.Release.Body.Manifest.Description != "good" || h.Label != "ann" ||
 		h.Decision.State != trust.Trusted || h.Keys != 2 {
 		t.Errorf("trusted: %+v", h)
 	}
-	if h := one(viewOf(t, "")); h.Release.Body.Version != "1.1.0" || h.Release.Author != a.fpr() || h.Decision.State != trust.Untrusted || h.Label != "" {
+	if h := one(evaluatorOf(t, "")); h.Release.Body.Version != "1.1.0" || h.Release.Author != a.fpr() || h.Decision.State != trust.Untrusted || h.Label != "" {
 		t.Errorf("untrusted: %+v", h)
 	}
 	add(t, x, a.says(&records.Tag{Name: "left-pad", Tag: "latest", Version: "1.0.0"}))
-	if h := one(view(t, a)); h.Release.Body.Version != "1.0.0" {
+	if h := one(trusting(t, a)); h.Release.Body.Version != "1.0.0" {
 		t.Errorf("with a tag: %+v", h)
 	}
 	// The words of the newest release count, whatever came last.
 	add(t, x, a.says(described("left-pad", "0.9.0", "ancient")))
-	if got := searched(t, x, "ancient", 10, view(t, a)); len(got) != 0 {
+	if got := searched(t, x, "ancient", 10, trusting(t, a)); len(got) != 0 {
 		t.Errorf("found by an old release: %v", got)
 	}
-	if got := searched(t, x, "good", 10, view(t, a)); len(got) != 1 {
+	if got := searched(t, x, "good", 10, trusting(t, a)); len(got) != 1 {
 		t.Errorf("not found by the newest release: %v", got)
 	}
 	if _, _, err := x.AddKey(t.Context(), b.revoked(packet.KeyCompromised, b.now)); err != nil {
 		t.Fatal(err)
 	}
-	if h := one(viewOf(t, "")); h.Release.Author != a.fpr() || h.Keys != 1 {
+	if h := one(evaluatorOf(t, "")); h.Release.Author != a.fpr() || h.Keys != 1 {
 		t.Errorf("with a revoked key: %+v", h)
 	}
 	if _, _, err := x.AddKey(t.Context(), a.revoked(packet.KeyCompromised, a.now)); err != nil {
 		t.Fatal(err)
 	}
-	if got := searched(t, x, "left-pad", 10, view(t, a)); len(got) != 0 {
+	if got := searched(t, x, "left-pad", 10, trusting(t, a)); len(got) != 0 {
 		t.Errorf("with revoked keys: %v", got)
 	}
 }
@@ -133,7 +133,7 @@ func TestSearchHostile(t *testing.T) {
 	}
 	for _, q := range hostile {
 		for _, q := range []string{q, "left" + q, q + "left", "left " + q + " pad"} {
-			if _, err := search.New(x).Search(t.Context(), q, 10, view(t, a)); err != nil {
+			if _, err := search.New(x).Search(t.Context(), q, 10, trusting(t, a)); err != nil {
 				t.Errorf("%.40q: %v", q, err)
 			}
 		}
@@ -148,7 +148,7 @@ func TestSearchHostile(t *testing.T) {
 		"\x00left-pad":             {"left-pad"},
 		"'; DROP TABLE records;--": nil,
 	} {
-		if got := searched(t, x, q, 10, view(t, a)); !slices.Equal(got, want) {
+		if got := searched(t, x, q, 10, trusting(t, a)); !slices.Equal(got, want) {
 			t.Errorf("%q: got %v, want %v", q, got, want)
 		}
 	}
@@ -166,9 +166,9 @@ func FuzzSearch(f *testing.F) {
 	}
 	x, a := open(f), newAuthor(f, "ann")
 	add(f, x, a.says(described("left-pad", "1.0.0", "pads strings", "pad")))
-	v := view(f, a)
+	ev := trusting(f, a)
 	f.Fuzz(func(t *testing.T, q string) {
-		if _, err := search.New(x).Search(t.Context(), q, 10, v); err != nil {
+		if _, err := search.New(x).Search(t.Context(), q, 10, ev); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -177,14 +177,14 @@ func FuzzSearch(f *testing.F) {
 func TestInfo(t *testing.T) {
 	x, a, b := open(t), newAuthor(t, "ann"), newAuthor(t, "bob")
 	var none *resolve.NotFoundError
-	if _, err := resolve.New(x).Info(t.Context(), "left-pad", "", view(t, a), false); !errors.As(err, &none) || none.Name != "left-pad" {
+	if _, err := resolve.New(x).Info(t.Context(), "left-pad", "", trusting(t, a), false); !errors.As(err, &none) || none.Name != "left-pad" {
 		t.Errorf("got %v", err)
 	}
 	for _, v := range []records.Version{"1.0.0", "10.0.0", "2.0.0", "11.0.0-rc.1"} {
 		add(t, x, a.says(release("left-pad", v, string(v))))
 	}
 	add(t, x, b.says(release("left-pad", "2.0.0", "2.0.0")), b.says(release("left-pad", "3.0.0", "evil")))
-	info := must[resolve.Info](t)(resolve.New(x).Info(t.Context(), "left-pad", "", view(t, a), false))
+	info := must[resolve.Info](t)(resolve.New(x).Info(t.Context(), "left-pad", "", trusting(t, a), false))
 	var versions []string
 	for _, v := range info.Versions {
 		versions = append(versions, fmt.Sprint(v.Version, " ", v.Decision.State, " ", len(v.Releases)))
@@ -225,7 +225,7 @@ func TestX6Resolve(t *testing.T) {
 	add(t, x, a.says(release("frozen", "1.1.0", "other")))
 	say(a, "behind", "1.0.0", "3.0.0")
 	tag(a, "behind", "latest", "2.0.0") // which has not arrived
-	trusted := view(t, a, c)
+	trusted := trusting(t, a, c)
 	for _, k := range []struct {
 		name       records.Name
 		constraint string
@@ -316,13 +316,13 @@ func TestX3RemovedTag(t *testing.T) {
 		{"soon", "tag soon of lib is version 2.0.0, which has not come here yet"},
 		{" next ", "lib has no tag next; its newest version is 1.0.0"},
 	} {
-		_, err := resolve.New(x).Resolve(t.Context(), "lib", c.tag, view(t, a))
+		_, err := resolve.New(x).Resolve(t.Context(), "lib", c.tag, trusting(t, a))
 		var none *resolve.NotFoundError
 		if !errors.As(err, &none) || none.Invalid != nil || err.Error() != c.want {
 			t.Errorf("%q: %v", c.tag, err)
 		}
 	}
-	if r, err := resolve.New(x).Resolve(t.Context(), "lib", "latest", view(t, a)); err != nil || r.Version != "1.0.0" {
+	if r, err := resolve.New(x).Resolve(t.Context(), "lib", "latest", trusting(t, a)); err != nil || r.Version != "1.0.0" {
 		t.Errorf("without latest: %s, %v", r.Version, err)
 	}
 }
@@ -345,9 +345,9 @@ func TestX6ResolveByOrder(t *testing.T) {
 			add(t, x, items[i])
 		}
 		var got []any
-		for _, v := range []*trust.View{view(t, a), view(t, b), view(t, a, b), viewOf(t, "")} {
+		for _, ev := range []*trust.Evaluator{trusting(t, a), trusting(t, b), trusting(t, a, b), evaluatorOf(t, "")} {
 			for _, c := range []string{"", "^1.0.0", "1.1.0"} {
-				r, err := resolve.New(x).Resolve(t.Context(), "left-pad", c, v)
+				r, err := resolve.New(x).Resolve(t.Context(), "left-pad", c, ev)
 				r.Release.Order = 0
 				got = append(got, r, fmt.Sprint(err))
 			}

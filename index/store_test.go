@@ -266,7 +266,7 @@ func TestProcesses(t *testing.T) {
 	if p := must[[]index.Proof](t)(x.Equivocations(t.Context())); len(p) != 1 || len(p[0].Records) != handles {
 		t.Errorf("proofs %+v", p)
 	}
-	if d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", "1.0.0", view(t, a))); d.State != trust.Equivocation {
+	if d := must[trust.Decision](t)(resolve.New(x).Decide(t.Context(), "left-pad", "1.0.0", trusting(t, a))); d.State != trust.Equivocation {
 		t.Errorf("decision %v", d.State)
 	}
 	if err := fsck.Check(t.Context(), x); err != nil {
@@ -344,7 +344,7 @@ func TestThreat46Kill(t *testing.T) {
 		rs := must[[]index.Release](t)(x.Releases(t.Context(), "left-pad"))
 		// What is resolved is no older than what was there last (threat 6).
 		by := must[index.Statement](t)(x.Statement(t.Context(), added[0])).Author
-		latest := must[resolve.Resolution](t)(resolve.New(x).Resolve(t.Context(), "left-pad", "", viewOf(t, "key "+by.String()+" left-pad\n")))
+		latest := must[resolve.Resolution](t)(resolve.New(x).Resolve(t.Context(), "left-pad", "", evaluatorOf(t, "key "+by.String()+" left-pad\n")))
 		if least := records.Version(fmt.Sprintf("1.0.%d", len(added)-1)); latest.Version.Compare(least) < 0 {
 			t.Errorf("round %d: latest is %s, %s was there before the kill", round, latest.Version, least)
 		}

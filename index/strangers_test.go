@@ -228,7 +228,7 @@ func TestStrangersLimit(t *testing.T) {
 	if c.Keys != 6 || c.Names != 7 { // 5 strangers and one trusted author, with 2 names
 		t.Errorf("counts %+v", c)
 	}
-	if got := searched(t, x, "pkg-1", 10, view(t)); slices.Contains(got, "pkg-1") {
+	if got := searched(t, x, "pkg-1", 10, trusting(t)); slices.Contains(got, "pkg-1") {
 		t.Errorf("found what was removed: %v", got)
 	}
 	if err := fsck.Check(ctx, x); err != nil {
@@ -367,7 +367,7 @@ func TestThreat27StrangersFlood(t *testing.T) {
 		it.Source.Own = true
 		began := time.Now()
 		add(t, x, it)
-		if r, err := resolve.New(x).Resolve(ctx, "left-pad", "", view(t, trusted)); err != nil || r.Release.ID != it.Verified.ID() {
+		if r, err := resolve.New(x).Resolve(ctx, "left-pad", "", trusting(t, trusted)); err != nil || r.Release.ID != it.Verified.ID() {
 			t.Fatalf("published %d, resolved %v, %v", i, r.Version, err)
 		}
 		visible = append(visible, time.Since(began))

@@ -18,10 +18,10 @@ import (
 )
 
 // resolvable counts the names tool-0, tool-1, ... of n that resolve to anything.
-func resolvable(t *testing.T, x *index.Index, n int, v *trust.View) (count int) {
+func resolvable(t *testing.T, x *index.Index, n int, ev *trust.Evaluator) (count int) {
 	t.Helper()
 	for i := range n {
-		if _, err := resolve.New(x).Resolve(t.Context(), toolName(i), "", v); err == nil {
+		if _, err := resolve.New(x).Resolve(t.Context(), toolName(i), "", ev); err == nil {
 			count++
 		}
 	}
@@ -63,8 +63,8 @@ func TestThreat16StolenKey(t *testing.T) {
 	for _, who := range []*author{a, b, c} {
 		text += fmt.Sprintf("key %s tool-* depth=2 follow=yes\n", who.fpr())
 	}
-	two := func() *trust.View { return believe(t, x, text+"threshold 2 tool-*\n", start) }
-	one := func() *trust.View { return believe(t, x, text, start) }
+	two := func() *trust.Evaluator { return believe(t, x, text+"threshold 2 tool-*\n", start) }
+	one := func() *trust.Evaluator { return believe(t, x, text, start) }
 	if n := resolvable(t, x, count, two()); n != 0 {
 		t.Errorf("%d of %d releases by one key of three resolve", n, count)
 	}
@@ -114,7 +114,7 @@ func TestThreat18Stripping(t *testing.T) {
 		if x, err = index.Open(t.Context(), path); err != nil {
 			t.Fatal(err)
 		}
-		_, resolves := resolve.New(x).Resolve(t.Context(), "left-pad", "", view(t, a))
+		_, resolves := resolve.New(x).Resolve(t.Context(), "left-pad", "", trusting(t, a))
 		stored := must[bool](t)(x.Has(t.Context(), after.Verified.ID()))
 		if isRevoked(must[*sign.Key](t)(x.Key(t.Context(), a.fpr()))) && resolves != nil && !stored {
 			revoked++

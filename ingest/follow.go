@@ -19,25 +19,25 @@ const followAge = 10 * time.Second
 // followSet is a cache of whom the node follows: finding it out takes a question to
 // the index for each level of delegations.
 type followSet struct {
-	readTrust func() (*trust.File, error)
+	readTrust func() (*trust.Policy, error)
 	readOwn   func() ([]records.Fingerprint, error)
 	load      func(context.Context, []records.Fingerprint) (trust.Facts, error)
 	now       func() time.Time
 	log       *slog.Logger
 
-	mu   sync.Mutex
-	file *trust.File // the last that could be read
-	at   time.Time   // when last was found out; zero when something has changed since
-	last *follows
+	mu     sync.Mutex
+	policy *trust.Policy // the last that could be read
+	at     time.Time     // when last was found out; zero when something has changed since
+	last   *follows
 }
 
 // follows is whom the node follows at one moment.
 type follows struct {
-	file   *trust.File
-	own    []records.Fingerprint
-	view   *trust.View
-	sorted []records.Fingerprint
-	keys   map[records.Fingerprint]bool
+	policy    *trust.Policy
+	own       []records.Fingerprint
+	evaluator *trust.Evaluator
+	sorted    []records.Fingerprint
+	keys      map[records.Fingerprint]bool
 }
 
 func newFollowSet(cfg Config) *followSet {
@@ -45,23 +45,23 @@ func newFollowSet(cfg Config) *followSet {
 }
 
 // trustFile returns the trust file as it is now, or as it last could be read.
-func (s *followSet) trustFile() *trust.File {
-	f, err := s.readTrust()
+func (s *followSet) currentPolicy() *trust.Policy {
+	p, err := s.readTrust()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.file = f
-	} else if s.file == nil {
+		s.policy = p
+	} else if s.policy == nil {
 		s.log.Error("nobody is followed", "err", err)
-		s.file = new(trust.File)
+		s.policy = new(trust.Policy)
 	}
-	return s.file
+	return s.policy
 }
 
 // current returns whom the node follows, found out again when the trust file or the
 // own keys have changed, when a record said so (see learn), and after followAge.
 func (s *followSet) current(ctx context.Context) (*follows, error) {
-	file := s.trustFile()
+	policy := s.currentPolicy()
 	own, err := s.readOwn()
 	if err != nil {
 		return nil, err
@@ -69,12 +69,12 @@ func (s *followSet) current(ctx context.Context) (*follows, error) {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.last; f != nil && f.file == file && slices.Equal(f.own, own) && !s.at.IsZero() && now.Sub(s.at) < followAge && !now.Before(s.at) {
+	if f := s.last; f != nil && f.policy == policy && slices.Equal(f.own, own) && !s.at.IsZero() && now.Sub(s.at) < followAge && !now.Before(s.at) {
 		return f, nil
 	}
-	f := &follows{file: file, own: own, keys: map[records.Fingerprint]bool{}}
-	f.view = trust.Basis{File: file, Own: own, Now: now, Load: s.load}.View()
-	if f.sorted, err = f.view.Followed(ctx); err != nil {
+	f := &follows{policy: policy, own: own, keys: map[records.Fingerprint]bool{}}
+	f.evaluator = trust.Inputs{User: policy, Own: own, Now: now, Load: s.load}.Evaluator()
+	if f.sorted, err = f.evaluator.Followed(ctx); err != nil {
 		return nil, err
 	}
 	for _, key := range f.sorted {
@@ -87,8 +87,8 @@ func (s *followSet) current(ctx context.Context) (*follows, error) {
 // contains reports whether the author is followed, without asking the index: whom
 // delegations lead to as of a moment ago, the lines of the trust file as it is now.
 func (s *followSet) contains(author records.Fingerprint) bool {
-	file, now := s.trustFile(), s.now()
-	if file.Denied(author) {
+	policy, now := s.currentPolicy(), s.now()
+	if policy.Denied(author) {
 		return false
 	}
 	s.mu.Lock()
@@ -97,7 +97,7 @@ func (s *followSet) contains(author records.Fingerprint) bool {
 	if last != nil && last.keys[author] {
 		return true
 	}
-	if slices.ContainsFunc(file.Entries(), func(e trust.Entry) bool { return e.Fingerprint == author && !e.Expired(now) }) {
+	if slices.ContainsFunc(policy.Entries(), func(e trust.Entry) bool { return e.Fingerprint == author && !e.Expired(now) }) {
 		return true
 	}
 	own, err := s.readOwn()

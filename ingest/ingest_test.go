@@ -25,7 +25,7 @@ type receiver struct {
 	t      testing.TB
 	index  *index.Index
 	now    time.Time
-	file   *trust.File
+	file   *trust.Policy
 	own    []records.Fingerprint
 	told   []index.Outcome // by Config.Stored
 	origin string          // of all peers, when it is set
@@ -38,10 +38,10 @@ func newReceiver(t testing.TB) *receiver {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { x.Close() })
-	r := &receiver{t: t, index: x, now: time.Now(), file: new(trust.File)}
+	r := &receiver{t: t, index: x, now: time.Now(), file: new(trust.Policy)}
 	r.Ingester = New(Config{
 		Index:  x,
-		Trust:  func() (*trust.File, error) { return r.file, nil },
+		Trust:  func() (*trust.Policy, error) { return r.file, nil },
 		Own:    func() ([]records.Fingerprint, error) { return r.own, nil },
 		Stored: func(_ context.Context, _ sign.Verified, o index.Outcome) { r.told = append(r.told, o) },
 		Now:    func() time.Time { return r.now },
@@ -52,11 +52,11 @@ func newReceiver(t testing.TB) *receiver {
 // trusts makes this the receiver's trust file.
 func (r *receiver) trusts(format string, args ...any) {
 	r.t.Helper()
-	f, err := trust.Parse(fmt.Appendf(nil, format+"\n", args...))
+	p, err := trust.Parse(fmt.Appendf(nil, format+"\n", args...))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.file = f
+	r.file = p
 }
 
 // verdict is what gossip would do with an item.

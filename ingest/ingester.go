@@ -16,7 +16,7 @@ type Config struct {
 	Index *index.Index
 	// Trust returns the user's trust file as it is now: the same *trust.File as long
 	// as nothing changes. While it fails, the last file counts.
-	Trust func() (*trust.File, error)
+	Trust func() (*trust.Policy, error)
 	// Own returns the user's own keys.
 	Own func() ([]records.Fingerprint, error)
 	// Stored, when set, is told of every record that is new here, once it is stored;
@@ -49,15 +49,15 @@ func New(cfg Config) *Ingester {
 }
 
 // Trust returns the user's trust file as it is now, or as it last could be read.
-func (g *Ingester) Trust() *trust.File { return g.followSet.trustFile() }
+func (g *Ingester) Trust() *trust.Policy { return g.followSet.currentPolicy() }
 
-// View returns what the user believes, as of a moment ago.
-func (g *Ingester) View(ctx context.Context) (*trust.View, error) {
+// Evaluator returns what the user believes, as of a moment ago.
+func (g *Ingester) Evaluator(ctx context.Context) (*trust.Evaluator, error) {
 	f, err := g.followSet.current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return f.view, nil
+	return f.evaluator, nil
 }
 
 // Followed returns whom the node follows now, sorted (docs/program.md [N43]).

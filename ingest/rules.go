@@ -93,7 +93,7 @@ func (b *batch) revocation(ctx context.Context, e *entry) error {
 		return nil
 	}
 	have, err := b.keyOf(ctx, e.author)
-	if err != nil || have == nil || have.HasPackets(said) || b.follows.file.Denied(e.author) {
+	if err != nil || have == nil || have.HasPackets(said) || b.follows.policy.Denied(e.author) {
 		return err
 	}
 	key, err := sign.ParseKey(e.block)
@@ -138,7 +138,7 @@ func (b *batch) isKnown(ctx context.Context, entries []*entry) error {
 
 func (b *batch) deny(_ context.Context, e *entry) error {
 	e.followed = b.follows.keys[e.author]
-	if b.follows.file.Denied(e.author) {
+	if b.follows.policy.Denied(e.author) {
 		e.decide(Refused, nil)
 	}
 	return nil

@@ -27,14 +27,14 @@ const (
 	Unsigned     Standing = iota // nothing is claimed: the module was asked for by its CID
 	Unknown                      // the record is not here
 	Signed                       // the record is here, verified, and names this very package
-	Void                         // as Signed, by a key that does not count any more
+	Invalid                      // as Signed, by a key that does not count any more
 	Contradicted                 // the record is here, and says something else
 )
 
 // A Signature is what is known here of a package's record.
 type Signature struct {
 	Standing Standing
-	Why      string // of Void and Contradicted; untrusted
+	Why      string // of Invalid and Contradicted; untrusted
 }
 
 // A SignatureError says that es-lock.json claims of a record what the record does not
@@ -68,8 +68,8 @@ func SignatureOf(ctx context.Context, p *Package, known Records) (Signature, err
 	if why := contradicts(r, p); why != "" {
 		return Signature{Contradicted, why}, nil
 	}
-	if r.Void != "" {
-		return Signature{Void, r.Void}, nil
+	if r.Invalid != "" {
+		return Signature{Invalid, r.Invalid}, nil
 	}
 	return Signature{Standing: Signed}, nil
 }

@@ -85,13 +85,13 @@ func TestVoidSignature(t *testing.T) {
 	r := w.publish("a@1.0.0", "")
 	p := project(t, `"a": "1.0.0"`)
 	mustInstall(t, p, w, Options{})
-	r.Void = "its key is revoked"
+	r.Invalid = "its key is revoked"
 	nodes, err := p.List(t.Context(), w.sources())
-	if err != nil || nodes[0].Signature != (Signature{Void, r.Void}) {
+	if err != nil || nodes[0].Signature != (Signature{Invalid, r.Invalid}) {
 		t.Errorf("listed %+v, %v", nodes[0], err)
 	}
 	mustInstall(t, p, w, Options{})
-	if v, err := p.Verify(t.Context(), w.sources()); err != nil || v.Signed != 0 || len(v.Void) != 1 {
+	if v, err := p.Verify(t.Context(), w.sources()); err != nil || v.Signed != 0 || len(v.Invalid) != 1 {
 		t.Errorf("verified %+v, %v", v, err)
 	}
 }

@@ -12,7 +12,7 @@ type Verified struct {
 	Damage   []Damage
 	Signed   int        // of the packages in es-lock.json: whose record is here and says so
 	Unknown  []*Package // whose record is not here
-	Void     []*Package // whose record is by a key that does not count any more
+	Invalid  []*Package // whose record is by a key that does not count any more
 
 	// Extraneous are the packages and commands in node_modules that no lockfile names:
 	// neither es nor another package manager put them there.
@@ -67,8 +67,8 @@ func (v *Verified) signature(ctx context.Context, p *Package, known Records) err
 		v.Signed++
 	case Unknown:
 		v.Unknown = append(v.Unknown, p)
-	case Void:
-		v.Void = append(v.Void, p)
+	case Invalid:
+		v.Invalid = append(v.Invalid, p)
 	case Contradicted:
 		v.Damage = append(v.Damage, Damage{Package: p, Reason: (&SignatureError{p.Record, s.Why}).Error()})
 	}

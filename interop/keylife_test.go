@@ -92,7 +92,7 @@ type life struct {
 	key   func(l *living) // sets fpr
 	then  func(l *living)
 	again int       // exit code of publishing 2.0.0; nobody when it is not tried
-	want  [2]string // what becomes of 1.0.0 and 2.0.0: trusted, unknown or late
+	want  [2]string // what becomes of 1.0.0 and 2.0.0: trusted, unknown or backdated
 }
 
 const nobody = -1 // publishes
@@ -215,7 +215,7 @@ func lives(ada, card *living) []*living {
 		{ada, life{"backdated-retired", primary, func(l *living) {
 			l.backdate(40 * day)
 			revokedBy(gpgRetired, 30*day)(l)
-		}, 1, [2]string{"late", ""}}},
+		}, 1, [2]string{"backdated", ""}}},
 		// The primary key's secret is elsewhere, as with a smartcard.
 		{card, life{"offline-primary", offlinePrimary, func(l *living) {
 			away := l.elsewhere()
@@ -317,7 +317,7 @@ func (u *user) says(l *living, version string, add bool) verdict {
 	r := u.try("", "why", name+"@"+version, "--json")
 	var j struct {
 		State, Hold, Module string
-		Claims              []struct{ Author, Effect, Void string }
+		Claims              []struct{ Author, Effect, Invalid string }
 	}
 	switch {
 	case r.code == 5: // nothing is known, or not stored because it does not count ([T23])
@@ -331,7 +331,7 @@ func (u *user) says(l *living, version string, add bool) verdict {
 	}
 	v := verdict{State: j.State, Hold: j.Hold, Module: j.Module}
 	for _, c := range j.Claims {
-		if c.Void == "" && c.Author == l.fpr {
+		if c.Invalid == "" && c.Author == l.fpr {
 			v.Claims = append(v.Claims, c.Effect)
 		}
 	}
@@ -435,7 +435,7 @@ func same(a, b verdict) bool {
 // what SPEC.md says and with what another node decided.
 func agree(t *testing.T, all []*living, u *user, others map[string][2]verdict) map[string][2]verdict {
 	t.Helper()
-	exits := map[string]int{"trusted": 0, "late": 3, "unknown": 5}
+	exits := map[string]int{"trusted": 0, "backdated": 3, "unknown": 5}
 	heard := func() bool {
 		u.try("", "sync")
 		return !slices.ContainsFunc(all, func(l *living) bool {

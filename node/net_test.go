@@ -237,8 +237,8 @@ func (a *author) frame(v sign.Verified) []byte {
 
 func (n *testNode) trust(key records.Fingerprint) {
 	n.t.Helper()
-	edit := func(f *trust.File) error {
-		_, err := f.AddKey(trust.Entry{Fingerprint: key, Scopes: []records.Scope{"*"}})
+	edit := func(p *trust.Policy) error {
+		_, err := p.AddKey(trust.Entry{Fingerprint: key, Scopes: []records.Scope{"*"}})
 		return err
 	}
 	if err := trust.Update(n.home.TrustPath(), edit); err != nil {

@@ -130,10 +130,10 @@ func (p *parts) stored(log *slog.Logger) func(context.Context, sign.Verified, in
 // name.
 func decides(g *ingest.Ingester, log *slog.Logger) func(context.Context, records.Fingerprint, records.Name) bool {
 	return func(ctx context.Context, author records.Fingerprint, name records.Name) bool {
-		view, err := g.View(ctx)
+		evaluator, err := g.Evaluator(ctx)
 		if err == nil {
 			var ruling *trust.Ruling
-			if ruling, err = view.Ruling(ctx, name); err == nil {
+			if ruling, err = evaluator.Ruling(ctx, name); err == nil {
 				return ruling.Decides(author)
 			}
 		}

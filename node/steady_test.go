@@ -62,7 +62,7 @@ func TestSteady(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var nodes []*testNode
 	var authors []*author
-	everybody := new(trust.File)
+	everybody := new(trust.Policy)
 	for range l.nodes {
 		a := newAuthor(t, testHome(t))
 		authors = append(authors, a)

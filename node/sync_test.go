@@ -183,16 +183,16 @@ func TestAuthorsToPull(t *testing.T) {
 	delegate(2, 3, 0) // too deep
 	delegate(4, 5, 1) // from a line without depth
 	for depth, want := range map[int][]int{0: {0, 4}, 1: {0, 1, 4}, 2: {0, 1, 2, 4}, 3: {0, 1, 2, 4}} {
-		f := new(trust.File)
+		p := new(trust.Policy)
 		for _, e := range []trust.Entry{
 			{Fingerprint: keys[0].fingerprint(), Scopes: []records.Scope{"*"}, Depth: depth},
 			{Fingerprint: keys[4].fingerprint(), Scopes: []records.Scope{"*"}},
 		} {
-			if _, err := f.AddKey(e); err != nil {
+			if _, err := p.AddKey(e); err != nil {
 				t.Fatal(err)
 			}
 		}
-		got, err := h.AuthorsOf(ctx, f, time.Now())
+		got, err := h.AuthorsOf(ctx, p, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,16 +247,16 @@ func TestAuthorsToPullInForce(t *testing.T) {
 	said(follower, 3*time.Hour, 0, nil, &records.Successor{To: heir.fingerprint()})
 	said(heir, 2*time.Hour, 0, nil, until(6, time.Hour, "*"))
 
-	f := new(trust.File)
+	p := new(trust.Policy)
 	for _, e := range []trust.Entry{
 		{Fingerprint: lister.fingerprint(), Scopes: []records.Scope{"*"}, Depth: 1},
 		{Fingerprint: follower.fingerprint(), Scopes: []records.Scope{"*"}, Depth: 1, Follow: true},
 	} {
-		if _, err := f.AddKey(e); err != nil {
+		if _, err := p.AddKey(e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := h.AuthorsOf(ctx, f, time.Now())
+	got, err := h.AuthorsOf(ctx, p, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

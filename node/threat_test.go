@@ -28,7 +28,7 @@ import (
 // A homeResolver answers from the index by the trust file, as the program does.
 type homeResolver struct {
 	index *index.Index
-	view  *trust.View
+	view  *trust.Evaluator
 }
 
 func (r homeResolver) Resolve(ctx context.Context, name records.Name, spec install.Spec) (*install.Resolution, error) {
@@ -74,7 +74,7 @@ func TestThreat1ForeignKeys(t *testing.T) {
 		t.Fatalf("%d records are stored, want %d", n, foreign)
 	}
 
-	view, err := h.View(now)
+	evaluator, err := h.Evaluator(now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestThreat1ForeignKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources := install.Sources{Resolver: homeResolver{h.Index(), view}, Blocks: h.Blocks()}
+	sources := install.Sources{Resolver: homeResolver{h.Index(), evaluator}, Blocks: h.Blocks()}
 	addAll := func(request string) error {
 		r, err := install.ParseRequest(request)
 		if err != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// SPEC N103. A certificate that was made with the key voids it without its secret, and
+// SPEC N103. A certificate that was made with the key revokes it without its secret, and
 // does nothing before somebody says so.
 func TestRevocationCertificate(t *testing.T) {
 	s, err := NewSecretKey("Ada", "", time.Now().Add(-time.Hour))

@@ -57,7 +57,7 @@ func (s *SecretKey) revoke(reason Reason, text string, at time.Time) (*gocrypto.
 }
 
 // RevocationCertificate returns a revocation of the key alone, armored, as gpg makes it:
-// who has it can void the key for ever, without its secret, by WithRevocation or with
+// who has it can revoke the key for ever, without its secret, by WithRevocation or with
 // gpg (SPEC.md [S48]). The lines before the armor say so; gpg wants the colon before it
 // removed, which keeps anybody from taking it by accident.
 func (s *SecretKey) RevocationCertificate(at time.Time) ([]byte, error) {
@@ -77,7 +77,7 @@ func (s *SecretKey) RevocationCertificate(at time.Time) ([]byte, error) {
 	fmt.Fprintf(&text, `This revokes the OpenPGP key
   %s
   %s
-and voids all that it signed, for ever and for everybody. It needs neither the key's
+and makes all that it signed invalid, for ever and for everybody. It needs neither the key's
 secret nor its passphrase. When the key is stolen, or lost:
   es key revoke %s --certificate FILE
 For gpg --import, remove the colon before the dashes.

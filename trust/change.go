@@ -54,27 +54,27 @@ const maxTried = 64
 // trusted. Strangers beyond the first few dozen are not tried. It is for
 // explaining one decision; it costs many times what Decide does. The error is one
 // of Load.
-func (b Basis) Changes(ctx context.Context, name records.Name, version records.Version, claims []Claim) ([]Change, error) {
-	if b.File == nil {
-		b.File = &File{}
+func (in Inputs) Changes(ctx context.Context, name records.Name, version records.Version, claims []Claim) ([]Change, error) {
+	if in.User == nil {
+		in.User = &Policy{}
 	}
-	if b.Load != nil {
-		b.Load = (&loader{load: b.Load, by: map[records.Fingerprint]*Facts{}}).get
+	if in.Load != nil {
+		in.Load = (&loader{load: in.Load, by: map[records.Fingerprint]*Facts{}}).get
 	}
-	now, err := b.decide(ctx, name, version, claims)
+	now, err := in.decide(ctx, name, version, claims)
 	if err != nil {
 		return nil, err
 	}
 	var changes []Change
 	seen := map[Change]bool{}
-	for _, try := range b.edits(now) {
+	for _, try := range in.edits(now) {
 		if seen[try.Change] || len(seen) == maxTried {
 			continue
 		}
 		seen[try.Change] = true
-		after := b
-		after.File = b.File.Clone()
-		if err := try.edit(after.File); err != nil {
+		after := in
+		after.User = in.User.Clone()
+		if err := try.edit(after.User); err != nil {
 			continue
 		}
 		d, err := after.decide(ctx, name, version, claims)
@@ -93,8 +93,8 @@ func (b Basis) Changes(ctx context.Context, name records.Name, version records.V
 	return changes, nil
 }
 
-func (b Basis) decide(ctx context.Context, name records.Name, version records.Version, claims []Claim) (Decision, error) {
-	r, err := b.View().Ruling(ctx, name)
+func (in Inputs) decide(ctx context.Context, name records.Name, version records.Version, claims []Claim) (Decision, error) {
+	r, err := in.Evaluator().Ruling(ctx, name)
 	if err != nil {
 		return Decision{}, err
 	}
@@ -104,16 +104,16 @@ func (b Basis) decide(ctx context.Context, name records.Name, version records.Ve
 // An attempt is a change that may change something.
 type attempt struct {
 	Change
-	edit func(*File) error
+	edit func(*Policy) error
 }
 
 // edits lists what is worth trying for the decision: about the lines that were
 // in the way first, then by claim.
-func (b *Basis) edits(d Decision) []attempt {
+func (in *Inputs) edits(d Decision) []attempt {
 	var list []attempt
 	if d.Pin > 0 {
-		list = append(list, attempt{Change{Kind: ChangeUnpin, Line: d.Pin}, func(f *File) error {
-			f.RemovePin(d.Name, d.Version)
+		list = append(list, attempt{Change{Kind: ChangeUnpin, Line: d.Pin}, func(p *Policy) error {
+			p.RemovePin(d.Name, d.Version)
 			return nil
 		}})
 	}
@@ -123,7 +123,7 @@ func (b *Basis) edits(d Decision) []attempt {
 	list = append(list, threshold(d.Rule.Threshold+1, d))
 	for _, s := range d.Rule.Succeeded {
 		if !s.Followed && !s.Project && s.Line > 0 {
-			list = append(list, b.follow(s, d.Rule.Scope))
+			list = append(list, in.follow(s, d.Rule.Scope))
 		}
 	}
 	for _, c := range d.Claims {
@@ -134,12 +134,12 @@ func (b *Basis) edits(d Decision) []attempt {
 
 func threshold(n int, d Decision) attempt {
 	scope := records.Scope(d.Name)
-	return attempt{Change{Kind: ChangeThreshold, Count: n, Scope: scope, Line: d.Rule.ThresholdLine}, func(f *File) error { return f.SetThreshold(n, scope) }}
+	return attempt{Change{Kind: ChangeThreshold, Count: n, Scope: scope, Line: d.Rule.ThresholdLine}, func(p *Policy) error { return p.SetThreshold(n, scope) }}
 }
 
-func (b *Basis) follow(s Succeeded, scope records.Scope) attempt {
+func (in *Inputs) follow(s Succeeded, scope records.Scope) attempt {
 	e := Entry{Fingerprint: s.Key, Scopes: []records.Scope{scope}, Follow: true}
-	for _, old := range b.File.Entries() {
+	for _, old := range in.User.Entries() {
 		if old.Line == s.Line {
 			e.Depth, e.Until = old.Depth, old.Until
 		}
@@ -147,8 +147,8 @@ func (b *Basis) follow(s Succeeded, scope records.Scope) attempt {
 	return attempt{Change{Kind: ChangeFollow, Key: s.Key, Scope: scope, Line: s.Line}, addKey(e)}
 }
 
-func addKey(e Entry) func(*File) error {
-	return func(f *File) error { _, err := f.AddKey(e); return err }
+func addKey(e Entry) func(*Policy) error {
+	return func(p *Policy) error { _, err := p.AddKey(e); return err }
 }
 
 // claimEdits lists what would give or take its author a say.
@@ -156,13 +156,13 @@ func claimEdits(d Decision, c Verdict) []attempt {
 	grant := func(kind ChangeKind, scope records.Scope, line int) attempt {
 		return attempt{Change{Kind: kind, Key: c.Author, Scope: scope, Line: line}, addKey(Entry{Fingerprint: c.Author, Scopes: []records.Scope{scope}})}
 	}
-	pin := attempt{Change{Kind: ChangePin, Module: c.Module}, func(f *File) error { return f.SetPin(d.Name, d.Version, c.Module) }}
-	deny := attempt{Change{Kind: ChangeDeny, Key: c.Author}, func(f *File) error { _, err := f.Deny(c.Author, ""); return err }}
+	pin := attempt{Change{Kind: ChangePin, Module: c.Module}, func(p *Policy) error { return p.SetPin(d.Name, d.Version, c.Module) }}
+	deny := attempt{Change{Kind: ChangeDeny, Key: c.Author}, func(p *Policy) error { _, err := p.Deny(c.Author, ""); return err }}
 	switch c.Effect {
-	case VoidKey, Retracted:
+	case InvalidSignature, Retracted:
 		return nil
 	case ByDenied:
-		return []attempt{{Change{Kind: ChangeAllow, Key: c.Author, Line: c.Line}, func(f *File) error { f.Allow(c.Author); return nil }}}
+		return []attempt{{Change{Kind: ChangeAllow, Key: c.Author, Line: c.Line}, func(p *Policy) error { p.Allow(c.Author); return nil }}}
 	case Expired:
 		return []attempt{grant(ChangeRenew, d.Rule.Scope, c.Line), pin}
 	case NotListed, Overruled:

@@ -11,9 +11,9 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-func changes(t *testing.T, b trust.Basis, name records.Name, version records.Version, claims []trust.Claim) []trust.Change {
+func changes(t *testing.T, in trust.Inputs, name records.Name, version records.Version, claims []trust.Claim) []trust.Change {
 	t.Helper()
-	all, err := b.Changes(t.Context(), name, version, claims)
+	all, err := in.Changes(t.Context(), name, version, claims)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,9 +64,9 @@ func TestChanges(t *testing.T) {
 		{"a pin", key(1, "*") + "pin left-pad 1.0.0 " + modY + "\n", about("left-pad", says(1, "X")), "pin: trusted X; unpin line 2: trusted X"},
 		{"a successor", key(1, "left-pad"), about("left-pad", says(2, "X")).succeeds(2, 1), "add 2 left-pad: trusted X; follow 1 left-pad line 1: trusted X; pin: trusted X"},
 		{"trusted", key(1, "*"), about("left-pad", says(1, "X")), "threshold left-pad 2: untrusted; deny 1: denied"},
-		{"void", key(1, "*"), about("left-pad", void(says(1, "X"), "revoked")), ""},
+		{"invalid", key(1, "*"), about("left-pad", invalid(says(1, "X"), "revoked")), ""},
 	} {
-		changes := changes(t, c.w.basis(t, parse(t, c.text)), c.w.Name, c.w.Version, c.w.claims(t))
+		changes := changes(t, c.w.inputs(t, parse(t, c.text)), c.w.Name, c.w.Version, c.w.claims(t))
 		if got := showChanges(changes); got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.what, got, c.want)
 		}
@@ -84,19 +84,19 @@ func TestChangesDoWhatTheySay(t *testing.T) {
 	for range worlds {
 		name := universe[r.IntN(len(universe))]
 		m := randomModel(r, name)
-		b, claims := m.basis(t, r, name), m.trustClaims()
-		before := string(b.File.Bytes())
-		for _, c := range changes(t, b, records.Name(name), "1.0.0", claims) {
+		in, claims := m.inputs(t, r, name), m.trustClaims()
+		before := string(in.User.Bytes())
+		for _, c := range changes(t, in, records.Name(name), "1.0.0", claims) {
 			made[c.Kind]++
-			after := b
-			after.File = parse(t, before)
-			makeChange(t, after.File, c, records.Name(name))
-			d := after.View().Decide(records.Name(name), "1.0.0", claims)
+			after := in
+			after.User = parse(t, before)
+			makeChange(t, after.User, c, records.Name(name))
+			d := after.Evaluator().Decide(records.Name(name), "1.0.0", claims)
 			if d.State != c.State || d.Module != c.To {
-				t.Fatalf("%s\n%s is %v %s\nchange %+v", name, after.File.Bytes(), d.State, d.Module, c)
+				t.Fatalf("%s\n%s is %v %s\nchange %+v", name, after.User.Bytes(), d.State, d.Module, c)
 			}
 		}
-		if string(b.File.Bytes()) != before {
+		if string(in.User.Bytes()) != before {
 			t.Fatal("trying changed the file")
 		}
 	}
@@ -107,30 +107,30 @@ func TestChangesDoWhatTheySay(t *testing.T) {
 	}
 }
 
-func makeChange(t *testing.T, f *trust.File, c trust.Change, name records.Name) {
+func makeChange(t *testing.T, p *trust.Policy, c trust.Change, name records.Name) {
 	t.Helper()
 	var err error
 	switch c.Kind {
 	case trust.ChangeAdd, trust.ChangeRenew:
-		_, err = f.AddKey(trust.Entry{Fingerprint: c.Key, Scopes: []records.Scope{c.Scope}})
+		_, err = p.AddKey(trust.Entry{Fingerprint: c.Key, Scopes: []records.Scope{c.Scope}})
 	case trust.ChangeFollow:
 		e := trust.Entry{Fingerprint: c.Key, Scopes: []records.Scope{c.Scope}, Follow: true}
-		for _, old := range f.Entries() {
+		for _, old := range p.Entries() {
 			if old.Line == c.Line {
 				e.Depth, e.Until = old.Depth, old.Until
 			}
 		}
-		_, err = f.AddKey(e)
+		_, err = p.AddKey(e)
 	case trust.ChangeAllow:
-		f.Allow(c.Key)
+		p.Allow(c.Key)
 	case trust.ChangeThreshold:
-		err = f.SetThreshold(c.Count, c.Scope)
+		err = p.SetThreshold(c.Count, c.Scope)
 	case trust.ChangePin:
-		err = f.SetPin(name, "1.0.0", c.Module)
+		err = p.SetPin(name, "1.0.0", c.Module)
 	case trust.ChangeUnpin:
-		f.RemovePin(name, "1.0.0")
+		p.RemovePin(name, "1.0.0")
 	case trust.ChangeDeny:
-		_, err = f.Deny(c.Key, "")
+		_, err = p.Deny(c.Key, "")
 	}
 	if err != nil {
 		t.Fatal(err)

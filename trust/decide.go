@@ -16,9 +16,9 @@ type Claim struct {
 	Author records.Fingerprint
 	Module cid.Cid
 	Record cid.Cid // the release or endorse record
-	// Void says why the signature does not count under what is known of the
+	// Invalid says why the signature does not count under what is known of the
 	// author's key, as when the key was revoked; "" when it counts.
-	Void string
+	Invalid string
 	// Endorse is the claim of an endorsement, such as "reviewed", and "" for a
 	// release.
 	Endorse string
@@ -87,20 +87,20 @@ type Decision struct {
 type Effect int
 
 const (
-	Counts        Effect = iota // by a key that decides
-	NotListed                   // no line gives the key a scope with this name
-	Overruled                   // the key has only a broader scope than those that decide
-	Expired                     // the key's line is past its last day
-	ByDenied                    // the key is denied
-	VoidKey                     // the signature does not count, see Claim.Void
-	Equivocating                // by a key that decides and released two modules
-	Pinned                      // names the pinned module
-	NotPinned                   // names another module than the pinned one
-	Retracted                   // an endorsement that its author retracted
-	Contradicting               // by a key that decides and endorses one module and names another
+	Counts           Effect = iota // by a key that decides
+	NotListed                      // no line gives the key a scope with this name
+	Overruled                      // the key has only a broader scope than those that decide
+	Expired                        // the key's line is past its last day
+	ByDenied                       // the key is denied
+	InvalidSignature               // the signature does not count, see Claim.Invalid
+	Equivocating                   // by a key that decides and released two modules
+	Pinned                         // names the pinned module
+	NotPinned                      // names another module than the pinned one
+	Retracted                      // an endorsement that its author retracted
+	Contradicting                  // by a key that decides and endorses one module and names another
 )
 
-var effects = [...]string{"counts", "not-listed", "overruled", "expired", "denied", "void", "equivocates", "pinned", "not-pinned", "withdrawn", "contradicts"}
+var effects = [...]string{"counts", "not-listed", "overruled", "expired", "denied", "invalid", "equivocates", "pinned", "not-pinned", "retracted", "contradicts"}
 
 func (e Effect) String() string { return effects[e] }
 
@@ -129,7 +129,7 @@ func (r *Ruling) Decide(version records.Version, claims []Claim) Decision {
 	for _, c := range claims {
 		d.Claims = append(d.Claims, r.verdict(c))
 	}
-	if p, ok := r.view.pins[pinned{r.name, version}]; ok {
+	if p, ok := r.evaluator.pins[nameVersion{r.name, version}]; ok {
 		d.decidePinned(p)
 	} else {
 		r.decideByKeys(&d)
@@ -154,7 +154,7 @@ func compareClaims(a, b Claim) int {
 		a.Author.Compare(b.Author),
 		cmp.Compare(a.Record.KeyString(), b.Record.KeyString()),
 		cmp.Compare(a.Module.KeyString(), b.Module.KeyString()),
-		cmp.Compare(a.Void, b.Void),
+		cmp.Compare(a.Invalid, b.Invalid),
 		cmp.Compare(a.Endorse, b.Endorse),
 		compareBool(a.Retracted, b.Retracted),
 		a.Time.Compare(b.Time),
@@ -165,16 +165,16 @@ func compareClaims(a, b Claim) int {
 
 // verdict says what a claim counts for by itself.
 func (r *Ruling) verdict(c Claim) Verdict {
-	line := r.view.denials[c.Author]
+	line := r.evaluator.denials[c.Author]
 	switch {
-	case c.Void != "":
-		return Verdict{Claim: c, Effect: VoidKey}
+	case c.Invalid != "":
+		return Verdict{Claim: c, Effect: InvalidSignature}
 	case c.Endorse != "" && c.Retracted:
 		return Verdict{Claim: c, Effect: Retracted}
 	case line != 0:
 		return Verdict{Claim: c, Effect: ByDenied, Line: line}
 	}
-	if path := r.path(c.Author); path != nil {
+	if path := r.Path(c.Author); path != nil {
 		return Verdict{Claim: c, Effect: Counts, Line: path[0].Line, Project: path[0].Project, Via: path}
 	}
 	for i := range r.roots {
@@ -182,15 +182,15 @@ func (r *Ruling) verdict(c Claim) Verdict {
 			return Verdict{Claim: c, Effect: Expired, Line: root.line, Project: root.project}
 		}
 	}
-	if line, project, ok := r.view.broader(r.name, c.Author); ok {
+	if line, project, ok := r.evaluator.broader(r.name, c.Author); ok {
 		return Verdict{Claim: c, Effect: Overruled, Line: line, Project: project}
 	}
 	return Verdict{Claim: c, Effect: NotListed}
 }
 
 // broader finds a scope of the key that holds the name, and the line that gives it.
-func (v *View) broader(name records.Name, key records.Fingerprint) (line int, project, found bool) {
-	for _, in := range []map[records.Scope][]root{v.scopes, v.project} {
+func (ev *Evaluator) broader(name records.Name, key records.Fingerprint) (line int, project, found bool) {
+	for _, in := range []map[records.Scope][]root{ev.scopes, ev.project} {
 		eachScope(name, func(s records.Scope) bool {
 			for _, r := range in[s] {
 				if r.key == key {
@@ -203,7 +203,7 @@ func (v *View) broader(name records.Name, key records.Fingerprint) (line int, pr
 			return line, project, true
 		}
 	}
-	return 0, false, slices.ContainsFunc(v.own, func(r root) bool { return r.key == key })
+	return 0, false, slices.ContainsFunc(ev.own, func(r root) bool { return r.key == key })
 }
 
 func (d *Decision) decidePinned(p Pin) {
@@ -211,7 +211,7 @@ func (d *Decision) decidePinned(p Pin) {
 	for i := range d.Claims {
 		c := &d.Claims[i]
 		switch {
-		case c.Effect == ByDenied || c.Effect == VoidKey || c.Effect == Retracted:
+		case c.Effect == ByDenied || c.Effect == InvalidSignature || c.Effect == Retracted:
 		case c.Module == p.Module:
 			c.Effect, c.Line, c.Project = Pinned, p.Line, false
 		default:
@@ -368,7 +368,7 @@ func (d *Decision) refuse(reason string) {
 	denied, other := false, false
 	for _, c := range d.Claims {
 		switch c.Effect {
-		case VoidKey, Retracted: // another node may never have stored it
+		case InvalidSignature, Retracted: // another node may never have stored it
 		case ByDenied:
 			denied = true
 		default:
@@ -396,7 +396,7 @@ func (d *Decision) count() {
 	for _, c := range d.Claims {
 		_, by := slices.BinarySearchFunc(d.By, c.Author, records.Fingerprint.Compare)
 		switch {
-		case by || c.Effect == ByDenied || c.Effect == VoidKey || c.Effect == Retracted:
+		case by || c.Effect == ByDenied || c.Effect == InvalidSignature || c.Effect == Retracted:
 		case c.Module == d.Module:
 			agree[c.Author] = true
 		default:

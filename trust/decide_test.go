@@ -7,22 +7,22 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-func parse(t testing.TB, text string) *trust.File {
+func parse(t testing.TB, text string) *trust.Policy {
 	t.Helper()
-	f, err := trust.Parse([]byte(text))
+	p, err := trust.Parse([]byte(text))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	return f
+	return p
 }
 
-func parseView(t testing.TB, text string, own []records.Fingerprint) *trust.View {
+func parseView(t testing.TB, text string, own []records.Fingerprint) *trust.Evaluator {
 	t.Helper()
-	return trust.NewView(parse(t, text), own, noon)
+	return trust.NewEvaluator(parse(t, text), own, noon)
 }
 
 func TestViewDecides(t *testing.T) {
-	view := parseView(t, "key "+k1+" left-* label=one\nkey "+k2+" * until=2027-01-01\nkey "+k3+" *\ndeny "+k3+" label=three\n", []records.Fingerprint{testKey(4)})
+	evaluator := parseView(t, "key "+k1+" left-* label=one\nkey "+k2+" * until=2027-01-01\nkey "+k3+" *\ndeny "+k3+" label=three\n", []records.Fingerprint{testKey(4)})
 	for _, c := range []struct {
 		key  int
 		name records.Name
@@ -33,17 +33,17 @@ func TestViewDecides(t *testing.T) {
 		{3, "right", false}, // denied
 		{4, "right", true}, {4, "left-pad", false}, {5, "right", false},
 	} {
-		if got := view.Decides(testKey(c.key), c.name); got != c.want {
+		if got := evaluator.Decides(testKey(c.key), c.name); got != c.want {
 			t.Errorf("key %d, %s: %t", c.key, c.name, got)
 		}
 	}
-	if view.Label(testKey(1)) != "one" || view.Label(testKey(3)) != "three" || view.Label(testKey(4)) != "" {
+	if evaluator.Label(testKey(1)) != "one" || evaluator.Label(testKey(3)) != "three" || evaluator.Label(testKey(4)) != "" {
 		t.Error("labels differ")
 	}
-	if !view.Denied(testKey(3)) || view.Denied(testKey(1)) {
+	if !evaluator.Denied(testKey(3)) || evaluator.Denied(testKey(1)) {
 		t.Error("denials differ")
 	}
-	if r := view.Rule("left-pad"); r.Scope != "left-*" || len(r.Keys) != 1 || r.Keys[0].Line != 1 || r.Threshold != 1 {
+	if r := evaluator.Rule("left-pad"); r.Scope != "left-*" || len(r.Keys) != 1 || r.Keys[0].Line != 1 || r.Threshold != 1 {
 		t.Errorf("rule %+v", r)
 	}
 }

@@ -21,18 +21,18 @@ const lockWait = 5 * time.Second
 
 // Load reads the trust file at path. A file that does not exist is empty: nobody
 // is trusted.
-func Load(path string) (*File, error) { return load(path, Parse) }
+func Load(path string) (*Policy, error) { return load(path, Parse) }
 
-func load(path string, parse func([]byte) (*File, error)) (*File, error) {
+func load(path string, parse func([]byte) (*Policy, error)) (*Policy, error) {
 	b, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read trust file: %w", err)
 	}
-	f, err := parse(b)
+	p, err := parse(b)
 	if err != nil {
 		return nil, located(path, err)
 	}
-	return f, nil
+	return p, nil
 }
 
 // maxQuoted is how much of a line is shown, in bytes.
@@ -53,31 +53,31 @@ func located(path string, err error) error {
 
 // Survey reads the trust file at path as far as it can be read, and says which lines
 // cannot. It is for showing the file: no decision may be made by a file with such lines.
-func Survey(path string) (f *File, broken []*SyntaxError, err error) {
+func LoadPartial(path string) (p *Policy, broken []*SyntaxError, err error) {
 	b, err := readFile(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read trust file: %w", err)
 	}
-	f, broken = survey(b)
+	p, broken = parsePartial(b)
 	for _, e := range broken {
 		e.Path = path // as located does
 	}
-	return f, broken, nil
+	return p, broken, nil
 }
 
 // RemoveLine takes one line out of the trust file at path, whether it can be read or not,
 // and returns it. It is an error when there is no such line.
 func RemoveLine(path string, n int) (string, error) {
 	var gone string
-	err := update(path, func(b []byte) (*File, error) {
-		f, _ := survey(b)
-		return f, nil
-	}, func(f *File) error {
-		if n < 1 || n > len(f.lines) {
-			return fmt.Errorf("%s has %d lines, and no line %d", path, len(f.lines), n)
+	err := update(path, func(b []byte) (*Policy, error) {
+		p, _ := parsePartial(b)
+		return p, nil
+	}, func(p *Policy) error {
+		if n < 1 || n > len(p.lines) {
+			return fmt.Errorf("%s has %d lines, and no line %d", path, len(p.lines), n)
 		}
-		gone = strings.TrimRight(f.lines[n-1].raw, "\r\n")
-		f.lines = slices.Delete(f.lines, n-1, n)
+		gone = strings.TrimRight(p.lines[n-1].raw, "\r\n")
+		p.lines = slices.Delete(p.lines, n-1, n)
 		return nil
 	})
 	return gone, err
@@ -95,9 +95,9 @@ func readFile(path string) ([]byte, error) {
 // and puts the result in place at once, readable by the user alone. Another
 // Update of the same file, by any process, waits its turn for up to 5 seconds.
 // When edit fails or changes nothing, the file is not touched.
-func Update(path string, edit func(*File) error) error { return update(path, Parse, edit) }
+func Update(path string, edit func(*Policy) error) error { return update(path, Parse, edit) }
 
-func update(path string, parse func([]byte) (*File, error), edit func(*File) error) error {
+func update(path string, parse func([]byte) (*Policy, error), edit func(*Policy) error) error {
 	// A trust file kept elsewhere and linked to stays a link.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
@@ -107,15 +107,15 @@ func update(path string, parse func([]byte) (*File, error), edit func(*File) err
 		return fmt.Errorf("lock trust file: %w", err)
 	}
 	defer unlock()
-	f, err := load(path, parse)
+	p, err := load(path, parse)
 	if err != nil {
 		return err
 	}
-	before := f.Bytes()
-	if err := edit(f); err != nil {
+	before := p.Bytes()
+	if err := edit(p); err != nil {
 		return err
 	}
-	after := f.Bytes()
+	after := p.Bytes()
 	if bytes.Equal(before, after) {
 		return nil
 	}

@@ -16,10 +16,10 @@ import (
 // under the same label, depth, until and follow, after the key's other lines or
 // at the end of the file. It reports whether there was anything to add. Lines
 // only ever add up: to narrow what a key has, RemoveKey first.
-func (f *File) AddKey(e Entry) (bool, error) {
+func (p *Policy) AddKey(e Entry) (bool, error) {
 	scopes := slices.Clone(e.Scopes)
 	last := -1
-	for i, l := range f.lines {
+	for i, l := range p.lines {
 		have, ok := l.stmt.(Entry)
 		if !ok || have.Fingerprint != e.Fingerprint {
 			continue
@@ -33,7 +33,7 @@ func (f *File) AddKey(e Entry) (bool, error) {
 		return false, nil
 	}
 	e.Scopes = scopes
-	return true, f.insert(last+1, last < 0, formatEntry(e))
+	return true, p.insert(last+1, last < 0, formatEntry(e))
 }
 
 func formatEntry(e Entry) string {
@@ -62,9 +62,9 @@ func formatEntry(e Entry) string {
 // RemoveKey takes the scopes off the key's lines, and removes lines that are left
 // with none; without scopes it removes all "key" lines of the key. It returns
 // how many scopes were taken off. The rest of a line, comment included, stays.
-func (f *File) RemoveKey(key records.Fingerprint, scopes ...records.Scope) int {
+func (p *Policy) RemoveKey(key records.Fingerprint, scopes ...records.Scope) int {
 	removed := 0
-	f.lines = slices.DeleteFunc(f.lines, func(l line) bool {
+	p.lines = slices.DeleteFunc(p.lines, func(l line) bool {
 		e, ok := l.stmt.(Entry)
 		if ok && e.Fingerprint == key && (len(scopes) == 0 || containsAll(scopes, e.Scopes)) {
 			removed += len(e.Scopes)
@@ -72,9 +72,9 @@ func (f *File) RemoveKey(key records.Fingerprint, scopes ...records.Scope) int {
 		}
 		return false
 	})
-	for i, l := range f.lines {
+	for i, l := range p.lines {
 		if e, ok := l.stmt.(Entry); ok && e.Fingerprint == key {
-			removed += f.cutScopes(i, scopes)
+			removed += p.cutScopes(i, scopes)
 		}
 	}
 	return removed
@@ -85,8 +85,8 @@ func containsAll(set, all []records.Scope) bool {
 }
 
 // cutScopes removes the tokens of the scopes, each with the space before it.
-func (f *File) cutScopes(i int, scopes []records.Scope) int {
-	l := f.lines[i]
+func (p *Policy) cutScopes(i int, scopes []records.Scope) int {
+	l := p.lines[i]
 	raw, cut := l.raw, 0
 	for k := len(l.tokens) - 1; k >= 2; k-- {
 		if slices.Contains(scopes, records.Scope(l.tokens[k].text)) {
@@ -101,26 +101,26 @@ func (f *File) cutScopes(i int, scopes []records.Scope) int {
 	if err != nil {
 		panic("trust: a line without one of its scopes does not parse: " + err.Text)
 	}
-	f.lines[i] = changed
+	p.lines[i] = changed
 	return cut
 }
 
 // Deny adds a "deny" line for the key and reports whether there was none. The
 // key's "key" lines stay: they go on to end the search for broader scopes.
-func (f *File) Deny(key records.Fingerprint, label string) (bool, error) {
-	if f.Denied(key) {
+func (p *Policy) Deny(key records.Fingerprint, label string) (bool, error) {
+	if p.Denied(key) {
 		return false, nil
 	}
 	text := "deny " + key.String()
 	if label != "" {
 		text += " label=" + formatLabel(label)
 	}
-	return true, f.insert(len(f.lines), true, text)
+	return true, p.insert(len(p.lines), true, text)
 }
 
 // Allow removes the "deny" lines of the key and reports whether there were any.
-func (f *File) Allow(key records.Fingerprint) bool {
-	return f.remove(func(stmt any) bool {
+func (p *Policy) Allow(key records.Fingerprint) bool {
+	return p.remove(func(stmt any) bool {
 		d, ok := stmt.(Denial)
 		return ok && d.Fingerprint == key
 	})
@@ -129,8 +129,8 @@ func (f *File) Allow(key records.Fingerprint) bool {
 // SetThreshold makes keys the number of keys that must agree in the scope, in
 // place of what the file says of that scope. A threshold of one is what counts
 // without a line; it is written all the same, since a broader line may ask more.
-func (f *File) SetThreshold(keys int, scope records.Scope) error {
-	return f.replace(fmt.Sprintf("threshold %d %s", keys, scope), func(stmt any) bool {
+func (p *Policy) SetThreshold(keys int, scope records.Scope) error {
+	return p.replace(fmt.Sprintf("threshold %d %s", keys, scope), func(stmt any) bool {
 		t, ok := stmt.(Threshold)
 		return ok && t.Scope == scope
 	})
@@ -138,24 +138,24 @@ func (f *File) SetThreshold(keys int, scope records.Scope) error {
 
 // RemoveThreshold removes the "threshold" line of exactly this scope and reports
 // whether there was one.
-func (f *File) RemoveThreshold(scope records.Scope) bool {
-	return f.remove(func(stmt any) bool {
+func (p *Policy) RemoveThreshold(scope records.Scope) bool {
+	return p.remove(func(stmt any) bool {
 		t, ok := stmt.(Threshold)
 		return ok && t.Scope == scope
 	})
 }
 
 // SetPin decides what name@version is, in place of an earlier decision.
-func (f *File) SetPin(name records.Name, version records.Version, module cid.Cid) error {
-	return f.replace(fmt.Sprintf("pin %s %s %s", name, version, module), func(stmt any) bool {
+func (policy *Policy) SetPin(name records.Name, version records.Version, module cid.Cid) error {
+	return policy.replace(fmt.Sprintf("pin %s %s %s", name, version, module), func(stmt any) bool {
 		p, ok := stmt.(Pin)
 		return ok && p.Name == name && p.Version == version
 	})
 }
 
 // RemovePin removes the pin of name@version and reports whether there was one.
-func (f *File) RemovePin(name records.Name, version records.Version) bool {
-	return f.remove(func(stmt any) bool {
+func (policy *Policy) RemovePin(name records.Name, version records.Version) bool {
+	return policy.remove(func(stmt any) bool {
 		p, ok := stmt.(Pin)
 		return ok && p.Name == name && p.Version == version
 	})
@@ -163,7 +163,7 @@ func (f *File) RemovePin(name records.Name, version records.Version) bool {
 
 // SetMinAge makes age what the file says of it: whole hours, up to 9999, or whole
 // days, up to as many.
-func (f *File) SetMinAge(age time.Duration) error {
+func (p *Policy) SetMinAge(age time.Duration) error {
 	const day = 24 * time.Hour
 	text := ""
 	switch {
@@ -174,48 +174,48 @@ func (f *File) SetMinAge(age time.Duration) error {
 	default:
 		text = fmt.Sprintf("min-age %dh", age/time.Hour)
 	}
-	return f.replace(text, func(stmt any) bool { _, ok := stmt.(MinAge); return ok })
+	return p.replace(text, func(stmt any) bool { _, ok := stmt.(MinAge); return ok })
 }
 
 // RemoveMinAge removes the "min-age" line and reports whether there was one.
-func (f *File) RemoveMinAge() bool {
-	return f.remove(func(stmt any) bool { _, ok := stmt.(MinAge); return ok })
+func (p *Policy) RemoveMinAge() bool {
+	return p.remove(func(stmt any) bool { _, ok := stmt.(MinAge); return ok })
 }
 
 // Clone returns a copy that can be changed by itself.
-func (f *File) Clone() *File {
-	return &File{lines: slices.Clone(f.lines), eol: f.eol}
+func (p *Policy) Clone() *Policy {
+	return &Policy{lines: slices.Clone(p.lines), eol: p.eol}
 }
 
-func (f *File) remove(match func(stmt any) bool) bool {
-	n := len(f.lines)
-	f.lines = slices.DeleteFunc(f.lines, func(l line) bool { return match(l.stmt) })
-	return len(f.lines) < n
+func (p *Policy) remove(match func(stmt any) bool) bool {
+	n := len(p.lines)
+	p.lines = slices.DeleteFunc(p.lines, func(l line) bool { return match(l.stmt) })
+	return len(p.lines) < n
 }
 
 // replace puts text where the first match is, keeping the comment behind it, or
 // at the end of the file.
-func (f *File) replace(text string, match func(stmt any) bool) error {
-	i := slices.IndexFunc(f.lines, func(l line) bool { return match(l.stmt) })
+func (p *Policy) replace(text string, match func(stmt any) bool) error {
+	i := slices.IndexFunc(p.lines, func(l line) bool { return match(l.stmt) })
 	if i < 0 {
-		return f.insert(len(f.lines), true, text)
+		return p.insert(len(p.lines), true, text)
 	}
-	l := f.lines[i]
+	l := p.lines[i]
 	tail := l.raw[l.tokens[len(l.tokens)-1].end:]
 	changed, err := parseLine(text + tail)
 	if err != nil {
 		return fmt.Errorf("edit trust file: %w", err)
 	}
-	f.lines[i] = changed
+	p.lines[i] = changed
 	return nil
 }
 
 // insert adds a line before line i, or at the end of the file.
-func (f *File) insert(i int, atEnd bool, text string) error {
-	if f.eol == "" {
-		f.eol = "\n"
+func (p *Policy) insert(i int, atEnd bool, text string) error {
+	if p.eol == "" {
+		p.eol = "\n"
 	}
-	l, err := parseLine(text + f.eol)
+	l, err := parseLine(text + p.eol)
 	if err == nil && (l.stmt == nil || strings.Contains(text, "\n")) {
 		err = &SyntaxError{Text: fmt.Sprintf("%.80q is not one line", text)}
 	}
@@ -223,12 +223,12 @@ func (f *File) insert(i int, atEnd bool, text string) error {
 		return fmt.Errorf("edit trust file: %w", err)
 	}
 	if atEnd {
-		i = len(f.lines)
+		i = len(p.lines)
 	}
 	// The last line of a file that was written by hand may have no end.
-	if i > 0 && !strings.HasSuffix(f.lines[i-1].raw, "\n") {
-		f.lines[i-1].raw += f.eol
+	if i > 0 && !strings.HasSuffix(p.lines[i-1].raw, "\n") {
+		p.lines[i-1].raw += p.eol
 	}
-	f.lines = slices.Insert(f.lines, i, l)
+	p.lines = slices.Insert(p.lines, i, l)
 	return nil
 }

@@ -16,9 +16,9 @@ type Statement struct {
 	Record cid.Cid
 	Seq    int64
 	Time   time.Time // as the record says
-	// Void says why the signature does not count under what is known of the
+	// Invalid says why the signature does not count under what is known of the
 	// author's key; "" when it counts.
-	Void string
+	Invalid string
 	// Retracted is whether the author retracted the record by a notice.
 	Retracted bool
 	// Backdated is whether it may have been backdated (SPEC.md [T110]): its key had ended
@@ -26,7 +26,7 @@ type Statement struct {
 	Backdated bool
 }
 
-func (s *Statement) takesPart() bool { return s.Void == "" && !s.Retracted }
+func (s *Statement) takesPart() bool { return s.Invalid == "" && !s.Retracted }
 
 // inTime reports whether the statement may make somebody decide.
 func (s *Statement) inTime() bool { return s.takesPart() && !s.Backdated }
@@ -65,7 +65,7 @@ type Facts struct {
 	Equivocated []records.Fingerprint
 }
 
-// A loader returns facts by authors, as Basis.Load does, and remembers them.
+// A loader returns facts by authors, as Inputs.Load does, and remembers them.
 type loader struct {
 	load func(context.Context, []records.Fingerprint) (Facts, error)
 	by   map[records.Fingerprint]*Facts

@@ -17,34 +17,34 @@ const MaxFollowed = 10_000
 // whom these lead to by delegations and successions in force, whatever the scopes. A
 // delegation counts as deep as the line grants. A successor counts before it has
 // accepted, which is in its own records, and delegates only where the line follows
-// it. The error is one of Basis.Load; without Load there is none.
-func (v *View) Followed(ctx context.Context) ([]records.Fingerprint, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	roots := v.delegationRoots(v.own)
-	for _, in := range []map[records.Scope][]root{v.scopes, v.project} {
+// it. The error is one of Inputs.Load; without Load there is none.
+func (ev *Evaluator) Followed(ctx context.Context) ([]records.Fingerprint, error) {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	roots := ev.delegationRoots(ev.own)
+	for _, in := range []map[records.Scope][]root{ev.scopes, ev.project} {
 		for _, scope := range slices.Sorted(maps.Keys(in)) {
-			roots = append(roots, v.delegationRoots(in[scope])...)
+			roots = append(roots, ev.delegationRoots(in[scope])...)
 		}
 	}
 	for {
-		keys, missing := delegation.Reach(roots, MaxFollowed, v.knownFacts)
+		keys, missing := delegation.Reach(roots, MaxFollowed, ev.knownFacts)
 		if len(missing) == 0 {
-			keys = slices.DeleteFunc(keys, v.Denied)
+			keys = slices.DeleteFunc(keys, ev.Denied)
 			slices.SortFunc(keys, records.Fingerprint.Compare)
 			return keys, nil
 		}
-		if err := v.find(ctx, missing); err != nil {
+		if err := ev.loadFacts(ctx, missing); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // delegationRoots returns what package delegation has to know of roots.
-func (v *View) delegationRoots(roots []root) []delegation.Root {
+func (ev *Evaluator) delegationRoots(roots []root) []delegation.Root {
 	list := make([]delegation.Root, len(roots))
 	for i, r := range roots {
-		list[i] = delegation.Root{Key: r.key, Depth: r.depth, Follow: r.follow, Denied: v.Denied(r.key), Expired: r.expired, Shared: r.project}
+		list[i] = delegation.Root{Key: r.key, Depth: r.depth, Follow: r.follow, Denied: ev.Denied(r.key), Expired: r.expired, Shared: r.project}
 	}
 	return list
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// Followed walks delegations as decisions do: what is over, withdrawn, late, void or
+// Followed walks delegations as decisions do: what is over, retracted, backdated, invalid or
 // replaced leads nowhere. SPEC T29, T30 and T110.
 func TestFollowed(t *testing.T) {
 	state := func(author int, record string) trust.Statement {
@@ -38,9 +38,9 @@ func TestFollowed(t *testing.T) {
 		{"no depth", "", one(nil), []int{1}},
 		{"a delegation", " depth=1", one(nil), []int{1, 2}},
 		{"over", " depth=1", one(func(d *trust.Delegation) { d.Until = noon }), []int{1}},
-		{"withdrawn", " depth=1", one(func(d *trust.Delegation) { d.Retracted = true }), []int{1}},
-		{"void", " depth=1", one(func(d *trust.Delegation) { d.Void = "revoked" }), []int{1}},
-		{"late", " depth=1", one(func(d *trust.Delegation) { d.Backdated = true }), []int{1}},
+		{"retracted", " depth=1", one(func(d *trust.Delegation) { d.Retracted = true }), []int{1}},
+		{"invalid", " depth=1", one(func(d *trust.Delegation) { d.Invalid = "revoked" }), []int{1}},
+		{"backdated", " depth=1", one(func(d *trust.Delegation) { d.Backdated = true }), []int{1}},
 		{"to a denied key", " depth=1\ndeny " + testKey(2).String(), one(nil), []int{1}},
 		{"of a denied key", " depth=1\ndeny " + testKey(1).String(), one(nil), nil},
 		{"replaced", " depth=1", trust.Facts{Delegations: []trust.Delegation{
@@ -55,8 +55,8 @@ func TestFollowed(t *testing.T) {
 			Successions: []trust.Succession{nominate(1, 2)}, Delegations: []trust.Delegation{delegate(2, 3, 0, nil)}}, []int{1, 2, 3}},
 		{"a line that is over", " depth=1 until=2020-01-01", one(nil), nil},
 	} {
-		file := parse(t, "key "+testKey(1).String()+" left-pad"+c.line)
-		got, err := trust.Basis{File: file, Now: noon, Facts: c.facts}.View().Followed(t.Context())
+		policy := parse(t, "key "+testKey(1).String()+" left-pad"+c.line)
+		got, err := trust.Inputs{User: policy, Now: noon, Facts: c.facts}.Evaluator().Followed(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,14 +78,14 @@ func TestFollowedHasDeciders(t *testing.T) {
 	seen := 0
 	for range 300 {
 		name := universe[r.IntN(len(universe))]
-		basis := randomModel(r, name).basis(t, r, name)
-		view := basis.View()
-		all, err := view.Followed(t.Context())
+		inputs := randomModel(r, name).inputs(t, r, name)
+		evaluator := inputs.Evaluator()
+		all, err := evaluator.Followed(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range universe {
-			ruling, err := view.Ruling(t.Context(), records.Name(name))
+			ruling, err := evaluator.Ruling(t.Context(), records.Name(name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,23 +96,23 @@ func TestFollowedHasDeciders(t *testing.T) {
 				}
 			}
 		}
-		loaded := basis
+		loaded := inputs
 		loaded.Facts = trust.Facts{}
 		loaded.Load = func(_ context.Context, authors []records.Fingerprint) (trust.Facts, error) {
 			var f trust.Facts
-			for _, d := range basis.Facts.Delegations {
+			for _, d := range inputs.Facts.Delegations {
 				if slices.Contains(authors, d.Author) {
 					f.Delegations = append(f.Delegations, d)
 				}
 			}
-			for _, s := range basis.Facts.Successions {
+			for _, s := range inputs.Facts.Successions {
 				if slices.Contains(authors, s.Author) {
 					f.Successions = append(f.Successions, s)
 				}
 			}
 			return f, nil
 		}
-		if got, err := loaded.View().Followed(t.Context()); err != nil || !slices.Equal(got, all) {
+		if got, err := loaded.Evaluator().Followed(t.Context()); err != nil || !slices.Equal(got, all) {
 			t.Errorf("loaded: %v, %v; want %v", got, err, all)
 		}
 	}

@@ -47,11 +47,11 @@ func (w *world) accepts(to, from int) *world {
 	return w
 }
 
-// lateSuccessions makes what the key says of successions late.
-func (w *world) lateSuccessions(by int) *world {
+// backdatedSuccessions makes what the key says of successions backdated.
+func (w *world) backdatedSuccessions(by int) *world {
 	for i := range w.Successions {
 		if w.Successions[i].Author == testKey(by) {
-			w.Successions[i].Late = true
+			w.Successions[i].Backdated = true
 		}
 	}
 	return w
@@ -60,11 +60,11 @@ func (w *world) lateSuccessions(by int) *world {
 // succeeds adds both halves.
 func (w *world) succeeds(to, from int) *world { return w.nominates(from, to).accepts(to, from) }
 
-// voidSuccessions is what a hard revocation of a key does to its halves.
-func (w *world) voidSuccessions(author int) *world {
+// invalidSuccessions is what a hard revocation of a key does to its halves.
+func (w *world) invalidSuccessions(author int) *world {
 	for i := range w.Successions {
 		if s := &w.Successions[i]; s.Author == testKey(author) {
-			s.Void = "revoked"
+			s.Invalid = "revoked"
 		}
 	}
 	return w
@@ -147,8 +147,8 @@ func successionVectors() []vector {
 		v("follow-both", "conflict", "the old key goes on to decide", follow, about("left-pad", says(1, "Y"), says(2, "X")).succeeds(2, 1)),
 		v("follow-old-half", "untrusted", "the old key alone makes nobody its successor", follow, about("left-pad", says(2, "X")).nominates(1, 2)),
 		v("follow-new-half", "untrusted", "nor does the new key alone", follow, about("left-pad", says(2, "X")).accepts(2, 1)),
-		v("follow-revoked", "untrusted", "a key that was revoked hard names nobody", follow, about("left-pad", says(2, "X")).succeeds(2, 1).voidSuccessions(1)),
-		decisionVector("follow-late", "untrusted", "T110", "a succession of which the old key's half may have been dated back", follow, about("left-pad", says(2, "X")).succeeds(2, 1).lateSuccessions(1)),
+		v("follow-revoked", "untrusted", "a key that was revoked hard names nobody", follow, about("left-pad", says(2, "X")).succeeds(2, 1).invalidSuccessions(1)),
+		decisionVector("follow-backdated", "untrusted", "T110", "a succession of which the old key's half may have been dated back", follow, about("left-pad", says(2, "X")).succeeds(2, 1).backdatedSuccessions(1)),
 		v("follow-fork", "untrusted", "of two successors neither is followed", follow, about("left-pad", says(2, "X")).succeeds(2, 1).succeeds(3, 1)),
 		v("follow-fork-denied", "trusted", "a denied one is none", follow+"deny "+k3+"\n", about("left-pad", says(2, "X")).succeeds(2, 1).succeeds(3, 1)),
 		v("follow-chain", "trusted", "a successor's successor", follow, about("left-pad", says(3, "X")).succeeds(2, 1).succeeds(3, 2)),
@@ -189,15 +189,15 @@ func delegationVectors() []vector {
 			asks().delegates(1, 2, 0, "right").last(func(d *delegation) { d.Seq = 9 }).delegates(1, 2, 0, "left-pad")),
 		v("delegate-newest-time", "untrusted", "with the same seq the one with the later time", one,
 			asks().delegates(1, 2, 0, "right").last(func(d *delegation) { d.Seq, d.Time = 1, noon.Add(-day) }).delegates(1, 2, 0, "left-pad")),
-		v("delegate-void", "untrusted", "a signature that does not count", one, asks().delegates(1, 2, 0, "*").last(func(d *delegation) { d.Void = "revoked" })),
-		v("delegate-void-newest", "trusted", "and then the one before it counts", one,
-			asks().delegates(1, 2, 0, "*").delegates(1, 2, 0).last(func(d *delegation) { d.Void = "expired" })),
-		v("delegate-withdrawn", "untrusted", "a record that its author took back", one, asks().delegates(1, 2, 0, "*").last(func(d *delegation) { d.Withdrawn = true })),
-		decisionVector("delegate-late", "untrusted", "T110", "a delegation that may have been dated back", one, asks().delegates(1, 2, 0, "*").last(func(d *delegation) { d.Late = true })),
-		decisionVector("delegate-late-before", "trusted", "T110", "and then the one before it counts", one,
-			asks().delegates(1, 2, 0, "*").delegates(1, 2, 0, "right").last(func(d *delegation) { d.Late = true })),
-		decisionVector("delegate-late-takes-back", "untrusted", "T110", "one that takes back counts whenever it comes", one,
-			asks().delegates(1, 2, 0, "*").delegates(1, 2, 0).last(func(d *delegation) { d.Late = true })),
+		v("delegate-invalid", "untrusted", "a signature that does not count", one, asks().delegates(1, 2, 0, "*").last(func(d *delegation) { d.Invalid = "revoked" })),
+		v("delegate-invalid-newest", "trusted", "and then the one before it counts", one,
+			asks().delegates(1, 2, 0, "*").delegates(1, 2, 0).last(func(d *delegation) { d.Invalid = "expired" })),
+		v("delegate-retracted", "untrusted", "a record that its author took back", one, asks().delegates(1, 2, 0, "*").last(func(d *delegation) { d.Retracted = true })),
+		decisionVector("delegate-backdated", "untrusted", "T110", "a delegation that may have been dated back", one, asks().delegates(1, 2, 0, "*").last(func(d *delegation) { d.Backdated = true })),
+		decisionVector("delegate-backdated-before", "trusted", "T110", "and then the one before it counts", one,
+			asks().delegates(1, 2, 0, "*").delegates(1, 2, 0, "right").last(func(d *delegation) { d.Backdated = true })),
+		decisionVector("delegate-backdated-takes-back", "untrusted", "T110", "one that takes back counts whenever it comes", one,
+			asks().delegates(1, 2, 0, "*").delegates(1, 2, 0).last(func(d *delegation) { d.Backdated = true })),
 		v("delegate-denied", "denied", "a denied key receives nothing", one+"deny "+k2+"\n", asks().delegates(1, 2, 0, "*")),
 		v("delegate-denied-between", "untrusted", "and passes nothing on", two+"deny "+k2+"\n", about("left-pad", says(3, "X")).delegates(1, 2, 1, "*").delegates(2, 3, 0, "*")),
 		v("delegate-denied-root", "untrusted", "nor does the key of a line", one+"deny "+k1+"\n", asks().delegates(1, 2, 0, "*")),
@@ -220,8 +220,8 @@ func voiceVectors() []vector {
 		v("endorse-two-alone", "untrusted", "T32", "nor do two", key(1, "*")+key(2, "*")+two, about("left-pad", endorses(1, "X"), endorses(2, "X"), says(3, "X"))),
 		v("endorse-conflict", "conflict", "T32 T21", "an endorsement of another module is a conflict", key(1, "*")+key(2, "*"), about("left-pad", says(1, "X"), endorses(2, "Y"))),
 		v("endorse-stranger", "trusted", "T32 T42", "a stranger's counts for nothing and is shown", key(1, "*"), about("left-pad", says(1, "X"), endorses(2, "X"), endorses(3, "Y"))),
-		v("endorse-withdrawn", "untrusted", "T32", "one that was taken back takes no part", key(1, "*")+key(2, "*")+two,
-			about("left-pad", says(1, "X"), func() claim { c := endorses(2, "X"); c.Withdrawn = true; return c }())),
+		v("endorse-retracted", "untrusted", "T32", "one that was taken back takes no part", key(1, "*")+key(2, "*")+two,
+			about("left-pad", says(1, "X"), func() claim { c := endorses(2, "X"); c.Retracted = true; return c }())),
 		v("endorse-twice", "untrusted", "T32 T34", "a key that releases and endorses is one voice", key(1, "*")+two, about("left-pad", says(1, "X"), endorses(1, "X"))),
 		v("endorse-contradicts", "trusted", "T33", "a key that endorses two modules says nothing, and freezes nothing", key(1, "*")+key(2, "*"),
 			about("left-pad", says(1, "X"), endorses(2, "X"), endorses(2, "Y"))),
@@ -262,12 +262,12 @@ func holdVectors() []vector {
 		v("hold-own", "T41", "the user's own release is not held", young, about("left-pad", seen(says(1, "X"), day)).own(1)),
 		v("hold-pinned", "T41", "nor a pinned version", young+"pin left-pad 1.0.0 "+modX+"\n", about("left-pad", seen(says(1, "X"), day))),
 		v("hold-clock", "T41", "a clock that was set back makes nothing old", key(1, "*")+young, about("left-pad", seen(says(1, "X"), -9*day))),
-		v("late", "T40", "dated before the end of its key and seen long after", key(1, "*"), about("left-pad", backdated(1))),
-		v("late-week", "T40", "seven days after is not long", key(1, "*"), about("left-pad", dated(seen(says(1, "X"), 23*day), 30*day, 60*day))),
-		v("late-in-time", "T40", "seen before the end", key(1, "*"), about("left-pad", dated(seen(says(1, "X"), 40*day), 30*day, 60*day))),
-		v("late-followed", "T40", "the author's log goes on from it", key(1, "*"), about("left-pad", followed(backdated(1)))),
-		v("late-other", "T40", "another key that decides is enough", key(1, "*")+key(2, "*"), about("left-pad", backdated(1), seen(says(2, "X"), day))),
-		v("late-threshold", "T40", "of two voices one is late", key(1, "*")+key(2, "*")+"threshold 2 *\n", about("left-pad", backdated(1), seen(says(2, "X"), 9*day))),
+		v("backdated", "T40", "dated before the end of its key and seen long after", key(1, "*"), about("left-pad", backdated(1))),
+		v("backdated-week", "T40", "seven days after is not long", key(1, "*"), about("left-pad", dated(seen(says(1, "X"), 23*day), 30*day, 60*day))),
+		v("backdated-in-time", "T40", "seen before the end", key(1, "*"), about("left-pad", dated(seen(says(1, "X"), 40*day), 30*day, 60*day))),
+		v("backdated-followed", "T40", "the author's log goes on from it", key(1, "*"), about("left-pad", followed(backdated(1)))),
+		v("backdated-other", "T40", "another key that decides is enough", key(1, "*")+key(2, "*"), about("left-pad", backdated(1), seen(says(2, "X"), day))),
+		v("backdated-threshold", "T40", "of two voices one is backdated", key(1, "*")+key(2, "*")+"threshold 2 *\n", about("left-pad", backdated(1), seen(says(2, "X"), 9*day))),
 		v("equivocated-elsewhere", "T42", "a key that equivocated about another version", key(1, "*"),
 			func() *world {
 				w := about("left-pad", says(1, "X"))

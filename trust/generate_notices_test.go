@@ -37,9 +37,9 @@ func (w *world) note(change func(*noticeStatement)) *world {
 }
 
 // show describes a decision and what notices are about the version, each by its number.
-func (w world) show(t *testing.T, f *trust.File) string {
+func (w world) show(t *testing.T, p *trust.Policy) string {
 	t.Helper()
-	d := w.decide(t, f)
+	d := w.decide(t, p)
 	text := showDecision(d)
 	if len(w.Notices) == 0 {
 		return text
@@ -54,7 +54,7 @@ func (w world) show(t *testing.T, f *trust.File) string {
 		numbers[one.Record.String()] = i + 1
 		all = append(all, one)
 	}
-	a := w.basis(t, f).View().Notices(d, all)
+	a := w.inputs(t, p).Evaluator().Notices(d, all)
 	var lines []string
 	for _, group := range []struct {
 		what string
@@ -92,9 +92,9 @@ func noticeVectors() []vector {
 		v("retracted", "trusted", "T43", "an empty text retracts", line, trusts().notes(1, yank, "*", "y").notes(1, yank, "*", "")),
 		v("retracted-other", "trusted", "T43", "and about the same alone: the range is another", line, trusts().notes(1, yank, "*", "y").notes(1, yank, "1.0.0", "")),
 		v("other-kind", "trusted", "T43", "one of another kind takes the place of none", line, trusts().notes(1, yank, "*", "y").notes(1, records.Deprecated, "*", "d")),
-		v("void", "trusted", "T23 T43", "a signature that does not count", line, trusts().notes(1, yank, "*", "y").note(func(n *noticeStatement) { n.Void = "revoked" })),
-		v("backdated", "trusted", "T110", "a backdated one that warns counts", line, trusts().notes(1, yank, "*", "y").note(func(n *noticeStatement) { n.Late = true })),
-		v("backdated-retracts", "trusted", "T110", "and one that retracts does not", line, trusts().notes(1, yank, "*", "y").notes(1, yank, "*", "").note(func(n *noticeStatement) { n.Late = true })),
+		v("invalid", "trusted", "T23 T43", "a signature that does not count", line, trusts().notes(1, yank, "*", "y").note(func(n *noticeStatement) { n.Invalid = "revoked" })),
+		v("backdated", "trusted", "T110", "a backdated one that warns counts", line, trusts().notes(1, yank, "*", "y").note(func(n *noticeStatement) { n.Backdated = true })),
+		v("backdated-retracts", "trusted", "T110", "and one that retracts does not", line, trusts().notes(1, yank, "*", "y").notes(1, yank, "*", "").note(func(n *noticeStatement) { n.Backdated = true })),
 		v("silenced", "trusted", "T33 T43", "a key that names two modules still decides about notices", line+key(2, "left-pad"),
 			about("left-pad", x1, endorses(2, "X"), endorses(2, "Y")).notes(2, yank, "*", "y")),
 		v("other-version", "trusted", "T44", "its range does not hold the version", line, trusts().notes(1, yank, ">1.0.0", "y")),

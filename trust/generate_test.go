@@ -36,7 +36,7 @@ func about(name records.Name, claims ...claim) *world {
 func (w *world) own(n int) *world        { w.Own = append(w.Own, testKey(n)); return w }
 func (w *world) at(now time.Time) *world { w.Now = now; return w }
 
-func void(c claim, why string) claim { c.Void = why; return c }
+func invalid(c claim, why string) claim { c.Invalid = why; return c }
 
 var (
 	k1, k2, k3 = testKey(1).String(), testKey(2).String(), testKey(3).String()
@@ -169,15 +169,15 @@ func decisionVectors() []vector {
 		v("decide-equivocation-other", "equivocation", "T22", "though another key agrees with one of them", "key "+k1+" *\nkey "+k2+" *\n", about("left-pad", says(1, "X"), says(1, "Y"), says(2, "X"))),
 		v("decide-equivocation-stranger", "trusted", "T22", "a key that does not decide freezes nothing", "key "+k1+" *\n", about("left-pad", says(1, "X"), says(2, "X"), says(2, "Y"))),
 		v("decide-equivocation-denied", "trusted", "T22", "neither does a denied one", "key "+k1+" *\nkey "+k2+" *\ndeny "+k2+"\n", about("left-pad", says(1, "X"), says(2, "X"), says(2, "Y"))),
-		v("decide-void", "unknown", "T23", "a signature that does not count takes no part", "key "+k1+" *\n", about("left-pad", void(says(1, "X"), "revoked"))),
-		v("decide-void-equivocation", "trusted", "T23", "also not in an equivocation", "key "+k1+" *\n", about("left-pad", says(1, "X"), void(says(1, "Y"), "revoked"))),
-		v("decide-void-terminates", "untrusted", "T23", "its key's scope still ends the search", "key "+k1+" *\nkey "+k2+" left-pad\n", about("left-pad", says(1, "X"), void(says(2, "X"), "revoked"))),
-		v("decide-void-denied", "unknown", "T14 T23", "a denied key's signature that does not count is nothing at all", "deny "+k1+"\n", about("left-pad", void(says(1, "X"), "revoked"))),
+		v("decide-invalid", "unknown", "T23", "a signature that does not count takes no part", "key "+k1+" *\n", about("left-pad", invalid(says(1, "X"), "revoked"))),
+		v("decide-invalid-equivocation", "trusted", "T23", "also not in an equivocation", "key "+k1+" *\n", about("left-pad", says(1, "X"), invalid(says(1, "Y"), "revoked"))),
+		v("decide-invalid-terminates", "untrusted", "T23", "its key's scope still ends the search", "key "+k1+" *\nkey "+k2+" left-pad\n", about("left-pad", says(1, "X"), invalid(says(2, "X"), "revoked"))),
+		v("decide-invalid-denied", "unknown", "T14 T23", "a denied key's signature that does not count is nothing at all", "deny "+k1+"\n", about("left-pad", invalid(says(1, "X"), "revoked"))),
 		v("decide-pin-conflict", "trusted", "T24", "a pin settles a conflict", "key "+k1+" *\nkey "+k2+" *\npin left-pad 1.0.0 "+modY+"\n", about("left-pad", says(1, "X"), says(2, "Y"))),
 		v("decide-pin-equivocation", "trusted", "T24", "and an equivocation", "key "+k1+" *\npin left-pad 1.0.0 "+modY+"\n", about("left-pad", says(1, "X"), says(1, "Y"))),
 		v("decide-pin-stranger", "trusted", "T24", "a pin needs no trusted key", "pin left-pad 1.0.0 "+modX+"\n", about("left-pad", says(1, "X"))),
 		v("decide-pin-denied", "denied", "T24", "but no denied one", "deny "+k1+"\npin left-pad 1.0.0 "+modX+"\n", about("left-pad", says(1, "X"))),
-		v("decide-pin-void", "unknown", "T24", "and a signature that counts", "pin left-pad 1.0.0 "+modX+"\n", about("left-pad", void(says(1, "X"), "revoked"))),
+		v("decide-pin-invalid", "unknown", "T24", "and a signature that counts", "pin left-pad 1.0.0 "+modX+"\n", about("left-pad", invalid(says(1, "X"), "revoked"))),
 		v("decide-pin-other", "untrusted", "T24", "trusted keys that name another module do not matter", "key "+k1+" *\npin left-pad 1.0.0 "+modY+"\n", about("left-pad", says(1, "X"))),
 		v("decide-pin-version", "trusted", "T24", "a pin speaks of one version", "key "+k1+" *\npin left-pad 1.0.1 "+modY+"\n", about("left-pad", says(1, "X"))),
 		v("decide-repeated", "trusted", "T25", "claims count once, in any order", "key "+k1+" *\nkey "+k2+" *\n", about("left-pad", says(2, "X"), says(1, "X"), says(2, "X"))),
@@ -239,7 +239,7 @@ func archive(t *testing.T, v vector) *txtar.Archive {
 	if v.expect == "project-error" {
 		parse = trust.ParseProject
 	}
-	f, err := parse([]byte(v.text))
+	p, err := parse([]byte(v.text))
 	switch {
 	case v.expect == "syntax-error" || v.expect == "project-error":
 		se, ok := err.(*trust.SyntaxError)
@@ -253,23 +253,23 @@ func archive(t *testing.T, v vector) *txtar.Archive {
 	case v.expect == "edited":
 		add("edit", v.edit+"\n")
 		for line := range strings.Lines(v.edit) {
-			edit(t, f, line)
+			edit(t, p, line)
 		}
-		b, err := json.Marshal(string(f.Bytes()))
+		b, err := json.Marshal(string(p.Bytes()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		add("after", shownText(string(f.Bytes())))
+		add("after", shownText(string(p.Bytes())))
 		add("after.json", string(b)+"\n")
 	case v.expect == "ok":
-		add("meaning", lineByLine(f))
+		add("meaning", lineByLine(p))
 	default:
 		b, err := json.MarshalIndent(v.world, "", "  ")
 		if err != nil {
 			t.Fatal(err)
 		}
 		add("world.json", string(b)+"\n")
-		add("decision", v.world.show(t, f))
+		add("decision", v.world.show(t, p))
 	}
 	return a
 }

@@ -22,7 +22,7 @@ const (
 	Backdated      // signed by keys that had ended long before it came: the user must confirm this version
 )
 
-var holds = [...]string{"", "cooldown", "late"}
+var holds = [...]string{"", "cooldown", "backdated"}
 
 func (h Hold) String() string { return holds[h] }
 
@@ -41,7 +41,7 @@ const (
 	WarnBackdatedGrant                    // Record by Key, dated Since, would let Others decide, and came long after Key's end
 )
 
-var warningKinds = [...]string{"cooldown", "late", "succeeded", "equivocated", "contradicts", "late-grant"}
+var warningKinds = [...]string{"cooldown", "backdated", "succeeded", "equivocated", "contradicts", "backdated-grant"}
 
 func (k WarningKind) String() string { return warningKinds[k] }
 
@@ -109,7 +109,7 @@ func (r *Ruling) backdatedGrants() []Warning {
 }
 
 func (r *Ruling) hold(d *Decision) {
-	v := r.view
+	ev := r.evaluator
 	inTime := make([]*Claim, 0, len(d.By))
 	for i := range d.Claims {
 		c := &d.Claims[i]
@@ -128,9 +128,9 @@ func (r *Ruling) hold(d *Decision) {
 	}
 	d.Since = since
 	own := slices.ContainsFunc(inTime, func(c *Claim) bool {
-		return c.Endorse == "" && slices.ContainsFunc(v.own, func(own root) bool { return own.key == c.Author })
+		return c.Endorse == "" && slices.ContainsFunc(ev.own, func(own root) bool { return own.key == c.Author })
 	})
-	if until := since.Add(v.minAge); v.minAge > 0 && !since.IsZero() && v.now.Before(until) && !own {
+	if until := since.Add(ev.minAge); ev.minAge > 0 && !since.IsZero() && ev.now.Before(until) && !own {
 		d.Hold = Cooldown
 		d.Warnings = append(d.Warnings, Warning{Kind: WarnCooldown, Since: since, Until: until})
 	}

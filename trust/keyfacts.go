@@ -30,9 +30,9 @@ var noFacts = &keyFacts{}
 
 // keyFacts returns what takes part of all facts by a key (SPEC.md section 9.3). What a
 // denied key says never counts.
-func (v *View) keyFacts(key records.Fingerprint, facts *Facts) *keyFacts {
+func (ev *Evaluator) keyFacts(key records.Fingerprint, facts *Facts) *keyFacts {
 	k := &keyFacts{equivocated: len(facts.Equivocated) > 0}
-	if v.Denied(key) {
+	if ev.Denied(key) {
 		return k
 	}
 	newest := map[records.Fingerprint]*Delegation{}
@@ -47,7 +47,7 @@ func (v *View) keyFacts(key records.Fingerprint, facts *Facts) *keyFacts {
 		}
 	}
 	for to, d := range newest {
-		if len(d.Scopes) > 0 && v.now.Before(d.Until) && !v.Denied(to) {
+		if len(d.Scopes) > 0 && ev.now.Before(d.Until) && !ev.Denied(to) {
 			k.Delegations = append(k.Delegations, delegation.Edge{To: to, Depth: d.Depth, Scopes: d.Scopes, Record: d.Record})
 		}
 	}

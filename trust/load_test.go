@@ -14,12 +14,12 @@ import (
 	"github.com/everythingstays/es/trust"
 )
 
-// loading is the basis with its facts behind Load.
-func loading(b trust.Basis, by func(trust.Facts, []records.Fingerprint) (trust.Facts, error)) trust.Basis {
-	all := b.Facts
-	b.Facts = trust.Facts{}
-	b.Load = func(_ context.Context, authors []records.Fingerprint) (trust.Facts, error) { return by(all, authors) }
-	return b
+// loading is the inputs with its facts behind Load.
+func loading(in trust.Inputs, by func(trust.Facts, []records.Fingerprint) (trust.Facts, error)) trust.Inputs {
+	all := in.Facts
+	in.Facts = trust.Facts{}
+	in.Load = func(_ context.Context, authors []records.Fingerprint) (trust.Facts, error) { return by(all, authors) }
+	return in
 }
 
 func factsBy(f trust.Facts, authors []records.Fingerprint) (trust.Facts, error) {
@@ -42,15 +42,15 @@ func factsBy(f trust.Facts, authors []records.Fingerprint) (trust.Facts, error) 
 	return some, nil
 }
 
-// An answer is all that a view says of a name.
+// An answer is all that an evaluator says of a name.
 type answer struct {
 	decision trust.Decision
 	deciders []trust.Grant
 	rule     trust.Rule
 }
 
-func ask(ctx context.Context, view *trust.View, name string, claims []trust.Claim) (answer, error) {
-	r, err := view.Ruling(ctx, records.Name(name))
+func ask(ctx context.Context, evaluator *trust.Evaluator, name string, claims []trust.Claim) (answer, error) {
+	r, err := evaluator.Ruling(ctx, records.Name(name))
 	if err != nil {
 		return answer{}, err
 	}
@@ -77,9 +77,9 @@ func (m *model) elsewhere() *model {
 }
 
 // TestLoadedFacts asks, in 1,000 random worlds (ES_FULL: 10,000), for every name of
-// the universe, in random order: a view that loads what it needs answers
+// the universe, in random order: an evaluator that loads what it needs answers
 // as one that is given all facts, in every field, and both as the model does. The
-// loading view is asked by four goroutines, and in every third world
+// loading evaluator is asked by four goroutines, and in every third world
 // reading fails now and then: then there is no answer, and the next one is right.
 // SPEC T25, T29 and T30.
 func TestLoadedFacts(t *testing.T) {
@@ -91,14 +91,14 @@ func TestLoadedFacts(t *testing.T) {
 	var asked, of, failed int
 	for i := range worlds {
 		m, about := anyModel(r, i)
-		basis := m.basis(t, r, about)
+		inputs := m.inputs(t, r, about)
 		for range r.IntN(3) {
-			basis.Facts.Equivocated = append(basis.Facts.Equivocated, testKey(r.IntN(7)))
+			inputs.Facts.Equivocated = append(inputs.Facts.Equivocated, testKey(r.IntN(7)))
 		}
 		claims := aged(r, m.trustClaims())
 		want := map[string]answer{}
 		for _, name := range universe {
-			a, err := ask(t.Context(), basis.View(), name, claims)
+			a, err := ask(t.Context(), inputs.Evaluator(), name, claims)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,10 +112,10 @@ func TestLoadedFacts(t *testing.T) {
 			}
 			want[name] = a
 		}
-		w := &worldAsked{basis: basis, claims: claims, want: want, names: shuffleNames(r), failing: i%3 == 0, seed: uint64(i)}
+		w := &worldAsked{inputs: inputs, claims: claims, want: want, names: shuffleNames(r), failing: i%3 == 0, seed: uint64(i)}
 		w.ask(t, i)
 		asked, failed = asked+len(w.loaded), failed+w.failures
-		of += len(testKeysOf(basis))
+		of += len(testKeysOf(inputs))
 	}
 	if failed < worlds/10 {
 		t.Errorf("only %d readings failed", failed)
@@ -129,12 +129,12 @@ func shuffleNames(r *rand.Rand) []string {
 	return names
 }
 
-func testKeysOf(b trust.Basis) map[records.Fingerprint]bool {
+func testKeysOf(in trust.Inputs) map[records.Fingerprint]bool {
 	keys := map[records.Fingerprint]bool{}
-	for _, d := range b.Facts.Delegations {
+	for _, d := range in.Facts.Delegations {
 		keys[d.Author], keys[d.To] = true, true
 	}
-	for _, s := range b.Facts.Successions {
+	for _, s := range in.Facts.Successions {
 		keys[s.Author] = true
 	}
 	return keys
@@ -142,7 +142,7 @@ func testKeysOf(b trust.Basis) map[records.Fingerprint]bool {
 
 // worldAsked is one world, behind a Load that may fail.
 type worldAsked struct {
-	basis   trust.Basis
+	inputs  trust.Inputs
 	claims  []trust.Claim
 	want    map[string]answer
 	names   []string
@@ -182,20 +182,20 @@ func (w *worldAsked) load(all trust.Facts, authors []records.Fingerprint) (trust
 	return facts, err
 }
 
-// ask asks a view for every name, from four goroutines that begin at different ones.
+// ask asks an evaluator for every name, from four goroutines that begin at different ones.
 func (w *worldAsked) ask(t *testing.T, world int) {
 	t.Helper()
 	w.loaded = map[records.Fingerprint]bool{}
-	view := loading(w.basis, w.load).View()
+	evaluator := loading(w.inputs, w.load).Evaluator()
 	ctx := t.Context()
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range w.names {
 				name := w.names[(i+3*g)%len(w.names)]
-				got, err := ask(ctx, view, name, w.claims)
+				got, err := ask(ctx, evaluator, name, w.claims)
 				for tries := 0; errors.Is(err, errRead) && tries < 100; tries++ {
-					got, err = ask(ctx, view, name, w.claims)
+					got, err = ask(ctx, evaluator, name, w.claims)
 				}
 				if err != nil {
 					t.Errorf("world %d: %s: %v", world, name, err)
@@ -221,12 +221,12 @@ func TestChangesOfLoadedFacts(t *testing.T) {
 	r := rand.New(rand.NewPCG(17, 18))
 	for i := range worlds {
 		m, name := anyModel(r, i)
-		b, claims := m.basis(t, r, name), m.trustClaims()
-		want := changes(t, b, records.Name(name), "1.0.0", claims)
-		if got := changes(t, loading(b, factsBy), records.Name(name), "1.0.0", claims); !reflect.DeepEqual(got, want) {
+		in, claims := m.inputs(t, r, name), m.trustClaims()
+		want := changes(t, in, records.Name(name), "1.0.0", claims)
+		if got := changes(t, loading(in, factsBy), records.Name(name), "1.0.0", claims); !reflect.DeepEqual(got, want) {
 			t.Fatalf("world %d: %s\ngot  %+v\nwant %+v", i, name, got, want)
 		}
-		broken := loading(b, func(trust.Facts, []records.Fingerprint) (trust.Facts, error) { return trust.Facts{}, errRead })
+		broken := loading(in, func(trust.Facts, []records.Fingerprint) (trust.Facts, error) { return trust.Facts{}, errRead })
 		if got, err := broken.Changes(t.Context(), records.Name(name), "1.0.0", claims); err == nil {
 			if !reflect.DeepEqual(got, want) || len(m.deciders(name)) > 0 {
 				t.Fatalf("world %d: %s: %+v though nothing can be read", i, name, got)

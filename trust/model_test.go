@@ -33,27 +33,27 @@ type modelLine struct {
 }
 
 type modelClaim struct {
-	author                   int
-	module, record           string
-	void, endorse, withdrawn bool
+	author                      int
+	module, record              string
+	invalid, endorse, retracted bool
 }
 
 type modelDelegation struct {
-	from, to              int
-	scopes                []string
-	depth                 int
-	over                  bool
-	seq, time             int
-	record                string
-	void, withdrawn, late bool
+	from, to                      int
+	scopes                        []string
+	depth                         int
+	over                          bool
+	seq, time                     int
+	record                        string
+	invalid, retracted, backdated bool
 }
 
 // A modelSuccession is one half; old says whose.
 type modelSuccession struct {
-	from, to              int
-	old                   bool
-	record                string
-	void, withdrawn, late bool
+	from, to                      int
+	old                           bool
+	record                        string
+	invalid, retracted, backdated bool
 }
 
 var (
@@ -118,7 +118,7 @@ type verdict struct {
 func (m *model) part() (live []modelClaim, onlyDenied bool) {
 	onlyDenied = true
 	for _, c := range m.claims {
-		if c.void || c.endorse && c.withdrawn {
+		if c.invalid || c.endorse && c.retracted {
 			continue
 		}
 		live = append(live, c)
@@ -271,7 +271,7 @@ func (m *model) next(key int) int {
 	found := map[int]bool{}
 	for _, a := range m.successions {
 		for _, b := range m.successions {
-			out := a.void || b.void || a.withdrawn || b.withdrawn || a.late || b.late || m.denied[a.from] || m.denied[a.to]
+			out := a.invalid || b.invalid || a.retracted || b.retracted || a.backdated || b.backdated || m.denied[a.from] || m.denied[a.to]
 			if a.old && !b.old && a.from == b.from && a.to == b.to && a.from == key && !out {
 				found[a.to] = true
 			}
@@ -318,12 +318,12 @@ func (m *model) end(key int) string {
 func (m *model) newestOf() []modelDelegation {
 	var list []modelDelegation
 	for i, d := range m.delegations {
-		if d.void || d.withdrawn || d.late && len(d.scopes) > 0 || m.denied[d.from] {
+		if d.invalid || d.retracted || d.backdated && len(d.scopes) > 0 || m.denied[d.from] {
 			continue
 		}
 		newest := true
 		for j, e := range m.delegations {
-			if i == j || e.from != d.from || e.to != d.to || e.void || e.withdrawn || e.late && len(e.scopes) > 0 {
+			if i == j || e.from != d.from || e.to != d.to || e.invalid || e.retracted || e.backdated && len(e.scopes) > 0 {
 				continue
 			}
 			older := []string{fmt.Sprintf("%09d", d.seq), fmt.Sprintf("%09d", d.time), recordCID(d.record).KeyString()}
@@ -493,7 +493,7 @@ func (g *generator) facts(m *model, n int) {
 	for i := range n {
 		d := modelDelegation{
 			from: g.key(), to: g.key(), scopes: g.some(g.IntN(3)), depth: g.IntN(4), over: g.chance(8), seq: g.IntN(3), time: g.IntN(3),
-			record: fmt.Sprint("delegation ", i), void: g.chance(12), withdrawn: g.chance(15), late: g.chance(10),
+			record: fmt.Sprint("delegation ", i), invalid: g.chance(12), retracted: g.chance(15), backdated: g.chance(10),
 		}
 		if g.chance(2) {
 			d.scopes = []string{"*"}
@@ -512,7 +512,7 @@ func (g *generator) facts(m *model, n int) {
 		}
 		for _, old := range []bool{true, false} {
 			if !g.chance(8) {
-				m.successions = append(m.successions, modelSuccession{from: from, to: to, old: old, record: fmt.Sprint("succession ", i, old), void: g.chance(12), withdrawn: g.chance(15), late: g.chance(10)})
+				m.successions = append(m.successions, modelSuccession{from: from, to: to, old: old, record: fmt.Sprint("succession ", i, old), invalid: g.chance(12), retracted: g.chance(15), backdated: g.chance(10)})
 			}
 		}
 	}
@@ -521,7 +521,7 @@ func (g *generator) facts(m *model, n int) {
 func (g *generator) claims(m *model) {
 	agree := !g.chance(3)
 	for i := range g.IntN(8) {
-		c := modelClaim{author: g.key(), module: "A", void: g.chance(12), endorse: g.chance(4), withdrawn: g.chance(8)}
+		c := modelClaim{author: g.key(), module: "A", invalid: g.chance(12), endorse: g.chance(4), retracted: g.chance(8)}
 		if !agree || g.chance(6) {
 			c.module = string(rune('A' + g.IntN(3)))
 		}

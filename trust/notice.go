@@ -23,9 +23,9 @@ type Notice struct {
 	Refs            []string
 }
 
-// Applying are the notices about one version that count, of each kind sorted by
+// VersionNotices are the notices about one version that count, of each kind sorted by
 // author and then by record.
-type Applying struct {
+type VersionNotices struct {
 	Deprecated, Yanked, Advisories []Notice
 	// Strangers are notices about the version by keys that neither decide nor
 	// released it: to be shown as what they are, if at all.
@@ -34,12 +34,12 @@ type Applying struct {
 
 // Notices says which of the notices, by anybody and in any order, are about the
 // version of the decision. A range that cannot be read holds no version.
-func (r *Ruling) Notices(d Decision, notices []Notice) Applying {
-	var a Applying
+func (r *Ruling) Notices(d Decision, notices []Notice) VersionNotices {
+	var a VersionNotices
 	authors, releases := d.released()
 	for _, n := range newestNotices(r.name, notices) {
 		switch {
-		case r.view.Denied(n.Author) || n.Text == "" || !n.isAbout(d.Version, releases):
+		case r.evaluator.Denied(n.Author) || n.Text == "" || !n.isAbout(d.Version, releases):
 		case !authors[n.Author] && !r.Decides(n.Author):
 			a.Strangers = append(a.Strangers, n)
 		case n.Kind == records.Deprecated:
@@ -59,7 +59,7 @@ func (r *Ruling) Notices(d Decision, notices []Notice) Applying {
 func (d *Decision) released() (authors map[records.Fingerprint]bool, releases map[cid.Cid]bool) {
 	authors, releases = map[records.Fingerprint]bool{}, map[cid.Cid]bool{}
 	for _, c := range d.Claims {
-		takesPart := c.Void == "" && c.Effect != ByDenied && c.Endorse == ""
+		takesPart := c.Invalid == "" && c.Effect != ByDenied && c.Endorse == ""
 		if d.State == Trusted {
 			takesPart = takesPart && c.Module == d.Module && (c.Effect == Counts || c.Effect == Pinned)
 		}

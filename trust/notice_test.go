@@ -19,7 +19,7 @@ func notice(author int, kind, rng, text string, seq int64) trust.Notice {
 	}
 }
 
-func texts(a trust.Applying) string {
+func texts(a trust.VersionNotices) string {
 	var s []string
 	for kind, list := range map[string][]trust.Notice{"deprecated": a.Deprecated, "yanked": a.Yanked, "advisory": a.Advisories, "stranger": a.Strangers} {
 		for _, n := range list {
@@ -42,8 +42,8 @@ func TestNotices(t *testing.T) {
 		n.Range, n.About = "", decodeCID(t, c.Record)
 		return n
 	}
-	void := notice(1, records.Yanked, "*", "y", 1)
-	void.Void = "revoked"
+	invalid := notice(1, records.Yanked, "*", "y", 1)
+	invalid.Invalid = "revoked"
 	back := notice(1, records.Yanked, "*", "y", 1)
 	back.Retracted = true
 	other := notice(1, records.Yanked, "*", "y", 1)
@@ -73,8 +73,8 @@ func TestNotices(t *testing.T) {
 		{"taken back", line, []claim{x1}, []trust.Notice{notice(1, records.Yanked, "*", "y", 1), notice(1, records.Yanked, "*", "", 2)}, ""},
 		{"taken back for another range", line, []claim{x1}, []trust.Notice{notice(1, records.Yanked, "*", "y", 1), notice(1, records.Yanked, "1.0.0", "", 2)}, "yanked y"},
 		{"of two kinds", line, []claim{x1}, []trust.Notice{notice(1, records.Yanked, "*", "y", 1), notice(1, records.Deprecated, "*", "d", 2)}, "deprecated d, yanked y"},
-		{"void", line, []claim{x1}, []trust.Notice{void}, ""},
-		{"withdrawn", line, []claim{x1}, []trust.Notice{back}, ""},
+		{"invalid", line, []claim{x1}, []trust.Notice{invalid}, ""},
+		{"retracted", line, []claim{x1}, []trust.Notice{back}, ""},
 		{"an advisory that is fixed", line, []claim{x1}, []trust.Notice{fixed}, ""},
 		{"an advisory that is fixed later", line, []claim{x1}, []trust.Notice{open}, "advisory a"},
 		{"about the record", line, []claim{x1}, []trust.Notice{about(notice(1, records.Yanked, "", "y", 1), x1, t)}, "yanked y"},
@@ -82,9 +82,9 @@ func TestNotices(t *testing.T) {
 		{"about another record", line, []claim{x1}, []trust.Notice{about(notice(1, records.Yanked, "", "y", 1), says(1, "Z"), t)}, ""},
 	} {
 		w := world{Name: "left-pad", Version: "1.0.0", Now: noon, Claims: c.claims}
-		view := w.basis(t, parse(t, c.text)).View()
-		d := view.Decide(w.Name, w.Version, w.claims(t))
-		if got := texts(view.Notices(d, c.notices)); got != c.want {
+		evaluator := w.inputs(t, parse(t, c.text)).Evaluator()
+		d := evaluator.Decide(w.Name, w.Version, w.claims(t))
+		if got := texts(evaluator.Notices(d, c.notices)); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.what, got, c.want)
 		}
 	}
@@ -93,19 +93,19 @@ func TestNotices(t *testing.T) {
 // TestNoticesInAnyOrder asks about many notices in many orders.
 func TestNoticesInAnyOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	view := parseView(t, key(1, "*")+key(2, "*"), nil)
-	d := view.Decide("left-pad", "1.0.0", []trust.Claim{{Author: testKey(1), Module: moduleCID("X"), Record: recordCID("X")}})
+	evaluator := parseView(t, key(1, "*")+key(2, "*"), nil)
+	d := evaluator.Decide("left-pad", "1.0.0", []trust.Claim{{Author: testKey(1), Module: moduleCID("X"), Record: recordCID("X")}})
 	var all []trust.Notice
 	for i := range 60 {
 		kind := []string{records.Deprecated, records.Yanked, records.Advisory}[r.IntN(3)]
 		all = append(all, notice(1+r.IntN(3), kind, []string{"*", "1.0.0", "2.0.0"}[r.IntN(3)], []string{"", "a", "b"}[r.IntN(3)], int64(i/6)))
 	}
-	want := view.Notices(d, all)
+	want := evaluator.Notices(d, all)
 	if len(want.Yanked) == 0 || len(want.Strangers) == 0 {
 		t.Fatalf("nothing to permute: %+v", want)
 	}
 	for range 100 {
-		if got := view.Notices(d, shuffle(r, all)); !reflect.DeepEqual(got, want) {
+		if got := evaluator.Notices(d, shuffle(r, all)); !reflect.DeepEqual(got, want) {
 			t.Fatalf("got  %+v\nwant %+v", got, want)
 		}
 	}

@@ -57,15 +57,15 @@ func (m *model) file(r *rand.Rand, name string) string {
 
 func (m *model) facts() trust.Facts {
 	var f trust.Facts
-	state := func(author int, record string, seq, time int, void, withdrawn, late bool) trust.Statement {
-		s := trust.Statement{Author: testKey(author), Record: recordCID(record), Seq: int64(seq), Time: noon.AddDate(0, 0, time-30), Retracted: withdrawn, Backdated: late}
-		if void {
-			s.Void = "revoked"
+	state := func(author int, record string, seq, time int, invalid, retracted, backdated bool) trust.Statement {
+		s := trust.Statement{Author: testKey(author), Record: recordCID(record), Seq: int64(seq), Time: noon.AddDate(0, 0, time-30), Retracted: retracted, Backdated: backdated}
+		if invalid {
+			s.Invalid = "revoked"
 		}
 		return s
 	}
 	for _, d := range m.delegations {
-		one := trust.Delegation{Statement: state(d.from, d.record, d.seq, d.time, d.void, d.withdrawn, d.late), To: testKey(d.to), Depth: d.depth, Until: noon.Add(time.Second)}
+		one := trust.Delegation{Statement: state(d.from, d.record, d.seq, d.time, d.invalid, d.retracted, d.backdated), To: testKey(d.to), Depth: d.depth, Until: noon.Add(time.Second)}
 		if d.over {
 			one.Until = noon
 		}
@@ -76,9 +76,9 @@ func (m *model) facts() trust.Facts {
 	}
 	for _, s := range m.successions {
 		if s.old {
-			f.Successions = append(f.Successions, trust.Succession{Statement: state(s.from, s.record, 0, 0, s.void, s.withdrawn, s.late), To: testKey(s.to)})
+			f.Successions = append(f.Successions, trust.Succession{Statement: state(s.from, s.record, 0, 0, s.invalid, s.retracted, s.backdated), To: testKey(s.to)})
 		} else {
-			f.Successions = append(f.Successions, trust.Succession{Statement: state(s.to, s.record, 0, 0, s.void, s.withdrawn, s.late), From: testKey(s.from)})
+			f.Successions = append(f.Successions, trust.Succession{Statement: state(s.to, s.record, 0, 0, s.invalid, s.retracted, s.backdated), From: testKey(s.from)})
 		}
 	}
 	return f
@@ -87,9 +87,9 @@ func (m *model) facts() trust.Facts {
 func (m *model) trustClaims() []trust.Claim {
 	var cs []trust.Claim
 	for _, c := range m.claims {
-		claim := trust.Claim{Author: testKey(c.author), Module: moduleCID(c.module), Record: recordCID(c.record), Retracted: c.withdrawn}
-		if c.void {
-			claim.Void = "revoked"
+		claim := trust.Claim{Author: testKey(c.author), Module: moduleCID(c.module), Record: recordCID(c.record), Retracted: c.retracted}
+		if c.invalid {
+			claim.Invalid = "revoked"
 		}
 		if c.endorse {
 			claim.Endorse = records.Rebuilt
@@ -99,17 +99,17 @@ func (m *model) trustClaims() []trust.Claim {
 	return cs
 }
 
-// basis writes the model down, lines and facts in random order.
-func (m *model) basis(t *testing.T, r *rand.Rand, name string) trust.Basis {
+// inputs writes the model down, lines and facts in random order.
+func (m *model) inputs(t *testing.T, r *rand.Rand, name string) trust.Inputs {
 	t.Helper()
-	b := trust.Basis{File: parse(t, m.file(r, name)), Own: fingerprints(m.own), Now: noon, Facts: m.facts()}
+	in := trust.Inputs{User: parse(t, m.file(r, name)), Own: fingerprints(m.own), Now: noon, Facts: m.facts()}
 	if len(m.project) > 0 {
 		var err error
-		if b.Project, err = trust.ParseProject([]byte(strings.Join(m.text(r, m.project), "\n"))); err != nil {
+		if in.Project, err = trust.ParseProject([]byte(strings.Join(m.text(r, m.project), "\n"))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return b
+	return in
 }
 
 func shuffle[T any](r *rand.Rand, list []T) []T {
@@ -160,10 +160,10 @@ func TestDecideAgainstModel(t *testing.T) {
 		}
 		want := m.decide(name)
 		states[want.state]++
-		basis, claims := m.basis(t, r, name), m.trustClaims()
-		view := basis.View()
-		d := view.Decide(records.Name(name), "1.0.0", claims)
-		m.checkDeciders(t, name, view)
+		inputs, claims := m.inputs(t, r, name), m.trustClaims()
+		evaluator := inputs.Evaluator()
+		d := evaluator.Decide(records.Name(name), "1.0.0", claims)
+		m.checkDeciders(t, name, evaluator)
 		got := verdict{state: d.State.String(), voices: d.Voices}
 		if d.State == trust.Trusted {
 			for _, c := range m.claims {
@@ -174,7 +174,7 @@ func TestDecideAgainstModel(t *testing.T) {
 		}
 		if got != want {
 			t.Fatalf("world %d: %s\n%s\nproject %+v\nown %v\nclaims %+v\ndelegations %+v\nsuccessions %+v\ngot  %+v (%s)\nwant %+v",
-				i, name, basis.File.Bytes(), m.project, m.own, m.claims, m.delegations, m.successions, got, d.Reason, want)
+				i, name, inputs.User.Bytes(), m.project, m.own, m.claims, m.delegations, m.successions, got, d.Reason, want)
 		}
 		checkShape(t, d, claims)
 		for _, c := range d.Claims {
@@ -182,7 +182,7 @@ func TestDecideAgainstModel(t *testing.T) {
 				by[c.Via[len(c.Via)-1].Kind]++
 			}
 		}
-		m.permute(t, r, name, basis, d, 2)
+		m.permute(t, r, name, inputs, d, 2)
 	}
 	for _, s := range []string{"unknown", "trusted", "untrusted", "denied", "conflict", "equivocation"} {
 		if states[s] < worlds/100 {
@@ -197,11 +197,11 @@ func TestDecideAgainstModel(t *testing.T) {
 }
 
 // checkDeciders holds who decides about the name against the model.
-func (m *model) checkDeciders(t *testing.T, name string, view *trust.View) {
+func (m *model) checkDeciders(t *testing.T, name string, evaluator *trust.Evaluator) {
 	t.Helper()
 	want := m.deciders(name)
 	for k := range 50 {
-		if got := view.Decides(testKey(k), records.Name(name)); got != (want[k] != nil) {
+		if got := evaluator.Decides(testKey(k), records.Name(name)); got != (want[k] != nil) {
 			t.Fatalf("%s: key %d decides: %t\nlines %+v\nproject %+v\nown %v\ndenied %v\ndelegations %+v\nsuccessions %+v",
 				name, k, got, m.lines, m.project, m.own, m.denied, m.delegations, m.successions)
 		}
@@ -209,20 +209,20 @@ func (m *model) checkDeciders(t *testing.T, name string, view *trust.View) {
 }
 
 // permute asks the same again, n times, in other orders.
-func (m *model) permute(t *testing.T, r *rand.Rand, name string, basis trust.Basis, d trust.Decision, n int) {
+func (m *model) permute(t *testing.T, r *rand.Rand, name string, inputs trust.Inputs, d trust.Decision, n int) {
 	t.Helper()
 	claims := m.trustClaims()
 	for range n {
-		again := basis
-		again.Facts = shuffled(r, basis.Facts)
-		if got := again.View().Decide(records.Name(name), "1.0.0", shuffle(r, claims)); !reflect.DeepEqual(got, d) {
+		again := inputs
+		again.Facts = shuffled(r, inputs.Facts)
+		if got := again.Evaluator().Decide(records.Name(name), "1.0.0", shuffle(r, claims)); !reflect.DeepEqual(got, d) {
 			t.Fatalf("with claims and facts permuted\ngot  %+v\nwant %+v", got, d)
 		}
-		again = m.basis(t, r, name) // its lines in another order
+		again = m.inputs(t, r, name) // its lines in another order
 		again.Facts = shuffled(r, again.Facts)
-		view := loading(again, factsBy).View()
-		m.checkDeciders(t, name, view)
-		got := view.Decide(records.Name(name), "1.0.0", aged(r, shuffle(r, claims)))
+		evaluator := loading(again, factsBy).Evaluator()
+		m.checkDeciders(t, name, evaluator)
+		got := evaluator.Decide(records.Name(name), "1.0.0", aged(r, shuffle(r, claims)))
 		if got.State != d.State || got.Module != d.Module || got.Record != d.Record || got.Voices != d.Voices || !slices.Equal(got.By, d.By) {
 			t.Fatalf("with the lines permuted\ngot  %+v\nwant %+v", got, d)
 		}
@@ -244,9 +244,9 @@ func TestPermutations(t *testing.T) {
 		for len(m.claims) < 5 || len(m.delegations) < 5 {
 			m = randomModel(r, name)
 		}
-		basis := m.basis(t, r, name)
-		d := basis.View().Decide(records.Name(name), "1.0.0", m.trustClaims())
-		m.permute(t, r, name, basis, d, orders/worlds)
+		inputs := m.inputs(t, r, name)
+		d := inputs.Evaluator().Decide(records.Name(name), "1.0.0", m.trustClaims())
+		m.permute(t, r, name, inputs, d, orders/worlds)
 	}
 }
 
@@ -261,7 +261,7 @@ func checkShape(t *testing.T, d trust.Decision, claims []trust.Claim) {
 		t.Fatalf("decision %+v", d)
 	}
 	for _, by := range d.By {
-		if !slices.ContainsFunc(claims, func(c trust.Claim) bool { return c.Author == by && c.Module == d.Module && c.Void == "" }) {
+		if !slices.ContainsFunc(claims, func(c trust.Claim) bool { return c.Author == by && c.Module == d.Module && c.Invalid == "" }) {
 			t.Fatalf("%s does not claim what it decided", by)
 		}
 	}

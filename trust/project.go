@@ -14,16 +14,16 @@ const ProjectFile = "es.trust"
 // refuses whatever could undo a decision of the user, or let in keys or names
 // that the file does not show: all words but "key", the scope "*", a depth and
 // follow=yes.
-func ParseProject(b []byte) (*File, error) {
-	f, err := Parse(b)
+func ParseProject(b []byte) (*Policy, error) {
+	p, err := Parse(b)
 	if err != nil {
 		return nil, err
 	}
-	return f, f.checkProject()
+	return p, p.checkProject()
 }
 
-func (f *File) checkProject() error {
-	for i, l := range f.lines {
+func (p *Policy) checkProject() error {
+	for i, l := range p.lines {
 		if l.stmt == nil {
 			continue
 		}
@@ -55,24 +55,24 @@ func checkProjectEntry(e Entry) error {
 
 // LoadProject reads the project's trust file at path. A file that does not exist
 // is empty.
-func LoadProject(path string) (*File, error) { return load(path, ParseProject) }
+func LoadProject(path string) (*Policy, error) { return load(path, ParseProject) }
 
 // UpdateProject changes the project's trust file at path as Update does.
-func UpdateProject(path string, edit func(*File) error) error {
+func UpdateProject(path string, edit func(*Policy) error) error {
 	return update(path, ParseProject, edit)
 }
 
 // Overruled returns the lines of the project's file that have no effect on some
 // of their scopes, by line: the user's own file has lines that hold all names in
 // these scopes, and decides.
-func (v *View) Overruled(project *File) map[int][]records.Scope {
+func (ev *Evaluator) Overruled(project *Policy) map[int][]records.Scope {
 	if project == nil {
 		return nil
 	}
 	lines := map[int][]records.Scope{}
 	for _, e := range project.Entries() {
 		for _, s := range e.Scopes {
-			for own := range v.scopes {
+			for own := range ev.scopes {
 				if contains(own, s) {
 					lines[e.Line] = append(lines[e.Line], s)
 					break

@@ -18,13 +18,13 @@ import (
 // it either. SPEC T27.
 func TestProjectOnDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), trust.ProjectFile)
-	f, err := trust.LoadProject(path)
-	if err != nil || len(f.Entries()) > 0 {
-		t.Fatalf("a file that is not there: %v, %v", f, err)
+	p, err := trust.LoadProject(path)
+	if err != nil || len(p.Entries()) > 0 {
+		t.Fatalf("a file that is not there: %v, %v", p, err)
 	}
 	add := func(scope records.Scope) error {
-		return trust.UpdateProject(path, func(f *trust.File) error {
-			_, err := f.AddKey(trust.Entry{Fingerprint: testKey(1), Scopes: []records.Scope{scope}})
+		return trust.UpdateProject(path, func(p *trust.Policy) error {
+			_, err := p.AddKey(trust.Entry{Fingerprint: testKey(1), Scopes: []records.Scope{scope}})
 			return err
 		})
 	}
@@ -52,8 +52,8 @@ func TestOverruled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	view := parseView(t, key(2, "left-*")+key(2, "right-pad @acme/x"), nil)
-	if got, want := view.Overruled(project), (map[int][]records.Scope{1: {"left-pad"}}); !reflect.DeepEqual(got, want) {
+	evaluator := parseView(t, key(2, "left-*")+key(2, "right-pad @acme/x"), nil)
+	if got, want := evaluator.Overruled(project), (map[int][]records.Scope{1: {"left-pad"}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if got := parseView(t, key(2, "*"), nil).Overruled(project); len(got[1]) != 3 || len(got[2]) != 1 {
@@ -62,28 +62,28 @@ func TestOverruled(t *testing.T) {
 }
 
 func TestMinAgeEdits(t *testing.T) {
-	f := parse(t, key(1, "*"))
+	p := parse(t, key(1, "*"))
 	for _, c := range []struct {
 		age  time.Duration
 		want string
 	}{{72 * time.Hour, "min-age 3d\n"}, {36 * time.Hour, "min-age 36h\n"}, {0, "min-age 0h\n"}} {
-		if err := f.SetMinAge(c.age); err != nil {
+		if err := p.SetMinAge(c.age); err != nil {
 			t.Fatal(err)
 		}
-		if got := string(f.Bytes()); got != key(1, "*")+c.want {
+		if got := string(p.Bytes()); got != key(1, "*")+c.want {
 			t.Errorf("%v: %q", c.age, got)
 		}
-		if a, ok := parse(t, string(f.Bytes())).MinAge(); !ok || a.Age != c.age {
+		if a, ok := parse(t, string(p.Bytes())).MinAge(); !ok || a.Age != c.age {
 			t.Errorf("%v is read as %v", c.age, a.Age)
 		}
 	}
 	for _, age := range []time.Duration{-time.Hour, time.Minute, 10_000 * 24 * time.Hour} {
-		if err := f.SetMinAge(age); err == nil {
+		if err := p.SetMinAge(age); err == nil {
 			t.Errorf("%v was written", age)
 		}
 	}
-	if !f.RemoveMinAge() || f.RemoveMinAge() || string(f.Bytes()) != key(1, "*") {
-		t.Errorf("%q", f.Bytes())
+	if !p.RemoveMinAge() || p.RemoveMinAge() || string(p.Bytes()) != key(1, "*") {
+		t.Errorf("%q", p.Bytes())
 	}
 }
 
@@ -96,20 +96,20 @@ func TestLoadsLittle(t *testing.T) {
 		delegates(5, 6, 3, "*").                                                 // no depth
 		delegates(7, 1, 3, "*").                                                 // a stranger
 		succeeds(8, 5).succeeds(9, 8)
-	b := w.basis(t, parse(t, key(1, "left-* right depth=3")+key(5, "left-*")+key(10, "*")))
+	in := w.inputs(t, parse(t, key(1, "left-* right depth=3")+key(5, "left-*")+key(10, "*")))
 	var asked []int
-	view := loading(b, func(all trust.Facts, authors []records.Fingerprint) (trust.Facts, error) {
+	evaluator := loading(in, func(all trust.Facts, authors []records.Fingerprint) (trust.Facts, error) {
 		for _, a := range authors {
 			asked = append(asked, slices.Index(testKeys, a))
 		}
 		return factsBy(all, authors)
-	}).View()
+	}).Evaluator()
 	for _, c := range []struct {
 		name records.Name
 		want []int
 	}{{"left-pad", []int{1, 2, 3, 5, 8, 9}}, {"left-over", nil}, {"right", []int{11}}, {"other", []int{10}}} {
 		asked = nil
-		if _, err := view.Ruling(t.Context(), c.name); err != nil {
+		if _, err := evaluator.Ruling(t.Context(), c.name); err != nil {
 			t.Fatal(err)
 		}
 		if slices.Sort(asked); !slices.Equal(asked, c.want) {
@@ -129,10 +129,10 @@ func TestLongChains(t *testing.T) {
 		if loop {
 			w.succeeds(1, 40)
 		}
-		b := w.basis(t, parse(t, key(1, "* follow=yes depth=1")))
-		for _, view := range []*trust.View{b.View(), loading(b, factsBy).View()} {
+		in := w.inputs(t, parse(t, key(1, "* follow=yes depth=1")))
+		for _, evaluator := range []*trust.Evaluator{in.Evaluator(), loading(in, factsBy).Evaluator()} {
 			for k := 1; k <= 40; k++ {
-				if got := view.Decides(testKey(k), "left-pad"); got != (k <= 32) {
+				if got := evaluator.Decides(testKey(k), "left-pad"); got != (k <= 32) {
 					t.Errorf("key %d of the chain decides: %t", k, got)
 				}
 			}
@@ -150,20 +150,20 @@ func TestReachedKeys(t *testing.T) {
 		far = append(far, testKey(k))
 	}
 	slices.SortFunc(far, func(a, b records.Fingerprint) int { return slices.Compare(a.Bytes(), b.Bytes()) })
-	view := w.basis(t, parse(t, key(1, "* depth=2"))).View()
+	evaluator := w.inputs(t, parse(t, key(1, "* depth=2"))).Evaluator()
 	for i, k := range far {
-		if got := view.Decides(k, "left-pad"); got != (i < 30) {
+		if got := evaluator.Decides(k, "left-pad"); got != (i < 30) {
 			t.Errorf("key %d decides: %t", i, got)
 		}
 	}
-	if !view.Decides(testKey(2), "left-pad") || !view.Decides(testKey(3), "left-pad") {
+	if !evaluator.Decides(testKey(2), "left-pad") || !evaluator.Decides(testKey(3), "left-pad") {
 		t.Error("the nearer keys do not decide")
 	}
 }
 
 // A benchmark's world: trusted keys with lines, each with delegates over three
 // levels, and a name that some of them decide about.
-func benchBasis(b *testing.B, lines, each int, scope string) (trust.Basis, []trust.Claim) {
+func benchBasis(b *testing.B, lines, each int, scope string) (trust.Inputs, []trust.Claim) {
 	w := about("left-pad")
 	text := ""
 	for k := range lines {
@@ -179,10 +179,10 @@ func benchBasis(b *testing.B, lines, each int, scope string) (trust.Basis, []tru
 			}
 		}
 	}
-	basis := trust.Basis{File: parse(b, text), Now: noon}
+	inputs := trust.Inputs{User: parse(b, text), Now: noon}
 	for _, d := range w.Delegations {
 		id := recordCID(d.Record)
-		basis.Facts.Delegations = append(basis.Facts.Delegations, trust.Delegation{
+		inputs.Facts.Delegations = append(inputs.Facts.Delegations, trust.Delegation{
 			Statement: trust.Statement{Author: d.Author, Record: id, Seq: d.Seq, Time: d.Time}, To: d.To, Scopes: d.Scopes, Depth: d.Depth, Until: d.Until,
 		})
 	}
@@ -190,7 +190,7 @@ func benchBasis(b *testing.B, lines, each int, scope string) (trust.Basis, []tru
 	for k := range 4 {
 		claims = append(claims, trust.Claim{Author: testKey(k), Module: moduleCID("X"), Record: recordCID(fmt.Sprint(k))})
 	}
-	return basis, claims
+	return inputs, claims
 }
 
 var sizes = []struct {
@@ -205,15 +205,15 @@ var sizes = []struct {
 func BenchmarkView(b *testing.B) {
 	for _, s := range sizes {
 		b.Run(s.name, func(b *testing.B) {
-			basis, _ := benchBasis(b, s.lines, s.each, s.scope)
-			text := basis.File.Bytes()
+			inputs, _ := benchBasis(b, s.lines, s.each, s.scope)
+			text := inputs.User.Bytes()
 			for b.Loop() {
-				f, err := trust.Parse(text)
+				p, err := trust.Parse(text)
 				if err != nil {
 					b.Fatal(err)
 				}
-				basis.File = f
-				basis.View()
+				inputs.User = p
+				inputs.Evaluator()
 			}
 		})
 	}
@@ -229,14 +229,14 @@ var names = []records.Name{"left-pad", "left-pads"}
 func benchDecide(b *testing.B, name func(int) records.Name) {
 	for _, s := range sizes {
 		b.Run(s.name, func(b *testing.B) {
-			basis, claims := benchBasis(b, s.lines, s.each, s.scope)
-			view := basis.View()
+			inputs, claims := benchBasis(b, s.lines, s.each, s.scope)
+			evaluator := inputs.Evaluator()
 			want := trust.Untrusted
 			if s.scope != "" {
 				want = trust.Trusted
 			}
 			for i := 0; b.Loop(); i++ {
-				if d := view.Decide(name(i), "1.0.0", claims); d.State != want {
+				if d := evaluator.Decide(name(i), "1.0.0", claims); d.State != want {
 					b.Fatal(d.State)
 				}
 			}

@@ -20,7 +20,7 @@ const orders = 10_000
 // delegates, nominates or endorses, and it stops none either.
 func TestThreat10WrongSoftware(t *testing.T) {
 	const good, broad, minted, heir = 1, 2, 3, 4
-	f := parse(t, key(broad, "* depth=3 follow=yes")+key(good, "@acme/*"))
+	p := parse(t, key(broad, "* depth=3 follow=yes")+key(good, "@acme/*"))
 	for i := range 100 {
 		w := &world{Name: records.Name(fmt.Sprintf("@acme/tool-%d", i)), Version: "99.0.0", Now: noon}
 		for _, attacker := range []int{broad, minted, heir} {
@@ -28,7 +28,7 @@ func TestThreat10WrongSoftware(t *testing.T) {
 		}
 		w.delegates(broad, minted, 2, records.Scope(w.Name), "@acme/*", "*").delegates(minted, heir, 1, "*").succeeds(heir, broad)
 		w.withProject(key(broad, string(w.Name)) + key(minted, string(w.Name)))
-		d := w.decide(t, f)
+		d := w.decide(t, p)
 		if d.State != trust.Untrusted {
 			t.Fatalf("%s: %v", w.Name, d.State)
 		}
@@ -38,7 +38,7 @@ func TestThreat10WrongSoftware(t *testing.T) {
 			}
 		}
 		w.Claims = append(w.Claims, says(good, "right"))
-		if d := w.decide(t, f); d.State != trust.Trusted || d.Module != moduleCID("right") || d.Signer != testKey(good) {
+		if d := w.decide(t, p); d.State != trust.Trusted || d.Module != moduleCID("right") || d.Signer != testKey(good) {
 			t.Fatalf("%s: with a release by the key of the scope: %v", w.Name, d.State)
 		}
 	}
@@ -51,14 +51,14 @@ func TestThreat11ExtraneousDependencies(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 0))
 	for i := range 100 {
 		decider := r.IntN(100)
-		f := parse(t, key(decider, "left-pad"))
+		p := parse(t, key(decider, "left-pad"))
 		w := about("left-pad", endorses(decider, "X"))
 		for k := range 100 {
 			if k != decider {
 				w.Claims = append(w.Claims, says(k, "X"))
 			}
 		}
-		if d := w.decide(t, f); d.State != trust.Untrusted || d.Record.Defined() {
+		if d := w.decide(t, p); d.State != trust.Untrusted || d.Record.Defined() {
 			t.Fatalf("%d: endorsed only: %v, record %s", i, d.State, d.Record)
 		}
 		w.Claims = append(w.Claims, says(decider, "X"))
@@ -76,8 +76,8 @@ func TestThreat11ExtraneousDependencies(t *testing.T) {
 func TestThreat12Equivocation(t *testing.T) {
 	w := about("left-pad", says(1, "X"), says(1, "Y"), says(2, "X"), says(3, "X"), says(4, "Z"), endorses(2, "X"))
 	w.delegates(2, 5, 0, "*").succeeds(6, 3)
-	f := parse(t, key(1, "*")+key(2, "* depth=1")+key(3, "* follow=yes")+"threshold 2 *\n")
-	inOneState(t, w, f, trust.Equivocation)
+	p := parse(t, key(1, "*")+key(2, "* depth=1")+key(3, "* follow=yes")+"threshold 2 *\n")
+	inOneState(t, w, p, trust.Equivocation)
 }
 
 // TestThreat13Conflict is that two keys of equal standing with a module each stop
@@ -88,21 +88,21 @@ func TestThreat13Conflict(t *testing.T) {
 	inOneState(t, w, parse(t, key(1, "left-*")+key(2, "left-* depth=1")+key(3, "*")), trust.Conflict)
 }
 
-func inOneState(t *testing.T, w *world, f *trust.File, want trust.State) {
+func inOneState(t *testing.T, w *world, p *trust.Policy, want trust.State) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(12, 13))
-	b, claims := w.basis(t, f), w.claims(t)
-	first := b.View().Decide(w.Name, w.Version, claims)
+	in, claims := w.inputs(t, p), w.claims(t)
+	first := in.Evaluator().Decide(w.Name, w.Version, claims)
 	if first.State != want {
 		t.Fatalf("%v, want %v", first.State, want)
 	}
 	for range orders {
-		again := b
-		again.Facts = shuffled(r, b.Facts)
-		if d := again.View().Decide(w.Name, w.Version, shuffle(r, claims)); !reflect.DeepEqual(d, first) {
+		again := in
+		again.Facts = shuffled(r, in.Facts)
+		if d := again.Evaluator().Decide(w.Name, w.Version, shuffle(r, claims)); !reflect.DeepEqual(d, first) {
 			t.Fatalf("in another order\ngot  %+v\nwant %+v", d, first)
 		}
-		if d := again.View().Decide(w.Name, w.Version, aged(r, claims)); d.State != want {
+		if d := again.Evaluator().Decide(w.Name, w.Version, aged(r, claims)); d.State != want {
 			t.Fatalf("at other times: %v", d.State)
 		}
 	}
@@ -156,37 +156,37 @@ func TestThreat16KeyCompromise(t *testing.T) {
 	}
 }
 
-// revoke makes void all that a key signed.
+// revoke makes invalid all that a key signed.
 func revoke(w *world, author int) {
 	for i := range w.Claims {
 		if w.Claims[i].Author == testKey(author) {
-			w.Claims[i].Void = "revoked"
+			w.Claims[i].Invalid = "revoked"
 		}
 	}
 	for i := range w.Delegations {
 		if w.Delegations[i].Author == testKey(author) {
-			w.Delegations[i].Void = "revoked"
+			w.Delegations[i].Invalid = "revoked"
 		}
 	}
-	w.voidSuccessions(author)
+	w.invalidSuccessions(author)
 }
 
 // TestThreat17Backdating is that of 100 records with dates before the end of a
 // key and first seen long after, none is used unasked, and that all of those are
 // which came in time.
 func TestThreat17Backdating(t *testing.T) {
-	f := parse(t, key(1, "*"))
+	p := parse(t, key(1, "*"))
 	r := rand.New(rand.NewPCG(17, 0))
 	for i := range 100 {
 		end := noon.Add(-time.Duration(20+r.IntN(400)) * day)
 		c := says(1, fmt.Sprint("forged ", i))
 		c.Ended, c.Time = end, end.Add(-time.Duration(1+r.IntN(100_000))*time.Minute)
 		c.FirstSeen = end.Add(7*day + time.Duration(1+r.IntN(10_000))*time.Minute)
-		if d := about("left-pad", c).decide(t, f); d.State != trust.Trusted || d.Hold != trust.Backdated {
+		if d := about("left-pad", c).decide(t, p); d.State != trust.Trusted || d.Hold != trust.Backdated {
 			t.Fatalf("%d: %v, hold %q", i, d.State, d.Hold)
 		}
 		c.FirstSeen = end.Add(7*day - time.Duration(r.IntN(10_000))*time.Minute)
-		if d := about("left-pad", c).decide(t, f); d.State != trust.Trusted || d.Hold != trust.NotHeld {
+		if d := about("left-pad", c).decide(t, p); d.State != trust.Trusted || d.Hold != trust.NotHeld {
 			t.Fatalf("%d, in time: %v, hold %q", i, d.State, d.Hold)
 		}
 	}

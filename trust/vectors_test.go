@@ -43,9 +43,9 @@ type claim struct {
 	Author    records.Fingerprint `json:"author"`
 	Module    string              `json:"module"`
 	Record    string              `json:"record"`
-	Void      string              `json:"void,omitempty"`
+	Invalid   string              `json:"invalid,omitempty"`
 	Endorse   string              `json:"endorse,omitempty"`
-	Withdrawn bool                `json:"withdrawn,omitempty"`
+	Retracted bool                `json:"retracted,omitempty"`
 	Time      time.Time           `json:"time,omitzero"`
 	FirstSeen time.Time           `json:"firstSeen,omitzero"`
 	Ended     time.Time           `json:"ended,omitzero"`
@@ -57,9 +57,9 @@ type statement struct {
 	Record    string              `json:"record"`
 	Seq       int64               `json:"seq"`
 	Time      time.Time           `json:"time"`
-	Void      string              `json:"void,omitempty"`
-	Withdrawn bool                `json:"withdrawn,omitempty"`
-	Late      bool                `json:"late,omitempty"`
+	Invalid   string              `json:"invalid,omitempty"`
+	Retracted bool                `json:"retracted,omitempty"`
+	Backdated bool                `json:"backdated,omitempty"`
 }
 
 type delegation struct {
@@ -77,20 +77,20 @@ type succession struct {
 }
 
 func (s statement) trust(t *testing.T) trust.Statement {
-	return trust.Statement{Author: s.Author, Record: decodeCID(t, s.Record), Seq: s.Seq, Time: s.Time, Void: s.Void, Retracted: s.Withdrawn, Backdated: s.Late}
+	return trust.Statement{Author: s.Author, Record: decodeCID(t, s.Record), Seq: s.Seq, Time: s.Time, Invalid: s.Invalid, Retracted: s.Retracted, Backdated: s.Backdated}
 }
 
 // decide asks the question of the world.
-func (w world) decide(t *testing.T, f *trust.File) trust.Decision {
+func (w world) decide(t *testing.T, p *trust.Policy) trust.Decision {
 	t.Helper()
-	return w.basis(t, f).View().Decide(w.Name, w.Version, w.claims(t))
+	return w.inputs(t, p).Evaluator().Decide(w.Name, w.Version, w.claims(t))
 }
 
-func (w world) basis(t *testing.T, f *trust.File) trust.Basis {
+func (w world) inputs(t *testing.T, p *trust.Policy) trust.Inputs {
 	t.Helper()
-	b := trust.Basis{File: f, Own: w.Own, Now: w.Now}
+	in := trust.Inputs{User: p, Own: w.Own, Now: w.Now}
 	for _, d := range w.Delegations {
-		b.Facts.Delegations = append(b.Facts.Delegations, trust.Delegation{Statement: d.trust(t), To: d.To, Scopes: d.Scopes, Depth: d.Depth, Until: d.Until})
+		in.Facts.Delegations = append(in.Facts.Delegations, trust.Delegation{Statement: d.trust(t), To: d.To, Scopes: d.Scopes, Depth: d.Depth, Until: d.Until})
 	}
 	for _, s := range w.Successions {
 		one := trust.Succession{Statement: s.trust(t)}
@@ -100,24 +100,24 @@ func (w world) basis(t *testing.T, f *trust.File) trust.Basis {
 		if s.From != nil {
 			one.From = *s.From
 		}
-		b.Facts.Successions = append(b.Facts.Successions, one)
+		in.Facts.Successions = append(in.Facts.Successions, one)
 	}
-	b.Facts.Equivocated = w.Equivocated
+	in.Facts.Equivocated = w.Equivocated
 	if w.Project != "" {
 		var err error
-		if b.Project, err = trust.ParseProject([]byte(w.Project)); err != nil {
+		if in.Project, err = trust.ParseProject([]byte(w.Project)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return b
+	return in
 }
 
 func (w world) claims(t *testing.T) []trust.Claim {
 	var cs []trust.Claim
 	for _, c := range w.Claims {
 		cs = append(cs, trust.Claim{
-			Author: c.Author, Module: decodeCID(t, c.Module), Record: decodeCID(t, c.Record), Void: c.Void,
-			Endorse: c.Endorse, Retracted: c.Withdrawn, Time: c.Time, FirstSeen: c.FirstSeen, Ended: c.Ended, Followed: c.Followed,
+			Author: c.Author, Module: decodeCID(t, c.Module), Record: decodeCID(t, c.Record), Invalid: c.Invalid,
+			Endorse: c.Endorse, Retracted: c.Retracted, Time: c.Time, FirstSeen: c.FirstSeen, Ended: c.Ended, Followed: c.Followed,
 		})
 	}
 	return cs
@@ -277,7 +277,7 @@ func runVector(t *testing.T, expect string, a *txtar.Archive) {
 	if expect == "project-error" {
 		parse = trust.ParseProject
 	}
-	f, err := parse([]byte(text))
+	p, err := parse([]byte(text))
 	if expect == "syntax-error" || expect == "project-error" {
 		se, ok := err.(*trust.SyntaxError)
 		if !ok {
@@ -294,41 +294,41 @@ func runVector(t *testing.T, expect string, a *txtar.Archive) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(f.Bytes()) != text {
-		t.Fatalf("bytes changed: %q", f.Bytes())
+	if string(p.Bytes()) != text {
+		t.Fatalf("bytes changed: %q", p.Bytes())
 	}
 	if expect == "ok" {
-		if got, want := lineByLine(f), section(t, a, "meaning"); got != want {
+		if got, want := lineByLine(p), section(t, a, "meaning"); got != want {
 			t.Fatalf("got\n%s\nwant\n%s", got, want)
 		}
 		return
 	}
 	if expect == "edited" {
-		editVector(t, f, a)
+		editVector(t, p, a)
 		return
 	}
-	runDecision(t, f, expect, a)
+	runDecision(t, p, expect, a)
 }
 
-func editVector(t *testing.T, f *trust.File, a *txtar.Archive) {
+func editVector(t *testing.T, p *trust.Policy, a *txtar.Archive) {
 	for line := range strings.Lines(section(t, a, "edit")) {
-		edit(t, f, line)
+		edit(t, p, line)
 	}
 	var want string
 	if err := json.Unmarshal([]byte(section(t, a, "after.json")), &want); err != nil {
 		t.Fatal(err)
 	}
-	if got := string(f.Bytes()); got != want {
+	if got := string(p.Bytes()); got != want {
 		t.Fatalf("got\n%s\nwant\n%s", got, want)
 	}
-	if _, err := trust.Parse(f.Bytes()); err != nil {
+	if _, err := trust.Parse(p.Bytes()); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // edit does what a line of a vector says: a line of a trust file to add, with
 // "add" for "key", or "remove" with a key and scopes.
-func edit(t *testing.T, f *trust.File, line string) {
+func edit(t *testing.T, policy *trust.Policy, line string) {
 	t.Helper()
 	line = strings.TrimSpace(line)
 	word, rest, _ := strings.Cut(line, " ")
@@ -338,7 +338,7 @@ func edit(t *testing.T, f *trust.File, line string) {
 	}
 	switch word {
 	case "add":
-		_, err = f.AddKey(one.Entries()[0])
+		_, err = policy.AddKey(one.Entries()[0])
 	case "remove":
 		words := strings.Fields(rest)
 		key, err := records.ParseFingerprint(words[0])
@@ -349,21 +349,21 @@ func edit(t *testing.T, f *trust.File, line string) {
 		for _, s := range words[1:] {
 			scopes = append(scopes, records.Scope(s))
 		}
-		if f.RemoveKey(key, scopes...) == 0 {
+		if policy.RemoveKey(key, scopes...) == 0 {
 			t.Fatal("nothing removed")
 		}
 	case "deny":
 		d := one.Denials()[0]
-		_, err = f.Deny(d.Fingerprint, d.Label)
+		_, err = policy.Deny(d.Fingerprint, d.Label)
 	case "threshold":
 		th := one.Thresholds()[0]
-		err = f.SetThreshold(th.Keys, th.Scope)
+		err = policy.SetThreshold(th.Keys, th.Scope)
 	case "pin":
 		p := one.Pins()[0]
-		err = f.SetPin(p.Name, p.Version, p.Module)
+		err = policy.SetPin(p.Name, p.Version, p.Module)
 	case "min-age":
 		a, _ := one.MinAge()
-		err = f.SetMinAge(a.Age)
+		err = policy.SetMinAge(a.Age)
 	default:
 		t.Fatalf("unknown edit %q", line)
 	}
@@ -372,7 +372,7 @@ func edit(t *testing.T, f *trust.File, line string) {
 	}
 }
 
-func runDecision(t *testing.T, f *trust.File, expect string, a *txtar.Archive) {
+func runDecision(t *testing.T, p *trust.Policy, expect string, a *txtar.Archive) {
 	if !slices.Contains([]string{"unknown", "trusted", "untrusted", "denied", "conflict", "equivocation"}, expect) {
 		t.Fatalf("unknown expect: %q", expect)
 	}
@@ -380,11 +380,11 @@ func runDecision(t *testing.T, f *trust.File, expect string, a *txtar.Archive) {
 	if err := json.Unmarshal([]byte(section(t, a, "world.json")), &w); err != nil {
 		t.Fatal(err)
 	}
-	d := w.decide(t, f)
+	d := w.decide(t, p)
 	if d.State.String() != expect {
 		t.Fatalf("got %v (%s), want %s", d.State, d.Reason, expect)
 	}
-	if got, want := w.show(t, f), section(t, a, "decision"); got != want {
+	if got, want := w.show(t, p), section(t, a, "decision"); got != want {
 		t.Fatalf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -449,25 +449,25 @@ func showWarning(w trust.Warning) string {
 }
 
 // lineByLine shows what each line says.
-func lineByLine(f *trust.File) string {
+func lineByLine(policy *trust.Policy) string {
 	lines := map[int]string{}
-	for _, e := range f.Entries() {
+	for _, e := range policy.Entries() {
 		s := fmt.Sprintf("key %s scopes=%q label=%q depth=%d follow=%t", e.Fingerprint, e.Scopes, e.Label, e.Depth, e.Follow)
 		if !e.Until.IsZero() {
 			s += " until=" + e.Until.Format(time.RFC3339)
 		}
 		lines[e.Line] = s
 	}
-	for _, d := range f.Denials() {
+	for _, d := range policy.Denials() {
 		lines[d.Line] = fmt.Sprintf("deny %s label=%q", d.Fingerprint, d.Label)
 	}
-	for _, t := range f.Thresholds() {
+	for _, t := range policy.Thresholds() {
 		lines[t.Line] = fmt.Sprintf("threshold %d %s", t.Keys, t.Scope)
 	}
-	for _, p := range f.Pins() {
+	for _, p := range policy.Pins() {
 		lines[p.Line] = fmt.Sprintf("pin %s %s %s", p.Name, p.Version, p.Module)
 	}
-	if a, ok := f.MinAge(); ok {
+	if a, ok := policy.MinAge(); ok {
 		lines[a.Line] = fmt.Sprintf("min-age %v", a.Age)
 	}
 	var b strings.Builder
@@ -476,7 +476,7 @@ func lineByLine(f *trust.File) string {
 			fmt.Fprintf(&b, "%d: %s\n", n, s)
 		}
 	}
-	for _, w := range f.Warnings() {
+	for _, w := range policy.Warnings() {
 		fmt.Fprintf(&b, "warning: %s\n", w)
 	}
 	return b.String()

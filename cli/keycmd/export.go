@@ -24,8 +24,8 @@ func keyExportCommand(a cli.App) *cobra.Command {
 		Long: `Prints your default public key, or the named one, as an armored OpenPGP block
 that es trust add and gpg --import read. With --secret it prints the secret key
 file instead, as it is stored: keep a copy where nobody else finds it, for es
-key import. With --revocation it prints the certificate that voids the key, and
-makes one where none was stored.`,
+key import. With --revocation it prints the certificate that revokes the key,
+and makes one where none was stored.`,
 		Args: cli.Arguments(0, 1, "at most one fingerprint"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.ReadingHome(cmd.Context(), func(h *home.Home) error { return runKeyExport(cmd.Context(), a, h, args, secret, revocation) })

@@ -32,8 +32,8 @@ func keyNewCommand(a cli.App) *cobra.Command {
 a passphrase. The name and the address are public: they travel with all that the
 key signs. Scripts set ES_PASSPHRASE, or --no-passphrase to store it in clear.
 
-Beside it, a revocation certificate is made: whoever has that file can void the
-key, without its passphrase. It is the way out when the key is stolen, or the
+Beside it, a revocation certificate is made: whoever has that file can revoke
+the key, without its passphrase. It is the way out when the key is stolen, or the
 passphrase lost. Keep a copy of both elsewhere; nobody can make them again.`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -81,7 +81,7 @@ func runKeyNew(ctx context.Context, a cli.App, h *home.Home, o keyNewOptions) er
 	}
 	a.Printf("%s", own.Fingerprint())
 	a.Note("made a key for %s in %s%s", ui.UIDText(own.Key.UserID()), h.Dir(), defaultNote(own))
-	a.Note("what voids it when it is stolen, or its passphrase lost: %s", where)
+	a.Note("what revokes it when it is stolen, or its passphrase lost: %s", where)
 	a.Note("nobody can make these again: keep copies elsewhere")
 	a.Hint("es key export --secret %s >FILE; es key export --revocation %s >FILE", own.Fingerprint(), own.Fingerprint())
 	a.Hint("es publish --dry-run shows what a module of yours would hold")

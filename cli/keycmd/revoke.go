@@ -37,7 +37,7 @@ func keyRevokeCommand(a cli.App) *cobra.Command {
 	var o revokeOptions
 	cmd := &cobra.Command{
 		Use:   "revoke [FINGERPRINT]",
-		Short: "declare a key of yours void, for ever and for everybody",
+		Short: "revoke a key of yours, for ever and for everybody",
 		Long: `Revokes a key. With the reason superseded or retired, what it signed before
 still counts; with compromised or unspecified, nothing does that it ever signed.
 It cannot be undone.

@@ -60,11 +60,11 @@ func runSync(ctx context.Context, a cli.App, h *home.Home, o api.SyncOptions) er
 	if err != nil {
 		return err
 	}
-	view, err := h.View(time.Now())
+	evaluator, err := h.Evaluator(time.Now())
 	if err != nil {
 		return err
 	}
-	if err := a.WarnStale(ctx, h, view, authors, ui.Plural(int64(s.Peers), "peer")+" asked"); err != nil {
+	if err := a.WarnStale(ctx, h, evaluator, authors, ui.Plural(int64(s.Peers), "peer")+" asked"); err != nil {
 		return err
 	}
 	if a.JSON {

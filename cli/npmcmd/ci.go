@@ -271,7 +271,7 @@ func checkPins(h *home.Storage, plan *ci.Plan, trees map[string]*unpacked.Packag
 	if o.noPolicy {
 		return nil
 	}
-	file, err := h.Trust()
+	policy, err := h.Trust()
 	if err != nil {
 		return err
 	}
@@ -280,7 +280,7 @@ func checkPins(h *home.Storage, plan *ci.Plan, trees map[string]*unpacked.Packag
 		version records.Version
 	}
 	pins := make(map[release]string)
-	for _, p := range file.Pins() {
+	for _, p := range policy.Pins() {
 		pins[release{p.Name, p.Version}] = p.Module.String()
 	}
 	for i := range plan.Packages {

@@ -16,7 +16,7 @@ import (
 type annotation struct {
 	what     string // name@version
 	decision trust.Decision
-	trust.Applying
+	trust.VersionNotices
 }
 
 // aboutJSON is a notice with the package that it is about.
@@ -70,7 +70,7 @@ func (w *session) annotations(ctx context.Context, touched map[string]bool, all 
 			continue
 		}
 		seen[what] = true
-		d, notices, err := resolve.New(w.home.Index()).DecideWithNotices(ctx, p.Name, p.Version, w.view)
+		d, notices, err := resolve.New(w.home.Index()).DecideWithNotices(ctx, p.Name, p.Version, w.evaluator)
 		if err != nil {
 			return nil, err
 		}

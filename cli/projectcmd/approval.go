@@ -82,7 +82,7 @@ func (w *session) signature(ctx context.Context, p *install.Package) (string, er
 	switch s.Standing {
 	case install.Signed:
 		return "signed by " + who, nil
-	case install.Void:
+	case install.Invalid:
 		return fmt.Sprintf("by %s, whose signature does not count: %s", who, s.Why), nil
 	case install.Unknown:
 		return fmt.Sprintf("by %s as es-lock.json says: its record is not here", who), nil
@@ -95,7 +95,7 @@ func (w *session) signature(ctx context.Context, p *install.Package) (string, er
 // succeeds reports whether both keys say that the new signer succeeds the old one,
 // and whether the new one decides for that reason.
 func (p *approval) succeeds(ctx context.Context, c install.Change) (said, followed bool, err error) {
-	ruling, err := p.view.Ruling(ctx, c.After.Name)
+	ruling, err := p.evaluator.Ruling(ctx, c.After.Name)
 	if err != nil {
 		return false, false, err
 	}
@@ -164,11 +164,11 @@ func (p *approval) describeSigner(ctx context.Context, r *ui.Refusal, key record
 		}
 		r.Add("signs", "%s", packageText(q))
 	}
-	ruling, err := p.view.Ruling(ctx, packages[0].Name)
+	ruling, err := p.evaluator.Ruling(ctx, packages[0].Name)
 	if err != nil {
 		return err
 	}
-	if way := ruling.Way(key); way != nil {
+	if way := ruling.Path(key); way != nil {
 		r.Add("let in by", "%s", strings.Join(cli.ViaText(way), ", "))
 	}
 	return nil

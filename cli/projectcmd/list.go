@@ -109,7 +109,7 @@ func printNodes(a cli.App, nodes []*install.Node, indent string) {
 		switch n.Signature.Standing {
 		case install.Contradicted:
 			text += " (not what its record says)"
-		case install.Void:
+		case install.Invalid:
 			text += " (its signature does not count any more)"
 		case install.Unknown:
 			text += " (record not here)"

@@ -26,7 +26,7 @@ type warningResolver struct {
 // warnWhileResolving makes the session's resolver tell of look-alikes of the names that the user
 // typed, and of authors whose news seem to be missing.
 func warnWhileResolving(a cli.App, w *session, requests []install.Request) error {
-	known, err := cli.ReadKnownNames(w.home, w.view)
+	known, err := cli.ReadKnownNames(w.home, w.evaluator)
 	if err != nil {
 		return err
 	}
@@ -66,5 +66,5 @@ func (c *warningResolver) Resolve(ctx context.Context, name records.Name, spec i
 	if err != nil {
 		return nil, err
 	}
-	return r, c.app.WarnStale(ctx, c.known.Home, c.known.View, []records.Fingerprint{r.Signer}, asked)
+	return r, c.app.WarnStale(ctx, c.known.Home, c.known.Evaluator, []records.Fingerprint{r.Signer}, asked)
 }

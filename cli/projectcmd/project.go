@@ -23,12 +23,12 @@ import (
 
 // session is one change of the project in the current directory.
 type session struct {
-	home    *home.Home
-	view    *trust.View // of nobody while distrust is set
-	project *install.Project
-	news    *cli.News // nil when nobody may be asked
-	sources install.Sources
-	options install.Options
+	home      *home.Home
+	evaluator *trust.Evaluator // of nobody while distrust is set
+	project   *install.Project
+	news      *cli.News // nil when nobody may be asked
+	sources   install.Sources
+	options   install.Options
 
 	// distrust is why the trust files cannot be read: what needs no trust is done all the
 	// same, and nothing else.
@@ -195,16 +195,16 @@ func openFrozen(ctx context.Context, dir string) (*home.Home, error) {
 
 // look reads anew whom the user believes, and what those say of each other.
 func (w *session) look() (err error) {
-	w.view, err = w.home.ProjectView(filepath.Join(w.project.Dir(), trust.ProjectFile), time.Now())
+	w.evaluator, err = w.home.ProjectEvaluator(filepath.Join(w.project.Dir(), trust.ProjectFile), time.Now())
 	if errors.As(err, new(*trust.SyntaxError)) {
-		w.distrust, w.view = err, trust.NewView(nil, nil, time.Now())
+		w.distrust, w.evaluator = err, trust.NewEvaluator(nil, nil, time.Now())
 		return nil
 	}
 	return err
 }
 
 func (w *session) explainer() cli.Explainer {
-	return cli.NewExplainer(w.home, w.view)
+	return cli.NewExplainer(w.home, w.evaluator)
 }
 
 // touched returns what an installation has put in place.
@@ -243,7 +243,7 @@ func warnLocked(ctx context.Context, a cli.App, w *session) error {
 		}) {
 			a.Warn("%s: key %s has signed two modules as this version; yours is the one in es-lock.json", packageText(p), p.Signer)
 		}
-		if p.Record.Defined() && w.view.Denied(p.Signer) {
+		if p.Record.Defined() && w.evaluator.Denied(p.Signer) {
 			signature, err := w.signature(ctx, p)
 			if err != nil {
 				return err

@@ -22,7 +22,7 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 		return nil, r.distrust
 	}
 	from := resolve.New(r.home.Index())
-	res, err := from.Resolve(ctx, name, spec.Constraint(), r.view)
+	res, err := from.Resolve(ctx, name, spec.Constraint(), r.evaluator)
 	if r.news != nil && resolve.PeersMayKnow(spec.Kind == packagejson.Version, err) {
 		asked, failed := r.news.Get(ctx, errors.As(err, new(*resolve.NotFoundError)))
 		if failed == nil && asked {
@@ -32,7 +32,7 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 			return nil, failed
 		}
 		if asked {
-			res, err = from.Resolve(ctx, name, spec.Constraint(), r.view)
+			res, err = from.Resolve(ctx, name, spec.Constraint(), r.evaluator)
 		}
 	}
 	if err != nil {
@@ -50,7 +50,7 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 }
 
 func resolution(r index.Release) *install.Resolution {
-	return &install.Resolution{Release: *r.Body, Record: r.ID, Signer: r.Author, Void: r.Invalid}
+	return &install.Resolution{Release: *r.Body, Record: r.ID, Signer: r.Author, Invalid: r.Invalid}
 }
 
 // fetcher gets modules from other peers.

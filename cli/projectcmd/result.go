@@ -33,7 +33,7 @@ type packageJSON struct {
 	Record  string          `json:"record,omitempty"`
 	Signer  string          `json:"signer,omitempty"` // verified here
 	// Signature is what is known here of what es-lock.json says: "verified", "unknown",
-	// "void" or "contradicted"; absent for a module by its CID.
+	// "invalid" or "contradicted"; absent for a module by its CID.
 	Signature string `json:"signature,omitempty"`
 	Claimed   string `json:"claimedSigner,omitempty"` // es-lock.json's, when not verified
 	Size      int64  `json:"size"`
@@ -66,8 +66,8 @@ func describeSignature(p *install.Package, s install.Signature) (signer, claimed
 		return "", "", ""
 	case install.Signed:
 		return p.Signer.String(), "", "verified"
-	case install.Void:
-		state = "void"
+	case install.Invalid:
+		state = "invalid"
 	case install.Contradicted:
 		state = "contradicted"
 	case install.Unknown:
@@ -217,13 +217,13 @@ func noteInPlace(a cli.App, w *session, r *install.Result) error {
 func resultRow(ctx context.Context, a cli.App, w *session, sign string, p *install.Package, s install.Signature) []string {
 	who := "by CID, signed by nobody"
 	switch s.Standing {
-	case install.Signed, install.Void:
+	case install.Signed, install.Invalid:
 		uid, err := cli.UserID(ctx, w.home, p.Signer)
 		if err != nil {
 			uid = ""
 		}
-		who = fmt.Sprintf("signed by %s (%s)", cli.SignerText(w.view.Label(p.Signer), uid, 1), p.Signer)
-		if s.Standing == install.Void {
+		who = fmt.Sprintf("signed by %s (%s)", cli.SignerText(w.evaluator.Label(p.Signer), uid, 1), p.Signer)
+		if s.Standing == install.Invalid {
 			who += ", which does not count any more: " + ui.Safe(s.Why)
 		}
 	case install.Unknown:

@@ -45,9 +45,9 @@ func newOffice(t *testing.T, trustFile string) *office {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close() })
-	file, err := trust.Parse([]byte(trustFile))
+	policy, err := trust.Parse([]byte(trustFile))
 	if err == nil {
-		err = trust.Update(h.TrustPath(), func(f *trust.File) error { *f = *file; return nil })
+		err = trust.Update(h.TrustPath(), func(p *trust.Policy) error { *p = *policy; return nil })
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func (o *office) add(name string) (map[cid.Cid]bool, error) {
 	if err != nil {
 		o.Fatal(err)
 	}
-	view, err := o.home.View(time.Now())
+	evaluator, err := o.home.Evaluator(time.Now())
 	if err != nil {
 		o.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func (o *office) add(name string) (map[cid.Cid]bool, error) {
 	if err != nil {
 		o.Fatal(err)
 	}
-	_, failed := p.Add(o.Context(), install.Sources{Resolver: &resolver{&session{home: o.home, view: view}}, Blocks: o.home.Blocks()}, []install.Request{r}, install.Options{})
+	_, failed := p.Add(o.Context(), install.Sources{Resolver: &resolver{&session{home: o.home, evaluator: evaluator}}, Blocks: o.home.Blocks()}, []install.Request{r}, install.Options{})
 	there := map[cid.Cid]bool{}
 	lock, err := p.Lockfile()
 	if err != nil {

@@ -84,7 +84,7 @@ type verifiedProjectJSON struct {
 	Damage   []damageJSON `json:"damage"`
 	Signed   int          `json:"signed"`            // whose records are here and say what es-lock.json says
 	Unknown  []string     `json:"unknown,omitempty"` // whose records are not here
-	Void     []string     `json:"void,omitempty"`    // whose signatures do not count any more
+	Invalid  []string     `json:"invalid,omitempty"` // whose signatures do not count any more
 	Others   int          `json:"others"`            // of another package manager, not looked at
 }
 
@@ -162,8 +162,8 @@ func verifyProject(ctx context.Context, h *home.Home, asked bool) (_ *verifiedPr
 	for _, p := range v.Unknown {
 		j.Unknown = append(j.Unknown, packageText(p))
 	}
-	for _, p := range v.Void {
-		j.Void = append(j.Void, packageText(p))
+	for _, p := range v.Invalid {
+		j.Invalid = append(j.Invalid, packageText(p))
 	}
 	for _, d := range v.Damage {
 		j.Damage = append(j.Damage, damageJSON{Path: d.Package.Path, File: d.File, Reason: d.Reason})
@@ -295,8 +295,8 @@ func noteSignatures(a cli.App, p *verifiedProjectJSON) {
 		a.Note("the signatures of %s are not known here, only what es-lock.json says of them: %s", ui.Plural(int64(n), "package"), someOf(p.Unknown))
 		a.Hint("es sync brings records")
 	}
-	if n := len(p.Void); n > 0 {
-		a.Warn("the signatures of %s do not count any more: %s", ui.Plural(int64(n), "package"), someOf(p.Void))
+	if n := len(p.Invalid); n > 0 {
+		a.Warn("the signatures of %s do not count any more: %s", ui.Plural(int64(n), "package"), someOf(p.Invalid))
 	}
 	if p.Others > 0 {
 		a.Note("%s by another package manager not looked at", ui.Plural(int64(p.Others), "package"))

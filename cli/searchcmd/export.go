@@ -119,11 +119,11 @@ func pickRelease(ctx context.Context, a cli.App, h *home.Home, name records.Name
 	if len(found) == 1 {
 		return found[0], nil
 	}
-	view, err := h.View(time.Now())
+	evaluator, err := h.Evaluator(time.Now())
 	if err != nil {
 		return index.Release{}, err
 	}
-	ruling, err := view.Ruling(ctx, name)
+	ruling, err := evaluator.Ruling(ctx, name)
 	if err != nil {
 		return index.Release{}, err
 	}
@@ -140,11 +140,11 @@ func versionMeant(ctx context.Context, h *home.Home, name records.Name, constrai
 	if v, err := records.ParseVersion(constraint); err == nil {
 		return v, nil
 	}
-	view, err := h.View(time.Now())
+	evaluator, err := h.Evaluator(time.Now())
 	if err != nil {
 		return "", err
 	}
-	return resolve.New(h.Index()).VersionFor(ctx, name, constraint, view)
+	return resolve.New(h.Index()).VersionFor(ctx, name, constraint, evaluator)
 }
 
 // besidePackage is the directory to write into, relative to the current one: the next publish

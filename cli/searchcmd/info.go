@@ -73,7 +73,7 @@ type claimJSON struct {
 	UID         string                  `json:"uid"`
 	Label       string                  `json:"label,omitempty"`
 	Effect      trust.Effect            `json:"effect"`
-	Void        string                  `json:"void,omitempty"`
+	Invalid     string                  `json:"invalid,omitempty"`
 	Module      string                  `json:"module"`
 	Record      string                  `json:"record"`
 	Time        time.Time               `json:"time"`
@@ -97,17 +97,17 @@ type tagJSON struct {
 }
 
 func runInfo(ctx context.Context, a cli.App, h *home.Home, name records.Name, constraint string, all bool) error {
-	view, err := h.View(time.Now())
+	evaluator, err := h.Evaluator(time.Now())
 	if err != nil {
 		return err
 	}
-	info, err := resolve.New(h.Index()).Info(ctx, name, constraint, view, all)
+	info, err := resolve.New(h.Index()).Info(ctx, name, constraint, evaluator, all)
 	if err != nil {
 		return err
 	}
 	j := infoJSON{Name: name, Keys: info.Keys, Omitted: omittedJSON{info.Omitted.Decided, info.Omitted.Claims, info.Omitted.Keys, info.Omitted.Other}}
 	for _, vi := range info.Versions {
-		one, err := describeVersion(ctx, h, view, vi)
+		one, err := describeVersion(ctx, h, evaluator, vi)
 		if err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func runInfo(ctx context.Context, a cli.App, h *home.Home, name records.Name, co
 	for _, e := range info.Endorsements {
 		j.Endorsements = append(j.Endorsements, endorsementJSON{e.Body.Version, e.Body.Claim, e.Body.Module.String(), e.Body.Text, e.Author})
 	}
-	known, err := cli.ReadKnownNames(h, view)
+	known, err := cli.ReadKnownNames(h, evaluator)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func runInfo(ctx context.Context, a cli.App, h *home.Home, name records.Name, co
 	return a.WarnLookalikes(ctx, known, name)
 }
 
-func describeVersion(ctx context.Context, h *home.Home, view *trust.View, vi resolve.VersionInfo) (versionJSON, error) {
+func describeVersion(ctx context.Context, h *home.Home, evaluator *trust.Evaluator, vi resolve.VersionInfo) (versionJSON, error) {
 	out := versionJSON{Version: vi.Version, State: vi.Decision.State, Reason: vi.Decision.Reason}
 	effects := map[string]trust.Verdict{}
 	for _, c := range vi.Decision.Claims {
@@ -163,7 +163,7 @@ func describeVersion(ctx context.Context, h *home.Home, view *trust.View, vi res
 		}
 		m := r.Body.Manifest
 		c := claimJSON{
-			Author: r.Author, UID: uid, Label: view.Label(r.Author), Effect: effects[r.ID.KeyString()].Effect, Void: r.Invalid,
+			Author: r.Author, UID: uid, Label: evaluator.Label(r.Author), Effect: effects[r.ID.KeyString()].Effect, Invalid: r.Invalid,
 			Module: r.Body.Module.String(), Record: r.ID.String(), Time: r.Time.UTC(), FirstSeen: r.FirstSeen.UTC(),
 			Size: r.Body.Size, Files: r.Body.Files, Description: m.Description, License: m.License, Homepage: m.Homepage,
 			Repository: m.Repository, Bin: m.Bin, Depends: m.Dependencies, Scripts: m.Scripts,
@@ -191,8 +191,8 @@ func printInfo(a cli.App, j infoJSON) {
 			}
 			a.Printf("  signed   %s by %s", c.Time.Format(time.DateOnly), cli.SignerText(c.Label, c.UID, 1))
 			effect := fmt.Sprint(c.Effect)
-			if c.Void != "" {
-				effect = ui.Safe(c.Void)
+			if c.Invalid != "" {
+				effect = ui.Safe(c.Invalid)
 			}
 			a.Printf("  key      %s (%s)", c.Author, effect)
 			a.Printf("  module   %s (%s, %s)", c.Module, ui.Plural(c.Files, "file"), ui.BytesText(c.Size))

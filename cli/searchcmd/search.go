@@ -75,20 +75,20 @@ type claimantJSON struct {
 	Endorsers []records.Fingerprint `json:"endorsers,omitempty"` // that you believe
 }
 
-func describeClaimants(view *trust.View, all []resolve.Claimant) []claimantJSON {
+func describeClaimants(evaluator *trust.Evaluator, all []resolve.Claimant) []claimantJSON {
 	list := []claimantJSON{}
 	for _, c := range all {
-		list = append(list, claimantJSON{c.Key, c.UserID, view.Label(c.Key), c.Releases, c.Newest, c.FirstSeen, c.Endorsers})
+		list = append(list, claimantJSON{c.Key, c.UserID, evaluator.Label(c.Key), c.Releases, c.Newest, c.FirstSeen, c.Endorsers})
 	}
 	return list
 }
 
 func runSearch(ctx context.Context, a cli.App, h *home.Home, query string, limit int) error {
-	view, err := h.View(time.Now())
+	evaluator, err := h.Evaluator(time.Now())
 	if err != nil {
 		return err
 	}
-	hits, err := search.New(h.Index()).Search(ctx, query, limit, view)
+	hits, err := search.New(h.Index()).Search(ctx, query, limit, evaluator)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func runSearch(ctx context.Context, a cli.App, h *home.Home, query string, limit
 	}
 	list := []hitJSON{}
 	for _, hit := range hits {
-		j, err := describeHit(ctx, h, view, hit)
+		j, err := describeHit(ctx, h, evaluator, hit)
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func runSearch(ctx context.Context, a cli.App, h *home.Home, query string, limit
 	if err := noteCount(ctx, a, h, query, len(list), limit); err != nil {
 		return err
 	}
-	if err := warnLookalikeHits(ctx, a, h, view, list); err != nil {
+	if err := warnLookalikeHits(ctx, a, h, evaluator, list); err != nil {
 		return err
 	}
 	if err := a.NoteAge(h, time.Now()); err != nil {
@@ -131,18 +131,18 @@ func runSearch(ctx context.Context, a cli.App, h *home.Home, query string, limit
 	case trust.Trusted:
 		a.Hint("es add %s", first.Name)
 	case trust.Untrusted:
-		noteClaimants(a, view, first.Name, first.Claimants, first.Keys)
+		noteClaimants(a, evaluator, first.Name, first.Claimants, first.Keys)
 	default:
 		a.Hint("es info %s shows why %s is not let in", first.Name, first.Version)
 	}
 	return nil
 }
 
-func describeHit(ctx context.Context, h *home.Home, view *trust.View, hit search.Hit) (hitJSON, error) {
+func describeHit(ctx context.Context, h *home.Home, evaluator *trust.Evaluator, hit search.Hit) (hitJSON, error) {
 	j := hitJSON{
 		Name: hit.Name, Version: hit.Release.Body.Version, Description: hit.Release.Body.Manifest.Description,
 		Author: hit.Release.Author, Label: hit.Label, Trusted: hit.Decision.State == trust.Trusted, State: hit.Decision.State,
-		Module: hit.Release.Body.Module.String(), Record: hit.Release.ID.String(), Keys: hit.Keys, Claimants: describeClaimants(view, hit.Claimants),
+		Module: hit.Release.Body.Module.String(), Record: hit.Release.ID.String(), Keys: hit.Keys, Claimants: describeClaimants(evaluator, hit.Claimants),
 	}
 	for _, c := range hit.Claimants {
 		j.Authors = append(j.Authors, c.Key)
@@ -217,10 +217,10 @@ func noteCount(ctx context.Context, a cli.App, h *home.Home, query string, shown
 // noteClaimants says what there is to judge the keys by that claim a name which no key
 // that the user believes signs. It recommends none: whoever wants to be believed can make
 // any number of keys, versions and names on them.
-func noteClaimants(a cli.App, view *trust.View, name records.Name, list []claimantJSON, keys int) {
+func noteClaimants(a cli.App, evaluator *trust.Evaluator, name records.Name, list []claimantJSON, keys int) {
 	a.Note("no key that you trust signs %s; %s", name, claimText(keys))
 	for _, c := range list {
-		a.Note("    %s  %s", c.Key, claimantText(view, c))
+		a.Note("    %s  %s", c.Key, claimantText(evaluator, c))
 	}
 	if rest := keys - len(list); rest > 0 {
 		a.Note("    and %s more", ui.Plural(int64(rest), "key"))
@@ -241,7 +241,7 @@ func claimText(keys int) string {
 }
 
 // claimantText says what a user can judge a key by.
-func claimantText(view *trust.View, c claimantJSON) string {
+func claimantText(evaluator *trust.Evaluator, c claimantJSON) string {
 	who := "no name on it"
 	if c.UID != "" {
 		who = "says " + ui.UIDText(c.UID)
@@ -252,7 +252,7 @@ func claimantText(view *trust.View, c claimantJSON) string {
 	text := fmt.Sprintf("%s; %s, the newest %s; known here since %s", who, ui.Plural(int64(c.Releases), "release"), c.Newest, c.FirstSeen.Format(time.DateOnly))
 	if n := len(c.Endorsers); n > 0 {
 		by := c.Endorsers[0].String()
-		if label := view.Label(c.Endorsers[0]); label != "" {
+		if label := evaluator.Label(c.Endorsers[0]); label != "" {
 			by = ui.Safe(label)
 		}
 		text += "; endorsed by " + by
@@ -271,8 +271,8 @@ const lookalikeHits = 10
 
 // warnLookalikeHits says which of the first hits that trust does not let in look like names that
 // the user knows.
-func warnLookalikeHits(ctx context.Context, a cli.App, h *home.Home, view *trust.View, list []hitJSON) error {
-	known, err := cli.ReadKnownNames(h, view)
+func warnLookalikeHits(ctx context.Context, a cli.App, h *home.Home, evaluator *trust.Evaluator, list []hitJSON) error {
+	known, err := cli.ReadKnownNames(h, evaluator)
 	if err != nil {
 		return err
 	}
@@ -303,11 +303,11 @@ func searchAfresh(ctx context.Context, a cli.App, h *home.Home, query string, li
 	if h.Absent() && n.Peers > 0 {
 		a.Note("what they said is not kept, since there is no home in %s yet: es sync makes one", h.Dir())
 	}
-	view, err := h.View(time.Now())
+	evaluator, err := h.Evaluator(time.Now())
 	if err != nil {
 		return nil, err
 	}
-	return search.New(h.Index()).Search(ctx, query, limit, view)
+	return search.New(h.Index()).Search(ctx, query, limit, evaluator)
 }
 
 // mark is the first column of a search: how the version stands with this user.

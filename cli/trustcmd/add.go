@@ -120,11 +120,11 @@ func runTrustAdd(ctx context.Context, a cli.App, h *home.Home, which, chosen str
 		return errors.New("nothing was changed")
 	}
 	var changed bool
-	err = trust.Update(h.TrustPath(), func(file *trust.File) error {
-		if file.Denied(f) {
+	err = trust.Update(h.TrustPath(), func(policy *trust.Policy) error {
+		if policy.Denied(f) {
 			return ui.Hinted(fmt.Errorf("key %s is denied in %s", f, h.TrustPath()), "es trust remove %s takes that back first", f)
 		}
-		changed, err = file.AddKey(e)
+		changed, err = policy.AddKey(e)
 		return err
 	})
 	if err == nil {

@@ -34,8 +34,8 @@ func runTrustDeny(ctx context.Context, a cli.App, h *home.Home, which, chosen, l
 		label = labelFrom(key.UserID())
 	}
 	var changed bool
-	err = trust.Update(h.TrustPath(), func(file *trust.File) error {
-		changed, err = file.Deny(f, label)
+	err = trust.Update(h.TrustPath(), func(policy *trust.Policy) error {
+		changed, err = policy.Deny(f, label)
 		return err
 	})
 	if err != nil {

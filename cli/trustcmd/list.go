@@ -37,10 +37,10 @@ alone.`,
 
 // trusted is all that is believed in the current directory.
 type trusted struct {
-	file    *trust.File
-	project *trust.File // empty without one
-	view    *trust.View
-	list    []trustJSON
+	policy    *trust.Policy
+	project   *trust.Policy // empty without one
+	evaluator *trust.Evaluator
+	list      []trustJSON
 	rulesJSON
 }
 
@@ -101,7 +101,7 @@ func runTrustList(ctx context.Context, a cli.App, h *home.Home) error {
 	} else {
 		printTrusted(a, t)
 	}
-	for _, w := range t.file.Warnings() {
+	for _, w := range t.policy.Warnings() {
 		a.Warn("%s: %s", h.TrustPath(), ui.Safe(w))
 	}
 	for _, w := range t.project.Warnings() {
@@ -115,7 +115,7 @@ func runTrustList(ctx context.Context, a cli.App, h *home.Home) error {
 	if a.JSON {
 		return nil
 	}
-	if len(t.file.Entries()) == 0 {
+	if len(t.policy.Entries()) == 0 {
 		a.Note("no key is trusted in %s", h.TrustPath())
 		a.Hint("es search NAME shows who signed what; es trust add KEY NAME believes one of them")
 	} else {
@@ -130,11 +130,11 @@ func runTrustList(ctx context.Context, a cli.App, h *home.Home) error {
 // listReadable shows a trust file of which some lines cannot be read: what can be, and
 // what is wrong with the rest. Nothing of it lets anything in before that is mended.
 func listReadable(ctx context.Context, a cli.App, h *home.Home, first *trust.SyntaxError) error {
-	file, broken, err := trust.Survey(h.TrustPath())
+	policy, broken, err := trust.LoadPartial(h.TrustPath())
 	if err != nil {
 		return err
 	}
-	t := &trusted{file: file, project: &trust.File{}, view: trust.NewView(nil, nil, time.Now()), list: []trustJSON{}}
+	t := &trusted{policy: policy, project: &trust.Policy{}, evaluator: trust.NewEvaluator(nil, nil, time.Now()), list: []trustJSON{}}
 	if err := t.lines(ctx, h); err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func listReadable(ctx context.Context, a cli.App, h *home.Home, first *trust.Syn
 }
 
 func readTrusted(ctx context.Context, h *home.Home, path string) (*trusted, error) {
-	file, err := h.Trust()
+	policy, err := h.Trust()
 	if err != nil {
 		return nil, err
 	}
@@ -173,11 +173,11 @@ func readTrusted(ctx context.Context, h *home.Home, path string) (*trusted, erro
 	if err != nil {
 		return nil, err
 	}
-	view, err := h.ProjectView(path, time.Now())
+	evaluator, err := h.ProjectEvaluator(path, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	t := &trusted{file: file, project: project, view: view, list: []trustJSON{}}
+	t := &trusted{policy: policy, project: project, evaluator: evaluator, list: []trustJSON{}}
 	if err := t.lines(ctx, h); err != nil {
 		return nil, err
 	}
@@ -193,21 +193,21 @@ func (t *trusted) lines(ctx context.Context, h *home.Home) error {
 	for _, k := range own {
 		t.list = append(t.list, trustJSON{Fingerprint: k.Fingerprint(), UID: k.Key.UserID(), Own: true})
 	}
-	overruled := t.view.Overruled(t.project)
-	for _, f := range []*trust.File{t.file, t.project} {
-		for _, e := range f.Entries() {
+	overruled := t.evaluator.Overruled(t.project)
+	for _, p := range []*trust.Policy{t.policy, t.project} {
+		for _, e := range p.Entries() {
 			key, err := h.Index().Key(ctx, e.Fingerprint)
 			if err != nil {
 				return err
 			}
 			l := entryJSON(e, key)
-			if f == t.project {
-				l.File, l.Overruled, l.Denied = trust.ProjectFile, overruled[e.Line], t.view.Denied(e.Fingerprint)
+			if p == t.project {
+				l.File, l.Overruled, l.Denied = trust.ProjectFile, overruled[e.Line], t.evaluator.Denied(e.Fingerprint)
 			}
 			t.list = append(t.list, l)
 		}
 	}
-	for _, d := range t.file.Denials() {
+	for _, d := range t.policy.Denials() {
 		t.list = append(t.list, trustJSON{Fingerprint: d.Fingerprint, Label: d.Label, Denied: true, Line: d.Line})
 	}
 	return nil
@@ -224,7 +224,7 @@ func (t *trusted) readCoverage(ctx context.Context, h *home.Home) error {
 			keys = append(keys, e.Fingerprint)
 		}
 	}
-	lines, err := resolve.New(h.Index()).Coverage(ctx, t.view, keys)
+	lines, err := resolve.New(h.Index()).Coverage(ctx, t.evaluator, keys)
 	if err != nil {
 		return err
 	}
@@ -284,17 +284,17 @@ func coverageText(l trustJSON) string {
 // rules describes the lines that are not about one key.
 func (t *trusted) rules(ctx context.Context, h *home.Home) error {
 	t.rulesJSON = rulesJSON{Thresholds: []thresholdJSON{}, Pins: []pinJSON{}}
-	for _, x := range t.file.Thresholds() {
+	for _, x := range t.policy.Thresholds() {
 		t.Thresholds = append(t.Thresholds, thresholdJSON{x.Scope, x.Keys, x.Line})
 	}
-	for _, p := range t.file.Pins() {
-		d, err := resolve.New(h.Index()).Decide(ctx, p.Name, p.Version, t.view)
+	for _, p := range t.policy.Pins() {
+		d, err := resolve.New(h.Index()).Decide(ctx, p.Name, p.Version, t.evaluator)
 		if err != nil {
 			return err
 		}
 		t.Pins = append(t.Pins, pinJSON{p.Name, p.Version, p.Module.String(), p.Line, d.State == trust.Trusted})
 	}
-	if m, ok := t.file.MinAge(); ok {
+	if m, ok := t.policy.MinAge(); ok {
 		t.MinAge = ageText(m.Age)
 	}
 	return nil

@@ -22,12 +22,12 @@ you ask for by its number is not held. 0 takes that back.`,
 				return cli.Usagef(cmd, "%v", err)
 			}
 			return a.WithHome(cmd.Context(), func(h *home.Home) error {
-				err := trust.Update(h.TrustPath(), func(f *trust.File) error {
+				err := trust.Update(h.TrustPath(), func(p *trust.Policy) error {
 					if age == 0 {
-						f.RemoveMinAge()
+						p.RemoveMinAge()
 						return nil
 					}
-					return f.SetMinAge(age)
+					return p.SetMinAge(age)
 				})
 				if err != nil {
 					return err

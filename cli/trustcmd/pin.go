@@ -46,8 +46,8 @@ With --remove, es trust pin NAME@VERSION takes that back.`,
 }
 
 func runTrustUnpin(a cli.App, h *home.Home, name records.Name, v records.Version) error {
-	err := trust.Update(h.TrustPath(), func(file *trust.File) error {
-		if !file.RemovePin(name, v) {
+	err := trust.Update(h.TrustPath(), func(policy *trust.Policy) error {
+		if !policy.RemovePin(name, v) {
 			return ui.Coded(ui.ExitNotFound, fmt.Errorf("%s has no pin of %s@%s", h.TrustPath(), name, v), "es trust list")
 		}
 		return nil
@@ -63,7 +63,7 @@ func runTrustUnpin(a cli.App, h *home.Home, name records.Name, v records.Version
 }
 
 func runTrustPin(a cli.App, h *home.Home, name records.Name, v records.Version, module cid.Cid) error {
-	err := trust.Update(h.TrustPath(), func(file *trust.File) error { return file.SetPin(name, v, module) })
+	err := trust.Update(h.TrustPath(), func(policy *trust.Policy) error { return policy.SetPin(name, v, module) })
 	if err != nil {
 		return err
 	}

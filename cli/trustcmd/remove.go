@@ -65,10 +65,10 @@ func runTrustRemoveLine(a cli.App, h *home.Home, n int) error {
 
 func runTrustRemove(a cli.App, h *home.Home, f records.Fingerprint, scopes []records.Scope) error {
 	var gone, allowed = 0, false
-	err := trust.Update(h.TrustPath(), func(file *trust.File) error {
-		gone = file.RemoveKey(f, scopes...)
+	err := trust.Update(h.TrustPath(), func(policy *trust.Policy) error {
+		gone = policy.RemoveKey(f, scopes...)
 		if len(scopes) == 0 {
-			allowed = file.Allow(f)
+			allowed = policy.Allow(f)
 		}
 		return nil
 	})

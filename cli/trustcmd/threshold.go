@@ -46,8 +46,8 @@ one key. With --remove, es trust threshold SCOPE takes that back.`,
 
 func runThreshold(a cli.App, h *home.Home, m int, scope records.Scope) error {
 	keys := map[records.Fingerprint]bool{}
-	err := trust.Update(h.TrustPath(), func(f *trust.File) error {
-		for _, e := range f.Entries() {
+	err := trust.Update(h.TrustPath(), func(p *trust.Policy) error {
+		for _, e := range p.Entries() {
 			for _, s := range e.Scopes {
 				if s == scope {
 					keys[e.Fingerprint] = true
@@ -55,9 +55,9 @@ func runThreshold(a cli.App, h *home.Home, m int, scope records.Scope) error {
 			}
 		}
 		if m > 0 {
-			return f.SetThreshold(m, scope)
+			return p.SetThreshold(m, scope)
 		}
-		if !f.RemoveThreshold(scope) {
+		if !p.RemoveThreshold(scope) {
 			return ui.Coded(ui.ExitNotFound, fmt.Errorf("%s has no threshold for %s", h.TrustPath(), scope), "es trust list")
 		}
 		return nil

@@ -79,7 +79,7 @@ type whyClaimJSON struct {
 	Record    string              `json:"record"`
 	Endorse   string              `json:"endorse,omitempty"`
 	Effect    trust.Effect        `json:"effect"`
-	Void      string              `json:"void,omitempty"`
+	Invalid   string              `json:"invalid,omitempty"`
 	Line      int                 `json:"line,omitempty"`
 	Project   bool                `json:"project,omitempty"`
 	Via       []string            `json:"via,omitempty"`
@@ -98,28 +98,28 @@ func runWhy(ctx context.Context, a cli.App, h *home.Home, name records.Name, con
 	if _, err := os.Stat(trust.ProjectFile); err == nil {
 		project = trust.ProjectFile
 	}
-	basis, err := h.Basis(project, time.Now())
+	inputs, err := h.TrustInputs(project, time.Now())
 	if err != nil {
 		return err
 	}
-	view := basis.View()
-	v, err := resolve.New(h.Index()).VersionFor(ctx, name, constraint, view)
+	evaluator := inputs.Evaluator()
+	v, err := resolve.New(h.Index()).VersionFor(ctx, name, constraint, evaluator)
 	if err != nil {
 		return err
 	}
-	claims, notices, err := resolve.New(h.Index()).Claims(ctx, name, v, view)
+	claims, notices, err := resolve.New(h.Index()).Claims(ctx, name, v, evaluator)
 	if err != nil {
 		return err
 	}
 	if len(claims) == 0 {
 		return &resolve.NotFoundError{Name: name, Constraint: string(v)}
 	}
-	ruling, err := view.Ruling(ctx, name)
+	ruling, err := evaluator.Ruling(ctx, name)
 	if err != nil {
 		return err
 	}
 	d := ruling.Decide(v, claims)
-	j, err := explainDecision(ctx, h, view, d, all)
+	j, err := explainDecision(ctx, h, evaluator, d, all)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func runWhy(ctx context.Context, a cli.App, h *home.Home, name records.Name, con
 	if d.Hold != trust.NotHeld || len(about.Yanked) > 0 {
 		j.Take = cli.HeldHints(d)
 	}
-	changes, err := basis.Changes(ctx, name, v, claims)
+	changes, err := inputs.Changes(ctx, name, v, claims)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func inFront(d trust.Decision, all bool) []trust.Verdict {
 	var first, others []trust.Verdict
 	for _, c := range d.Claims {
 		switch c.Effect {
-		case trust.NotListed, trust.NotPinned, trust.VoidKey, trust.Retracted:
+		case trust.NotListed, trust.NotPinned, trust.InvalidSignature, trust.Retracted:
 			others = append(others, c)
 		default:
 			first = append(first, c)
@@ -174,7 +174,7 @@ func inFront(d trust.Decision, all bool) []trust.Verdict {
 	return append(first, others...)
 }
 
-func explainDecision(ctx context.Context, h *home.Home, view *trust.View, d trust.Decision, all bool) (whyJSON, error) {
+func explainDecision(ctx context.Context, h *home.Home, evaluator *trust.Evaluator, d trust.Decision, all bool) (whyJSON, error) {
 	j := whyJSON{
 		Name: d.Name, Version: d.Version, State: d.State, Reason: d.Reason, Scope: d.Rule.Scope, Threshold: d.Rule.Threshold,
 		Voices: d.Voices, Hold: d.Hold.String(), Claims: []whyClaimJSON{}, Changes: []changeOfMindJSON{},
@@ -193,8 +193,8 @@ func explainDecision(ctx context.Context, h *home.Home, view *trust.View, d trus
 			return j, err
 		}
 		j.Claims = append(j.Claims, whyClaimJSON{
-			Author: c.Author, UID: uid, Label: view.Label(c.Author), Module: c.Module.String(), Record: c.Record.String(), Endorse: c.Endorse,
-			Effect: c.Effect, Void: c.Void, Line: c.Line, Project: c.Project, Via: cli.ViaText(c.Via), Time: c.Time.UTC(), FirstSeen: c.FirstSeen.UTC(),
+			Author: c.Author, UID: uid, Label: evaluator.Label(c.Author), Module: c.Module.String(), Record: c.Record.String(), Endorse: c.Endorse,
+			Effect: c.Effect, Invalid: c.Invalid, Line: c.Line, Project: c.Project, Via: cli.ViaText(c.Via), Time: c.Time.UTC(), FirstSeen: c.FirstSeen.UTC(),
 		})
 	}
 	claims, keys, err := h.Index().CountReleases(ctx, d.Name, d.Version)
@@ -270,8 +270,8 @@ func printWhy(a cli.App, h *home.Home, j whyJSON) {
 		}
 		a.Printf("    %s %s", says, c.Module)
 		a.Printf("    dated %s, here since %s", c.Time.Format("2006-01-02 15:04"), c.FirstSeen.Format("2006-01-02 15:04"))
-		if c.Void != "" {
-			a.Printf("    void     %s", ui.Safe(c.Void))
+		if c.Invalid != "" {
+			a.Printf("    invalid  %s", ui.Safe(c.Invalid))
 		}
 	}
 	if j.MoreClaims > 0 {

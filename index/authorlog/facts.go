@@ -18,7 +18,7 @@ import (
 const factsAtOnce = 500
 
 // Facts returns what authors say about keys, invalid and retracted statements too. It
-// serves as trust.Basis.Load.
+// serves as trust.Inputs.Load.
 func (l *Logs) Facts(ctx context.Context, authors []records.Fingerprint) (trust.Facts, error) {
 	var f trust.Facts
 	for part := range slices.Chunk(authors, factsAtOnce) {
@@ -80,5 +80,5 @@ func (l *Logs) authorsOf(ctx context.Context, query string, args []any) ([]recor
 
 // TrustStatement is the record as package trust takes it.
 func TrustStatement(m index.Meta, retracted bool) trust.Statement {
-	return trust.Statement{Author: m.Author, Record: m.ID, Seq: m.Seq, Time: m.Time, Void: m.Invalid, Retracted: retracted}
+	return trust.Statement{Author: m.Author, Record: m.ID, Seq: m.Seq, Time: m.Time, Invalid: m.Invalid, Retracted: retracted}
 }

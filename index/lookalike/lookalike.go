@@ -23,7 +23,7 @@ type Match struct {
 // Find returns the names that name looks like (SPEC.md section 3.6) and that
 // somebody who decides about them has released, but none by a key that has released
 // name too. It does not ask whether name itself is known.
-func Find(ctx context.Context, x *index.Index, name records.Name, view *trust.View) ([]Match, error) {
+func Find(ctx context.Context, x *index.Index, name records.Name, evaluator *trust.Evaluator) ([]Match, error) {
 	edits, err := json.Marshal(editDistance1(string(name)))
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func Find(ctx context.Context, x *index.Index, name records.Name, view *trust.Vi
 	if err != nil {
 		return nil, err
 	}
-	return decided(ctx, releasers, view)
+	return decided(ctx, releasers, evaluator)
 }
 
 // A releaser has released a name, and perhaps the one that it looks like too.
@@ -56,11 +56,11 @@ type releaser struct {
 }
 
 // decided takes the releasers who decide; their names are sorted.
-func decided(ctx context.Context, releasers []releaser, view *trust.View) ([]Match, error) {
+func decided(ctx context.Context, releasers []releaser, evaluator *trust.Evaluator) ([]Match, error) {
 	var found []Match
 	same := map[records.Name]bool{}
 	for _, r := range releasers {
-		ruling, err := view.Ruling(ctx, r.name)
+		ruling, err := evaluator.Ruling(ctx, r.name)
 		if err != nil {
 			return nil, err
 		}

@@ -36,7 +36,7 @@ func (x *Resolver) endorsementClaims(ctx context.Context, c *nameClaims, all []i
 			}
 		}
 		claims[body.Version] = append(claims[body.Version], trust.Claim{
-			Author: s.Author, Module: body.Module, Record: s.ID, Void: s.Invalid,
+			Author: s.Author, Module: body.Module, Record: s.ID, Invalid: s.Invalid,
 			Endorse: body.Claim, Retracted: retracted[s.Author][s.ID], Time: s.Time, FirstSeen: s.FirstSeen,
 		})
 	}

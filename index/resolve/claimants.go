@@ -42,8 +42,8 @@ type Claimant struct {
 // text of it, changes its place. Of those that decide and of the first MaxClaimants others it is known
 // that a signature counts, and FirstSeen; the rest is read from the list alone, since there
 // may be any number of them. UserID is left empty.
-func (x *Resolver) claimants(ctx context.Context, name records.Name, view *trust.View, wanted func(records.Version) bool) ([]Claimant, error) {
-	ruling, err := view.Ruling(ctx, name)
+func (x *Resolver) claimants(ctx context.Context, name records.Name, evaluator *trust.Evaluator, wanted func(records.Version) bool) ([]Claimant, error) {
+	ruling, err := evaluator.Ruling(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (x *Resolver) claimants(ctx context.Context, name records.Name, view *trust
 		c.first = min(c.first, r.Order)
 	}
 	if len(by) > 0 {
-		if err := x.addEndorsers(ctx, name, view, by); err != nil {
+		if err := x.addEndorsers(ctx, name, evaluator, by); err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +74,7 @@ func (x *Resolver) claimants(ctx context.Context, name records.Name, view *trust
 		switch {
 		case ruling.Decides(c.Key):
 			c.place = placeDecides
-		case view.Denied(c.Key):
+		case evaluator.Denied(c.Key):
 			c.place = placeDenied
 		case len(c.Endorsers) > 0:
 			c.place = placeEndorsed
@@ -143,8 +143,8 @@ func sortByArrival(all []Claimant) {
 const maxEndorsements = 1000
 
 // addEndorsers fills in who endorsed what the claimants released.
-func (x *Resolver) addEndorsers(ctx context.Context, name records.Name, view *trust.View, by map[records.Fingerprint]*Claimant) error {
-	believed := view.Believed()
+func (x *Resolver) addEndorsers(ctx context.Context, name records.Name, evaluator *trust.Evaluator, by map[records.Fingerprint]*Claimant) error {
+	believed := evaluator.ListedKeys()
 	if len(believed) == 0 || len(believed) > maxDeciders {
 		return nil
 	}
@@ -183,8 +183,8 @@ func (x *Resolver) addEndorsers(ctx context.Context, name records.Name, view *tr
 
 // Claimants returns who released versions of the name, at most MaxClaimants, and how many
 // keys did.
-func (x *Resolver) Claimants(ctx context.Context, name records.Name, view *trust.View) (all []Claimant, keys int, err error) {
-	if all, err = x.claimants(ctx, name, view, nil); err != nil {
+func (x *Resolver) Claimants(ctx context.Context, name records.Name, evaluator *trust.Evaluator) (all []Claimant, keys int, err error) {
+	if all, err = x.claimants(ctx, name, evaluator, nil); err != nil {
 		return nil, 0, err
 	}
 	keys = len(all)

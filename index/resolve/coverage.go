@@ -25,7 +25,7 @@ type Line struct {
 // Coverage counts, by line of the trust files, the trusted versions that a claim
 // which counts by that line is about. Only names that one of
 // the keys has released are looked at: name all whom the files lead to.
-func (x *Resolver) Coverage(ctx context.Context, view *trust.View, keys []records.Fingerprint) (map[Line]RuleCoverage, error) {
+func (x *Resolver) Coverage(ctx context.Context, evaluator *trust.Evaluator, keys []records.Fingerprint) (map[Line]RuleCoverage, error) {
 	names := map[records.Name]bool{}
 	for _, key := range keys {
 		released, err := x.index.ReleasedNames(ctx, key)
@@ -38,7 +38,7 @@ func (x *Resolver) Coverage(ctx context.Context, view *trust.View, keys []record
 	}
 	lines := map[Line]RuleCoverage{}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		c, err := x.nameClaims(ctx, name, view)
+		c, err := x.nameClaims(ctx, name, evaluator)
 		if err != nil {
 			return nil, err
 		}

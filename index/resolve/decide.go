@@ -10,10 +10,10 @@ import (
 )
 
 // Claims returns what is claimed that name@version is, and who said what of the name in
-// notices: everything, or of a large name the first thousand. It serves trust.Basis.Changes: what a key that does not
+// notices: everything, or of a large name the first thousand. It serves trust.Inputs.Changes: what a key that does not
 // decide has taken back is known too.
-func (x *Resolver) Claims(ctx context.Context, name records.Name, version records.Version, view *trust.View) ([]trust.Claim, []trust.Notice, error) {
-	c, err := x.nameClaims(ctx, name, view, version)
+func (x *Resolver) Claims(ctx context.Context, name records.Name, version records.Version, evaluator *trust.Evaluator) ([]trust.Claim, []trust.Notice, error) {
+	c, err := x.nameClaims(ctx, name, evaluator, version)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -33,11 +33,11 @@ func (x *Resolver) Claims(ctx context.Context, name records.Name, version record
 	return claims, c.notices, nil
 }
 
-// DecideWithNotices says what name@version is for the view, and which notices about it count.
-func (x *Resolver) DecideWithNotices(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, trust.Applying, error) {
-	c, err := x.nameClaims(ctx, name, view, version)
+// DecideWithNotices says what name@version is by the evaluator, and which notices about it count.
+func (x *Resolver) DecideWithNotices(ctx context.Context, name records.Name, version records.Version, evaluator *trust.Evaluator) (trust.Decision, trust.VersionNotices, error) {
+	c, err := x.nameClaims(ctx, name, evaluator, version)
 	if err != nil {
-		return trust.Decision{}, trust.Applying{}, err
+		return trust.Decision{}, trust.VersionNotices{}, err
 	}
 	d := c.Decide(version, c.claims[version])
 	return d, c.Notices(d, c.notices), nil

@@ -20,8 +20,8 @@ const (
 // Info returns what is known of the versions of a name that the constraint takes, as in
 // Resolve: what decides first, and of what others say a little, unless all is set. The
 // error may be a *NotFoundError or a *ConstraintError.
-func (x *Resolver) Info(ctx context.Context, name records.Name, constraint string, view *trust.View, all bool) (Info, error) {
-	c, err := x.nameClaims(ctx, name, view)
+func (x *Resolver) Info(ctx context.Context, name records.Name, constraint string, evaluator *trust.Evaluator, all bool) (Info, error) {
+	c, err := x.nameClaims(ctx, name, evaluator)
 	if err != nil {
 		return Info{}, err
 	}
@@ -29,7 +29,7 @@ func (x *Resolver) Info(ctx context.Context, name records.Name, constraint strin
 	if ch := c.choose(c.latest(), false); ch.version != "" {
 		info.Latest = ch.version
 	}
-	b := &infoBuilder{x: x, c: c, view: view, all: all, Info: &info}
+	b := &infoBuilder{x: x, c: c, evaluator: evaluator, all: all, Info: &info}
 	if b.wanted, err = x.wanted(ctx, c, constraint); err != nil {
 		return Info{}, err
 	}
@@ -43,8 +43,8 @@ func (x *Resolver) Info(ctx context.Context, name records.Name, constraint strin
 
 // VersionFor returns the version that a constraint stands for when somebody asks about it:
 // what Resolve chooses or, where it chooses none, what is claimed that fits.
-func (x *Resolver) VersionFor(ctx context.Context, name records.Name, constraint string, view *trust.View) (records.Version, error) {
-	r, err := x.Resolve(ctx, name, constraint, view)
+func (x *Resolver) VersionFor(ctx context.Context, name records.Name, constraint string, evaluator *trust.Evaluator) (records.Version, error) {
+	r, err := x.Resolve(ctx, name, constraint, evaluator)
 	return standsFor(r, err)
 }
 
@@ -111,11 +111,11 @@ func (x *Resolver) taggedVersions(ctx context.Context, c, all *nameClaims, want 
 // A infoBuilder gathers an Info.
 type infoBuilder struct {
 	*Info
-	x      *Resolver
-	c      *nameClaims
-	view   *trust.View
-	wanted map[records.Version]bool
-	all    bool
+	x         *Resolver
+	c         *nameClaims
+	evaluator *trust.Evaluator
+	wanted    map[records.Version]bool
+	all       bool
 }
 
 // limit is n, or no limit.
@@ -161,7 +161,7 @@ func (b *infoBuilder) addDecided(ctx context.Context) error {
 
 // addUndecided adds the first and newest of what keys say that do not decide.
 func (b *infoBuilder) addUndecided(ctx context.Context) error {
-	claimants, err := b.x.claimants(ctx, b.Name, b.view, func(v records.Version) bool { return b.wanted[v] })
+	claimants, err := b.x.claimants(ctx, b.Name, b.evaluator, func(v records.Version) bool { return b.wanted[v] })
 	if err != nil {
 		return err
 	}
@@ -250,7 +250,7 @@ func (b *infoBuilder) decide(ctx context.Context) error {
 	c := b.c
 	if c.authors != nil {
 		var err error
-		if c, err = b.x.nameClaims(ctx, b.Name, b.view, versions...); err != nil {
+		if c, err = b.x.nameClaims(ctx, b.Name, b.evaluator, versions...); err != nil {
 			return err
 		}
 	}

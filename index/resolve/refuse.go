@@ -11,7 +11,7 @@ import (
 )
 
 // refusal says why none of the versions that the constraint takes was chosen.
-func (x *Resolver) refusal(ctx context.Context, c *nameClaims, constraint string, view *trust.View) error {
+func (x *Resolver) refusal(ctx context.Context, c *nameClaims, constraint string, evaluator *trust.Evaluator) error {
 	want, err := parseConstraint(constraint)
 	if err != nil {
 		return err
@@ -20,7 +20,7 @@ func (x *Resolver) refusal(ctx context.Context, c *nameClaims, constraint string
 	if skipped := c.choose(candidates, want.Kind == npmrange.Version).skipped; len(skipped) > 0 {
 		s := skipped[0]
 		if c.authors != nil { // a refusal shows what others say too
-			if s.Decision, _, err = x.DecideWithNotices(ctx, c.name, s.Version, view); err != nil {
+			if s.Decision, _, err = x.DecideWithNotices(ctx, c.name, s.Version, evaluator); err != nil {
 				return err
 			}
 		}
@@ -45,19 +45,19 @@ func (x *Resolver) refusal(ctx context.Context, c *nameClaims, constraint string
 	for _, v := range candidates {
 		wanted[v] = true
 	}
-	claimants, err := x.claimants(ctx, c.name, view, func(v records.Version) bool { return wanted[v] })
+	claimants, err := x.claimants(ctx, c.name, evaluator, func(v records.Version) bool { return wanted[v] })
 	if err != nil {
 		return err
 	}
 	if len(claimants) == 0 {
 		missing.Have = c.trusted()
-		return x.notFound(ctx, missing, candidates, view)
+		return x.notFound(ctx, missing, candidates, evaluator)
 	}
 	e := &UntrustedError{Name: c.name, Constraint: constraint, Version: claimants[0].Newest, Keys: len(claimants)}
 	if e.Signers, err = x.describe(ctx, claimants); err != nil {
 		return err
 	}
-	if e.Decision, _, err = x.DecideWithNotices(ctx, c.name, e.Version, view); err != nil {
+	if e.Decision, _, err = x.DecideWithNotices(ctx, c.name, e.Version, evaluator); err != nil {
 		return err
 	}
 	return e
@@ -125,9 +125,9 @@ func (x *Resolver) othersTag(ctx context.Context, all *nameClaims, tag string) (
 
 // notFound adds to the error which of the candidates was signed, if one was: no signature
 // over any of them counts.
-func (x *Resolver) notFound(ctx context.Context, e *NotFoundError, candidates []records.Version, view *trust.View) error {
+func (x *Resolver) notFound(ctx context.Context, e *NotFoundError, candidates []records.Version, evaluator *trust.Evaluator) error {
 	for _, v := range candidates[:min(len(candidates), maxShown)] {
-		d, _, err := x.DecideWithNotices(ctx, e.Name, v, view)
+		d, _, err := x.DecideWithNotices(ctx, e.Name, v, evaluator)
 		if err != nil {
 			return err
 		}

@@ -37,8 +37,8 @@ type nameClaims struct {
 
 // nameClaims reads what is said of a name: everything or, of a large name, what
 // decides, and what is said about some versions.
-func (x *Resolver) nameClaims(ctx context.Context, name records.Name, view *trust.View, about ...records.Version) (*nameClaims, error) {
-	ruling, err := view.Ruling(ctx, name)
+func (x *Resolver) nameClaims(ctx context.Context, name records.Name, evaluator *trust.Evaluator, about ...records.Version) (*nameClaims, error) {
+	ruling, err := evaluator.Ruling(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (x *Resolver) addClaims(ctx context.Context, c *nameClaims, f index.Filter)
 			c.versions = append(c.versions, r.Version)
 		}
 		c.claims[r.Version] = append(c.claims[r.Version], trust.Claim{
-			Author: r.Author, Module: r.Module, Record: r.ID, Void: r.Invalid, Time: r.Time, FirstSeen: r.FirstSeen})
+			Author: r.Author, Module: r.Module, Record: r.ID, Invalid: r.Invalid, Time: r.Time, FirstSeen: r.FirstSeen})
 	}
 	return nil
 }
@@ -173,14 +173,14 @@ func (c *nameClaims) tagVersion(tag string) (records.Version, bool) {
 // pre-release. Only trusted versions are chosen. The error is
 // a *ConstraintError, *NotFoundError, *UntrustedError, *ConflictError or
 // *EquivocationError when the question, and not the store, is the cause.
-func (x *Resolver) Resolve(ctx context.Context, name records.Name, constraint string, view *trust.View) (Resolution, error) {
-	c, err := x.nameClaims(ctx, name, view)
+func (x *Resolver) Resolve(ctx context.Context, name records.Name, constraint string, evaluator *trust.Evaluator) (Resolution, error) {
+	c, err := x.nameClaims(ctx, name, evaluator)
 	if err != nil {
 		return Resolution{}, err
 	}
 	r, ok, err := x.resolve(ctx, c, constraint)
 	if err == nil && !ok {
-		err = x.refusal(ctx, c, constraint, view)
+		err = x.refusal(ctx, c, constraint, evaluator)
 	}
 	return r, err
 }
@@ -200,9 +200,9 @@ func (x *Resolver) resolve(ctx context.Context, c *nameClaims, constraint string
 	return r, err == nil, err
 }
 
-// Decide says what name@version is for the view.
-func (x *Resolver) Decide(ctx context.Context, name records.Name, version records.Version, view *trust.View) (trust.Decision, error) {
-	d, _, err := x.DecideWithNotices(ctx, name, version, view)
+// Decide says what name@version is by the evaluator.
+func (x *Resolver) Decide(ctx context.Context, name records.Name, version records.Version, evaluator *trust.Evaluator) (trust.Decision, error) {
+	d, _, err := x.DecideWithNotices(ctx, name, version, evaluator)
 	return d, err
 }
 
@@ -275,7 +275,7 @@ func (c *nameClaims) latest() []records.Version {
 type choice struct {
 	version  records.Version // "" when none is trusted
 	decision trust.Decision
-	notices  trust.Applying
+	notices  trust.VersionNotices
 	skipped  []Skipped // conflicts, equivocations, and what is held or yanked before it
 }
 

@@ -12,8 +12,8 @@ import (
 // Shown says which release of a name is shown to somebody who names no version: the one
 // that Resolve chooses, or the newest that those who decide disagree about, or that is
 // held. The record is undefined where nothing is decided.
-func (x *Resolver) Shown(ctx context.Context, name records.Name, view *trust.View) (d trust.Decision, record cid.Cid, err error) {
-	c, err := x.nameClaims(ctx, name, view)
+func (x *Resolver) Shown(ctx context.Context, name records.Name, evaluator *trust.Evaluator) (d trust.Decision, record cid.Cid, err error) {
+	c, err := x.nameClaims(ctx, name, evaluator)
 	if err != nil {
 		return trust.Decision{}, cid.Undef, err
 	}
@@ -24,7 +24,7 @@ func (x *Resolver) Shown(ctx context.Context, name records.Name, view *trust.Vie
 	if len(ch.skipped) > 0 {
 		d = ch.skipped[0].Decision
 		for _, claim := range d.Claims {
-			if claim.Void == "" && claim.Endorse == "" {
+			if claim.Invalid == "" && claim.Endorse == "" {
 				return d, claim.Record, nil
 			}
 		}

@@ -35,7 +35,7 @@ type VersionInfo struct {
 	Version  records.Version
 	Decision trust.Decision
 	Releases []index.Release
-	Notices  trust.Applying // about the version
+	Notices  trust.VersionNotices // about the version
 }
 
 // A Resolution is the answer to Resolve. Of a large name, its
@@ -48,7 +48,7 @@ type Resolution struct {
 	// that were passed over: in conflict, frozen, held or yanked.
 	Skipped []Skipped
 	// Notices are those about the version that count.
-	Notices trust.Applying
+	Notices trust.VersionNotices
 }
 
 // Skipped is a version that resolution passed over.

@@ -39,7 +39,7 @@ func New(x *index.Index) *Searcher { return &Searcher{x, resolve.New(x)} }
 // then names that begin with it, then names whose name, description or keywords
 // hold its words. In each of these groups trusted names come first. The query
 // may be any text; limit is the most hits to return.
-func (s *Searcher) Search(ctx context.Context, query string, limit int, view *trust.View) ([]Hit, error) {
+func (s *Searcher) Search(ctx context.Context, query string, limit int, evaluator *trust.Evaluator) ([]Hit, error) {
 	query = strings.ToLower(strings.TrimSpace(clean(query)))
 	if query == "" || limit <= 0 {
 		return nil, nil
@@ -57,7 +57,7 @@ func (s *Searcher) Search(ctx context.Context, query string, limit int, view *tr
 				continue
 			}
 			seen[n] = true
-			hit, ok, err := s.hit(ctx, n, view)
+			hit, ok, err := s.hit(ctx, n, evaluator)
 			if err != nil {
 				return nil, err
 			}
@@ -72,7 +72,7 @@ func (s *Searcher) Search(ctx context.Context, query string, limit int, view *tr
 		}
 	}
 	for i := range hits {
-		if err := s.fill(ctx, &hits[i], view); err != nil {
+		if err := s.fill(ctx, &hits[i], evaluator); err != nil {
 			return nil, err
 		}
 	}
@@ -81,9 +81,9 @@ func (s *Searcher) Search(ctx context.Context, query string, limit int, view *tr
 
 // hit says what is decided about a name, and which record shows it; none where nothing
 // is. It reports false when no signature under the name counts.
-func (s *Searcher) hit(ctx context.Context, name records.Name, view *trust.View) (h Hit, ok bool, err error) {
+func (s *Searcher) hit(ctx context.Context, name records.Name, evaluator *trust.Evaluator) (h Hit, ok bool, err error) {
 	h.Name = name
-	if h.Decision, h.shown, err = s.resolver.Shown(ctx, name, view); err != nil || h.shown.Defined() {
+	if h.Decision, h.shown, err = s.resolver.Shown(ctx, name, evaluator); err != nil || h.shown.Defined() {
 		return h, err == nil, err
 	}
 	ok, err = s.index.HasRelease(ctx, index.Filter{Name: name, Valid: true})
@@ -91,21 +91,21 @@ func (s *Searcher) hit(ctx context.Context, name records.Name, view *trust.View)
 }
 
 // fill adds to a hit who claims the name and, where nobody decides, which version is shown.
-func (s *Searcher) fill(ctx context.Context, h *Hit, view *trust.View) (err error) {
-	if h.Claimants, h.Keys, err = s.resolver.Claimants(ctx, h.Name, view); err != nil {
+func (s *Searcher) fill(ctx context.Context, h *Hit, evaluator *trust.Evaluator) (err error) {
+	if h.Claimants, h.Keys, err = s.resolver.Claimants(ctx, h.Name, evaluator); err != nil {
 		return err
 	}
 	if !h.shown.Defined() && h.Keys > 0 {
 		newest := h.Claimants[0]
 		h.shown = newest.Record
-		if h.Decision, _, err = s.resolver.DecideWithNotices(ctx, h.Name, newest.Newest, view); err != nil {
+		if h.Decision, _, err = s.resolver.DecideWithNotices(ctx, h.Name, newest.Newest, evaluator); err != nil {
 			return err
 		}
 	}
 	if h.Release, err = s.index.Release(ctx, h.shown); err != nil {
 		return err
 	}
-	h.Label = view.Label(h.Release.Author)
+	h.Label = evaluator.Label(h.Release.Author)
 	return nil
 }
 

@@ -12,10 +12,10 @@ import (
 // A Resolution is the release that a name and a spec mean to this user.
 type Resolution struct {
 	records.Release
-	Record cid.Cid
-	Signer records.Fingerprint
-	Void   string        // why the signature does not count any more, or ""
-	Others []*Resolution // the same module, as other keys that decide released it
+	Record  cid.Cid
+	Signer  records.Fingerprint
+	Invalid string        // why the signature does not count any more, or ""
+	Others  []*Resolution // the same module, as other keys that decide released it
 }
 
 // Locked returns what es-lock.json keeps of r.

@@ -11,17 +11,17 @@ import (
 // Authors returns whose records a node of this home pulls, sorted: the own keys, those
 // that the trust file lists, and whom these lead to (docs/program.md [N43]).
 func (h *Home) Authors(ctx context.Context, now time.Time) ([]records.Fingerprint, error) {
-	f, err := h.Trust()
+	p, err := h.Trust()
 	if err != nil {
 		return nil, err
 	}
-	return h.AuthorsOf(ctx, f, now)
+	return h.AuthorsOf(ctx, p, now)
 }
 
-func (h *Home) AuthorsOf(ctx context.Context, f *trust.File, now time.Time) ([]records.Fingerprint, error) {
-	view, err := h.ViewOf(f, now)
+func (h *Home) AuthorsOf(ctx context.Context, p *trust.Policy, now time.Time) ([]records.Fingerprint, error) {
+	evaluator, err := h.EvaluatorOf(p, now)
 	if err != nil {
 		return nil, err
 	}
-	return view.Followed(ctx)
+	return evaluator.Followed(ctx)
 }

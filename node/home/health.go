@@ -125,11 +125,11 @@ func checkKey(k *sign.Key) KeyHealth {
 }
 
 func (c *Health) authors(ctx context.Context, h *Home, now time.Time) error {
-	f, err := h.Trust()
+	p, err := h.Trust()
 	if err != nil {
 		return err
 	}
-	all, err := h.AuthorsOf(ctx, f, now)
+	all, err := h.AuthorsOf(ctx, p, now)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (c *Health) authors(ctx context.Context, h *Home, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	labels := trust.NewView(f, nil, now)
+	labels := trust.NewEvaluator(p, nil, now)
 	for _, key := range all {
 		if slices.Contains(own, key) {
 			continue

@@ -95,28 +95,28 @@ func (s *Storage) TrustPath() string { return filepath.Join(s.dir, "trust") }
 
 // trustCache is the trust file as last read, and what it looked like then.
 type trustCache struct {
-	file *trust.File
-	info fs.FileInfo
+	policy *trust.Policy
+	info   fs.FileInfo
 }
 
 // Trust returns the trust file as it is now. It is parsed again only when it has
 // changed, and must not be modified: see trust.Update.
-func (s *Storage) Trust() (*trust.File, error) {
+func (s *Storage) Trust() (*trust.Policy, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	info, err := os.Stat(s.TrustPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read trust file: %w", err)
 	}
-	if s.trust.file != nil && sameFile(info, s.trust.info) {
-		return s.trust.file, nil
+	if s.trust.policy != nil && sameFile(info, s.trust.info) {
+		return s.trust.policy, nil
 	}
-	f, err := trust.Load(s.TrustPath())
+	p, err := trust.Load(s.TrustPath())
 	if err != nil {
 		return nil, err
 	}
-	s.trust = trustCache{f, info}
-	return f, nil
+	s.trust = trustCache{p, info}
+	return p, nil
 }
 
 // sameFile reports whether nothing about a file has changed; nil is no file.
@@ -127,55 +127,55 @@ func sameFile(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// View returns what this user believes at the moment now: the trust file and the
+// Evaluator returns what this user believes at the moment now: the trust file and the
 // own keys.
-func (h *Home) View(now time.Time) (*trust.View, error) {
-	f, err := h.Trust()
+func (h *Home) Evaluator(now time.Time) (*trust.Evaluator, error) {
+	p, err := h.Trust()
 	if err != nil {
 		return nil, err
 	}
-	return h.ViewOf(f, now)
+	return h.EvaluatorOf(p, now)
 }
 
-// ProjectView is View for a project, whose own trust file is at path: it can let
+// ProjectEvaluator is Evaluator for a project, whose own trust file is at path: it can let
 // keys in for names that the file shows, and undoes nothing (SPEC.md section 9.2).
-func (h *Home) ProjectView(path string, now time.Time) (*trust.View, error) {
-	b, err := h.Basis(path, now)
+func (h *Home) ProjectEvaluator(path string, now time.Time) (*trust.Evaluator, error) {
+	in, err := h.TrustInputs(path, now)
 	if err != nil {
 		return nil, err
 	}
-	return b.View(), nil
+	return in.Evaluator(), nil
 }
 
-// Basis is what View is made of, with the project's trust file at path unless path
+// TrustInputs is what Evaluator is made of, with the project's trust file at path unless path
 // is empty.
-func (h *Home) Basis(path string, now time.Time) (trust.Basis, error) {
-	f, err := h.Trust()
+func (h *Home) TrustInputs(path string, now time.Time) (trust.Inputs, error) {
+	p, err := h.Trust()
 	if err != nil {
-		return trust.Basis{}, err
+		return trust.Inputs{}, err
 	}
-	var project *trust.File
+	var project *trust.Policy
 	if path != "" {
 		if project, err = trust.LoadProject(path); err != nil {
-			return trust.Basis{}, err
+			return trust.Inputs{}, err
 		}
 	}
-	return h.basisOf(f, project, now)
+	return h.trustInputsOf(p, project, now)
 }
 
-func (h *Home) ViewOf(f *trust.File, now time.Time) (*trust.View, error) {
-	b, err := h.basisOf(f, nil, now)
+func (h *Home) EvaluatorOf(p *trust.Policy, now time.Time) (*trust.Evaluator, error) {
+	in, err := h.trustInputsOf(p, nil, now)
 	if err != nil {
 		return nil, err
 	}
-	return b.View(), nil
+	return in.Evaluator(), nil
 }
 
-// basisOf is of the files and own keys; what is known of keys is read from the index
+// trustInputsOf is of the files and own keys; what is known of keys is read from the index
 // when it matters.
-func (h *Home) basisOf(f, project *trust.File, now time.Time) (trust.Basis, error) {
+func (h *Home) trustInputsOf(p, project *trust.Policy, now time.Time) (trust.Inputs, error) {
 	own, err := h.OwnFingerprints()
-	return trust.Basis{File: f, Project: project, Own: own, Now: now, Load: authorlog.New(h.index).Facts}, err
+	return trust.Inputs{User: p, Project: project, Own: own, Now: now, Load: authorlog.New(h.index).Facts}, err
 }
 
 func (h *Home) OwnFingerprints() ([]records.Fingerprint, error) {

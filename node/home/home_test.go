@@ -225,11 +225,11 @@ func TestOwnKeys(t *testing.T) {
 	if b, err := os.ReadFile(h.defaultPath()); string(b) != "gpg:"+elsewhere.Fingerprint().String()+"\n" || err != nil {
 		t.Errorf("default says %q, %v", b, err)
 	}
-	view, err := h.View(time.Now())
+	evaluator, err := h.Evaluator(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ruling, err := view.Ruling(ctx, "left-pad")
+	ruling, err := evaluator.Ruling(ctx, "left-pad")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,11 +258,11 @@ func TestTrustIsReadAgain(t *testing.T) {
 	key := newKey(t, testHome(t)).Key().Fingerprint()
 	decides := func() bool {
 		t.Helper()
-		v, err := h.View(time.Now())
+		ev, err := h.Evaluator(time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		ruling, err := v.Ruling(t.Context(), "left-pad")
+		ruling, err := ev.Ruling(t.Context(), "left-pad")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,8 +272,8 @@ func TestTrustIsReadAgain(t *testing.T) {
 		t.Fatal("a stranger decides")
 	}
 	for range 20 {
-		edit := func(f *trust.File) error {
-			_, err := f.AddKey(trust.Entry{Fingerprint: key, Scopes: []records.Scope{"left-pad"}})
+		edit := func(p *trust.Policy) error {
+			_, err := p.AddKey(trust.Entry{Fingerprint: key, Scopes: []records.Scope{"left-pad"}})
 			return err
 		}
 		if err := trust.Update(h.TrustPath(), edit); err != nil {
@@ -292,7 +292,7 @@ func TestTrustIsReadAgain(t *testing.T) {
 	if err := os.WriteFile(h.TrustPath(), []byte("key nonsense\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.View(time.Now()); err == nil {
+	if _, err := h.Evaluator(time.Now()); err == nil {
 		t.Error("a trust file that cannot be read counts as something")
 	}
 }

@@ -154,7 +154,7 @@ func TestThreat66ReadingMakesNoHome(t *testing.T) {
 		if len(keys) != 0 || err != nil {
 			t.Errorf("keys: %v, %v", keys, err)
 		}
-		if f, err := h.Trust(); err != nil || len(f.Entries()) != 0 {
+		if p, err := h.Trust(); err != nil || len(p.Entries()) != 0 {
 			t.Errorf("trust: %v", err)
 		}
 		if c, err := CheckHealth(t.Context(), h, time.Now()); err != nil || c.Records != 0 || c.Free == 0 {
@@ -188,8 +188,8 @@ func TestThreat66PlantedLinks(t *testing.T) {
 			return h.Peers().Remember(t.Context(), peerbook.Peer{ID: testPeer(t), Addrs: []string{"/ip4/192.0.2.1/tcp/1"}})
 		}},
 		{"trust.lock", func(h *Home) error {
-			return trust.Update(h.TrustPath(), func(f *trust.File) error {
-				_, err := f.Deny(records.Fingerprint{}, "x")
+			return trust.Update(h.TrustPath(), func(p *trust.Policy) error {
+				_, err := p.Deny(records.Fingerprint{}, "x")
 				return err
 			})
 		}},
@@ -271,9 +271,9 @@ func TestHomeMigrates(t *testing.T) {
 	h := testHome(t)
 	k := newKey(t, h).Key()
 	pin, _ := block("pinned")
-	err := trust.Update(h.TrustPath(), func(f *trust.File) error {
-		_, err := f.AddKey(trust.Entry{Fingerprint: k.Fingerprint(), Scopes: []records.Scope{"lib"}})
-		return errors.Join(err, f.SetPin("lib", "1.0.0", cid.NewCidV1(cid.DagProtobuf, pin.Hash())))
+	err := trust.Update(h.TrustPath(), func(p *trust.Policy) error {
+		_, err := p.AddKey(trust.Entry{Fingerprint: k.Fingerprint(), Scopes: []records.Scope{"lib"}})
+		return errors.Join(err, p.SetPin("lib", "1.0.0", cid.NewCidV1(cid.DagProtobuf, pin.Hash())))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -86,15 +86,15 @@ func (p *Puller) scope(ctx context.Context, o api.SyncOptions) (scope reconcile.
 	if len(o.Authors) > 0 {
 		return reconcile.Authors(o.Authors...), false, nil
 	}
-	f := p.cfg.Ingester.Trust()
-	if o.All || p.cfg.Everything || len(f.Entries()) == 0 {
+	policy := p.cfg.Ingester.Trust()
+	if o.All || p.cfg.Everything || len(policy.Entries()) == 0 {
 		full, err := p.cfg.Index.StrangersFull(ctx)
 		if err != nil {
 			return nil, false, err
 		}
 		if !full {
 			var denied []records.Fingerprint
-			for _, d := range f.Denials() {
+			for _, d := range policy.Denials() {
 				denied = append(denied, d.Fingerprint)
 			}
 			return reconcile.Everything().Without(denied...), true, nil

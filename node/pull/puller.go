@@ -75,7 +75,7 @@ type Puller struct {
 
 // An Ingester knows whom the user trusts.
 type Ingester interface {
-	Trust() *trust.File
+	Trust() *trust.Policy
 	Followed(context.Context) ([]records.Fingerprint, error)
 }
 

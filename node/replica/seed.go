@@ -35,7 +35,7 @@ type SeederConfig struct {
 	Dir     string // of the home, where what strangers' modules take is listed
 	Seed    api.Seed
 	// Trust returns the trust file: the same as long as nothing changes.
-	Trust func() *trust.File
+	Trust func() *trust.Policy
 	// Decides reports whether the author is among those that the user lets decide about
 	// the name.
 	Decides func(ctx context.Context, author records.Fingerprint, name records.Name) bool
@@ -126,13 +126,13 @@ func (s *Seeder) offerPeriodically(ctx context.Context) {
 	tick := time.NewTicker(seedNotice)
 	defer tick.Stop()
 	var looked time.Time
-	var by *trust.File
+	var by *trust.Policy
 	for {
-		if f := s.cfg.Trust(); f != by || time.Since(looked) >= seedLook {
+		if p := s.cfg.Trust(); p != by || time.Since(looked) >= seedLook {
 			if err := s.offerStored(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("look for modules to seed", "err", err)
 			}
-			looked, by = time.Now(), f
+			looked, by = time.Now(), p
 		}
 		if err := s.clear(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.log.Error("delete what failed fetches left behind", "err", err)

@@ -15,9 +15,9 @@ import (
 )
 
 func TestLoadMissing(t *testing.T) {
-	f, err := trust.Load(filepath.Join(t.TempDir(), "trust"))
-	if err != nil || len(f.Bytes()) != 0 || len(f.Entries()) != 0 {
-		t.Fatalf("%v, %v", f, err)
+	p, err := trust.Load(filepath.Join(t.TempDir(), "trust"))
+	if err != nil || len(p.Bytes()) != 0 || len(p.Entries()) != 0 {
+		t.Fatalf("%v, %v", p, err)
 	}
 }
 
@@ -47,9 +47,9 @@ func TestLoadNamesFile(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "trust")
-	add := func(n int) func(*trust.File) error {
-		return func(f *trust.File) error {
-			_, err := f.AddKey(trust.Entry{Fingerprint: testKey(n), Scopes: []records.Scope{"*"}})
+	add := func(n int) func(*trust.Policy) error {
+		return func(p *trust.Policy) error {
+			_, err := p.AddKey(trust.Entry{Fingerprint: testKey(n), Scopes: []records.Scope{"*"}})
 			return err
 		}
 	}
@@ -72,7 +72,7 @@ func TestUpdate(t *testing.T) {
 		}
 	}
 	stop := errors.New("stop")
-	if err := trust.Update(path, func(f *trust.File) error { add(2)(f); return stop }); !errors.Is(err, stop) {
+	if err := trust.Update(path, func(p *trust.Policy) error { add(2)(p); return stop }); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
 	unchanged("a failed edit")
@@ -110,7 +110,7 @@ func TestUpdateThroughLink(t *testing.T) {
 	if err := os.Symlink("dotfiles", link); err != nil {
 		t.Fatal(err)
 	}
-	if err := trust.Update(link, func(f *trust.File) error { _, err := f.Deny(testKey(1), ""); return err }); err != nil {
+	if err := trust.Update(link, func(p *trust.Policy) error { _, err := p.Deny(testKey(1), ""); return err }); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
@@ -129,8 +129,8 @@ func TestUpdateAtOnce(t *testing.T) {
 	errs := make([]error, editors)
 	for i := range editors {
 		wg.Go(func() {
-			errs[i] = trust.Update(path, func(f *trust.File) error {
-				_, err := f.AddKey(trust.Entry{Fingerprint: testKey(i), Scopes: []records.Scope{"*"}})
+			errs[i] = trust.Update(path, func(p *trust.Policy) error {
+				_, err := p.AddKey(trust.Entry{Fingerprint: testKey(i), Scopes: []records.Scope{"*"}})
 				return err
 			})
 		})
@@ -139,9 +139,9 @@ func TestUpdateAtOnce(t *testing.T) {
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	f, err := trust.Load(path)
-	if err != nil || len(f.Entries()) != editors {
-		t.Fatalf("%d entries, %v", len(f.Entries()), err)
+	p, err := trust.Load(path)
+	if err != nil || len(p.Entries()) != editors {
+		t.Fatalf("%d entries, %v", len(p.Entries()), err)
 	}
 }
 
@@ -149,51 +149,51 @@ func TestUpdateAtOnce(t *testing.T) {
 // own or spoil the file.
 func TestEditRefusesBadInput(t *testing.T) {
 	evil := "x\nkey " + k2 + " *"
-	for what, edit := range map[string]func(*trust.File) error{
-		"label": func(f *trust.File) error {
-			_, err := f.AddKey(trust.Entry{Fingerprint: testKey(1), Scopes: []records.Scope{"*"}, Label: evil})
+	for what, edit := range map[string]func(*trust.Policy) error{
+		"label": func(p *trust.Policy) error {
+			_, err := p.AddKey(trust.Entry{Fingerprint: testKey(1), Scopes: []records.Scope{"*"}, Label: evil})
 			return err
 		},
-		"scope": func(f *trust.File) error {
-			_, err := f.AddKey(trust.Entry{Fingerprint: testKey(1), Scopes: []records.Scope{records.Scope(evil)}})
+		"scope": func(p *trust.Policy) error {
+			_, err := p.AddKey(trust.Entry{Fingerprint: testKey(1), Scopes: []records.Scope{records.Scope(evil)}})
 			return err
 		},
-		"scope and option": func(f *trust.File) error {
-			_, err := f.AddKey(trust.Entry{Fingerprint: testKey(1), Scopes: []records.Scope{"* depth=9"}})
+		"scope and option": func(p *trust.Policy) error {
+			_, err := p.AddKey(trust.Entry{Fingerprint: testKey(1), Scopes: []records.Scope{"* depth=9"}})
 			return err
 		},
-		"no scope":  func(f *trust.File) error { _, err := f.AddKey(trust.Entry{Fingerprint: testKey(1)}); return err },
-		"no key":    func(f *trust.File) error { _, err := f.Deny(records.Fingerprint{}, ""); return err },
-		"deny":      func(f *trust.File) error { _, err := f.Deny(testKey(1), evil); return err },
-		"threshold": func(f *trust.File) error { return f.SetThreshold(99, "*") },
-		"pin":       func(f *trust.File) error { return f.SetPin("left-pad", "1.0.0", recordCID("x")) },
-		"pin name":  func(f *trust.File) error { return f.SetPin(records.Name(evil), "1.0.0", moduleCID("x")) },
+		"no scope":  func(p *trust.Policy) error { _, err := p.AddKey(trust.Entry{Fingerprint: testKey(1)}); return err },
+		"no key":    func(p *trust.Policy) error { _, err := p.Deny(records.Fingerprint{}, ""); return err },
+		"deny":      func(p *trust.Policy) error { _, err := p.Deny(testKey(1), evil); return err },
+		"threshold": func(p *trust.Policy) error { return p.SetThreshold(99, "*") },
+		"pin":       func(p *trust.Policy) error { return p.SetPin("left-pad", "1.0.0", recordCID("x")) },
+		"pin name":  func(p *trust.Policy) error { return p.SetPin(records.Name(evil), "1.0.0", moduleCID("x")) },
 	} {
-		f, err := trust.Parse([]byte("# mine\nthreshold 2 *\n"))
+		p, err := trust.Parse([]byte("# mine\nthreshold 2 *\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := edit(f); err == nil {
+		if err := edit(p); err == nil {
 			t.Errorf("%s: no error", what)
 		}
-		if got := string(f.Bytes()); got != "# mine\nthreshold 2 *\n" {
+		if got := string(p.Bytes()); got != "# mine\nthreshold 2 *\n" {
 			t.Errorf("%s: file is now %q", what, got)
 		}
 	}
 }
 
 func TestRemove(t *testing.T) {
-	f, err := trust.Parse([]byte("deny " + k1 + "\nthreshold 2 *\npin left-pad 1.0.0 " + modX + "\n# end\n"))
+	p, err := trust.Parse([]byte("deny " + k1 + "\nthreshold 2 *\npin left-pad 1.0.0 " + modX + "\n# end\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, done := range []bool{true, false} {
-		if f.Allow(testKey(1)) != done || f.RemoveThreshold("*") != done || f.RemovePin("left-pad", "1.0.0") != done {
+		if p.Allow(testKey(1)) != done || p.RemoveThreshold("*") != done || p.RemovePin("left-pad", "1.0.0") != done {
 			t.Errorf("removed is not %t", done)
 		}
 	}
-	if string(f.Bytes()) != "# end\n" {
-		t.Errorf("left: %q", f.Bytes())
+	if string(p.Bytes()) != "# end\n" {
+		t.Errorf("left: %q", p.Bytes())
 	}
 }
 
@@ -202,25 +202,25 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(v.text))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		file, err := trust.Parse(b)
+		policy, err := trust.Parse(b)
 		if err != nil {
 			if se := (*trust.SyntaxError)(nil); !errors.As(err, &se) || se.Line < 1 || se.Line > strings.Count(string(b), "\n")+1 {
 				t.Fatalf("error %v", err)
 			}
 			return
 		}
-		if string(file.Bytes()) != string(b) {
+		if string(policy.Bytes()) != string(b) {
 			t.Fatal("bytes changed")
 		}
-		before := fmt.Sprint(file.Entries(), file.Denials(), file.Thresholds(), file.Pins())
+		before := fmt.Sprint(policy.Entries(), policy.Denials(), policy.Thresholds(), policy.Pins())
 		entry := trust.Entry{Fingerprint: testKey(99), Scopes: []records.Scope{"left-pad", "@acme/*"}, Label: `a "b" \ #`}
-		if _, err := file.AddKey(entry); err != nil {
+		if _, err := policy.AddKey(entry); err != nil {
 			t.Fatal(err)
 		}
-		if len(file.Bytes()) > trust.MaxFile {
+		if len(policy.Bytes()) > trust.MaxFile {
 			return
 		}
-		again, err := trust.Parse(file.Bytes())
+		again, err := trust.Parse(policy.Bytes())
 		if err != nil || again.Label(testKey(99)) == "" {
 			t.Fatalf("after adding a key: %v", err)
 		}

@@ -19,10 +19,10 @@ const (
 	MaxThreshold = 32
 )
 
-// A File is a parsed trust file. It remembers every byte: Bytes returns what was
+// A Policy is a parsed trust file. It remembers every byte: Bytes returns what was
 // parsed, except for the lines that a method changed. The zero value is an empty
-// file. A File must not be changed while something else reads it.
-type File struct {
+// file. A Policy must not be changed while something else reads it.
+type Policy struct {
 	bom   string // a byte order mark, or ""
 	lines []line
 	eol   string // for added lines
@@ -102,49 +102,49 @@ func (e *SyntaxError) Error() string {
 // understood is a *SyntaxError, since a trust line that is silently passed over
 // is a hole; a line that starts with an unknown word is kept and reported by
 // Warnings.
-func Parse(b []byte) (*File, error) {
-	f, broken := survey(b)
+func Parse(b []byte) (*Policy, error) {
+	p, broken := parsePartial(b)
 	if len(broken) > 0 {
 		return nil, broken[0]
 	}
-	return f, nil
+	return p, nil
 }
 
 // survey reads a trust file as far as it can be read, and says which lines cannot. What
 // it returns is for showing and mending the file: no decision is made by a file with a
 // line that cannot be read, since that line may deny.
-func survey(b []byte) (f *File, broken []*SyntaxError) {
+func parsePartial(b []byte) (p *Policy, broken []*SyntaxError) {
 	if len(b) > MaxFile {
-		return &File{}, []*SyntaxError{{Line: 1, Text: fmt.Sprintf("the file has %d bytes, the limit is %d", len(b), MaxFile)}}
+		return &Policy{}, []*SyntaxError{{Line: 1, Text: fmt.Sprintf("the file has %d bytes, the limit is %d", len(b), MaxFile)}}
 	}
 	bom, text := regularfile.CutBOM(b)
-	f = &File{bom: string(bom), eol: "\n"}
+	p = &Policy{bom: string(bom), eol: "\n"}
 	n := 0
 	for raw := range strings.Lines(string(text)) {
 		n++
 		if n == 1 && strings.HasSuffix(raw, "\r\n") {
-			f.eol = "\r\n"
+			p.eol = "\r\n"
 		}
 		l, err := parseLine(raw)
 		if err != nil {
 			err.Line, err.Raw, l.stmt, l.tokens = n, strings.TrimRight(raw, "\r\n"), nil, nil
 			broken = append(broken, err)
 		}
-		f.lines = append(f.lines, l)
+		p.lines = append(p.lines, l)
 	}
-	if err := f.checkWhole(); err != nil {
-		err.Raw = strings.TrimRight(f.lines[err.Line-1].raw, "\r\n")
+	if err := p.checkWhole(); err != nil {
+		err.Raw = strings.TrimRight(p.lines[err.Line-1].raw, "\r\n")
 		broken = append(broken, err)
 	}
-	return f, broken
+	return p, broken
 }
 
 // checkWhole finds lines that contradict one another.
-func (f *File) checkWhole() *SyntaxError {
+func (p *Policy) checkWhole() *SyntaxError {
 	thresholds := map[records.Scope]int{}
 	pins := map[string]Pin{}
 	age := 0
-	for i, l := range f.lines {
+	for i, l := range p.lines {
 		n := i + 1
 		switch s := l.stmt.(type) {
 		case Threshold:
@@ -170,19 +170,19 @@ func (f *File) checkWhole() *SyntaxError {
 }
 
 // Bytes returns the file.
-func (f *File) Bytes() []byte {
+func (p *Policy) Bytes() []byte {
 	var b strings.Builder
-	b.WriteString(f.bom)
-	for _, l := range f.lines {
+	b.WriteString(p.bom)
+	for _, l := range p.lines {
 		b.WriteString(l.raw)
 	}
 	return []byte(b.String())
 }
 
 // Entries returns the "key" lines in the order of the file.
-func (f *File) Entries() []Entry {
+func (p *Policy) Entries() []Entry {
 	var es []Entry
-	for i, l := range f.lines {
+	for i, l := range p.lines {
 		if e, ok := l.stmt.(Entry); ok {
 			e.Line = i + 1
 			es = append(es, e)
@@ -192,9 +192,9 @@ func (f *File) Entries() []Entry {
 }
 
 // Denials returns the "deny" lines in the order of the file.
-func (f *File) Denials() []Denial {
+func (p *Policy) Denials() []Denial {
 	var ds []Denial
-	for i, l := range f.lines {
+	for i, l := range p.lines {
 		if d, ok := l.stmt.(Denial); ok {
 			d.Line = i + 1
 			ds = append(ds, d)
@@ -204,9 +204,9 @@ func (f *File) Denials() []Denial {
 }
 
 // Thresholds returns the "threshold" lines in the order of the file.
-func (f *File) Thresholds() []Threshold {
+func (p *Policy) Thresholds() []Threshold {
 	var ts []Threshold
-	for i, l := range f.lines {
+	for i, l := range p.lines {
 		if t, ok := l.stmt.(Threshold); ok {
 			t.Line = i + 1
 			ts = append(ts, t)
@@ -216,9 +216,9 @@ func (f *File) Thresholds() []Threshold {
 }
 
 // Pins returns the "pin" lines in the order of the file.
-func (f *File) Pins() []Pin {
+func (policy *Policy) Pins() []Pin {
 	var ps []Pin
-	for i, l := range f.lines {
+	for i, l := range policy.lines {
 		if p, ok := l.stmt.(Pin); ok {
 			p.Line = i + 1
 			ps = append(ps, p)
@@ -228,8 +228,8 @@ func (f *File) Pins() []Pin {
 }
 
 // MinAge returns the "min-age" line, if there is one.
-func (f *File) MinAge() (MinAge, bool) {
-	for i, l := range f.lines {
+func (p *Policy) MinAge() (MinAge, bool) {
+	for i, l := range p.lines {
 		if a, ok := l.stmt.(MinAge); ok {
 			a.Line = i + 1
 			return a, true
@@ -239,8 +239,8 @@ func (f *File) MinAge() (MinAge, bool) {
 }
 
 // Denied reports whether a "deny" line names the key.
-func (f *File) Denied(key records.Fingerprint) bool {
-	for _, l := range f.lines {
+func (p *Policy) Denied(key records.Fingerprint) bool {
+	for _, l := range p.lines {
 		if d, ok := l.stmt.(Denial); ok && d.Fingerprint == key {
 			return true
 		}
@@ -249,8 +249,8 @@ func (f *File) Denied(key records.Fingerprint) bool {
 }
 
 // Label returns the first label that the file gives the key, and "" without one.
-func (f *File) Label(key records.Fingerprint) string {
-	for _, l := range f.lines {
+func (p *Policy) Label(key records.Fingerprint) string {
+	for _, l := range p.lines {
 		switch s := l.stmt.(type) {
 		case Entry:
 			if s.Fingerprint == key && s.Label != "" {
@@ -267,15 +267,15 @@ func (f *File) Label(key records.Fingerprint) string {
 
 // Warnings describes, in the order of the file, the lines that have less effect
 // than a reader may think: unknown words, and keys that are denied as well.
-func (f *File) Warnings() []string {
+func (p *Policy) Warnings() []string {
 	var ws []string
 	warn := func(i int, format string, args ...any) {
 		ws = append(ws, fmt.Sprintf("line %d: ", i+1)+fmt.Sprintf(format, args...))
 	}
-	for i, l := range f.lines {
+	for i, l := range p.lines {
 		switch s := l.stmt.(type) {
 		case Entry:
-			if f.Denied(s.Fingerprint) {
+			if p.Denied(s.Fingerprint) {
 				warn(i, "the key is denied as well, and deny decides")
 			}
 		case nil:

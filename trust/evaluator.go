@@ -14,11 +14,11 @@ import (
 	"github.com/everythingstays/es/trust/internal/delegation"
 )
 
-// A Basis is what a user believes and knows: all that decisions depend on
+// Inputs are what a user believes and knows: all that decisions depend on
 // besides the claims themselves. The zero value trusts nobody.
-type Basis struct {
-	File    *File // the user's own trust file, or nil
-	Project *File // what ParseProject or LoadProject returned, or nil
+type Inputs struct {
+	User    *Policy // the user's own trust file, or nil
+	Project *Policy // what ParseProject or LoadProject returned, or nil
 	Own     []records.Fingerprint
 	Now     time.Time
 	// Facts are all that is known, unless Load finds it.
@@ -29,10 +29,10 @@ type Basis struct {
 	Load func(ctx context.Context, authors []records.Fingerprint) (Facts, error)
 }
 
-// A View is a basis, prepared for decisions. What was loaded for one ruling
-// serves the next, so a View is for what is decided at about one moment. It may
+// An Evaluator is inputs, prepared for decisions. What was loaded for one ruling
+// serves the next, so an Evaluator is for what is decided at about one moment. It may
 // be used by several goroutines.
-type View struct {
+type Evaluator struct {
 	now        time.Time
 	scopes     map[records.Scope][]root // of the user's file
 	project    map[records.Scope][]root
@@ -40,23 +40,23 @@ type View struct {
 	denials    map[records.Fingerprint]int // the first line that says so
 	labels     map[records.Fingerprint]string
 	thresholds map[records.Scope]Threshold
-	pins       map[pinned]Pin
+	pins       map[nameVersion]Pin
 	minAge     time.Duration
 	load       func(context.Context, []records.Fingerprint) (Facts, error)
 
 	mu    sync.Mutex // held while a ruling is made
 	known map[records.Fingerprint]*keyFacts
-	keys  map[written][]Grant // Rule.Keys
-	last  *Ruling             // decisions come in runs about one name
+	keys  map[fileScope][]Grant // Rule.Keys
+	last  *Ruling               // decisions come in runs about one name
 }
 
 // written is a scope as one of the files has it.
-type written struct {
+type fileScope struct {
 	scope   records.Scope
 	project bool
 }
 
-type pinned struct {
+type nameVersion struct {
 	name    records.Name
 	version records.Version
 }
@@ -74,65 +74,65 @@ type root struct {
 // NewView prepares decisions without a project's file and without facts. The
 // user's own keys have the scope "*" beside what the file gives them. Now
 // matters to lines with an "until" and to "min-age".
-func NewView(f *File, own []records.Fingerprint, now time.Time) *View {
-	return Basis{File: f, Own: own, Now: now}.View()
+func NewEvaluator(p *Policy, own []records.Fingerprint, now time.Time) *Evaluator {
+	return Inputs{User: p, Own: own, Now: now}.Evaluator()
 }
 
-// View prepares decisions. Its cost grows with the lines and with Facts; it loads
+// Evaluator prepares decisions. Its cost grows with the lines and with Facts; it loads
 // nothing.
-func (b Basis) View() *View {
-	f := b.File
-	if f == nil {
-		f = &File{}
+func (in Inputs) Evaluator() *Evaluator {
+	policy := in.User
+	if policy == nil {
+		policy = &Policy{}
 	}
-	entries := f.Entries()
-	v := &View{
-		now:        b.Now,
+	entries := policy.Entries()
+	ev := &Evaluator{
+		now:        in.Now,
 		scopes:     make(map[records.Scope][]root, len(entries)),
 		project:    map[records.Scope][]root{},
 		denials:    map[records.Fingerprint]int{},
 		labels:     map[records.Fingerprint]string{},
 		thresholds: map[records.Scope]Threshold{},
-		pins:       map[pinned]Pin{},
-		load:       b.Load,
+		pins:       map[nameVersion]Pin{},
+		load:       in.Load,
 		known:      map[records.Fingerprint]*keyFacts{},
-		keys:       map[written][]Grant{},
+		keys:       map[fileScope][]Grant{},
 	}
 	for i := range entries {
-		v.label(entries[i].Fingerprint, entries[i].Label)
-		addRoots(v.scopes, &entries[i], root{expired: entries[i].Expired(b.Now)})
+		ev.label(entries[i].Fingerprint, entries[i].Label)
+		addRoots(ev.scopes, &entries[i], root{expired: entries[i].Expired(in.Now)})
 	}
-	for _, d := range f.Denials() {
-		v.label(d.Fingerprint, d.Label)
-		if v.denials[d.Fingerprint] == 0 {
-			v.denials[d.Fingerprint] = d.Line
+	for _, d := range policy.Denials() {
+		ev.label(d.Fingerprint, d.Label)
+		if ev.denials[d.Fingerprint] == 0 {
+			ev.denials[d.Fingerprint] = d.Line
 		}
 	}
-	if b.Project != nil {
-		for _, e := range b.Project.Entries() {
-			addRoots(v.project, &e, root{expired: e.Expired(b.Now), project: true})
+	if in.Project != nil {
+		for _, e := range in.Project.Entries() {
+			addRoots(ev.project, &e, root{expired: e.Expired(in.Now), project: true})
 		}
 	}
-	for i, key := range b.Own {
-		if !slices.Contains(b.Own[:i], key) {
-			v.own = append(v.own, root{key: key})
+	for i, key := range in.Own {
+		if !slices.Contains(in.Own[:i], key) {
+			ev.own = append(ev.own, root{key: key})
 		}
 	}
-	for _, t := range f.Thresholds() {
-		v.thresholds[t.Scope] = t
+	for _, t := range policy.Thresholds() {
+		ev.thresholds[t.Scope] = t
 	}
-	for _, p := range f.Pins() {
-		v.pins[pinned{p.Name, p.Version}] = p
+	for _, p := range policy.Pins() {
+		ev.pins[nameVersion{p.Name, p.Version}] = p
 	}
-	if a, ok := f.MinAge(); ok {
-		v.minAge = a.Age
+	if a, ok := policy.MinAge(); ok {
+		ev.minAge = a.Age
 	}
-	if b.Load == nil {
-		for key, facts := range b.Facts.byAuthor() { // all denials are read by now
-			v.known[key] = v.keyFacts(key, facts)
+	if in.Load == nil {
+		for key, facts := range in.Facts.byAuthor() { // all denials are read by now
+			ev.known[key] = ev.keyFacts(key, facts)
 		}
 	}
-	return v
+	return ev
 }
 
 func addRoots(to map[records.Scope][]root, e *Entry, r root) {
@@ -144,22 +144,22 @@ func addRoots(to map[records.Scope][]root, e *Entry, r root) {
 	}
 }
 
-func (v *View) label(key records.Fingerprint, label string) {
-	if label != "" && v.labels[key] == "" {
-		v.labels[key] = label
+func (ev *Evaluator) label(key records.Fingerprint, label string) {
+	if label != "" && ev.labels[key] == "" {
+		ev.labels[key] = label
 	}
 }
 
 // find loads the facts by some authors.
-func (v *View) find(ctx context.Context, authors []records.Fingerprint) error {
-	facts, err := v.load(ctx, authors)
+func (ev *Evaluator) loadFacts(ctx context.Context, authors []records.Fingerprint) error {
+	facts, err := ev.load(ctx, authors)
 	if err != nil {
 		return err
 	}
 	by := facts.byAuthor()
 	for _, key := range authors {
-		if v.known[key] = noFacts; by[key] != nil {
-			v.known[key] = v.keyFacts(key, by[key])
+		if ev.known[key] = noFacts; by[key] != nil {
+			ev.known[key] = ev.keyFacts(key, by[key])
 		}
 	}
 	return nil
@@ -167,10 +167,10 @@ func (v *View) find(ctx context.Context, authors []records.Fingerprint) error {
 
 // Label returns the label that the user's trust file gives the key, and ""
 // without one.
-func (v *View) Label(key records.Fingerprint) string { return v.labels[key] }
+func (ev *Evaluator) Label(key records.Fingerprint) string { return ev.labels[key] }
 
 // Denied reports whether the trust file denies the key.
-func (v *View) Denied(key records.Fingerprint) bool { return v.denials[key] != 0 }
+func (ev *Evaluator) Denied(key records.Fingerprint) bool { return ev.denials[key] != 0 }
 
 // A StepKind says how one key comes to speak for another.
 type StepKind int
@@ -237,57 +237,57 @@ type Succeeded struct {
 // several goroutines.
 type Ruling struct {
 	Rule
-	view  *View
-	name  records.Name
-	roots []root
-	graph *delegation.Graph
+	evaluator *Evaluator
+	name      records.Name
+	roots     []root
+	graph     *delegation.Graph
 }
 
 // Ruling returns who decides about the name. Only the most specific scope of the
 // trust file that holds the name is asked, whether or not its keys have said
 // anything: a key with a broader scope never fills a gap. The error is one of
-// Basis.Load; without Load there is none.
-func (v *View) Ruling(ctx context.Context, name records.Name) (*Ruling, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.last != nil && v.last.name == name {
-		return v.last, nil
+// Inputs.Load; without Load there is none.
+func (ev *Evaluator) Ruling(ctx context.Context, name records.Name) (*Ruling, error) {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	if ev.last != nil && ev.last.name == name {
+		return ev.last, nil
 	}
 	// What a ruling does not ask for cannot change it: when nothing that it asked
 	// for is missing, it is the one that all facts would give.
 	for {
-		r := v.rule(name)
+		r := ev.rule(name)
 		missing := r.graph.Missing()
 		if len(missing) == 0 {
-			r.Keys = v.keysOf(r)
-			v.last = r
+			r.Keys = ev.keysOf(r)
+			ev.last = r
 			return r, nil
 		}
-		if err := v.find(ctx, missing); err != nil {
+		if err := ev.loadFacts(ctx, missing); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // keysOf lists the keys of the lines that decide, which are the same for all names.
-func (v *View) keysOf(r *Ruling) []Grant {
-	of := written{r.Scope, r.Project}
-	keys, ok := v.keys[of]
+func (ev *Evaluator) keysOf(r *Ruling) []Grant {
+	of := fileScope{r.Scope, r.Project}
+	keys, ok := ev.keys[of]
 	if !ok {
 		keys = r.rootGrants()
-		v.keys[of] = keys
+		ev.keys[of] = keys
 	}
 	return keys
 }
 
 // rule makes a ruling of what is known.
-func (v *View) rule(name records.Name) *Ruling {
-	r := &Ruling{Rule: Rule{Threshold: 1}, view: v, name: name}
+func (ev *Evaluator) rule(name records.Name) *Ruling {
+	r := &Ruling{Rule: Rule{Threshold: 1}, evaluator: ev, name: name}
 	r.findRoots()
-	r.graph = delegation.Walk(name, v.delegationRoots(r.roots), v.knownFacts)
+	r.graph = delegation.Walk(name, ev.delegationRoots(r.roots), ev.knownFacts)
 	r.Succeeded = r.succeeded()
 	eachScope(name, func(s records.Scope) bool {
-		t, ok := v.thresholds[s]
+		t, ok := ev.thresholds[s]
 		if ok {
 			r.Threshold, r.ThresholdLine = t.Keys, t.Line
 		}
@@ -297,10 +297,10 @@ func (v *View) rule(name records.Name) *Ruling {
 }
 
 // knownFacts returns the facts by a key, or nil when they have to be loaded first.
-func (v *View) knownFacts(key records.Fingerprint) *delegation.KeyFacts {
-	k := v.known[key]
+func (ev *Evaluator) knownFacts(key records.Fingerprint) *delegation.KeyFacts {
+	k := ev.known[key]
 	if k == nil {
-		if v.load != nil {
+		if ev.load != nil {
 			return nil
 		}
 		k = noFacts
@@ -310,9 +310,9 @@ func (v *View) knownFacts(key records.Fingerprint) *delegation.KeyFacts {
 
 // factsOf returns what is known of a key that decides.
 func (r *Ruling) factsOf(key records.Fingerprint) *keyFacts {
-	r.view.mu.Lock()
-	defer r.view.mu.Unlock()
-	if k := r.view.known[key]; k != nil {
+	r.evaluator.mu.Lock()
+	defer r.evaluator.mu.Unlock()
+	if k := r.evaluator.known[key]; k != nil {
 		return k
 	}
 	return noFacts
@@ -329,17 +329,17 @@ func (r *Ruling) findRoots() {
 			return len(r.roots) == 0
 		})
 	}
-	v := r.view
-	find(v.scopes)
+	ev := r.evaluator
+	find(ev.scopes)
 	if len(r.roots) == 0 {
-		find(v.project)
+		find(ev.project)
 		r.Project = len(r.roots) > 0
-		if !r.Project && len(v.own) > 0 {
+		if !r.Project && len(ev.own) > 0 {
 			r.Scope = "*"
 		}
 	}
 	if r.Project || r.Scope == "*" {
-		r.roots = slices.Concat(v.own, r.roots)
+		r.roots = slices.Concat(ev.own, r.roots)
 	}
 }
 
@@ -364,7 +364,7 @@ func (r *Ruling) Decides(key records.Fingerprint) bool { return r.graph.Decides(
 // keys that do not decide matter too.
 func (r *Ruling) Pinned() []Pin {
 	var pins []Pin
-	for at, p := range r.view.pins {
+	for at, p := range r.evaluator.pins {
 		if at.name == r.name {
 			pins = append(pins, p)
 		}
@@ -373,20 +373,20 @@ func (r *Ruling) Pinned() []Pin {
 	return pins
 }
 
-// Believed returns the keys that the files name and that are neither denied nor past
+// ListedKeys returns the keys that the files name and that are neither denied nor past
 // their last day, and the user's own, sorted: whose word the user may heed about any
 // name.
-func (v *View) Believed() []records.Fingerprint {
+func (ev *Evaluator) ListedKeys() []records.Fingerprint {
 	keys := map[records.Fingerprint]bool{}
 	add := func(roots []root) {
 		for _, r := range roots {
-			if !r.expired && !v.Denied(r.key) {
+			if !r.expired && !ev.Denied(r.key) {
 				keys[r.key] = true
 			}
 		}
 	}
-	add(v.own)
-	for _, in := range []map[records.Scope][]root{v.scopes, v.project} {
+	add(ev.own)
+	for _, in := range []map[records.Scope][]root{ev.scopes, ev.project} {
 		for _, roots := range in {
 			add(roots)
 		}
@@ -398,8 +398,8 @@ func (v *View) Believed() []records.Fingerprint {
 func (r *Ruling) Deciders() []Grant {
 	var all []Grant
 	for _, key := range r.graph.Deciders() {
-		path := r.path(key)
-		all = append(all, Grant{Key: key, Label: r.view.Label(key), Line: path[0].Line, Project: path[0].Project, Via: path})
+		path := r.Path(key)
+		all = append(all, Grant{Key: key, Label: r.evaluator.Label(key), Line: path[0].Line, Project: path[0].Project, Via: path})
 	}
 	slices.SortFunc(all, func(a, b Grant) int { return a.Key.Compare(b.Key) })
 	return all
@@ -422,7 +422,7 @@ func (r *Ruling) rootGrants() []Grant {
 		if n > 0 && r.roots[order[n-1]].key == a.key {
 			continue
 		}
-		grants = append(grants, Grant{Key: a.key, Label: r.view.Label(a.key), Line: a.line, Project: a.project, Expired: a.expired, Via: []Step{a.step()}})
+		grants = append(grants, Grant{Key: a.key, Label: r.evaluator.Label(a.key), Line: a.line, Project: a.project, Expired: a.expired, Via: []Step{a.step()}})
 	}
 	return grants
 }
@@ -437,8 +437,8 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// path returns the steps by which a key decides, or nil.
-func (r *Ruling) path(key records.Fingerprint) []Step {
+// Path returns the steps by which the key decides about the name; nil when it does not.
+func (r *Ruling) Path(key records.Fingerprint) []Step {
 	at, path := r.graph.Path(key)
 	if path == nil {
 		return nil
