@@ -33,8 +33,8 @@ a passphrase. The name and the address are public: they travel with all that the
 key signs. Scripts set ES_PASSPHRASE, or --no-passphrase to store it in clear.
 
 Beside it, a revocation certificate is made: whoever has that file can revoke
-the key, without its passphrase. It is the way out when the key is stolen, or the
-passphrase lost. Keep a copy of both elsewhere; nobody can make them again.`,
+the key, without its passphrase. It is the way out when the key is stolen, or
+the passphrase lost. Keep a copy of both elsewhere; nobody can make them again.`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(o.name) == "" {
