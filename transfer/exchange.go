@@ -25,6 +25,12 @@ type Store interface {
 // Config says how an Exchange works.
 type Config struct {
 	Store Store
+	// Origin says to whom what is served to a peer is charged, such as its address: peer
+	// ids cost nothing. Nil is for the peer itself.
+	Origin func(network.Conn) string
+	// Chosen, if not nil, reports whether a peer is one that the user named or this node
+	// dialled, which is charged by itself.
+	Chosen func(peer.ID) bool
 	// Served, if not nil, is called whenever a block was read for a peer.
 	Served func(peer.ID)
 	// Offence, if not nil, is called with peers that sent wrong bytes. They are not
@@ -64,14 +70,15 @@ type Stats struct {
 
 // Exchange serves blocks to other es nodes and fetches trees from them.
 type Exchange struct {
-	host      host.Host
-	cfg       Config
-	slots     chan struct{} // answers that are being sent
-	nodeSlots chan struct{} // the same of requests for nodes
+	host         host.Host
+	cfg          Config
+	blockAnswers *answers
+	nodeAnswers  *answers // to requests for nodes
 
 	mu      sync.Mutex
 	closed  bool
 	serving map[peer.ID]int // streams that peers have opened
+	seats   map[network.Stream]*seat
 	streams map[network.Stream]struct{}
 	running sync.WaitGroup // a count for each goroutine that uses a stream
 	queues  map[peer.ID]*peerQueue
@@ -91,8 +98,8 @@ func New(h host.Host, cfg Config) *Exchange {
 		panic(err) // the size is positive
 	}
 	return &Exchange{
-		host: h, cfg: cfg, slots: make(chan struct{}, maxAnswers), nodeSlots: make(chan struct{}, maxNodeAnswers),
-		serving: map[peer.ID]int{}, streams: map[network.Stream]struct{}{},
+		host: h, cfg: cfg, blockAnswers: newAnswers(maxAnswers), nodeAnswers: newAnswers(maxNodeAnswers),
+		serving: map[peer.ID]int{}, seats: map[network.Stream]*seat{}, streams: map[network.Stream]struct{}{},
 		queues: map[peer.ID]*peerQueue{}, banned: banned, stats: map[peer.ID]*Stats{},
 	}
 }
@@ -101,12 +108,13 @@ func New(h host.Host, cfg Config) *Exchange {
 // those of fetches, which then fail.
 func (x *Exchange) Run(ctx context.Context) error {
 	x.host.SetStreamHandler(ID, func(s network.Stream) {
-		if !x.admit(s) {
+		at := x.admit(s)
+		if at == nil {
 			_ = s.ResetWithError(network.StreamResourceLimitExceeded)
 			return
 		}
 		defer x.release(s)
-		x.serve(ctx, s)
+		x.serve(ctx, at)
 	})
 	<-ctx.Done()
 	x.host.RemoveStreamHandler(ID)

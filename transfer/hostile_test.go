@@ -308,12 +308,12 @@ func TestReaderStalls(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if len(server.slots) != 1 {
-			t.Errorf("%d answers are being sent", len(server.slots))
+		if n := server.blockAnswers.count(); n != 1 {
+			t.Errorf("%d answers are being sent", n)
 		}
 		time.Sleep(idleTimeout + time.Second)
 		synctest.Wait()
-		if len(server.slots) != 0 {
+		if server.blockAnswers.count() != 0 {
 			t.Error("the answer is still being sent")
 		}
 	})

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/everythingstays/es/modules/unixfs"
 )
@@ -24,38 +23,11 @@ const (
 	pieceSize      = 64 << 10 // bytes that are written by one deadline
 )
 
-// admit takes a stream of a peer, unless there are too many.
-func (x *Exchange) admit(s network.Stream) bool {
-	p := s.Conn().RemotePeer()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	total := 0
-	for _, n := range x.serving {
-		total += n
-	}
-	if x.closed || x.serving[p] >= maxPeerStreams || total >= maxStreams {
-		return false
-	}
-	x.serving[p]++
-	x.streams[s] = struct{}{}
-	x.running.Add(1)
-	return true
-}
-
-func (x *Exchange) release(s network.Stream) {
-	p := s.Conn().RemotePeer()
-	x.mu.Lock()
-	if x.serving[p]--; x.serving[p] == 0 {
-		delete(x.serving, p)
-	}
-	x.mu.Unlock()
-	x.untrack(s)
-}
-
 var pieces = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, pieceSize) }}
 
 // serve answers the requests of one stream, one after another.
-func (x *Exchange) serve(ctx context.Context, s network.Stream) {
+func (x *Exchange) serve(ctx context.Context, at *seat) {
+	s := at.stream
 	requests := bufio.NewReader(s)
 	for {
 		// One deadline for the whole request.
@@ -66,7 +38,9 @@ func (x *Exchange) serve(ctx context.Context, s network.Stream) {
 			return
 		}
 		if err == nil {
+			x.note(at, false)
 			err = x.answer(ctx, s, k, asked)
+			x.note(at, true)
 		}
 		if err != nil {
 			_ = s.Reset()
@@ -77,28 +51,34 @@ func (x *Exchange) serve(ctx context.Context, s network.Stream) {
 
 // answer sends the answer to one request.
 func (x *Exchange) answer(ctx context.Context, s network.Stream, k kind, asked []digest) error {
-	w := pieces.Get().(*bufio.Writer)
-	w.Reset(&deadlineWriter{s, x.cfg.timeouts.idle})
-	defer func() { w.Reset(nil); pieces.Put(w) }()
-	slots := x.slots
+	sending, all := &answer{peer: s.Conn().RemotePeer(), payer: x.payerOf(s.Conn()), stream: s, idle: x.cfg.timeouts.idle, begun: make(chan struct{})}, x.blockAnswers
 	if k == askNodes {
-		slots = x.nodeSlots
+		all = x.nodeAnswers
 	}
-	if !await(ctx, slots) {
+	w := pieces.Get().(*bufio.Writer)
+	w.Reset(sending)
+	defer func() { w.Reset(nil); pieces.Put(w) }()
+	if !all.begin(ctx, sending) {
 		return end(w)
 	}
-	defer func() { <-slots }()
+	defer all.done(sending)
 	var err error
 	if k == askNodes {
-		err = x.sendNodes(ctx, s.Conn().RemotePeer(), w, asked)
+		err = x.sendNodes(ctx, sending, w, asked)
 	} else {
-		err = x.sendBlocks(ctx, s.Conn().RemotePeer(), w, asked)
+		err = x.sendBlocks(ctx, sending, w, asked)
+	}
+	if errors.Is(err, errMadeWay) {
+		return end(w)
 	}
 	if err != nil {
 		return err
 	}
 	return w.Flush()
 }
+
+// errMadeWay says that an answer ends for another one.
+var errMadeWay = errors.New("the answer has made way")
 
 func end(w *bufio.Writer) error {
 	if _, err := w.Write(headerEnd[:]); err != nil {
@@ -107,41 +87,23 @@ func end(w *bufio.Writer) error {
 	return w.Flush()
 }
 
-// await waits a moment for its turn.
-func await(ctx context.Context, slots chan<- struct{}) bool {
-	select {
-	case slots <- struct{}{}:
-		return true
-	default:
-	}
-	late := time.NewTimer(slotWait)
-	defer late.Stop()
-	select {
-	case slots <- struct{}{}:
-		return true
-	case <-late.C:
-	case <-ctx.Done():
-	}
-	return false
-}
-
-func (x *Exchange) sendBlocks(ctx context.Context, p peer.ID, w *bufio.Writer, asked []digest) error {
+func (x *Exchange) sendBlocks(ctx context.Context, to *answer, w *bufio.Writer, asked []digest) error {
 	for _, d := range asked {
-		if _, err := x.send(ctx, p, w, d, true); err != nil {
+		if _, err := x.send(ctx, to, w, d, true); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (x *Exchange) sendNodes(ctx context.Context, p peer.ID, w *bufio.Writer, asked []digest) error {
+func (x *Exchange) sendNodes(ctx context.Context, to *answer, w *bufio.Writer, asked []digest) error {
 	list := newNodeList(asked)
 	for {
 		d, more := list.next()
 		if !more {
 			return nil
 		}
-		b, err := x.send(ctx, p, w, d, false)
+		b, err := x.send(ctx, to, w, d, false)
 		if err != nil {
 			return err
 		}
@@ -156,7 +118,10 @@ func (x *Exchange) sendNodes(ctx context.Context, p peer.ID, w *bufio.Writer, as
 
 // send writes the frame of one block and returns the block, or nil when it is not
 // here.
-func (x *Exchange) send(ctx context.Context, p peer.ID, w *bufio.Writer, d digest, raw bool) ([]byte, error) {
+func (x *Exchange) send(ctx context.Context, to *answer, w *bufio.Writer, d digest, raw bool) ([]byte, error) {
+	if to.isEnding() {
+		return nil, errMadeWay
+	}
 	b, err := x.cfg.Store.Get(ctx, d.cid(raw))
 	if err != nil || len(b) > unixfs.MaxBlock {
 		if ctx.Err() != nil {
@@ -166,7 +131,7 @@ func (x *Exchange) send(ctx context.Context, p peer.ID, w *bufio.Writer, d diges
 		return nil, err
 	}
 	if x.cfg.Served != nil {
-		x.cfg.Served(p)
+		x.cfg.Served(to.peer)
 	}
 	head := frameHeader(len(b))
 	if _, err := w.Write(head[:]); err != nil {
@@ -176,7 +141,7 @@ func (x *Exchange) send(ctx context.Context, p peer.ID, w *bufio.Writer, d diges
 		return nil, err
 	}
 	x.mu.Lock()
-	stats := x.count(p)
+	stats := x.count(to.peer)
 	stats.BlocksOut++
 	stats.BytesOut += int64(len(b))
 	x.mu.Unlock()
@@ -184,25 +149,6 @@ func (x *Exchange) send(ctx context.Context, p peer.ID, w *bufio.Writer, d diges
 		b = []byte{}
 	}
 	return b, nil
-}
-
-// A deadlineWriter gives each piece of what it writes its own deadline.
-type deadlineWriter struct {
-	stream network.Stream
-	idle   time.Duration
-}
-
-func (w *deadlineWriter) Write(b []byte) (int, error) {
-	written := 0
-	for {
-		piece := b[written:min(written+pieceSize, len(b))]
-		_ = w.stream.SetWriteDeadline(time.Now().Add(w.idle))
-		n, err := w.stream.Write(piece)
-		written += n
-		if err != nil || written == len(b) {
-			return written, err
-		}
-	}
 }
 
 // A deadlineReader gives each read its own deadline: a Read returns when anything

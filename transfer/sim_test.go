@@ -175,8 +175,14 @@ type node struct {
 
 func start(t *testing.T, h host.Host, store *memory) *node {
 	t.Helper()
-	n := &node{t: t, store: store}
-	n.Exchange = New(h, Config{Store: store, Offence: func(peer.ID, error) { n.offences.Add(1) }})
+	return startWith(t, h, Config{Store: store})
+}
+
+func startWith(t *testing.T, h host.Host, cfg Config) *node {
+	t.Helper()
+	n := &node{t: t, store: cfg.Store.(*memory)}
+	cfg.Offence = func(peer.ID, error) { n.offences.Add(1) }
+	n.Exchange = New(h, cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()

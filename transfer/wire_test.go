@@ -13,7 +13,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/everythingstays/es/modules/unixfs"
@@ -84,9 +83,9 @@ func serveBytes(t *testing.T, store *memory, requests []byte) ([]byte, error) {
 			return nil, err
 		}
 		if k == askNodes {
-			err = x.sendNodes(t.Context(), peer.ID(""), w, asked)
+			err = x.sendNodes(t.Context(), &answer{}, w, asked)
 		} else {
-			err = x.sendBlocks(t.Context(), peer.ID(""), w, asked)
+			err = x.sendBlocks(t.Context(), &answer{}, w, asked)
 		}
 		if err != nil {
 			t.Fatal(err)

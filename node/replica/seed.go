@@ -19,14 +19,19 @@ import (
 
 // Bounds of seeding (docs/program.md [N50]).
 const (
-	seedWorkers = 2
-	maxQueue    = 10_000          // modules that wait
-	seedRetry   = time.Minute     // and whenever a peer comes
-	seedPause   = 2 * time.Second // between two such rounds
-	seedFor     = 24 * time.Hour  // until a module is abandoned
-	seedLook    = time.Hour       // between looks at all releases that are stored
-	seedNotice  = 2 * time.Second // in which a change of the trust file is seen
-	seedPage    = 200
+	seedWorkers    = 2
+	trustedWorkers = 1               // besides, for those alone whose authors decide about the name
+	maxQueue       = 10_000          // modules that wait, of those and of strangers
+	seedRetry      = time.Minute     // and whenever a peer comes
+	seedPause      = 2 * time.Second // between two such rounds
+	seedFor        = 24 * time.Hour  // until a module is abandoned
+	seedLook       = time.Hour       // between looks at all releases that are stored
+	seedNotice     = 2 * time.Second // in which a change of the trust file is seen
+	seedPage       = 200
+
+	// A stranger's module may take a minute, and so long for its bytes.
+	strangerFetch = time.Minute
+	strangerSpeed = 64 << 10 // bytes a second
 )
 
 // SeederConfig says what a Seeder works with. All is required.
@@ -52,50 +57,89 @@ type Seeder struct {
 	space *space
 
 	mu    sync.Mutex
-	ready []seedJob
+	ready [urgencies][]seedJob
 	later []seedJob // nobody had them
 	known map[cid.Cid]bool
+	held  int // of known, those by strangers
 	left  []leftover
 }
 
 type seedJob struct {
-	want   records.Target
-	author records.Fingerprint
-	name   records.Name
-	since  time.Time
+	want    records.Target
+	author  records.Fingerprint
+	name    records.Name
+	since   time.Time
+	urgency urgency
 }
+
+// An urgency says who is fetched first: strangers can release modules that nobody has by the
+// thousand, and others wait behind none of them.
+type urgency int
+
+const (
+	ofTrusted  urgency = iota // the author decides about the name
+	ofStranger                // released just now
+	postponed                 // stored before, or asked for in vain, by a stranger
+	urgencies
+)
 
 // NewSeeder makes a Seeder. Nothing is fetched before Run.
 func NewSeeder(cfg SeederConfig) *Seeder {
 	f := cfg.Fetcher.cfg
-	return &Seeder{cfg: cfg, index: f.Index, store: f.Blocks, log: f.Log, wake: make(chan struct{}, seedWorkers), space: newSpace(cfg.Dir, f.Blocks), known: map[cid.Cid]bool{}}
+	return &Seeder{cfg: cfg, index: f.Index, store: f.Blocks, log: f.Log, wake: make(chan struct{}, seedWorkers+trustedWorkers), space: newSpace(cfg.Dir, f.Blocks), known: map[cid.Cid]bool{}}
 }
 
 // Offer is told of a new release. It does not block; when the queue is full, the
 // release is passed over.
 func (s *Seeder) Offer(ctx context.Context, record cid.Cid, author records.Fingerprint, r *records.Release) {
-	switch s.cfg.Seed {
-	case api.SeedAll:
-	case api.SeedTrusted:
-		if !s.cfg.Decides(ctx, author, r.Name) {
-			return
-		}
-	default:
+	s.offer(ctx, seedJob{want: r.Target(record), author: author, name: r.Name, since: time.Now(), urgency: ofStranger})
+}
+
+func (s *Seeder) offer(ctx context.Context, job seedJob) {
+	if s.cfg.Seed == api.SeedUsed {
+		return
+	}
+	switch decides := s.cfg.Decides(ctx, job.author, job.name); {
+	case decides:
+		job.urgency = ofTrusted
+	case s.cfg.Seed == api.SeedTrusted:
 		return
 	}
 	s.mu.Lock()
-	if s.known[r.Module] || len(s.known) >= maxQueue {
+	waiting := s.held
+	if job.urgency == ofTrusted {
+		s.forget(job.want.CID)
+		waiting = len(s.known) - s.held
+	}
+	if s.known[job.want.CID] || waiting >= maxQueue {
 		s.mu.Unlock()
 		return
 	}
-	s.known[r.Module] = true
-	s.ready = append(s.ready, seedJob{want: r.Target(record), author: author, name: r.Name, since: time.Now()})
+	s.known[job.want.CID] = true
+	if job.urgency != ofTrusted {
+		s.held++
+	}
+	s.ready[job.urgency] = append(s.ready[job.urgency], job)
 	s.mu.Unlock()
 	s.wakeWorkers()
 }
 
+// forget removes a stranger's job that waits for the module.
+func (s *Seeder) forget(module cid.Cid) {
+	for _, waiting := range []*[]seedJob{&s.ready[ofStranger], &s.ready[postponed], &s.later} {
+		*waiting = slices.DeleteFunc(*waiting, func(job seedJob) bool {
+			if job.want.CID != module || job.urgency == ofTrusted {
+				return false
+			}
+			delete(s.known, module)
+			s.held--
+			return true
+		})
+	}
+}
+
 func (s *Seeder) wakeWorkers() {
-	for range seedWorkers {
+	for range seedWorkers + trustedWorkers {
 		select {
 		case s.wake <- struct{}{}:
 		default:
@@ -112,7 +156,10 @@ func (s *Seeder) Run(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	for range seedWorkers {
-		wg.Go(func() { s.work(ctx) })
+		wg.Go(func() { s.work(ctx, postponed) })
+	}
+	for range trustedWorkers {
+		wg.Go(func() { s.work(ctx, ofTrusted) })
 	}
 	wg.Go(func() { s.retryLater(ctx) })
 	wg.Go(func() { s.offerPeriodically(ctx) })
@@ -161,7 +208,7 @@ func (s *Seeder) offerStored(ctx context.Context) error {
 				return err
 			}
 			if !here {
-				s.Offer(ctx, r.ID, r.Author, r.Body)
+				s.offer(ctx, seedJob{want: r.Body.Target(r.ID), author: r.Author, name: r.Body.Name, since: time.Now(), urgency: postponed})
 			}
 		}
 	}
@@ -180,11 +227,7 @@ func (s *Seeder) retryLater(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Stop()
-		s.mu.Lock()
-		s.ready = append(s.ready, s.later...)
-		s.later = nil
-		s.mu.Unlock()
-		s.wakeWorkers()
+		s.retry()
 		select {
 		case <-ctx.Done():
 			return
@@ -193,9 +236,24 @@ func (s *Seeder) retryLater(ctx context.Context) {
 	}
 }
 
-func (s *Seeder) work(ctx context.Context) {
+// retry has asked for again what nobody had, after what nobody was asked for yet.
+func (s *Seeder) retry() {
+	s.mu.Lock()
+	for _, job := range s.later {
+		if job.urgency != ofTrusted {
+			job.urgency = postponed
+		}
+		s.ready[job.urgency] = append(s.ready[job.urgency], job)
+	}
+	s.later = nil
+	s.mu.Unlock()
+	s.wakeWorkers()
+}
+
+// work fetches what is at least as urgent as last.
+func (s *Seeder) work(ctx context.Context, last urgency) {
 	for {
-		job, ok := s.next()
+		job, ok := s.next(last)
 		if !ok {
 			select {
 			case <-ctx.Done():
@@ -217,7 +275,7 @@ func (s *Seeder) seed(ctx context.Context, job seedJob) {
 	}
 	began := time.Now()
 	var received int64
-	err := s.cfg.Fetcher.Fetch(ctx, job.want, func(p api.Progress) { received = p.Received })
+	err := s.fetch(ctx, job.want, stranger, func(p api.Progress) { received = p.Received })
 	err = api.DiskFull(errors.Join(err, s.space.settle(job.want, stranger, err == nil)))
 	if err != nil && received > 0 {
 		s.addLeftover(leftover{root: job.want.CID, since: began, ended: time.Now()})
@@ -226,6 +284,27 @@ func (s *Seeder) seed(ctx context.Context, job seedJob) {
 		s.finish(job, err, stranger && received > 0)
 	}
 }
+
+func strangerLimit(w records.Target) time.Duration {
+	return strangerFetch + time.Duration(storedSize(w)/strangerSpeed)*time.Second
+}
+
+// fetch gives a stranger's module so long as its size allows: one block every half a
+// minute would keep all others waiting.
+func (s *Seeder) fetch(ctx context.Context, w records.Target, stranger bool, progress func(api.Progress)) error {
+	if stranger {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, strangerLimit(w), errTooSlow)
+		defer cancel()
+	}
+	err := s.cfg.Fetcher.Fetch(ctx, w, progress)
+	if err != nil && errors.Is(context.Cause(ctx), errTooSlow) {
+		return errTooSlow
+	}
+	return err
+}
+
+var errTooSlow = errors.New("a stranger's module comes too slowly")
 
 func (s *Seeder) addLeftover(l leftover) {
 	s.mu.Lock()
@@ -259,15 +338,18 @@ func (s *Seeder) clear(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (s *Seeder) next() (seedJob, bool) {
+// next takes the most urgent job off the queue that is at least as urgent as last.
+func (s *Seeder) next(last urgency) (seedJob, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.ready) == 0 {
-		return seedJob{}, false
+	for u := range last + 1 {
+		if len(s.ready[u]) > 0 {
+			job := s.ready[u][0]
+			s.ready[u] = s.ready[u][1:]
+			return job, true
+		}
 	}
-	job := s.ready[0]
-	s.ready = s.ready[1:]
-	return job, true
+	return seedJob{}, false
 }
 
 // finish says what became of a job. One that is abandoned may be offered again when
@@ -283,7 +365,10 @@ func (s *Seeder) finish(job seedJob, err error, abandon bool) {
 		return
 	}
 	delete(s.known, job.want.CID)
-	if errors.Is(err, errNoRoom) {
+	if job.urgency != ofTrusted {
+		s.held--
+	}
+	if errors.Is(err, errNoRoom) || errors.Is(err, errTooSlow) {
 		log.Debug("not seeded", "err", err)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/node/api"
+	"github.com/everythingstays/es/node/swarm"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/transfer"
 )
@@ -22,6 +23,8 @@ const transferFirst = 500 * time.Millisecond
 func newTransfer(cfg Config) *transfer.Exchange {
 	return transfer.New(cfg.Swarm.Host(), transfer.Config{
 		Store:  transferStore{cfg.Blocks},
+		Origin: swarm.Origin,
+		Chosen: cfg.Swarm.IsChosen,
 		Served: func(peer.ID) { cfg.Served() },
 		Offence: func(p peer.ID, err error) {
 			cfg.Log.Warn("disconnect a peer that sent a bad block", "peer", p.String(), "err", err)
