@@ -39,6 +39,9 @@ func Load(p Places) (*Config, error) {
 		v, ok := environment[name]
 		return v, ok
 	}
+	for key, value := range options {
+		c.Set(key, value)
+	}
 	for _, f := range p.files(options) {
 		if f.path == "" {
 			continue
@@ -52,9 +55,6 @@ func Load(p Places) (*Config, error) {
 		}
 		_, text := regularfile.CutBOM(b)
 		c.Add(f.source, string(text), lookup)
-	}
-	for key, value := range options {
-		c.Set(key, value)
 	}
 	return c, nil
 }

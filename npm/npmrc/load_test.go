@@ -85,3 +85,29 @@ func TestLoadHostileFile(t *testing.T) {
 		t.Error("read /dev/zero")
 	}
 }
+
+// TestThreat66PlaintextRegistry: a project's .npmrc has no token of the user's sent without
+// TLS. SPEC Q21
+func TestThreat66PlaintextRegistry(t *testing.T) {
+	home, project := t.TempDir(), t.TempDir()
+	put(t, filepath.Join(home, ".npmrc"), "registry=https://corp.example/\n//corp.example/:_authToken=s3cret\n//127.0.0.1:4873/:_authToken=t\n")
+	for _, c := range []struct{ text, name, want string }{
+		{"registry=http://corp.example/", "x", "https://corp.example/"},
+		{"@a:registry=http://corp.example/npm/", "@a/x", "https://corp.example/"},
+		{"registry=http://other.example/", "x", "http://other.example/"},
+		{"registry=http://127.0.0.1:4873/", "x", "http://127.0.0.1:4873/"},
+		{"registry=http://mine.example/\n//mine.example/:_authToken=public", "x", "http://mine.example/"},
+	} {
+		put(t, filepath.Join(project, ".npmrc"), c.text)
+		config, err := Load(Places{Home: home, Project: project})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := config.Registry(c.name); got != c.want || err != nil {
+			t.Errorf("%q: %s comes from %q, %v; want %q", c.text, c.name, got, err, c.want)
+		}
+		if dropped := c.want == "https://corp.example/"; dropped != (len(config.Ignored()) == 1) {
+			t.Errorf("%q: ignored %v", c.text, config.Ignored())
+		}
+	}
+}

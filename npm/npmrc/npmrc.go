@@ -11,6 +11,7 @@ package npmrc
 import (
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -53,7 +54,13 @@ func (c *Config) Ignored() []Ignored { return c.ignored }
 // elsewhere: not for a file that came with a repository.
 var ownersOnly = []string{"ca", "cafile", "https-proxy", "no-proxy", "noproxy", "proxy", "strict-ssl"}
 
-// Add takes the settings of a file's text. env gives the variables to expand; it
+// ofOwner reports whether a project's file does not decide the setting. A client
+// certificate is a file of the user's, wherever it is shown.
+func ofOwner(key string) bool {
+	return slices.Contains(ownersOnly, key) || strings.HasSuffix(key, ":certfile") || strings.HasSuffix(key, ":keyfile")
+}
+
+// Add takes the settings of a file's text; a Project's is to be the last. env gives the variables to expand; it
 // is not asked for a Project's file.
 func (c *Config) Add(source Source, text string, env func(name string) (value string, ok bool)) {
 	if c.settings == nil {
@@ -62,12 +69,16 @@ func (c *Config) Add(source Source, text string, env func(name string) (value st
 	for _, line := range parse(text) {
 		key, value := line.key, line.value
 		if source == Project {
-			if slices.Contains(ownersOnly, key) {
+			if ofOwner(key) {
 				c.ignored = append(c.ignored, Ignored{key, "a project's .npmrc does not decide it; put it into ~/.npmrc"})
 				continue
 			}
 			if hasVariable(key) || hasVariable(value) {
 				c.ignored = append(c.ignored, Ignored{key, "variables are not expanded in a project's .npmrc; put it into ~/.npmrc"})
+				continue
+			}
+			if c.wouldLeak(key, value) {
+				c.ignored = append(c.ignored, Ignored{key, "what proves who you are would be sent without TLS; put it into ~/.npmrc"})
 				continue
 			}
 		} else {
@@ -96,6 +107,35 @@ func (c *Config) set(source Source, key, value string, list bool) {
 		}
 	}
 	c.settings[key] = setting{[]string{value}, source}
+}
+
+// wouldLeak reports whether a registry of a project's file would be sent, without TLS, what
+// somebody else has set. This machine's are let through.
+func (c *Config) wouldLeak(key, value string) bool {
+	if key != "registry" && !strings.HasSuffix(key, ":registry") {
+		return false
+	}
+	u, err := url.Parse(value)
+	return err == nil && u.Scheme == "http" && !IsLoopback(u) && c.hasOwnersCredentials(u.Host)
+}
+
+// hasOwnersCredentials reports whether anybody but a project's file says what proves to a
+// host who asks.
+func (c *Config) hasOwnersCredentials(host string) bool {
+	for key, s := range c.settings {
+		at, field, _ := strings.Cut(strings.TrimPrefix(key, "//"), "/")
+		isSecret := strings.HasSuffix(field, ":_authToken") || strings.HasSuffix(field, ":_auth") || strings.HasSuffix(field, ":_password")
+		if strings.HasPrefix(key, "//") && at == host && isSecret && s.source != Project {
+			return true
+		}
+	}
+	return false
+}
+
+// IsLoopback reports whether a URL's host is this machine.
+func IsLoopback(u *url.URL) bool {
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // Get returns the last value of a setting.

@@ -111,13 +111,15 @@ func TestProjectFile(t *testing.T) {
 		"cafile=./evil.pem",
 		"ca[]=evil",
 		"noproxy=*",
+		"//user.example/:certfile=/dev/zero",
+		"//user.example/:keyfile=/home/user/key.pem",
 		"@acme:registry=https://acme.example/",
 	}, "\n"), func(string) (string, bool) { asked = true; return "s3cret", true })
 	if asked {
 		t.Error("a project's file was given a variable")
 	}
-	if len(c.Ignored()) != 8 {
-		t.Errorf("ignored %v, want 8 settings", c.Ignored())
+	if len(c.Ignored()) != 10 {
+		t.Errorf("ignored %v, want 10 settings", c.Ignored())
 	}
 	for key, s := range c.settings {
 		if key != "@acme:registry" {

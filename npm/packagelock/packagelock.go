@@ -27,6 +27,10 @@ const (
 	MaxPackages = 100_000
 	MaxPath     = 4_096 // bytes of an entry's path
 	MaxDepth    = 64    // node_modules within node_modules
+
+	// maxReads is how often all bytes of lockfileVersion 1 are read, which is as often as
+	// packages are within each other.
+	maxReads = 8
 )
 
 // An Entry is one package of a lockfile.
@@ -54,6 +58,8 @@ type File struct {
 	// Roots are what the project and its workspaces ask for, by their directories, ""
 	// for the project; only of lockfileVersion 2 and 3.
 	Roots map[string]Root
+
+	left int // bytes of packages within packages that may still be read
 }
 
 // Root is what a lockfile says of a package.json of the project.
@@ -156,7 +162,7 @@ func parse(b []byte) (*File, error) {
 	if doc.Version < 1 || doc.Version > 3 {
 		return nil, fmt.Errorf("lockfileVersion is %d, not 1 to 3", doc.Version)
 	}
-	f := &File{Version: doc.Version}
+	f := &File{Version: doc.Version, left: maxReads * len(b)}
 	var err error
 	if len(doc.Packages) > 0 {
 		err = f.addPackages(doc.Packages)
@@ -262,6 +268,9 @@ func (f *File) addTree(value jsontext.Value, above string, depth int) error {
 	}
 	if depth > MaxDepth {
 		return fmt.Errorf("%q: more than %d packages within each other", records.Clip(above), MaxDepth)
+	}
+	if f.left -= len(value); f.left < 0 {
+		return fmt.Errorf("%q: most of the file is in packages within each other, more than %d deep", records.Clip(above), maxReads)
 	}
 	return fields(value, func(name string, value jsontext.Value) error {
 		var raw rawEntry

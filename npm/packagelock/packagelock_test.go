@@ -183,3 +183,15 @@ func TestHostileEntries(t *testing.T) {
 		}
 	}
 }
+
+// TestThreat62NestedLockfile: packages within packages of version 1, all with the rest of the
+// file in them, are refused before they are read sixty times.
+func TestThreat62NestedLockfile(t *testing.T) {
+	text := `{"version":"1.0.0","x":"` + strings.Repeat("x", 100_000) + `"}`
+	for range MaxDepth {
+		text = `{"version":"1.0.0","dependencies":{"a":` + text + `}}`
+	}
+	if _, err := Parse([]byte(`{"lockfileVersion":1,"dependencies":{"a":` + text + `}}`)); err == nil || !strings.Contains(err.Error(), "more than 8 deep") {
+		t.Errorf("%v", err)
+	}
+}

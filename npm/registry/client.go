@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/npm/npmrc"
 )
 
@@ -135,7 +136,7 @@ func (c *Client) connections(credentials npmrc.Credentials) (*http.Transport, er
 	if h, ok := c.certificates[files]; ok {
 		return h, nil
 	}
-	certificate, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+	certificate, err := readKeyPair(files)
 	if err != nil {
 		return nil, &certificateError{files.CertFile, err}
 	}
@@ -144,9 +145,23 @@ func (c *Client) connections(credentials npmrc.Credentials) (*http.Transport, er
 	return h, nil
 }
 
+// readKeyPair reads a client certificate and its key, which are regular files of a size.
+func readKeyPair(files npmrc.Credentials) (tls.Certificate, error) {
+	certificate, err := regularfile.Read(files.CertFile, maxCAFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := regularfile.Read(files.KeyFile, maxCAFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certificate, key)
+}
+
 // checkRedirect follows a registry to where it keeps its files, but not from TLS to
-// plain text. What proves who asks is what is configured for there: net/http alone
-// would take it along to another port of the host.
+// plain text. What proves who asks is what is configured for there, and is not sent in
+// plain text to where a registry leads: net/http alone would take it along to another
+// port of the host.
 func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= MaxRedirects {
 		return &redirectError{fmt.Sprintf("more than %d redirects", MaxRedirects)}
@@ -155,7 +170,7 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 		return &redirectError{"redirected from https to http"}
 	}
 	req.Header.Del("Authorization")
-	if a := c.cfg.Credentials(req.URL).Authorization; a != "" {
+	if a := c.cfg.Credentials(req.URL).Authorization; a != "" && (req.URL.Scheme == "https" || req.URL.Host == via[0].URL.Host || npmrc.IsLoopback(req.URL)) {
 		req.Header.Set("Authorization", a)
 	}
 	return nil

@@ -145,3 +145,40 @@ func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
 }
+
+// TestThreat62ClientCertificate: a certificate that is a device or a pipe is an error at once.
+func TestThreat62ClientCertificate(t *testing.T) {
+	c := New(Config{Credentials: func(*url.URL) npmrc.Credentials {
+		return npmrc.Credentials{CertFile: os.DevNull, KeyFile: os.DevNull}
+	}})
+	defer c.Close()
+	if _, err := c.Packument(t.Context(), "http://127.0.0.1:1/", "x", Abbreviated, Validators{}); err == nil || !strings.Contains(err.Error(), "regular file") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestRedirectInPlainText: a registry leads nobody to send what is configured for another
+// host without TLS. SPEC Q22
+func TestRedirectInPlainText(t *testing.T) {
+	c := New(Config{Credentials: func(*url.URL) npmrc.Credentials { return npmrc.Credentials{Authorization: "Bearer s3cret"} }})
+	defer c.Close()
+	request := func(target string) *http.Request {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	first := request("http://evil.example/x")
+	for target, sent := range map[string]bool{
+		"http://corp.example/x": false, "https://corp.example/x": true, "http://evil.example/y": true, "http://127.0.0.1:4873/x": true,
+	} {
+		r := request(target)
+		if err := c.checkRedirect(r, []*http.Request{first}); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Header.Get("Authorization") != ""; got != sent {
+			t.Errorf("%s: the token is sent: %v, want %v", target, got, sent)
+		}
+	}
+}
