@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/gob"
 	"encoding/json"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -26,7 +28,9 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/everythingstays/es/gossip"
+	"github.com/everythingstays/es/reconcile"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/transfer"
 )
 
 // claimed is a name that hostile peers say they are at. Nobody may ask for it.
@@ -34,21 +38,25 @@ const claimed = "attacker.example.net"
 
 // Ammunition is what hostile peers send.
 type ammunition struct {
-	Target string   // the node, with its peer id
-	IP     string   // where these peers are
-	First  int      // number of the first one, which chooses what each of them does
-	Peers  int      // how many of them this process is
-	Old    [][]byte // frames of records that the node has
-	Bad    [][]byte // frames that nobody may accept
-	Fresh  [][]byte // frames of strangers' new records
-	Keys   [][]byte // blocks of the key of an author whom the node trusts, each another
-	Blocks [][]byte // digests of blocks that the node has
+	Targets []string // where the node is, by each transport, with its peer id
+	IP      string   // of these peers on the link, from which they announce
+	From    []string // addresses that they listen at and dial from
+	First   int      // number of the first one, which chooses what each of them does
+	Peers   int      // how many of them this process is
+	Old     [][]byte // frames of records that the node has
+	Bad     [][]byte // frames that nobody may accept
+	Fresh   [][]byte // frames of strangers' new records
+	Keys    [][]byte // blocks of the key of an author whom the node trusts, each another
+	Blocks  [][]byte // digests of blocks that the node has
+	Large   [][]byte // digests of blocks of 1 MiB that the node has
+	Modules [][]byte // CIDs of modules that the node has
 }
 
 // Attackers are the peers of one address, in a process of its own.
 type attackers struct {
 	ammunition
-	target peer.AddrInfo
+	targets []peer.AddrInfo // the same peer, by each transport
+	target  peer.AddrInfo
 
 	mu   sync.Mutex
 	done map[string]int // how often what was done
@@ -63,19 +71,22 @@ func attackMain() error {
 	if err := gob.NewDecoder(in).Decode(&a.ammunition); err != nil {
 		return err
 	}
-	target, err := peer.AddrInfoFromString(a.Target)
-	if err != nil {
-		return err
+	for _, addr := range a.Targets {
+		target, err := peer.AddrInfoFromString(addr)
+		if err != nil {
+			return err
+		}
+		a.targets = append(a.targets, *target)
 	}
-	a.target = *target
+	a.target = a.targets[0]
 	ctx, stop := context.WithCancel(context.Background())
-	roles := []func(context.Context, host.Host) error{a.compare, a.gossip, a.silent, a.take, a.loris}
+	roles := []func(context.Context, host.Host) error{a.compare, a.gossip, a.silent, a.take, a.loris, a.fill, a.sip, a.question}
 	var all sync.WaitGroup
 	for i := range a.Peers {
 		role := roles[(a.First+i)%len(roles)]
 		all.Go(func() {
-			for ctx.Err() == nil { // as a new peer each time: ids cost nothing
-				a.peer(ctx, role)
+			for life := i; ctx.Err() == nil; life++ { // as a new peer each time: ids cost nothing
+				a.peer(ctx, life, role)
 			}
 		})
 	}
@@ -102,24 +113,27 @@ func (a *attackers) load(kind string, from [][]byte) []byte {
 }
 
 // peer lets a new peer that lies about its addresses do what role says for half a
-// minute at most.
-func (a *attackers) peer(ctx context.Context, role func(context.Context, host.Host) error) {
+// minute at most. Its number of lives chooses the transport.
+func (a *attackers) peer(ctx context.Context, life int, role func(context.Context, host.Host) error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	said := []ma.Multiaddr{ma.StringCast("/dns4/" + claimed + "/tcp/2223"), ma.StringCast("/dnsaddr/" + claimed)}
-	for _, ip := range []string{"127.0.0.1", "10.20.30.40", "192.168.7.7", "169.254.169.254"} {
-		said = append(said, ma.StringCast("/ip4/"+ip+"/tcp/2222"))
+	said := []ma.Multiaddr{ma.StringCast("/dns4/" + claimed + "/tcp/2223"), ma.StringCast("/dns6/" + claimed + "/udp/2223/quic-v1"), ma.StringCast("/dnsaddr/" + claimed)}
+	for _, ip := range []string{"/ip4/127.0.0.1", "/ip4/10.20.30.40", "/ip4/192.168.7.7", "/ip4/169.254.169.254",
+		"/ip6/::1", "/ip6/fd00:77::7", "/ip6/::ffff:127.0.0.1", "/ip6/64:ff9b::7f00:1", "/ip6/2002:7f00:1::1"} {
+		said = append(said, ma.StringCast(ip+"/tcp/2222"), ma.StringCast(ip+"/udp/2222/quic-v1"))
 	}
-	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/"+a.IP+"/tcp/0"), libp2p.DisableRelay(), libp2p.ResourceManager(&network.NullResourceManager{}),
+	from, target := a.From[life%len(a.From)], a.targets[life%len(a.targets)]
+	h, err := libp2p.New(libp2p.ListenAddrStrings(from+"/tcp/0", from+"/udp/0/quic-v1"), libp2p.DisableRelay(), libp2p.ResourceManager(&network.NullResourceManager{}),
 		libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return said }))
 	if err == nil {
 		defer h.Close()
-		err = h.Connect(ctx, a.target)
+		err = h.Connect(ctx, target)
 	}
 	if err != nil {
 		a.count("refused connections", 1)
 	} else {
-		a.count("connections", 1)
+		by := target.Addrs[0].Protocols()
+		a.count("connections by "+by[0].Name+" and "+by[len(by)-1].Name, 1)
 		err = role(ctx, h)
 	}
 	if err != nil { // what was refused is tried again, but not as fast as this machine can
@@ -182,7 +196,7 @@ func compareBody() []byte {
 // sessions opens sessions of reconciliation and asks in each for the same until it
 // is refused.
 func (a *attackers) sessions(ctx context.Context, h host.Host, what string, body []byte) error {
-	s, err := h.NewStream(ctx, a.target.ID, "/es/reconcile/2")
+	s, err := h.NewStream(ctx, a.target.ID, reconcile.Protocol)
 	if err != nil {
 		return err
 	}
@@ -205,30 +219,46 @@ func (a *attackers) take(ctx context.Context, h host.Host) error {
 	return a.sessions(ctx, h, "gets of everything", []byte{0x02, 0, 0, 0, 1, 0xff})
 }
 
-// gossip sends key blocks, old records, strangers' records and bad frames.
-func (a *attackers) gossip(ctx context.Context, h host.Host) error {
+// topics joins what the node gossips about, once the node is there too.
+func (a *attackers) topics(ctx context.Context, h host.Host) (map[string]*pubsub.Topic, error) {
 	ps, err := pubsub.NewGossipSub(ctx, h, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
-		pubsub.WithPeerOutboundQueueSize(2048), pubsub.WithFloodPublish(true))
+		pubsub.WithPeerOutboundQueueSize(2048), pubsub.WithFloodPublish(true), pubsub.WithMessageIdFn(messageID))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	topics := map[string]*pubsub.Topic{}
 	for _, name := range []string{gossip.TopicRecords, gossip.TopicKeys} {
 		topic, err := ps.Join(name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := topic.Subscribe(); err != nil {
-			return err
+			return nil, err
 		}
 		topics[name] = topic
 	}
 	for len(topics[gossip.TopicRecords].ListPeers()) == 0 {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		case <-time.After(50 * time.Millisecond):
 		}
+	}
+	return topics, nil
+}
+
+// messageID is that of SPEC.md section 8. Without it all messages have one id, and
+// only the first is sent.
+func messageID(m *pb.Message) string {
+	id := sha256.Sum256(append([]byte(m.GetTopic()+"\x00"), m.GetData()...))
+	return string(id[:20])
+}
+
+// gossip sends key blocks, old records, strangers' records and bad frames.
+func (a *attackers) gossip(ctx context.Context, h host.Host) error {
+	topics, err := a.topics(ctx, h)
+	if err != nil {
+		return err
 	}
 	tick := time.NewTicker(4 * time.Millisecond)
 	defer tick.Stop()
@@ -256,7 +286,7 @@ func (a *attackers) gossip(ctx context.Context, h host.Host) error {
 
 // silent is there, takes what the node asks by any protocol, and answers nothing.
 func (a *attackers) silent(ctx context.Context, h host.Host) error {
-	for _, id := range []protocol.ID{"/es/reconcile/2", "/es/transfer/1", "/es/has/1", "/es/clock/1", "/ipfs/bitswap/1.2.0"} {
+	for _, id := range []protocol.ID{reconcile.Protocol, transfer.ID, "/es/has/1", "/es/clock/1", "/ipfs/bitswap/1.2.0"} {
 		h.SetStreamHandler(id, func(s network.Stream) {
 			a.count("requests left without an answer", 1)
 			_, _ = io.Copy(io.Discard, s)
@@ -358,7 +388,7 @@ func announcement(ip string) (packet []byte, n int, err error) {
 		label := strings.ToLower(id.String()[20:])
 		instance, there := dnsmessage.MustNewName(label+"._es._udp.local."), dnsmessage.MustNewName(label+".local.")
 		var txt []string
-		for _, addr := range []string{"/ip4/" + ip + "/tcp/9", "/dns4/" + claimed + "/tcp/2223", "/ip4/10.20.30.40/tcp/2222", "/ip4/127.0.0.1/tcp/2222"} {
+		for _, addr := range []string{"/ip4/" + ip + "/tcp/9", "/dns4/" + claimed + "/tcp/2223", "/ip4/10.20.30.40/tcp/2222", "/ip4/127.0.0.1/tcp/2222", "/ip6/::1/udp/2222/quic-v1"} {
 			txt = append(txt, "dnsaddr="+addr+"/p2p/"+id.String())
 		}
 		m.Answers = append(m.Answers,
