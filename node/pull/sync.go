@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -91,7 +92,7 @@ func (r *syncRun) one(ctx context.Context, who peer.ID) {
 			cancel()
 		})
 	}
-	got, err := r.pullWhenFree(ctx, who, r.options, r.answered, r.add)
+	got, err := persist(ctx, chosen, r.answered, func() (reconcile.Result, error) { return r.pull(ctx, who, r.options, r.add) })
 	err = api.DiskFull(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -190,12 +191,17 @@ func (p *Puller) batchesOf(who peer.ID) int64 {
 	return 0
 }
 
-// pullWhenFree waits for a peer that is busy, as with the pull that its coming
-// has begun.
-func (p *Puller) pullWhenFree(ctx context.Context, who peer.ID, o api.SyncOptions, answered <-chan struct{}, progress func(reconcile.Result)) (reconcile.Result, error) {
-	start := time.Now()
+// persist pulls until it succeeds: again and again from a peer that is busy, as with the pull
+// that its coming has begun, and once more from a chosen one that was late while nobody has
+// answered (docs/program.md [N361]).
+func persist(ctx context.Context, chosen bool, answered <-chan struct{}, pull func() (reconcile.Result, error)) (reconcile.Result, error) {
+	start, late := time.Now(), false
 	for tries := 0; ; tries++ {
-		r, err := p.pull(ctx, who, o, progress)
+		r, err := pull()
+		if chosen && !late && isTimeout(err) && !closed(answered) && ctx.Err() == nil {
+			late = true
+			continue
+		}
 		if !errors.Is(err, reconcile.ErrBusy) || time.Since(start) > busyTimeout || tries >= busyTries && closed(answered) {
 			return r, err
 		}
@@ -206,6 +212,11 @@ func (p *Puller) pullWhenFree(ctx context.Context, who peer.ID, o api.SyncOption
 		case <-time.After(time.Duration((0.5 + rand.Float64()) * float64(busyRetry))):
 		}
 	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 func closed(c <-chan struct{}) bool {
