@@ -25,13 +25,15 @@ const (
 var (
 	beginKey = regexp.MustCompile(`-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----`)
 	endKey   = []byte("-----END ")
-	ageKey   = regexp.MustCompile(`AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}`)
-	putty    = regexp.MustCompile(`(?m)^PuTTY-User-Key-File-[0-9]+: `)
-	ssh2     = []byte("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----")
-	swarmKey = []byte("/key/swarm/psk/1.0.0/")
-	minisign = regexp.MustCompile(`(?m)^untrusted comment: .*\r?\nRWR(?:TY0Iy|CSw)[A-Za-z0-9+/]{60,}`)
-	jwkType  = regexp.MustCompile(`"kty"\s*:\s*"(?:OKP|EC|RSA)"`)
-	jwkKey   = regexp.MustCompile(`"d"\s*:\s*"[A-Za-z0-9_-]{43,}"`)
+	// encodedKey is the beginning of PEM, or of an armor, in Base64.
+	encodedKey = regexp.MustCompile(`LS0tLS1CRUdJTi[A-Za-z0-9+/=\s]+`)
+	ageKey     = regexp.MustCompile(`AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}`)
+	putty      = regexp.MustCompile(`(?m)^PuTTY-User-Key-File-[0-9]+: `)
+	ssh2       = []byte("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----")
+	swarmKey   = []byte("/key/swarm/psk/1.0.0/")
+	minisign   = regexp.MustCompile(`(?m)^untrusted comment: .*\r?\nRWR(?:TY0Iy|CSw)[A-Za-z0-9+/]{60,}`)
+	jwkType    = regexp.MustCompile(`"kty"\s*:\s*"(?:OKP|EC|RSA)"`)
+	jwkKey     = regexp.MustCompile(`"d"\s*:\s*"[A-Za-z0-9_-]{43,}"`)
 	// utf16Key is what is in every key in PEM or armor that is written in UTF-16.
 	utf16Key = []byte("P\x00R\x00I\x00V\x00A\x00T\x00E\x00 \x00K\x00E\x00Y\x00")
 	// pkcs12 is near the beginning of a store of keys and certificates, pkcs12Keys the
@@ -113,6 +115,9 @@ func textKey(b []byte) string {
 			return "an SSH private key"
 		}
 	}
+	if what := base64Key(b); what != "" {
+		return what
+	}
 	switch {
 	case bytes.Contains(b, []byte("AGE-SECRET-KEY-")) && ageKey.Match(b):
 		return "an age secret key"
@@ -124,6 +129,22 @@ func textKey(b []byte) string {
 		return "a secret key of minisign or signify"
 	case bytes.HasPrefix(bytes.TrimSpace(b), swarmKey):
 		return "the key of a private network"
+	}
+	return ""
+}
+
+// base64Key finds what textKey finds in PEM or an armor that is written in Base64 once more, as
+// for a variable of a CI.
+func base64Key(b []byte) string {
+	for _, text := range encodedKey.FindAll(b, -1) {
+		digits := bytes.TrimRight(bytes.Join(bytes.Fields(text), nil), "=")
+		inner := make([]byte, base64.RawStdEncoding.DecodedLen(len(digits)))
+		n, _ := base64.RawStdEncoding.Decode(inner, digits) // as far as it goes
+		if at := beginKey.FindIndex(inner[:n]); at != nil {
+			if what := armoredKey(inner[at[1]:n]); what != "" {
+				return what
+			}
+		}
 	}
 	return ""
 }

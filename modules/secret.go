@@ -212,7 +212,11 @@ func (o *homeFinder) isHome(dir string) bool {
 func disclosureReason(p string) string {
 	base := strings.ToLower(path.Base(p))
 	switch base {
-	case ".netrc", "_netrc", ".git-credentials", ".pypirc", ".htpasswd", ".pgpass", ".envrc":
+	case ".netrc", "_netrc", ".git-credentials", ".pypirc", ".htpasswd", ".pgpass", ".envrc", ".dockercfg":
+		return "usually holds passwords, and will be published"
+	}
+	switch path.Join(strings.ToLower(path.Base(path.Dir(p))), base) {
+	case ".docker/config.json", ".aws/credentials":
 		return "usually holds passwords, and will be published"
 	}
 	rest, isEnv := strings.CutPrefix(base, ".env")
@@ -236,15 +240,16 @@ func (f *FileSet) warnOfDisclosure(paths []string) {
 	}
 }
 
-// isRegistryConfig reports whether p is a file in which npm, or yarn, keeps tokens.
+// isRegistryConfig reports whether p is a file in which npm, yarn or bun keeps tokens.
 func isRegistryConfig(p string) bool {
 	base := strings.ToLower(path.Base(p))
-	return strings.Contains(base, "npmrc") || strings.HasPrefix(base, ".yarnrc")
+	return strings.Contains(base, "npmrc") || strings.HasPrefix(base, ".yarnrc") || strings.Contains(base, "bunfig")
 }
 
-// registryToken finds a line that holds a token or password. One that names a variable
-// holds none.
-var registryToken = regexp.MustCompile(`(?im)^[ \t]*["']?(?:[^\s;#=]*[:/])?(?:_authToken|_auth|_password|npmAuthToken|npmAuthIdent|token|password)["']?[ \t]*[=: ][ \t]*["']?[^\s"'$]`)
+// registryToken finds a line that holds a token or password, alone, between braces, or in an
+// address. One that names a variable holds none.
+var registryToken = regexp.MustCompile(`(?im)^(?:[^#;\n]*[{,])?[ \t]*["']?(?:[^\s;#=]*[:/])?(?:_authToken|_auth|_password|npmAuthToken|npmAuthIdent|token|password)["']?[ \t]*[=: ][ \t]*["']?[^\s"'$=:]` +
+	`|^[^#;\n]*://[^/\s:@"']+:[^/\s@"'$]+@`)
 
 func hasRegistryToken(b []byte) bool {
 	return registryToken.Match(bytes.ReplaceAll(b, []byte("\r"), nil))

@@ -110,27 +110,41 @@ func secretFiles(t testing.TB) map[string][]byte {
 		"ci/npmrc":      []byte("_password = \"c2VjcmV0\"\r\n"),
 		"old.npmrc.bak": []byte("  //r.example/:_auth=YTpi\n"),
 		".yarnrc.yml":   []byte("npmRegistries:\n  //r.example:\n    npmAuthToken: \"abc\"\n"),
+		"a/.yarnrc.yml": []byte("npmScopes: {acme: {npmRegistryServer: \"https://r.example\", npmAuthToken: abc}}\n"),
+		"bunfig.toml":   []byte("[install]\nregistry = { url = \"https://r.example\", token = \"abc\" }\n"),
+		"b/bunfig.toml": []byte("[install.scopes]\nacme = \"https://ada:abc@r.example/\"\r\n"),
+		"base64.env":    []byte("KEY=" + base64.StdEncoding.EncodeToString(armored.Bytes()) + "\n"),
+		"base64.yml":    []byte("data:\n  key: >\n    " + strings.Join(chunks(base64.StdEncoding.EncodeToString(plain), 60), "\n    ") + "\n"),
 	}
+}
+
+func chunks(s string, n int) (out []string) {
+	for len(s) > n {
+		out, s = append(out, s[:n]), s[n:]
+	}
+	return append(out, s)
 }
 
 // harmlessFiles are like secrets, and none.
 func ordinaryFiles() map[string][]byte {
 	long := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0x30, 0x82}, 300))
 	return map[string][]byte{
-		"parser.js":  []byte("if (s.startsWith('-----BEGIN PRIVATE KEY-----') && s.endsWith('-----END PRIVATE KEY-----')) return true\n"),
-		"README.md":  []byte("-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA...\n-----END RSA PRIVATE KEY-----\n"),
-		"words.md":   []byte("-----BEGIN PRIVATE KEY-----\nput your own key here and never show it to anybody else in the world at all\n-----END PRIVATE KEY-----\n"),
-		"cert.pem":   []byte("-----BEGIN CERTIFICATE-----\n" + long + "\n-----END CERTIFICATE-----\n"),
-		"public.pem": []byte("-----BEGIN PUBLIC KEY-----\n" + long + "\n-----END PUBLIC KEY-----\n"),
-		"public.asc": []byte("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nxjMEZQ\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"),
-		"age.md":     []byte("AGE-SECRET-KEY-1...\nage1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n"),
-		"jwk.json":   []byte(`{"keys": [{"kty": "EC", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURo0"}], "d": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURo0"}`),
-		"sign.pub":   []byte("untrusted comment: minisign public key 0011223344556677\nRWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n"),
-		"trust.jks":  append([]byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2}, make([]byte, 64)...),
-		"certs.p12":  append([]byte{0x30, 0x82, 0x02, 0, 0x02, 0x01, 0x03, 0x30, 0x82, 0x01, 0xc4}, make([]byte, 500)...),
-		"zero.der":   append([]byte{0x30, 0x40}, make([]byte, 64)...),
-		".npmrc":     []byte("registry=https://r.example/\nalways-auth=true\n//r.example/:_authToken=${NPM_TOKEN}\nsave-exact=true\n; _authToken=old\n"),
-		"docs.md":    []byte("put //r.example/:_authToken=npm_abc into your .npmrc\n"),
+		"parser.js":   []byte("if (s.startsWith('-----BEGIN PRIVATE KEY-----') && s.endsWith('-----END PRIVATE KEY-----')) return true\n"),
+		"README.md":   []byte("-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA...\n-----END RSA PRIVATE KEY-----\n"),
+		"words.md":    []byte("-----BEGIN PRIVATE KEY-----\nput your own key here and never show it to anybody else in the world at all\n-----END PRIVATE KEY-----\n"),
+		"cert.pem":    []byte("-----BEGIN CERTIFICATE-----\n" + long + "\n-----END CERTIFICATE-----\n"),
+		"public.pem":  []byte("-----BEGIN PUBLIC KEY-----\n" + long + "\n-----END PUBLIC KEY-----\n"),
+		"public.asc":  []byte("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nxjMEZQ\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"),
+		"age.md":      []byte("AGE-SECRET-KEY-1...\nage1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n"),
+		"jwk.json":    []byte(`{"keys": [{"kty": "EC", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURo0"}], "d": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURo0"}`),
+		"sign.pub":    []byte("untrusted comment: minisign public key 0011223344556677\nRWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n"),
+		"trust.jks":   append([]byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2}, make([]byte, 64)...),
+		"certs.p12":   append([]byte{0x30, 0x82, 0x02, 0, 0x02, 0x01, 0x03, 0x30, 0x82, 0x01, 0xc4}, make([]byte, 500)...),
+		"zero.der":    append([]byte{0x30, 0x40}, make([]byte, 64)...),
+		".npmrc":      []byte("registry=https://r.example/\nalways-auth=true\n//r.example/:_authToken=${NPM_TOKEN}\nsave-exact=true\n; _authToken=old\n"),
+		"bunfig.toml": []byte("# registry = { token = \"abc\" }\n[install.scopes]\nacme = { token = \"$NPM_TOKEN\", url = \"https://r.example:8080/a@b\" }\n"),
+		"base64.js":   []byte("const pem = 'LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t', key = 'LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t'\n"),
+		"docs.md":     []byte("put //r.example/:_authToken=npm_abc into your .npmrc\n"),
 	}
 }
 
