@@ -91,20 +91,18 @@ func asSubkey(block []byte) []byte {
 // legacyAs27 is a self-signature by a key of EdDSALegacy in the form of Ed25519: the
 // arithmetic is the same.
 func legacyAs27(f *forger) []byte {
-	for {
-		g := *f
-		g.numbers = func(h crypto.Hash, d []byte) []byte {
-			b := f.numbers(h, d)
-			if len(b) != 68 {
-				return nil
-			}
-			return subs(b[2:34], b[36:])
-		}
-		b := g.sign(forged{algo: openpgp.AlgorithmEd25519, kind: openpgp.SignaturePositiveCert, hashed: f.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID))
-		if s, err := openpgp.ParseSignature(b); err == nil && len(s.Numbers) == 1 {
-			return b
-		}
+	// An MPI lacks the zeros in front of its number, which Ed25519 has.
+	whole := func(b []byte) (number, rest []byte) {
+		size := (int(b[0])<<8 + int(b[1]) + 7) / 8
+		return append(make([]byte, 32-size), b[2:2+size]...), b[2+size:]
 	}
+	g := *f
+	g.numbers = func(h crypto.Hash, d []byte) []byte {
+		first, b := whole(f.numbers(h, d))
+		second, _ := whole(b)
+		return subs(first, second)
+	}
+	return g.sign(forged{algo: openpgp.AlgorithmEd25519, kind: openpgp.SignaturePositiveCert, hashed: f.selfSubs(keyTime)}, f.hashed(), uidHashed(testUID))
 }
 
 // importReadings are keys from elsewhere that hold something that cannot be read.
