@@ -48,11 +48,12 @@ func endVectors(t *testing.T, f, s *forger) []vector {
 	stranger, late := newForger(t, "eddsa-v4"), newForger(t, "eddsa-v4")
 	late.created = 4_102_444_800
 	late.key(late.algo, late.body[6:])
-	bind, bindLater := f.bind(s, keyTime), func(hash byte, flags byte, more ...[]byte) []byte {
-		cross := s.sign(forged{kind: openpgp.SignaturePrimaryBinding, hashed: subs(made(recTime), s.issuer())}, f.hashed(), s.hashed())
-		h := subs(made(recTime), f.issuer(), sub(openpgp.SubpacketKeyFlags, flags), sub(openpgp.SubpacketEmbeddedSignature, cross...), subs(more...))
+	bindAt := func(t uint32, hash byte, flags byte, more ...[]byte) []byte {
+		cross := s.sign(forged{kind: openpgp.SignaturePrimaryBinding, hashed: subs(made(t), s.issuer())}, f.hashed(), s.hashed())
+		h := subs(made(t), f.issuer(), sub(openpgp.SubpacketKeyFlags, flags), sub(openpgp.SubpacketEmbeddedSignature, cross...), subs(more...))
 		return sigPacket(f.sign(forged{kind: openpgp.SignatureSubkeyBinding, hash: hash, hashed: h}, f.hashed(), s.hashed()))
 	}
+	bind, bindLater := f.bind(s, keyTime), func(hash byte, flags byte, more ...[]byte) []byte { return bindAt(recTime, hash, flags, more...) }
 	revokeUID := func(name string, hash byte, t uint32) []byte {
 		return sigPacket(f.sign(forged{kind: openpgp.SignatureCertRevocation, hash: hash, hashed: subs(made(t), f.issuer())}, f.hashed(), uidHashed(name)))
 	}
@@ -97,6 +98,8 @@ func endVectors(t *testing.T, f, s *forger) []vector {
 		refused("direct-sha1", "S151", "a direct-key signature ends the key, with SHA-1", P,
 			sigPacket(f.sign(forged{kind: openpgp.SignatureDirectKey, hash: 2, hashed: subs(made(recTime), f.issuer(), ends)}, f.hashed())), main),
 		refused("newer-sha1-binding", "S151", "the newer binding ends the subkey, with SHA-1", P, main, s.subkey(), bind, bindLater(2, 2, ends)),
+		refused("sooner-sha1-binding", "S151", "a binding ends the subkey after two days, and a newer one with SHA-1 after one", P, main, s.subkey(),
+			bindAt(keyTime, 8, 2, uint32Sub(openpgp.SubpacketKeyExpiration, 2*86400)), bindLater(2, 2, ends)),
 		refused("newer-binding-flags", "S152", "the newer binding is not for signing", P, main, s.subkey(), bind, bindLater(8, 0x0c)),
 		read("newer-binding", "ok", "S152", "the newer binding ends the subkey, and both stay", subs(P, main, s.subkey(), bind, bindLater(8, 2, ends)), P, main, s.subkey(), bind, bindLater(8, 2, ends)),
 	}
