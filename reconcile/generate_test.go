@@ -95,6 +95,7 @@ func cases() []testCase {
 		answer(countAlice, ok("compared-count", "E7", "one part, which is the range", "\x11\x02\x01"+mark2+num(100000))),
 		answer(compareBoth, bad("compared-no-entries", "E7", "no entries", "\x11")),
 		answer(compareAlice, bad("compared-more", "E7", "two entries for one range", "\x11\x00\x00")),
+		answer(compareAlice, bad("compared-items", "E7", "items in answer to a compare, whose bytes could be entries", "\x12\x00")),
 		answer(compareAlice, bad("compared-kind", "E7", "an entry of kind 3", "\x11\x03")),
 		answer(compareAlice, bad("compared-outside", "E7", "an element of another author", "\x11\x01\x01"+str(0, bobFrom+digest("\x01", 0x11)))),
 		answer(compareAlice, bad("compared-order", "E7", "elements in the wrong order", "\x11\x01\x02"+el(0x22)+next(0x11))),
@@ -196,6 +197,7 @@ func itemCases(ok, bad func(name, spec, comment, message string) testCase, answe
 	return []testCase{
 		answer(getAlice, ok("items", "E9", "a key block and two records of one author, in the order of their elements", "\x12"+key+str(21, "\x01")+num(len(envelope))+envelope+str(22, "")+num(len(second))+second)),
 		answer(getAlice, bad("items-none", "E9", "no items", "\x12")),
+		answer(getAlice, bad("items-entries", "E8 E9", "entries in answer to a get, whose bytes could be items", "\x11"+key)),
 		answer(getAlice, bad("items-author", "E9", "a record of another author", "\x12"+str(0, bobFrom+"\x01")+num(len(envelope))+envelope)),
 		answer(getAlice, bad("items-record", "E9 R36", "bytes that are no envelope", "\x12"+str(0, aliceFrom+"\x01")+num(5)+"hello")),
 		answer(getAlice, bad("items-empty-key", "E9 R38", "a key block of no bytes", "\x12"+str(0, aliceFrom+"\x00")+num(0))),

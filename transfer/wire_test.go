@@ -107,18 +107,20 @@ func TestVectors(t *testing.T) {
 				t.Errorf("%s: the request is taken", name)
 			}
 		case "offence":
-			offended(t, name, v)
+			offended(t, name, v, 1)
+		case "ended":
+			offended(t, name, v, 0)
 		default:
 			t.Errorf("%s: expect %q", name, v.expect)
 		}
 	}
-	if len(seen) != 3 {
+	if len(seen) != 4 {
 		t.Errorf("saw vectors that expect %v", seen)
 	}
 }
 
-// offended fetches from a peer whose only answer is v's.
-func offended(t *testing.T, name string, v vector) {
+// offended fetches from a peer whose only answer is v's, and counts how often it lied.
+func offended(t *testing.T, name string, v vector, want int64) {
 	_, asked, err := readRequest(bytes.NewReader(v.request))
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
@@ -127,11 +129,12 @@ func offended(t *testing.T, name string, v vector) {
 		hosts[0].SetStreamHandler(ID, func(s network.Stream) {
 			_, _, _ = readRequest(s)
 			_, _ = s.Write(v.answer)
+			_ = s.CloseWrite()
 		})
 		client := start(t, hosts[1], newMemory())
 		complete, err := client.fetch(records.Unbounded(asked[0].cid(false)), &node{Exchange: &Exchange{host: hosts[0]}})
-		if complete || err != nil || client.offences.Load() != 1 {
-			t.Errorf("%s: complete %v, %v, %d offences", name, complete, err, client.offences.Load())
+		if complete || err != nil || client.offences.Load() != want {
+			t.Errorf("%s: complete %v, %v, %d offences, want %d", name, complete, err, client.offences.Load(), want)
 		}
 		if client.store.bad > 0 {
 			t.Errorf("%s: %d bad blocks are stored", name, client.store.bad)
