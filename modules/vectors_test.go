@@ -28,12 +28,12 @@ var update = flag.Bool("update", false, "write the vectors that the generators m
 // vectorDir has the vectors of modules; those of trees are run by package unixfs.
 const vectorDir = "../testdata/modules"
 
-var vectorKinds = []string{"pack-", "package-", "fileset-"}
+var vectorKinds = []string{"pack-", "package-", "import-", "fileset-"}
 
 func TestVectors(t *testing.T) { vectors.Run(t, vectorDir, vectorKinds, runVector, treetest.RuleOf) }
 
 func TestGenerated(t *testing.T) {
-	made := slices.Concat(packVectors(), packLimitVectors(), packageVectors(), packageFormVectors(), fileSetVectors(), bundleSetVectors())
+	made := slices.Concat(packVectors(), packLimitVectors(), packageVectors(), packageFormVectors(), packageCheckVectors(), fileSetVectors(), bundleSetVectors())
 	vectors.Generated(t, *update, vectorDir, vectorKinds, made, runVector, treetest.RuleOf)
 }
 
@@ -116,6 +116,9 @@ func runPack(t *testing.T, v *vectors.Vector) error {
 // runPackage derives what a release says of package.json.
 func runPackage(t *testing.T, v *vectors.Vector) error {
 	p, err := ParsePackageJSON([]byte(v.File("package.json")))
+	if name, version, ok := strings.Cut(strings.TrimSpace(v.File("imported")), " "); ok {
+		p, err = ParseImported([]byte(v.File("package.json")), name, records.Version(version))
+	}
 	if err != nil {
 		return err
 	}
