@@ -33,8 +33,8 @@ git worktree add -q --detach "$work/there" "$commit"
 for side in here there; do
 	dir=$PWD
 	[[ $side = here ]] || dir=$work/there
-	go -C "$dir" build -o "$work/es-$side" ./cli/es
-	go -C "$dir" test -c -o "$work/index-$side" ./index
+	go -C "$dir" build -trimpath -o "$work/es-$side" ./cli/es
+	go -C "$dir" test -c -trimpath -o "$work/index-$side" ./index
 done
 export ES_DHT=off ES_MDNS=off HOME=$work
 TIMEFORMAT='%R %U %S'
