@@ -55,6 +55,9 @@
 //	npm/packagelock            npm's package-lock.json.
 //	npm/osv                    Advisories in the OSV format.
 //	npm/endpoint               The registry protocol, served to npm's clients.
+//	npm/upstream               The registries that npm is configured for: which one a package comes from.
+//	npm/guard                  Whether a release of a registry is let through: pins, age, advisories.
+//	npm/mirror                 What this home has of npm's registries, and may get from them: a source for the endpoint.
 //	node/address               The addresses of peers: how they are written, where they lead, and which are believed.
 //	node/api                   What commands ask of a node, and what it answers.
 //	node/peerbook              peers.json: which nodes were met, and where.
@@ -67,6 +70,7 @@
 //	node/pull                  What gossip did not bring, pulled from peers by the comparison of sets.
 //	node/outbox                Announcing: own records that wait, and what others may have missed.
 //	node/replica               Which modules are here: fetched from peers, served, and seeded.
+//	node/registry              The registry of a home for npm's clients: its address, and which process serves it.
 //	node                       Wiring: the parts of one participant, and the calls of node/api over them.
 //	cli/internal/ui            What is printed and asked: messages, tables, progress, refusals, exit codes.
 //	cli                        One run of es: global flags, the home, the network, and what errors are shown as.

@@ -114,9 +114,15 @@ var mayImport = map[string][]string{
 	// npm's package-lock.json.
 	"npm/packagelock": {"npm", "records"},
 	// Advisories in the OSV format.
-	"npm/osv": {"records"},
+	"npm/osv": {"internal/atomicfile", "internal/regularfile", "records"},
 	// The registry protocol, served to npm's clients.
 	"npm/endpoint": {"npm", "records"},
+	// The registries that npm is configured for: which one a package comes from.
+	"npm/upstream": {"npm/npmrc", "npm/registry"},
+	// Whether a release of a registry is let through: pins, age, advisories.
+	"npm/guard": {"npm/osv", "records", "trust"},
+	// What this home has of npm's registries, and may get from them: a source for the endpoint.
+	"npm/mirror": {"internal/atomicfile", "internal/regularfile", "modules/unixfs", "npm", "npm/endpoint", "npm/guard", "npm/importer", "npm/osv", "npm/registry", "npm/unpacked", "records"},
 	// The addresses of peers: how they are written, where they lead, and which are believed.
 	"node/address": {},
 	// What commands ask of a node, and what it answers.
@@ -141,6 +147,8 @@ var mayImport = map[string][]string{
 	"node/outbox": {"gossip", "index", "node/api", "node/swarm", "records", "sign"},
 	// Which modules are here: fetched from peers, served, and seeded.
 	"node/replica": {"blocks", "index", "modules/unixfs", "node/api", "node/swarm", "records", "transfer", "trust"},
+	// The registry of a home for npm's clients: its address, and which process serves it.
+	"node/registry": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "node/home", "npm/endpoint", "npm/guard", "npm/mirror", "npm/osv"},
 	// Wiring: the parts of one participant, and the calls of node/api over them.
 	"node": {"node/swarm", "node/pull", "node/outbox", "node/replica", "node/localapi", "node/address", "node/api", "node/home", "blocks", "records", "sign", "trust", "index", "ingest", "gossip", "reconcile", "transfer"},
 	// What is printed and asked: messages, tables, progress, refusals, exit codes.
@@ -152,9 +160,9 @@ var mayImport = map[string][]string{
 	// Commands about own keys.
 	"cli/keycmd": {"author", "cli", "cli/internal/ui", "internal/atomicfile", "node/api", "node/home", "records", "sign"},
 	// Commands about the network: the node of this home and its peers.
-	"cli/nodecmd": {"node/swarm", "cli", "cli/internal/ui", "node", "node/address", "node/api", "node/home", "node/localapi", "trust"},
+	"cli/nodecmd": {"node/swarm", "cli", "cli/internal/ui", "node", "node/address", "node/api", "node/home", "node/localapi", "node/registry", "npm/guard", "npm/osv", "npm/upstream", "trust"},
 	// Commands that take packages from npm's registries, and install what npm's lockfile says.
-	"cli/npmcmd": {"cli", "cli/internal/ui", "install", "internal/filelock", "internal/regularfile", "node/home", "npm", "npm/ci", "npm/closure", "npm/importer", "npm/npmrc", "npm/packagelock", "npm/registry", "npm/unpacked", "records"},
+	"cli/npmcmd": {"cli", "cli/internal/ui", "install", "internal/filelock", "internal/regularfile", "node/home", "npm", "npm/ci", "npm/closure", "npm/importer", "npm/npmrc", "node/registry", "npm/guard", "npm/osv", "npm/packagelock", "npm/registry", "npm/unpacked", "npm/upstream", "records"},
 	// Commands that change and check the project in the current directory.
 	"cli/projectcmd": {"blocks", "cli", "cli/internal/ui", "index", "index/resolve", "install", "install/packagejson", "modules", "modules/unixfs", "node/api", "node/home", "records", "sign", "trust"},
 	// Commands that sign what an author has to say.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"sync"
 
@@ -53,23 +54,35 @@ func (b *Batch) Put(ctx context.Context, c cid.Cid, block []byte) error {
 	return nil
 }
 
-// Commit makes what was put durable. The Batch may be used again.
+// Commit makes what was put before it durable; others may put meanwhile. The Batch may
+// be used again.
 func (b *Batch) Commit(ctx context.Context) error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.put) >= syncAllFrom {
+	put := b.put
+	b.put = make(map[string]bool)
+	b.mu.Unlock()
+	err := b.sync(ctx, put)
+	if err != nil {
+		b.mu.Lock()
+		maps.Copy(b.put, put)
+		b.mu.Unlock()
+	}
+	return err
+}
+
+func (b *Batch) sync(ctx context.Context, put map[string]bool) error {
+	if len(put) >= syncAllFrom {
 		if err := syncFileSystem(b.store.dir); !errors.Is(err, errors.ErrUnsupported) {
 			if err != nil {
 				return fmt.Errorf("write blocks to disk: %w", err)
 			}
-			clear(b.put)
 			return nil
 		}
 	}
 	dirs := map[string]bool{b.store.dir: true}
 	files, fctx := errgroup.WithContext(ctx)
 	files.SetLimit(syncers)
-	for path := range b.put {
+	for path := range put {
 		dirs[filepath.Dir(path)] = true
 		files.Go(func() error {
 			if err := fctx.Err(); err != nil {
@@ -86,6 +99,5 @@ func (b *Batch) Commit(ctx context.Context) error {
 			return fmt.Errorf("write blocks to disk: %w", err)
 		}
 	}
-	clear(b.put)
 	return nil
 }

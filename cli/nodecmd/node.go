@@ -16,12 +16,14 @@ import (
 	"github.com/everythingstays/es/node/address"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/home"
+	"github.com/everythingstays/es/node/registry"
 	"github.com/everythingstays/es/node/swarm"
 )
 
 type nodeOptions struct {
-	private string
-	network networkOptions
+	private  string
+	network  networkOptions
+	registry registryOptions
 }
 
 func nodeCommand(a cli.App) *cobra.Command {
@@ -45,9 +47,14 @@ A network of one's own is made of nodes that know each other: with --dht own and
 --bootstrap ADDR they ask nobody else. With --private KEYFILE they let in only
 those who have the same key; --private new makes one.
 
+With --registry it serves npm's clients on loopback what this home has imported,
+as far as the trust file and the advisories of es import osv let it; --upstream
+fetches on demand what is missing. es npm, es pnpm, es yarn and es bun need none
+of this: they serve their client by themselves.
+
 All flags are remembered in this home, those that say how peers are found for
-all other commands too. --listen default, --announce none and --bootstrap none
-forget.`,
+all other commands too, and all but --audit. --listen default, and none for any
+other that names an address, forget.`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.network.check(cmd); err != nil {
@@ -56,7 +63,16 @@ forget.`,
 			if a.Offline {
 				return cli.Usagef(cmd, "--offline and node contradict each other")
 			}
-			return a.WithHome(cmd.Context(), func(h *home.Home) error { return runNode(cmd.Context(), a, h, o) })
+			return a.WithHome(cmd.Context(), func(h *home.Home) error {
+				s, err := h.Settings()
+				if err != nil {
+					return err
+				}
+				if err := o.registry.check(cmd, s); err != nil {
+					return err
+				}
+				return runNode(cmd.Context(), a, h, o)
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -67,6 +83,7 @@ forget.`,
 	f.StringVar(&o.network.mdns, "mdns", "", "whether to find peers on the local network: on or off (default on)")
 	f.StringVar(&o.private, "private", "", "file with the key of a private network, or new to make one")
 	f.StringVar(&o.network.seed, "seed", "", "which modules to fetch for serving them: used, trusted or all (default used)")
+	o.registry.addFlags(cmd)
 	return cmd
 }
 
@@ -83,27 +100,24 @@ func runNode(ctx context.Context, a cli.App, h *home.Home, o nodeOptions) error 
 	if err != nil {
 		return err
 	}
-	s = o.network.over(s)
+	s = o.registry.over(o.network.over(s))
 	cfg.Listen, cfg.Announce, cfg.Seed = s.Listen, s.Announce, s.Seed
 	n, err := node.New(ctx, h, cfg)
 	if err != nil {
 		return err
 	}
+	served, closeRegistry, err := openRegistry(a, h, s, o.registry.audit)
+	if err != nil {
+		return err
+	}
+	defer closeRegistry()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.Run(ctx) })
-	group.Go(func() error {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-n.Ready():
-			// What a node could not start with is not remembered.
-			if err := remember(a, h, o.network); err != nil {
-				return err
-			}
-			return printReady(ctx, a, n, len(cfg.Listen) == 0)
-		}
-	})
-	err = group.Wait()
+	if served != nil {
+		group.Go(func() error { return served.Run(ctx) })
+	}
+	group.Go(func() error { return begin(ctx, a, h, n, served, o) })
+	err = registryError(group.Wait())
 	var locked *home.LockedError
 	if errors.As(err, &locked) {
 		return ui.Hinted(err, "stop that one first, or use another --home")
@@ -112,6 +126,33 @@ func runNode(ctx context.Context, a cli.App, h *home.Home, o nodeOptions) error 
 		return ui.Hinted(err, "the home remembers where to listen; es node --listen default forgets it")
 	}
 	return err
+}
+
+// begin waits until everything serves, and says where. What a node could not start with
+// is not remembered.
+func begin(ctx context.Context, a cli.App, h *home.Home, n *node.Node, served *registry.Server, o nodeOptions) error {
+	all := []<-chan struct{}{n.Ready()}
+	if served != nil {
+		all = append(all, served.Ready())
+	}
+	for _, ready := range all {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ready:
+		}
+	}
+	if err := remember(h, o.network.over, o.registry.over); err != nil {
+		return err
+	}
+	if served != nil {
+		printRegistry(a, served)
+	}
+	s, err := h.Settings()
+	if err != nil {
+		return err
+	}
+	return printReady(ctx, a, n, len(s.Listen) == 0)
 }
 
 // printReady says where the node is, and what of that its user might not expect.

@@ -48,12 +48,16 @@ func (o networkOptions) check(cmd *cobra.Command) error {
 }
 
 // remember writes what the flags say into the home.
-func remember(a cli.App, h *home.Home, o networkOptions) error {
+func remember(h *home.Home, over ...func(home.Settings) home.Settings) error {
 	s, err := h.Settings()
 	if err != nil {
 		return err
 	}
-	if said := o.over(s); !reflect.DeepEqual(s, said) {
+	said := s
+	for _, f := range over {
+		said = f(said)
+	}
+	if !reflect.DeepEqual(s, said) {
 		return h.SaveSettings(said)
 	}
 	return nil

@@ -27,6 +27,11 @@ type Settings struct {
 	Listen   []string // multiaddrs; none for the default
 	Announce []string // multiaddrs told to others beside those that the node knows of
 	Seed     api.Seed // "" when nothing is said
+
+	// Of the registry for npm's clients.
+	Registry string // the address of loopback where the daemon serves it; "" for nowhere
+	Upstream string // "npm" or the URL of a registry that is asked; "" for none
+	Refuse   string // the severity from which on advisories refuse; "" for malware alone
 }
 
 const maxSettings = 64 << 10
@@ -95,8 +100,14 @@ func (s *Settings) set(word, value string) (err error) {
 		s.Announce = append(s.Announce, value)
 	case "seed":
 		s.Seed, err = api.ParseSeed(value)
+	case "registry":
+		s.Registry = value
+	case "upstream":
+		s.Upstream = value
+	case "refuse":
+		s.Refuse = value
 	default:
-		return fmt.Errorf("%q is none of dht, mdns, bootstrap, listen, announce and seed", word)
+		return fmt.Errorf("%q is none of dht, mdns, bootstrap, listen, announce, seed, registry, upstream and refuse", word)
 	}
 	return err
 }
@@ -122,6 +133,11 @@ func (h *Home) SaveSettings(s Settings) error {
 	}
 	if s.Seed != "" {
 		fmt.Fprintf(&b, "seed %s\n", s.Seed)
+	}
+	for _, said := range []struct{ word, value string }{{"registry", s.Registry}, {"upstream", s.Upstream}, {"refuse", s.Refuse}} {
+		if said.value != "" {
+			fmt.Fprintf(&b, "%s %s\n", said.word, said.value)
+		}
 	}
 	if _, err := parseSettings(b.Bytes()); err != nil {
 		return fmt.Errorf("save network settings: %w", err)

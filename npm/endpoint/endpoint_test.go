@@ -47,9 +47,11 @@ func (s *source) known(name string) error {
 	return &RefusedError{http.StatusNotFound, "no key you trust released it; es search --all " + name}
 }
 
-func (s *source) Stamp(_ context.Context, name string) (string, error) { return s.stamp, s.known(name) }
+func (s *source) Stamp(_ context.Context, name string, _ Form) (string, error) {
+	return s.stamp, s.known(name)
+}
 
-func (s *source) Packument(_ context.Context, name string) (*Packument, error) {
+func (s *source) Packument(_ context.Context, name string, _ Form) (*Packument, error) {
 	if err := s.known(name); err != nil {
 		return nil, err
 	}
@@ -92,6 +94,10 @@ func (s *source) Advisories(_ context.Context, installed map[string][]string) (m
 		return nil, nil
 	}
 	return map[string][]Advisory{"@es/x": {{ID: 1, Title: "bad", Severity: "high", Vulnerable: "<2"}}}, nil
+}
+
+func (s *source) Private(_ context.Context, name string) (bool, error) {
+	return name == "@private/x", nil
 }
 
 func (s *source) User(_ context.Context, token string) (string, error) {

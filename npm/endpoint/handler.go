@@ -9,14 +9,13 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/hashicorp/golang-lru/v2"
 )
 
 // Limits of an Endpoint.
 const (
 	MaxAuditBody   = 32 << 20  // bytes, unpacked
 	MaxPublishBody = 512 << 20 // bytes
-	cachedDocs     = 4096      // packuments that are kept encoded
+	maxCached      = 128 << 20 // bytes of packuments that are kept encoded
 )
 
 // Config says what is served and how.
@@ -34,7 +33,7 @@ type Config struct {
 type Endpoint struct {
 	cfg   Config
 	hosts map[string]bool
-	docs  *lru.Cache[docKey, *document]
+	docs  documents
 }
 
 // New returns an Endpoint. Base must be a URL of http or https.
@@ -43,11 +42,8 @@ func New(cfg Config) (*Endpoint, error) {
 	if err != nil || base.Host == "" || !strings.HasSuffix(base.Path, "/") {
 		return nil, errors.New("serve the registry protocol: " + cfg.Base + " is not a URL that ends with a slash")
 	}
-	docs, err := lru.New[docKey, *document](cachedDocs)
-	if err != nil {
-		return nil, err
-	}
-	e := &Endpoint{cfg: cfg, hosts: map[string]bool{base.Host: true}, docs: docs}
+	e := &Endpoint{cfg: cfg, hosts: map[string]bool{base.Host: true}}
+	e.docs.max = maxCached
 	if _, port, err := net.SplitHostPort(base.Host); err == nil {
 		e.hosts[net.JoinHostPort("localhost", port)] = true
 	}
@@ -89,16 +85,29 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) error {
 		return &RefusedError{http.StatusMethodNotAllowed, "this registry does not do that"}
 	}
 	name, rest := splitName(unescaped)
-	switch {
-	case name == "":
+	if name == "" {
 		return errNotFound
-	case rest == "":
+	}
+	if err := e.admit(r, name); err != nil {
+		return err
+	}
+	if rest == "" {
 		return e.packument(w, r, name)
 	}
 	if file, ok := strings.CutPrefix(rest, "-/"); ok {
 		return e.tarball(w, r, name, file)
 	}
 	return e.version(w, r, name, rest)
+}
+
+// admit refuses who brings no token for a package that is not for everybody.
+func (e *Endpoint) admit(r *http.Request, name string) error {
+	private, err := e.cfg.Source.Private(r.Context(), name)
+	if err != nil || !private {
+		return err
+	}
+	_, err = e.user(r)
+	return err
 }
 
 // splitName cuts the name of a package from the front of a path.
@@ -127,7 +136,11 @@ func (e *Endpoint) service(w http.ResponseWriter, r *http.Request, path string) 
 	case path == "npm/v1/security/advisories/bulk" && r.Method == http.MethodPost:
 		return e.audit(w, r)
 	case strings.HasPrefix(path, "package/") && strings.HasSuffix(path, "/dist-tags") && read:
-		return e.tags(w, r, strings.TrimSuffix(strings.TrimPrefix(path, "package/"), "/dist-tags"))
+		name := strings.TrimSuffix(strings.TrimPrefix(path, "package/"), "/dist-tags")
+		if err := e.admit(r, name); err != nil {
+			return err
+		}
+		return e.tags(w, r, name)
 	}
 	return errNotFound
 }

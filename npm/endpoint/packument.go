@@ -28,20 +28,17 @@ const (
 
 // docKey is a form of a package's packument.
 type docKey struct {
-	name             string
-	abbreviated, npm bool
-}
-
-// A document is an encoded packument.
-type document struct {
-	stamp    string
-	body     []byte
-	modified time.Time
+	name string
+	form Form
+	npm  bool
 }
 
 func (e *Endpoint) packument(w http.ResponseWriter, r *http.Request, name string) error {
-	key := docKey{name, strings.Contains(r.Header.Get("Accept"), abbreviatedType), e.isNPM(r)}
-	stamp, err := e.cfg.Source.Stamp(r.Context(), name)
+	key := docKey{name, Full, e.isNPM(r)}
+	if strings.Contains(r.Header.Get("Accept"), abbreviatedType) {
+		key.form = Abbreviated
+	}
+	stamp, err := e.cfg.Source.Stamp(r.Context(), name, key.form)
 	if err != nil {
 		return err
 	}
@@ -57,7 +54,7 @@ func (e *Endpoint) packument(w http.ResponseWriter, r *http.Request, name string
 	if err != nil {
 		return err
 	}
-	if key.abbreviated {
+	if key.form == Abbreviated {
 		h.Set("Content-Type", abbreviatedType)
 	} else {
 		h.Set("Content-Type", fullType)
@@ -69,7 +66,7 @@ func (e *Endpoint) packument(w http.ResponseWriter, r *http.Request, name string
 // etag names a form of a view; the stamp need not be fit for a header.
 func (k docKey) etag(stamp string) string {
 	form := "f"
-	if k.abbreviated {
+	if k.form == Abbreviated {
 		form = "a"
 	}
 	if k.npm {
@@ -97,10 +94,10 @@ func (e *Endpoint) isNPM(r *http.Request) bool {
 
 // document returns the packument of this stamp, encoded once.
 func (e *Endpoint) document(r *http.Request, key docKey, stamp string) (*document, error) {
-	if doc, ok := e.docs.Get(key); ok && doc.stamp == stamp {
+	if doc := e.docs.get(key, stamp); doc != nil {
 		return doc, nil
 	}
-	p, err := e.cfg.Source.Packument(r.Context(), key.name)
+	p, err := e.cfg.Source.Packument(r.Context(), key.name, key.form)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +106,7 @@ func (e *Endpoint) document(r *http.Request, key docKey, stamp string) (*documen
 		return nil, err
 	}
 	doc := &document{stamp: stamp, body: body, modified: p.Modified}
-	e.docs.Add(key, doc)
+	e.docs.add(key, doc)
 	return doc, nil
 }
 
@@ -120,16 +117,17 @@ type packumentDoc struct {
 	Modified string            `json:"modified,omitempty"`
 	Times    map[string]string `json:"time,omitempty"`
 	Versions jsontext.Value    `json:"versions"`
+	Rest     jsontext.Value    `json:",embed"`
 }
 
 // encode writes a packument in one of its forms. The abbreviated one has times too:
 // pnpm and others judge the age of a version by them and would ask again.
 func (e *Endpoint) encode(p *Packument, key docKey) ([]byte, error) {
 	doc := packumentDoc{Name: p.Name, Tags: p.Tags, Times: map[string]string{"created": stamp(p.Created), "modified": stamp(p.Modified)}}
-	if key.abbreviated {
+	if key.form == Abbreviated {
 		doc.Modified = stamp(p.Modified)
 	} else {
-		doc.ID = p.Name
+		doc.ID, doc.Rest = p.Name, p.Rest
 	}
 	versions := []byte{'{'}
 	for i := range p.Versions {
@@ -149,7 +147,7 @@ func (e *Endpoint) encode(p *Packument, key docKey) ([]byte, error) {
 		versions = append(append(versions, ':'), body...)
 	}
 	doc.Versions = append(versions, '}')
-	return json.Marshal(doc, json.Deterministic(true))
+	return json.Marshal(doc, json.Deterministic(true), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 }
 
 // stamp writes a time as JavaScript does.
@@ -202,6 +200,9 @@ var own = map[string]bool{
 }
 
 func (e *Endpoint) encodeVersion(name string, v *Version, key docKey) ([]byte, error) {
+	if v.Registry != nil {
+		return passOn(v.Registry, key.form, e.tarballURL(name, v, key))
+	}
 	m := v.Manifest
 	doc := versionDoc{
 		Name: name, Version: v.Version,
@@ -219,7 +220,7 @@ func (e *Endpoint) encodeVersion(name string, v *Version, key docKey) ([]byte, e
 		}
 		doc.PeersMeta[peer] = map[string]bool{"optional": true}
 	}
-	if !key.abbreviated {
+	if key.form == Full {
 		doc.Description, doc.Keywords, doc.License, doc.Homepage = m.Description, m.Keywords, m.License, m.Homepage
 		var err error
 		if doc.PackageJSONRest, err = rest(v.Package); err != nil {
@@ -269,7 +270,7 @@ func tarballFile(name, version string) string {
 
 // version answers with one version of a packument, by number or tag.
 func (e *Endpoint) version(w http.ResponseWriter, r *http.Request, name, version string) error {
-	p, err := e.cfg.Source.Packument(r.Context(), name)
+	p, err := e.cfg.Source.Packument(r.Context(), name, Full)
 	if err != nil {
 		return err
 	}
@@ -278,7 +279,7 @@ func (e *Endpoint) version(w http.ResponseWriter, r *http.Request, name, version
 	}
 	for i := range p.Versions {
 		if p.Versions[i].Version == version {
-			b, err := e.encodeVersion(name, &p.Versions[i], docKey{name, false, e.isNPM(r)})
+			b, err := e.encodeVersion(name, &p.Versions[i], docKey{name, Full, e.isNPM(r)})
 			if err != nil {
 				return err
 			}
@@ -289,7 +290,7 @@ func (e *Endpoint) version(w http.ResponseWriter, r *http.Request, name, version
 }
 
 func (e *Endpoint) tags(w http.ResponseWriter, r *http.Request, name string) error {
-	p, err := e.cfg.Source.Packument(r.Context(), name)
+	p, err := e.cfg.Source.Packument(r.Context(), name, Full)
 	if err != nil {
 		return err
 	}

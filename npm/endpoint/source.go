@@ -17,16 +17,26 @@ import (
 type Source interface {
 	// Stamp names the present state of a package's view: it changes whenever
 	// Packument would return something else.
-	Stamp(ctx context.Context, name string) (string, error)
-	Packument(ctx context.Context, name string) (*Packument, error)
+	Stamp(ctx context.Context, name string, form Form) (string, error)
+	Packument(ctx context.Context, name string, form Form) (*Packument, error)
 	Tarball(ctx context.Context, name, version string) (*Tarball, error)
 	Search(ctx context.Context, text string, from, size int) (*Found, error)
 	// Advisories returns what is known against these versions by name.
 	Advisories(ctx context.Context, installed map[string][]string) (map[string][]Advisory, error)
+	// Private reports whether a package is only for who brings a token.
+	Private(ctx context.Context, name string) (bool, error)
 	// User is whom a token belongs to; "" if it is none.
 	User(ctx context.Context, token string) (string, error)
 	Publish(ctx context.Context, user string, p *Publication) error
 }
+
+// Form says how much of a packument a client asks for.
+type Form bool
+
+const (
+	Abbreviated Form = false // enough to install
+	Full        Form = true
+)
 
 // A RefusedError is an answer that is not what was asked for.
 type RefusedError struct {
@@ -43,6 +53,8 @@ type Packument struct {
 	Created  time.Time
 	Modified time.Time
 	Versions []Version
+	// Rest is an object of the further members of the full form; nil without.
+	Rest jsontext.Value
 }
 
 // A Version is one version of a package.
@@ -53,6 +65,9 @@ type Version struct {
 	Deprecated string
 	// Package is the whole package.json for the full form; nil leaves it at Manifest.
 	Package jsontext.Value
+	// Registry is what a registry says of the version. It is passed on as it is, but
+	// for where the tarball is, and of the fields below only Resolved counts then.
+	Registry jsontext.Value
 
 	SHA512     [sha512.Size]byte // of the tarball
 	SHA1       [20]byte          // yarn 1 writes it into its lockfiles

@@ -274,3 +274,36 @@ func readSpans(d *rangeDoc) ([]Span, error) {
 	}
 	return spans, nil
 }
+
+// Range writes the versions of a package that the advisory is about, as npm's ranges are
+// written.
+func (a *Advisory) Range(name string) string {
+	var parts []string
+	for i := range a.Affected {
+		f := &a.Affected[i]
+		if f.Name != name {
+			continue
+		}
+		parts = append(parts, f.Versions...)
+		for _, s := range f.Spans {
+			parts = append(parts, s.text())
+		}
+	}
+	return strings.Join(parts, " || ")
+}
+
+func (s *Span) text() string {
+	var parts []string
+	if s.Introduced != "" {
+		parts = append(parts, ">="+string(s.Introduced))
+	}
+	switch {
+	case s.Fixed != "":
+		parts = append(parts, "<"+string(s.Fixed))
+	case s.Last != "":
+		parts = append(parts, "<="+string(s.Last))
+	case s.Introduced == "":
+		parts = append(parts, "*")
+	}
+	return strings.Join(parts, " ")
+}

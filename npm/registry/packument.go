@@ -37,6 +37,8 @@ type Packument struct {
 	Tags     map[string]string
 	Times    map[string]time.Time // publication of each version; empty in the abbreviated form
 	Versions []Version            // in the registry's order
+	Modified time.Time            // by the abbreviated form; zero where it is not said
+	Rest     jsontext.Value       // the other members, such as those of the full form
 	Validators
 }
 
@@ -46,6 +48,9 @@ type Version struct {
 	Version string
 	raw     jsontext.Value
 }
+
+// Raw is what the registry says of the version, as it says it.
+func (v *Version) Raw() jsontext.Value { return v.raw }
 
 // Dist is where a version's tarball is, and what the registry signed of it.
 type Dist struct {
@@ -68,6 +73,23 @@ const (
 // package. It returns nil without an error if that has not changed since old was
 // given.
 func (c *Client) Packument(ctx context.Context, base, name string, form Form, old Validators) (*Packument, error) {
+	b, validators, err := c.RawPackument(ctx, base, name, form, old)
+	if b == nil || err != nil {
+		return nil, err
+	}
+	p, err := ParsePackument(b)
+	if err != nil {
+		return nil, fmt.Errorf("read the packument of %q: %w", name, err)
+	}
+	if p.Name != name {
+		return nil, fmt.Errorf("read the packument of %q: it is of %q", name, p.Name)
+	}
+	p.Validators = validators
+	return p, nil
+}
+
+// RawPackument is Packument for who keeps it as it came: it is not read.
+func (c *Client) RawPackument(ctx context.Context, base, name string, form Form, old Validators) ([]byte, Validators, error) {
 	header, limit := http.Header{"Accept-Encoding": {"gzip"}}, int64(MaxAbbreviated)
 	if form == Full {
 		limit = MaxPackument
@@ -82,24 +104,16 @@ func (c *Client) Packument(ctx context.Context, base, name string, form Form, ol
 	}
 	resp, err := c.get(ctx, base+EscapeName(name), header)
 	if err != nil {
-		return nil, err
+		return nil, Validators{}, err
 	}
 	if resp.StatusCode == http.StatusNotModified {
-		return nil, resp.Body.Close()
+		return nil, old, resp.Body.Close()
 	}
 	b, err := readAll(resp, fmt.Sprintf("the packument of %q", name), limit)
 	if err != nil {
-		return nil, err
+		return nil, Validators{}, err
 	}
-	p, err := ParsePackument(b)
-	if err != nil {
-		return nil, fmt.Errorf("read the packument of %q: %w", name, err)
-	}
-	if p.Name != name {
-		return nil, fmt.Errorf("read the packument of %q: it is of %q", name, p.Name)
-	}
-	p.Validators = Validators{resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")}
-	return p, nil
+	return b, Validators{resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")}, nil
 }
 
 // ParsePackument reads a packument of either form. It is lenient where old packages
@@ -110,11 +124,19 @@ func ParsePackument(b []byte) (*Packument, error) {
 		Tags     jsontext.Value `json:"dist-tags"`
 		Times    jsontext.Value `json:"time"`
 		Versions versionList    `json:"versions"`
+		Modified jsontext.Value `json:"modified"`
+		Rest     jsontext.Value `json:",embed"`
 	}
 	if err := json.Unmarshal(b, &doc, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return nil, jsonError(err)
 	}
-	p := &Packument{Name: doc.Name, Tags: make(map[string]string), Times: make(map[string]time.Time), Versions: doc.Versions}
+	p := &Packument{Name: doc.Name, Tags: make(map[string]string), Times: make(map[string]time.Time), Versions: doc.Versions, Rest: doc.Rest}
+	var modified string
+	if doc.Modified.Kind() == '"' && json.Unmarshal(doc.Modified, &modified) == nil {
+		if at, err := time.Parse(time.RFC3339, modified); err == nil {
+			p.Modified = at
+		}
+	}
 	for tag, version := range textFields(doc.Tags) {
 		p.Tags[tag] = version
 	}

@@ -7,6 +7,7 @@ package unpacked
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/ipfs/go-cid"
@@ -190,6 +192,35 @@ func (d Dir) Put(p *Package) error {
 		return fmt.Errorf("remember a tarball's tree: %w", errors.Join(err, os.Remove(temp)))
 	}
 	return nil
+}
+
+// Since is when the entry of a tarball was written.
+func (d Dir) Since(hash [sha512.Size]byte) (time.Time, error) {
+	info, err := os.Lstat(d.file(hash))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look for a tarball's tree: %w", err)
+	}
+	return info.ModTime(), nil
+}
+
+// State changes whenever an entry is added or removed, by whichever process.
+func (d Dir) State() (string, error) {
+	h := sha256.New()
+	shards, err := os.ReadDir(d.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at tarballs' trees: %w", err)
+	}
+	for _, shard := range shards {
+		info, err := shard.Info()
+		if err != nil {
+			return "", fmt.Errorf("look at tarballs' trees: %w", err)
+		}
+		fmt.Fprintln(h, shard.Name(), info.ModTime().UnixNano())
+	}
+	return string(h.Sum(nil)), nil
 }
 
 // Remove forgets what a tarball holds.

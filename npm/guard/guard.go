@@ -1,0 +1,203 @@
+// Package guard says whether a release of a registry is let through to npm's clients, by
+// what the user has written and given: pins, the age, advisories (docs/program.md section
+// 15). It is a pure function of them and of what is known of the release; it fetches and
+// stores nothing.
+package guard
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/everythingstays/es/npm/osv"
+	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust"
+)
+
+// A Release is what is known of a version, also before its tarball is here.
+type Release struct {
+	Name    string
+	Version records.Version
+	// Published is when the configured registry says that it came out; zero when it does not.
+	Published time.Time
+	Seen      time.Time // first here
+	Module    cid.Cid   // that the tarball became here; undefined before it is here
+}
+
+func (r *Release) String() string { return r.Name + "@" + string(r.Version) }
+
+// Since is when the release's age begins.
+func (r *Release) Since() time.Time {
+	if !r.Published.IsZero() && r.Published.Before(r.Seen) {
+		return r.Published
+	}
+	return r.Seen
+}
+
+// Kind says which rule refuses a release.
+type Kind string
+
+const (
+	Pinned   Kind = "pin-mismatch"
+	Malware  Kind = "malware"
+	Advisory Kind = "advisory"
+	TooNew   Kind = "min-age"
+)
+
+// A Refusal says why a release is not let through.
+type Refusal struct {
+	Kind  Kind
+	Why   string    // of the release, in a clause
+	Typed string    // what to type, or to do
+	Until time.Time // when it ends by itself; zero otherwise
+}
+
+// Advisories are those that the user has given. It is an osv.Dir.
+type Advisories interface {
+	About(name string) ([]osv.Advisory, error)
+	State() (string, error)
+}
+
+// Config says what a Guard goes by.
+type Config struct {
+	Trust      func() (*trust.File, error)
+	Advisories Advisories
+	// From is the severity from which on advisories refuse; with Unknown malware alone does.
+	From osv.Severity
+	Now  func() time.Time
+}
+
+// A Guard judges releases.
+type Guard struct {
+	cfg Config
+
+	mu   sync.Mutex
+	file *trust.File
+	sum  string // of file
+}
+
+// New returns a Guard.
+func New(cfg Config) *Guard { return &Guard{cfg: cfg} }
+
+// State changes whenever the user has written or given something else.
+func (g *Guard) State() (string, error) {
+	file, err := g.cfg.Trust()
+	if err != nil {
+		return "", err
+	}
+	given, err := g.cfg.Advisories.State()
+	if err != nil {
+		return "", err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.file != file {
+		sum := sha256.Sum256(file.Bytes())
+		g.file, g.sum = file, string(sum[:])
+	}
+	return g.sum + given, nil
+}
+
+// A Judge is what a Guard goes by for one package at one moment.
+type Judge struct {
+	pins       map[records.Version]trust.Pin
+	minAge     trust.MinAge
+	advisories []osv.Advisory
+	from       osv.Severity
+	now        time.Time
+}
+
+// Judge reads what is to be said of a package.
+func (g *Guard) Judge(name string) (*Judge, error) {
+	file, err := g.cfg.Trust()
+	if err != nil {
+		return nil, err
+	}
+	j := &Judge{pins: make(map[records.Version]trust.Pin), from: g.cfg.From, now: g.cfg.Now()}
+	for _, p := range file.Pins() {
+		if string(p.Name) == name {
+			j.pins[p.Version] = p
+		}
+	}
+	j.minAge, _ = file.MinAge()
+	j.advisories, err = g.cfg.Advisories.About(name)
+	return j, err
+}
+
+// Exact is since when the exact times of releases matter.
+func (j *Judge) Exact() time.Time { return j.now.Add(-j.minAge.Age) }
+
+// Release returns why the release is not let through; nil when it is. What the user has
+// pinned is let through, whatever else is said of it.
+func (j *Judge) Release(r *Release) *Refusal {
+	if p, ok := j.pins[r.Version]; ok {
+		if r.Module.Defined() && r.Module != p.Module {
+			return &Refusal{
+				Kind: Pinned, Why: fmt.Sprintf("it is %s, and line %d of your trust file pins %s", r.Module, p.Line, p.Module),
+				Typed: "es trust pin " + r.String() + " --remove",
+			}
+		}
+		return nil
+	}
+	if refusal := j.advised(r); refusal != nil {
+		return refusal
+	}
+	if ready := r.Since().Add(j.minAge.Age); j.minAge.Age > 0 && j.now.Before(ready) {
+		return &Refusal{
+			Kind:  TooNew,
+			Why:   fmt.Sprintf("it came out %s ago, and line %d of your trust file says min-age %s", ageText(j.now.Sub(r.Since())), j.minAge.Line, ageText(j.minAge.Age)),
+			Typed: "wait until " + ready.UTC().Format("2006-01-02 15:04 MST") + ", or take it now: " + pinText(r),
+			Until: ready,
+		}
+	}
+	return nil
+}
+
+// advised is why the worst of the advisories about a release refuses it.
+func (j *Judge) advised(r *Release) *Refusal {
+	var worst *osv.Advisory
+	for i := range j.advisories {
+		a := &j.advisories[i]
+		if (!a.Malware && (j.from == osv.Unknown || a.Severity < j.from)) || !a.Affects(r.Name, r.Version) {
+			continue
+		}
+		if worst == nil || a.Malware && !worst.Malware || a.Malware == worst.Malware && a.Severity > worst.Severity {
+			worst = a
+		}
+	}
+	if worst == nil {
+		return nil
+	}
+	refusal := &Refusal{Kind: Advisory, Why: fmt.Sprintf("%s says that it has a vulnerability of severity %s", worst.ID, worst.Severity), Typed: "take another version, or " + pinText(r)}
+	if worst.Malware {
+		refusal.Kind, refusal.Why = Malware, worst.ID+" says that it is malware"
+	}
+	if worst.Summary != "" {
+		refusal.Why += fmt.Sprintf(" (%s)", records.CleanText(worst.Summary, 120))
+	}
+	return refusal
+}
+
+// pinText is how the user takes a release all the same.
+func pinText(r *Release) string {
+	if r.Module.Defined() {
+		return fmt.Sprintf("es trust pin %s %s", r, r.Module)
+	}
+	return fmt.Sprintf("es import npm %s --deps=false --json, which shows its CID; es trust pin %s CID", r, r)
+}
+
+// ageText writes a duration as a trust file does, rounded down.
+func ageText(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= 2*day && d%day == 0, d >= 7*day:
+		return fmt.Sprintf("%dd", d/day)
+	case d >= time.Hour:
+		return strings.TrimSuffix(d.Truncate(time.Hour).String(), "0m0s")
+	}
+	return strings.TrimSuffix(max(d, 0).Truncate(time.Minute).String(), "0s")
+}
