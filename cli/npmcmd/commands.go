@@ -10,7 +10,11 @@ import (
 
 // Commands are those of this package.
 func Commands(a cli.App) []*cobra.Command {
-	return []*cobra.Command{ciCommand(a), importCommand(a)}
+	commands := []*cobra.Command{ciCommand(a), importCommand(a)}
+	for _, client := range clients {
+		commands = append(commands, clientCommand(a, client))
+	}
+	return commands
 }
 
 func importCommand(a cli.App) *cobra.Command {

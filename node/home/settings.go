@@ -36,11 +36,11 @@ type Settings struct {
 
 const maxSettings = 64 << 10
 
-func (h *Home) settingsPath() string { return filepath.Join(h.dir, "network") }
+func (st *Storage) settingsPath() string { return filepath.Join(st.dir, "network") }
 
 // Settings reads the home's settings; there need not be any.
-func (h *Home) Settings() (Settings, error) {
-	b, err := regularfile.Read(h.settingsPath(), maxSettings)
+func (st *Storage) Settings() (Settings, error) {
+	b, err := regularfile.Read(st.settingsPath(), maxSettings)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Settings{}, nil
 	}
@@ -49,7 +49,7 @@ func (h *Home) Settings() (Settings, error) {
 	}
 	s, err := parseSettings(b)
 	if err != nil {
-		return Settings{}, fmt.Errorf("read network settings %s: %w", h.settingsPath(), err)
+		return Settings{}, fmt.Errorf("read network settings %s: %w", st.settingsPath(), err)
 	}
 	return s, nil
 }
@@ -113,7 +113,7 @@ func (s *Settings) set(word, value string) (err error) {
 }
 
 // SaveSettings replaces the home's settings.
-func (h *Home) SaveSettings(s Settings) error {
+func (st *Storage) SaveSettings(s Settings) error {
 	var b bytes.Buffer
 	b.WriteString("# How the nodes of this home find others, and are found. es node writes it when it is told otherwise.\n")
 	if s.DHT != "" {
@@ -142,7 +142,7 @@ func (h *Home) SaveSettings(s Settings) error {
 	if _, err := parseSettings(b.Bytes()); err != nil {
 		return fmt.Errorf("save network settings: %w", err)
 	}
-	if err := atomicfile.Replace(h.settingsPath(), b.Bytes()); err != nil {
+	if err := atomicfile.Replace(st.settingsPath(), b.Bytes()); err != nil {
 		return fmt.Errorf("save network settings: %w", err)
 	}
 	return nil

@@ -230,3 +230,15 @@ func (c *Config) credentialsAt(key string) (Credentials, bool) {
 	}
 	return found, found != Credentials{}
 }
+
+// Scopes are those that have a registry of their own, as "@acme", sorted.
+func (c *Config) Scopes() []string {
+	var scopes []string
+	for key := range c.settings {
+		if scope, ok := strings.CutSuffix(key, ":registry"); ok && strings.HasPrefix(scope, "@") {
+			scopes = append(scopes, scope)
+		}
+	}
+	slices.Sort(scopes)
+	return scopes
+}

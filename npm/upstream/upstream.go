@@ -145,3 +145,6 @@ func (r *Registries) Packument(ctx context.Context, base, name string, form regi
 func (r *Registries) Tarball(ctx context.Context, target string, want *[sha512.Size]byte, limit int64, w io.Writer) (int64, [sha512.Size]byte, error) {
 	return r.client.Tarball(ctx, target, want, limit, w)
 }
+
+// Scopes are those that have a registry of their own, as "@acme".
+func (r *Registries) Scopes() []string { return r.config.Scopes() }
