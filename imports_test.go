@@ -162,7 +162,7 @@ var mayImport = map[string][]string{
 	// Commands about the network: the node of this home and its peers.
 	"cli/nodecmd": {"node/swarm", "cli", "cli/internal/ui", "node", "node/address", "node/api", "node/home", "node/localapi", "node/registry", "npm/guard", "npm/osv", "npm/upstream", "trust"},
 	// Commands that take packages from npm's registries, and install what npm's lockfile says.
-	"cli/npmcmd": {"cli", "cli/internal/ui", "install", "internal/filelock", "internal/regularfile", "node/home", "npm", "npm/ci", "npm/closure", "npm/importer", "npm/npmrc", "node/registry", "npm/guard", "npm/osv", "npm/packagelock", "npm/registry", "npm/unpacked", "npm/upstream", "records"},
+	"cli/npmcmd": {"cli", "cli/internal/ui", "install", "internal/filelock", "internal/regularfile", "node/home", "npm", "npm/ci", "npm/closure", "npm/importer", "node/registry", "npm/guard", "npm/osv", "npm/packagelock", "npm/registry", "npm/unpacked", "npm/upstream", "records"},
 	// Commands that change and check the project in the current directory.
 	"cli/projectcmd": {"blocks", "cli", "cli/internal/ui", "index", "index/resolve", "install", "install/packagejson", "modules", "modules/unixfs", "node/api", "node/home", "records", "sign", "trust"},
 	// Commands that sign what an author has to say.

@@ -41,6 +41,11 @@ var commandRuns = map[string][][]string{
 	"es heartbeat":             {{"heartbeat"}},
 	"es help":                  {{"help"}, {"help", "trust", "add"}, {"help", "nonsense"}, {"search", "--help"}},
 	"es import":                {{"import"}, {"import", "nonsense"}},
+	"es bun":                   {{"bun", "--help"}}, // and testdata/client.txtar
+	"es npm":                   {{"npm", "--help"}},
+	"es pnpm":                  {{"pnpm", "--help"}},
+	"es yarn":                  {{"yarn", "--help"}},
+	"es import osv":            {{"import", "osv", "missing.json"}, {"import", "osv"}},          // and testdata/client.txtar
 	"es import npm":            {{"import", "npm", "left-pad", "--offline"}, {"import", "npm"}}, // and testdata/import.txtar
 	"es info":                  {{"info", "left-pad"}, {"info", "nobody-has-it"}},
 	"es install":               {{"install"}, {"install", "--frozen", "left-pad"}},

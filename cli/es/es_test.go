@@ -26,7 +26,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"es": func() { main() }})
+	testscript.Main(m, map[string]func(){"es": func() { main() }, "pnpm": fakeClient})
 }
 
 // waitLimit bounds each wait in a script for something that another process does.

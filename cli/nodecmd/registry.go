@@ -101,7 +101,7 @@ func tellRefused(a cli.App, audit bool) func(*guard.Release, *guard.Refusal) {
 		if audit {
 			what = "would be refused"
 		}
-		a.Note("%s %s %s: %s", what, why.Kind, r, why.Why)
+		a.Note("%s (%s): %s: %s", what, why.Kind, r, why.Why)
 	}
 }
 

@@ -48,7 +48,7 @@ ES_AUDIT=1 in the environment lets everything through and only tells.`,
 			if err != nil {
 				return cli.Usagef(cmd, "%v", err)
 			}
-			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
+			if len(args) > 0 && (args[0] == "--help" || args[0] == "-h") {
 				return cmd.Help()
 			}
 			return runClient(cmd.Context(), a, client, args)
@@ -232,7 +232,7 @@ type refusals struct {
 func (t *refusals) add(r *guard.Release, why *guard.Refusal) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.lines = append(t.lines, fmt.Sprintf("%s %s: %s", why.Kind, r, why.Why))
+	t.lines = append(t.lines, fmt.Sprintf("(%s): %s: %s", why.Kind, r, why.Why))
 }
 
 // print tells of them, one a line, for people and for what reads the log of a CI.

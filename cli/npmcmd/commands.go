@@ -24,6 +24,6 @@ func importCommand(a cli.App) *cobra.Command {
 		Args:  cli.NoArguments,
 		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(importNPMCommand(a))
+	cmd.AddCommand(importNPMCommand(a), importOSVCommand(a))
 	return cmd
 }

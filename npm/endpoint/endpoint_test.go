@@ -473,3 +473,66 @@ func TestBaseURL(t *testing.T) {
 		}
 	}
 }
+
+// TestPrivate: what is not for everybody needs a token (SPEC N422).
+func TestPrivate(t *testing.T) {
+	_, base := start(t)
+	for _, path := range []string{"@private%2fx", "@private/x", "npm/@private%2fx", "@private%2fx/1.0.0", "@private/x/-/x-1.0.0.tgz", "-/package/@private%2fx/dist-tags"} {
+		if resp, body := do(t, "GET", base+path, nil, nil); resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
+		}
+		if resp, body := do(t, "GET", base+path, map[string]string{"Authorization": "Bearer bad"}, nil); resp.StatusCode != 401 {
+			t.Errorf("%s with another token: %d %s", path, resp.StatusCode, body)
+		}
+		if resp, _ := do(t, "GET", base+path, map[string]string{"Authorization": "Bearer good"}, nil); resp.StatusCode != 404 {
+			t.Errorf("%s with a token: %d", path, resp.StatusCode)
+		}
+	}
+}
+
+// TestPassOn: what a registry says of a version is said again, but for its tarball.
+func TestPassOn(t *testing.T) {
+	const url = "http://127.0.0.1:1/x/-/x-1.0.0.tgz"
+	said := `{"name":"x","version":"1.0.0","dependencies":[],"scripts":{"install":"a"},"dist":{"tarball":"https://r.example/x.tgz","integrity":"sha512-a","signatures":[{"keyid":"k","sig":"c"}]},"odd":{"a":1,"a":2}}`
+	full, err := passOn([]byte(said), Full, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := decode(t, string(full))
+	if d.at("dist", "tarball") != url || d.at("dist", "integrity") != "sha512-a" || d.at("odd") == nil || d.at("scripts") == nil || len(d.at("dist", "signatures").([]any)) != 1 {
+		t.Errorf("full: %s", full)
+	}
+	short, err := passOn([]byte(said), Abbreviated, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d = decode(t, string(short))
+	if d.at("dist", "tarball") != url || d.at("hasInstallScript") != true || d.at("odd") != nil || d.at("scripts") != nil || d.at("dependencies") == nil {
+		t.Errorf("abbreviated: %s", short)
+	}
+	for _, bad := range []string{`{}`, `[]`, `{"dist":1}`, `{"dist":null}`, ``} {
+		if got, err := passOn([]byte(bad), Full, url); err == nil {
+			t.Errorf("%s: %s", bad, got)
+		}
+	}
+}
+
+// TestCachedDocuments: no more of them is kept than the limit.
+func TestCachedDocuments(t *testing.T) {
+	d := documents{max: 10}
+	for i := range 8 {
+		d.add(docKey{name: fmt.Sprint(i)}, &document{stamp: "1", body: make([]byte, 3)})
+		d.get(docKey{name: "0"}, "1")
+	}
+	if d.bytes != 9 || len(d.byKey) != 3 || d.last.Len() != 3 {
+		t.Errorf("%d bytes, %d documents", d.bytes, len(d.byKey))
+	}
+	if d.get(docKey{name: "0"}, "1") == nil || d.get(docKey{name: "7"}, "1") == nil || d.get(docKey{name: "3"}, "1") != nil || d.get(docKey{name: "0"}, "2") != nil {
+		t.Error("not those that were asked for last")
+	}
+	d.add(docKey{name: "0"}, &document{stamp: "2", body: make([]byte, 1)})
+	d.add(docKey{name: "large"}, &document{stamp: "1", body: make([]byte, 11)})
+	if d.bytes != 0 || d.get(docKey{name: "large"}, "1") != nil {
+		t.Errorf("%d bytes after a large one", d.bytes)
+	}
+}

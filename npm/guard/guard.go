@@ -194,10 +194,10 @@ func pinText(r *Release) string {
 func ageText(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
-	case d >= 2*day && d%day == 0, d >= 7*day:
+	case d >= day && d%day == 0, d >= 7*day:
 		return fmt.Sprintf("%dd", d/day)
 	case d >= time.Hour:
 		return strings.TrimSuffix(d.Truncate(time.Hour).String(), "0m0s")
 	}
-	return strings.TrimSuffix(max(d, 0).Truncate(time.Minute).String(), "0s")
+	return fmt.Sprintf("%dm", max(d, 0)/time.Minute)
 }

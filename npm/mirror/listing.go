@@ -64,7 +64,7 @@ func (l *listings) byKey() *lru.Cache[listingKey, *listing] {
 }
 
 // listing returns what is known of a package now. With known it asks no registry for a
-// package that is listed already, however old that is: for tarballs, whose bytes do not
+// package whose packument is kept, however old that is: for tarballs, whose bytes do not
 // change.
 func (m *Mirror) listing(ctx context.Context, name string, form endpoint.Form, known bool) (*listing, error) {
 	state, err := m.cfg.Guard.State()
@@ -72,7 +72,7 @@ func (m *Mirror) listing(ctx context.Context, name string, form endpoint.Form, k
 		return nil, err
 	}
 	key, now := listingKey{name, form}, m.cfg.Now()
-	if l, ok := m.listings.byKey().Get(key); ok && l.state == state && (now.Before(l.until) || known) {
+	if l, ok := m.listings.byKey().Get(key); ok && l.state == state && now.Before(l.until) {
 		return l, nil
 	}
 	l := &listing{state: state, until: now.Add(fresh)}

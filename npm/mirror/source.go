@@ -46,13 +46,15 @@ func (m *Mirror) visible(ctx context.Context, name string, form endpoint.Form) (
 	return l, nil
 }
 
-// tell tells of what is not let through.
+// tell tells of what is newer than all that is let through: who asks for the newest gets
+// an older one for it.
 func (m *Mirror) tell(l *listing) {
-	if m.cfg.Refused == nil {
+	if m.cfg.Refused == nil || m.cfg.Audit {
 		return
 	}
-	for _, r := range l.releases {
-		if r.refusal != nil && m.isNews(r) {
+	for v, r := range l.releases {
+		newer := len(l.order) == 0 || v.Compare(l.order[len(l.order)-1]) > 0
+		if r.refusal != nil && newer && m.isNews(r) {
 			m.cfg.Refused(&r.Release, r.refusal)
 		}
 	}
