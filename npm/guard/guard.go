@@ -64,7 +64,7 @@ type Advisories interface {
 
 // Config says what a Guard goes by.
 type Config struct {
-	Trust      func() (*trust.File, error)
+	Trust      func() (*trust.Policy, error)
 	Advisories Advisories
 	// From is the severity from which on advisories refuse; with Unknown malware alone does.
 	From osv.Severity
@@ -76,7 +76,7 @@ type Guard struct {
 	cfg Config
 
 	mu   sync.Mutex
-	file *trust.File
+	file *trust.Policy
 	sum  string // of file
 }
 

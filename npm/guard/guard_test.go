@@ -66,7 +66,7 @@ func TestRelease(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := New(Config{Trust: func() (*trust.File, error) { return parsed, nil }, Advisories: advisories, From: c.from, Now: func() time.Time { return noon }})
+		g := New(Config{Trust: func() (*trust.Policy, error) { return parsed, nil }, Advisories: advisories, From: c.from, Now: func() time.Time { return noon }})
 		judge, err := g.Judge(c.name)
 		if err != nil {
 			t.Fatal(err)
@@ -92,8 +92,8 @@ func TestRelease(t *testing.T) {
 
 // TestState: what the user writes changes it, and what cannot be read is an error.
 func TestState(t *testing.T) {
-	file, failure := &trust.File{}, error(nil)
-	g := New(Config{Trust: func() (*trust.File, error) { return file, failure }, Advisories: given{}, Now: func() time.Time { return noon }})
+	file, failure := &trust.Policy{}, error(nil)
+	g := New(Config{Trust: func() (*trust.Policy, error) { return file, failure }, Advisories: given{}, Now: func() time.Time { return noon }})
 	state := func() string {
 		t.Helper()
 		s, err := g.State()

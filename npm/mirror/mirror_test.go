@@ -178,7 +178,7 @@ type place struct {
 
 	mu      sync.Mutex
 	at      time.Time
-	file    *trust.File
+	file    *trust.Policy
 	refused []string
 }
 
@@ -212,10 +212,10 @@ func newPlace(t *testing.T, dir string, from *remote) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &place{trees: unpacked.Open(filepath.Join(dir, "trees")), blocks: store, osv: osv.OpenDir(filepath.Join(dir, "advisories")), at: noon, file: &trust.File{}}
+	p := &place{trees: unpacked.Open(filepath.Join(dir, "trees")), blocks: store, osv: osv.OpenDir(filepath.Join(dir, "advisories")), at: noon, file: &trust.Policy{}}
 	cfg := Config{
 		Dir: filepath.Join(dir, "packuments"), Trees: p.trees, Blocks: store, Batch: store.FileBatch(), Advisories: p.osv, Token: "secret",
-		Guard: guard.New(guard.Config{Trust: func() (*trust.File, error) {
+		Guard: guard.New(guard.Config{Trust: func() (*trust.Policy, error) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return p.file, nil
