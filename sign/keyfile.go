@@ -1,10 +1,13 @@
 package sign
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	pgp "github.com/ProtonMail/go-crypto/openpgp/packet"
 	gocrypto "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"github.com/everythingstays/es/records"
@@ -41,7 +44,33 @@ func (k FileKey) SecretFile() ([]byte, error) {
 	if _, err := ReadSecretKey(file, nil); err != nil && !errors.Is(err, ErrPassphrase) {
 		return nil, err
 	}
-	return file, nil
+	return file, k.checkSecret()
+}
+
+// checkSecret fails where what could sign has no secret in the file, but only what stands for
+// one: gpg exports so a key whose secret is on a smartcard, or was left out.
+func (k FileKey) checkSecret() error {
+	e, err := gocrypto.ReadEntity(pgp.NewReader(bytes.NewReader(k.packets)))
+	if err != nil {
+		return fmt.Errorf("read secret key: %v", err)
+	}
+	key, err := ReadOwnKey(k.packets)
+	if err != nil {
+		return fmt.Errorf("read secret key: %w", err)
+	}
+	newest := e.PrimaryKey.CreationTime
+	for _, sub := range e.Subkeys {
+		if at := sub.PublicKey.CreationTime; at.After(newest) {
+			newest = at
+		}
+	}
+	secrets := secretsOf(e)
+	var problem *KeyError
+	_, err = key.signerAt(newest.Unix(), func(f records.Fingerprint) bool { return secrets[f] != nil })
+	if errors.As(err, &problem) && problem.Problem == NoSecret {
+		return errors.New("read secret key: the file does not have the secret that signs, which is on a smartcard or was left out")
+	}
+	return nil
 }
 
 // SplitKeyFile finds the keys in a file, armored or binary, one or several, public or
@@ -82,7 +111,10 @@ func SplitKeyFile(file []byte) ([]FileKey, error) {
 	case 1:
 		keys[0].file = file
 	}
-	return keys, nil
+	// Of a key that is there with its secret, too, that one counts.
+	return slices.DeleteFunc(slices.Clone(keys), func(k FileKey) bool {
+		return !k.Secret && !k.Fingerprint.IsZero() && slices.ContainsFunc(keys, func(o FileKey) bool { return o.Secret && o.Fingerprint == k.Fingerprint })
+	}), nil
 }
 
 // SigningProblem says why no key of the block could sign at the moment at, whoever has

@@ -170,6 +170,16 @@ func (s *SecretKey) Sign(ctx context.Context, record []byte, context string, at 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	secrets := secretsOf(s.entity)
+	signer, err := s.key.signerAt(at.Unix(), func(f records.Fingerprint) bool { return secrets[f] != nil })
+	if err != nil {
+		return nil, err
+	}
+	return signWith(secrets[signer], record, context, at)
+}
+
+// secretsOf returns the secrets of a key and its subkeys that are there, encrypted or not.
+func secretsOf(e *gocrypto.Entity) map[records.Fingerprint]*pgp.PrivateKey {
 	secrets := make(map[records.Fingerprint]*pgp.PrivateKey)
 	add := func(p *pgp.PrivateKey) {
 		if p == nil || p.Dummy() {
@@ -179,15 +189,11 @@ func (s *SecretKey) Sign(ctx context.Context, record []byte, context string, at 
 			secrets[f] = p
 		}
 	}
-	add(s.entity.PrivateKey)
-	for _, sub := range s.entity.Subkeys {
+	add(e.PrivateKey)
+	for _, sub := range e.Subkeys {
 		add(sub.PrivateKey)
 	}
-	signer, err := s.key.signerAt(at.Unix(), func(f records.Fingerprint) bool { return secrets[f] != nil })
-	if err != nil {
-		return nil, err
-	}
-	return signWith(secrets[signer], record, context, at)
+	return secrets
 }
 
 // signerAt picks the key that gpg would sign with: of those that may sign at t

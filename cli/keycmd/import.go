@@ -49,6 +49,9 @@ func runKeyImport(ctx context.Context, a cli.App, h *home.Home, path, which stri
 		}
 		a.Printf("%s", own.Fingerprint())
 		a.Note("added the key of %s to your own keys%s", ui.UIDText(own.Key.UserID()), defaultNote(own))
+		if problem := own.Key.SigningProblem(time.Now()); problem != nil {
+			a.Warn("the key can sign nothing for es now: %s", ui.Safe(problem.Error()))
+		}
 		return nil
 	}
 	key, err := found.Key()
