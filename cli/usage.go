@@ -161,7 +161,7 @@ func nearestWords(cmd *cobra.Command, typed string) []string {
 	var found, as []string // commands, and by which of their names
 	try := func(word, stands string) {
 		n := editDistance(typed, word)
-		if n > 1 && len(typed) <= 4 || opposites(typed, word) {
+		if n > 1 && len(typed) <= 4 || len(typed) == 1 || opposites(typed, word) { // one letter is near to all of them
 			n = least + 1
 		}
 		if len(typed) >= minStart && strings.HasPrefix(word, typed) {

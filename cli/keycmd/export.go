@@ -43,14 +43,17 @@ func runKeyExport(ctx context.Context, a cli.App, h *home.Home, args []string, s
 		return err
 	}
 	if !secret && !revocation {
-		_, err := a.Out.Write(key.Armor())
-		return err
+		return writeExport(a, key, "public", key.Armor())
 	}
 	if own == nil {
 		return fmt.Errorf("key %s is not yours, so its secret is not here", key.Fingerprint())
 	}
 	if revocation {
-		return exportRevocation(ctx, a, h, own)
+		certificate, err := revocationOf(ctx, a, h, own)
+		if err != nil {
+			return err
+		}
+		return writeExport(a, key, "revocation", certificate)
 	}
 	if own.GPG {
 		return ui.Hinted(fmt.Errorf("gpg holds the secret of key %s; es never sees it", key.Fingerprint()), "gpg --export-secret-keys %s", key.Fingerprint())
@@ -59,31 +62,46 @@ func runKeyExport(ctx context.Context, a cli.App, h *home.Home, args []string, s
 	if err != nil {
 		return err
 	}
-	_, err = a.Out.Write(file)
+	return writeExport(a, key, "secret", file)
+}
+
+// exportJSON is a file of a key, as es key export prints it.
+type exportJSON struct {
+	Fingerprint string `json:"fingerprint"`
+	Kind        string `json:"kind"` // "public", "secret" or "revocation"
+	Text        string `json:"text"`
+}
+
+func writeExport(a cli.App, key *sign.Key, kind string, text []byte) error {
+	if a.JSON {
+		return a.Emit(exportJSON{key.Fingerprint().String(), kind, string(text)})
+	}
+	_, err := a.Out.Write(text)
 	return err
 }
 
-func exportRevocation(ctx context.Context, a cli.App, h *home.Home, own *home.OwnKey) error {
+// revocationOf returns the certificate that revokes an own key, and makes it where none was
+// stored.
+func revocationOf(ctx context.Context, a cli.App, h *home.Home, own *home.OwnKey) ([]byte, error) {
 	f := own.Fingerprint()
 	certificate, err := os.ReadFile(h.RevocationPath(f))
 	if errors.Is(err, fs.ErrNotExist) && own.GPG {
-		return ui.Hinted(fmt.Errorf("gpg holds the secret of key %s, and made its certificate", f), "gpg --gen-revoke %s", f)
+		return nil, ui.Hinted(fmt.Errorf("gpg holds the secret of key %s, and made its certificate", f), "gpg --gen-revoke %s", f)
 	}
 	if errors.Is(err, fs.ErrNotExist) { // of a key from a backup, or of an older es
 		var file []byte
 		if file, err = h.SecretFile(f); err != nil {
-			return err
+			return nil, err
 		}
 		secret, err := sign.ReadSecretKey(file, a.Passphrase(ctx))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if certificate, err = secret.RevocationCertificate(time.Now()); err != nil {
-			return err
+			return nil, err
 		}
 	} else if err != nil {
-		return fmt.Errorf("read revocation certificate: %w", err)
+		return nil, fmt.Errorf("read revocation certificate: %w", err)
 	}
-	_, err = a.Out.Write(certificate)
-	return err
+	return certificate, nil
 }

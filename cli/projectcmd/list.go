@@ -16,7 +16,7 @@ import (
 func listCommand(a cli.App) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Aliases: []string{"ls"},
+		Aliases: []string{"ls", "la", "ll"},
 		Short:   "show what es has installed here",
 		Args:    cli.NoArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -22,7 +22,7 @@ func infoCommand(a cli.App) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:     "info NAME[@VERSION|@RANGE|@TAG]",
-		Aliases: []string{"view", "show"},
+		Aliases: []string{"view", "show", "v"},
 		Short:   "show what is claimed of a module, and by whom",
 		Long: `Shows the versions that the keys you trust have signed, the newest first, and
 after them what others claim: a little of it, from the keys that have been known

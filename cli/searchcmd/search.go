@@ -24,7 +24,7 @@ func searchCommand(a cli.App) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:     "search QUERY...",
-		Aliases: []string{"find", "s"},
+		Aliases: []string{"find", "s", "se"},
 		Short:   "find modules by name, or by words of their description",
 		Long: `Searches your own index: the name itself, then names that begin so, then words
 in names, descriptions and keywords. Everything that was heard of is shown, with
