@@ -69,7 +69,7 @@ var mayImport = map[string][]string{
 	// For tests: vectors in testdata, and their generators.
 	"internal/vectors": {},
 	// Modules: package.json, what follows from it, what is packed and what must not be.
-	"modules": {"internal/regularfile", "modules/internal/npmjson", "modules/packlist", "modules/unixfs", "records"},
+	"modules": {"internal/regularfile", "modules/internal/npmjson", "modules/packlist", "modules/unixfs", "records", "records/npmrange"},
 	// What an author does: releases, their tags and statements. It knows no network.
 	"author": {"records", "records/npmrange", "sign", "index", "index/authorlog", "modules"},
 	// Records and keys over gossipsub.

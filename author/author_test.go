@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -264,11 +265,13 @@ func TestCatchUp(t *testing.T) {
 		refused bool
 		known   bool // the log counts as known afterwards
 	}{
-		"a peer answers":  {LogOptions{Peers: asked{1, ""}}, false, true},
-		"nobody answers":  {LogOptions{Peers: asked{0, "no peers"}}, true, false},
-		"nobody is asked": {LogOptions{Why: "offline"}, true, false},
-		"first":           {LogOptions{Why: "offline", First: true}, false, true},
-		"unasked":         {LogOptions{Why: "offline", Unasked: true}, false, false},
+		"a peer answers":                  {LogOptions{Peers: asked{1, ""}}, false, true},
+		"nobody answers":                  {LogOptions{Peers: asked{0, "no peers"}}, true, false},
+		"nobody is asked":                 {LogOptions{Why: "offline"}, true, false},
+		"first":                           {LogOptions{Why: "offline", First: true}, false, true},
+		"unasked":                         {LogOptions{Why: "offline", Unasked: true}, false, false},
+		"a rehearsal":                     {LogOptions{Peers: asked{1, ""}, Rehearsal: true}, false, false},
+		"a rehearsal, and nobody answers": {LogOptions{Peers: asked{0, "no peers"}, Rehearsal: true}, true, false},
 	} {
 		d := newDesk(t)
 		a := d.author("Ada")
@@ -280,6 +283,35 @@ func TestCatchUp(t *testing.T) {
 			t.Errorf("%s: the log counts as known: %v, %v", name, known, err)
 		}
 	}
+}
+
+// TestWithdrawals: what the key has said of a version before it is released.
+func TestWithdrawals(t *testing.T) {
+	d := newDesk(t)
+	a, other := d.author("Ada"), d.author("Bob")
+	say := func(by *Author, kind, rng, text string) {
+		t.Helper()
+		if _, err := by.SignStatement(t.Context(), &records.Notice{Name: "lib", Range: rng, NoticeOf: kind, Text: text}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(v records.Version, want ...Lack) {
+		t.Helper()
+		got, err := a.Withdrawals(t.Context(), "lib", v)
+		if err != nil || !slices.EqualFunc(got, want, func(a, b Lack) bool { return a.Kind == b.Kind && a.Value == b.Value && a.Stops == b.Stops }) {
+			t.Errorf("of %s %+v, %v; want %+v", v, got, err, want)
+		}
+	}
+	say(other, records.Yanked, "*", "no")
+	say(a, records.Yanked, "^1", "bad")
+	say(a, records.Deprecated, "*", "old")
+	yanked, deprecated := Lack{Kind: YankedBefore, Value: "^1", Stops: true}, Lack{Kind: DeprecatedBefore, Value: "*"}
+	check("1.2.0", yanked, deprecated)
+	check("2.0.0", deprecated)
+	say(a, records.Deprecated, "*", "")
+	check("1.2.0", yanked)
+	say(a, records.Yanked, "^1", "")
+	check("1.2.0")
 }
 
 // TestRotate is that the new key says what the old one said, and nothing twice.

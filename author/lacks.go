@@ -25,6 +25,9 @@ const (
 	UnreadConfig   // Value says what cannot be read
 	OtherDirectory // Value
 	Unreleased     // dependencies, Values, are not known here
+	OtherFields    // Values, which pnpm and yarn publish in place of those of package.json
+	YankedBefore   // the version is in the range Value, which the key has yanked
+	DeprecatedBefore
 )
 
 // A Lack is something about a package that its author should know before it is signed.
@@ -94,7 +97,28 @@ func elsewhere(c modules.PublishConfig, access string) []Lack {
 	if c.Directory != "" {
 		all = append(all, Lack{Kind: OtherDirectory, Field: field, Value: c.Directory, Stops: true})
 	}
+	if len(c.Fields) > 0 {
+		all = append(all, Lack{Kind: OtherFields, Field: field, Values: c.Fields, Stops: true})
+	}
 	return all
+}
+
+// Withdrawals says what the key has said of the version before it is there.
+func (a *Author) Withdrawals(ctx context.Context, name records.Name, v records.Version) ([]Lack, error) {
+	var all []Lack
+	for _, k := range []struct {
+		notice string
+		lack   LackKind
+	}{{records.Yanked, YankedBefore}, {records.Deprecated, DeprecatedBefore}} {
+		ranges, err := a.Withdrawn(ctx, k.notice, name, v)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range ranges {
+			all = append(all, Lack{Kind: k.lack, Field: "version", Value: r, Stops: k.lack == YankedBefore})
+		}
+	}
+	return all, nil
 }
 
 // unreleased returns the dependencies of the module that nobody has released, as

@@ -211,3 +211,19 @@ func (a *Author) LatestAmong(ctx context.Context, name records.Name, rng string)
 	left = a.highest(releases, func(v records.Version) bool { return !about.Match(v) && !dropped(v) && v.Compare(latest) < 0 })
 	return latest, left, nil
 }
+
+// Withdrawn returns the ranges under which the key says of a version that it is yanked, or
+// deprecated: what is published as it, or tagged, is so from the beginning.
+func (a *Author) Withdrawn(ctx context.Context, kind string, name records.Name, v records.Version) ([]string, error) {
+	stands, err := a.standing(ctx, &records.Notice{Name: name, NoticeOf: kind})
+	if err != nil {
+		return nil, err
+	}
+	var ranges []string
+	for _, n := range stands {
+		if r, err := npmrange.Parse(n.Body.Range); err == nil && r.Match(v) && !slices.Contains(ranges, n.Body.Range) {
+			ranges = append(ranges, n.Body.Range)
+		}
+	}
+	return ranges, nil
+}

@@ -2,12 +2,14 @@ package modules
 
 import (
 	"path"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/everythingstays/es/modules/internal/npmjson"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/records/npmrange"
 )
 
 // PublishConfig is what package.json says about publishing it. All texts are the
@@ -17,6 +19,7 @@ type PublishConfig struct {
 	Access    string   // "public" or "restricted"
 	Directory string   // what pnpm publishes in place of the package's directory
 	Registry  []string // those that the package is meant for
+	Fields    []string // of package.json, which pnpm and yarn replace by what stands here
 	Invalid   []string // what it says in a form that has no meaning, such as a tag that is a number
 }
 
@@ -36,9 +39,15 @@ func (p *PackageJSON) PublishConfig() PublishConfig {
 		if r := o.Text(key); r != "" && (key == "registry" || strings.HasSuffix(key, ":registry")) {
 			c.Registry = append(c.Registry, r)
 		}
+		if slices.Contains(replacedFields, key) && !reflect.DeepEqual(o.Get(key), p.json.Get(key)) {
+			c.Fields = append(c.Fields, key)
+		}
 	}
 	return c
 }
+
+// replacedFields are those of package.json that pnpm, and yarn, take from publishConfig.
+var replacedFields = []string{"bin", "browser", "cpu", "es2015", "esnext", "exports", "imports", "libc", "main", "module", "os", "type", "types", "typesVersions", "typings", "umd:main", "unpkg"}
 
 // BuildScripts returns which of the scripts the package has that npm runs before it
 // publishes, in npm's order.
@@ -256,6 +265,9 @@ func unsupportedSpec(spec string) string {
 	if m := protocol.FindStringSubmatch(spec); m != nil {
 		switch p := strings.ToLower(m[1]); p {
 		case "npm":
+			if at := strings.LastIndex(spec, "@"); at > len("npm:") { // not that of a scope
+				return unreadableRange(spec[at+1:])
+			}
 			return ""
 		case "file", "link", "portal":
 			return "a path on your machine"
@@ -281,6 +293,14 @@ func unsupportedSpec(spec string) string {
 		return "a git repository"
 	case tarball.MatchString(spec):
 		return "a path on your machine"
+	}
+	return unreadableRange(spec)
+}
+
+// unreadableRange says so of what is neither a version, a range nor a tag.
+func unreadableRange(spec string) string {
+	if _, err := npmrange.ParseConstraint(spec); err != nil {
+		return "neither a version, a range nor a tag"
 	}
 	return ""
 }

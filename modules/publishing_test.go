@@ -62,7 +62,7 @@ func TestUnsupportedDependencies(t *testing.T) {
 		"user/repo": "git", "user/repo#semver:^1": "git", "github:user/repo": "git", "gist:1234": "git", "https://h.example/a/b.git#main": "git", "GitHub:u/r": "git",
 		"https://h.example/a-1.0.0.tgz": "address", "http://h.example/a": "address",
 		"file:../a": "machine", "link:../a": "machine", "portal:../a": "machine", "../a": "machine", "./a.tgz": "machine", "/a/b": "machine", "~/a": "machine", `C:\a`: "machine", "a-1.tgz": "machine", "..": "machine",
-		"workspace:*": "replaced", "workspace:^": "replaced", "catalog:": "replaced", "catalog:react": "replaced", "patch:a@1#b": "replaced", "jsr:@a/b@1": "kind",
+		"workspace:*": "replaced", "workspace:^": "replaced", "catalog:": "replaced", "catalog:react": "replaced", "not a range": "neither", "npm:b@not a range": "neither", "npm:@a/b": "", "npm:@a/b@^1": "", "npm:b": "", "2.x.7": "neither", "^1.0.0 ||": "", "=v1.0.0": "", "next": "", "patch:a@1#b": "replaced", "jsr:@a/b@1": "kind",
 	} {
 		set := packaged(t, fmt.Sprintf(`,"esDependencies":{"d":%q}`, spec))
 		got := ""
@@ -93,6 +93,17 @@ func TestPublishConfig(t *testing.T) {
 	for fields, want := range map[string]int{`,"publishConfig":null`: 0, `,"publishConfig":{"tag":null,"provenance":true}`: 0, `,"publishConfig":["next"]`: 1, `,"publishConfig":"next"`: 1, `,"publishConfig":{"tag":7,"access":["restricted"],"@a:registry":{},"directory":true}`: 4} {
 		if got := packaged(t, fields).Package.PublishConfig(); len(got.Invalid) != want {
 			t.Errorf("%s: unread %q", fields, got.Invalid)
+		}
+	}
+	for fields, want := range map[string]string{
+		`,"publishConfig":{"main":"dist/x.js","exports":{".":"./a.js"},"tag":"next"}`:                           "exports,main",
+		`,"main":"a.js","exports":{".":"./a.js"},"publishConfig":{"main":"a.js","exports":{".":"./a.js"}}`:      "",
+		`,"exports":{".":"./src/a.ts"},"publishConfig":{"exports":{".":"./a.js"},"access":"public","name":"b"}`: "exports",
+	} {
+		got := packaged(t, fields).Package.PublishConfig().Fields
+		slices.Sort(got)
+		if strings.Join(got, ",") != want {
+			t.Errorf("%s: replaces %q, want %s", fields, got, want)
 		}
 	}
 	if got := p.BuildScripts(); !slices.Equal(got, []string{"prepublishOnly", "prepare"}) {

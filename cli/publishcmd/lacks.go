@@ -35,8 +35,8 @@ func npmFlag(a cli.App, key string) bool {
 
 // tellLacks says what the package lacks. With somebody at the terminal it asks whether
 // to go on; without, it refuses what stops, unless --yes was given. h is nil where there is
-// no home.
-func tellLacks(ctx context.Context, a cli.App, h *home.Home, set *modules.FileSet, o publishOptions) error {
+// no home, and by where it has no key.
+func tellLacks(ctx context.Context, a cli.App, h *home.Home, by *author.Author, set *modules.FileSet, o publishOptions) error {
 	about := set.Package.String()
 	for _, w := range set.Warnings {
 		a.Warn("%s: %s", ui.Safe(w.Path), ui.Safe(w.Reason))
@@ -48,6 +48,13 @@ func tellLacks(ctx context.Context, a cli.App, h *home.Home, set *modules.FileSe
 	lacks, err := author.Lacks(ctx, set, known, author.LackOptions{Access: npmConfig(a, "access"), Built: a.Getenv("npm_command") == "publish"})
 	if err != nil {
 		return err
+	}
+	if by != nil {
+		withdrawn, err := by.Withdrawals(ctx, set.Package.Name, set.Package.Version)
+		if err != nil {
+			return err
+		}
+		lacks = append(lacks, withdrawn...)
 	}
 	r := &ui.Refusal{Kind: cli.NotReady, Code: ui.ExitFailed, About: about, Meaning: cli.Meanings[cli.NotReady], Err: errors.New(about + " is not ready to be published")}
 	for _, l := range lacks {
@@ -111,11 +118,23 @@ func lackText(l author.Lack, pkg *modules.PackageJSON) (text, todo string) {
 		return l.Value + ", so that es cannot do what it asks for", "write it as npm reads it, or take it out of package.json"
 	case author.OtherDirectory:
 		return fmt.Sprintf("directory is %q, which pnpm publishes; npm and es publish this one", l.Value), "es publish DIR publishes the other"
+	case author.OtherFields:
+		return fmt.Sprintf("%s there, which pnpm and yarn publish in place of what package.json has; npm and es do not", quotedList(l.Values)),
+			"write it into package.json itself before es publish"
+	case author.YankedBefore:
+		return fmt.Sprintf("your key has yanked %s, and so this version: es add passes over it", withdrawnText(pkg, l)), "es yank --undo " + withdrawnText(pkg, l)
+	case author.DeprecatedBefore:
+		return fmt.Sprintf("your key deprecates %s, and so this version", withdrawnText(pkg, l)), "es deprecate --undo " + withdrawnText(pkg, l)
 	case author.Unreleased:
 		return "nobody has released, as far as is known here: " + quotedList(l.Values),
 			"es sync, if they are released; otherwise es installs your module only where its user has them from npm"
 	}
 	return l.Value, buildHint(pkg)
+}
+
+// withdrawnText is what a notice of the key is about, as a command takes it.
+func withdrawnText(pkg *modules.PackageJSON, l author.Lack) string {
+	return string(pkg.Name) + "@" + ui.ShellWord(l.Value)
 }
 
 // buildHint says how what is missing would come about.

@@ -79,7 +79,7 @@ func (o *noticeOptions) flags(a cli.App, cmd *cobra.Command) {
 // runNotice signs a notice. Without a text it says nothing, which is how notices
 // are taken back (SPEC.md [X4]): so a text is required where none is meant.
 func runNotice(a cli.App, cmd *cobra.Command, kind string, o noticeOptions, args []string) error {
-	name, rng, err := parseRange(cmd, args[0])
+	name, rng, err := parseRange(cmd, args[0], kind)
 	if err != nil {
 		return err
 	}
@@ -165,12 +165,16 @@ func showReach(ctx context.Context, a cli.App, h *home.Home, name records.Name, 
 	return nil
 }
 
-// parseRange reads NAME or NAME@RANGE.
-func parseRange(cmd *cobra.Command, s string) (records.Name, string, error) {
+// parseRange reads NAME or NAME@RANGE, for a notice of that kind.
+func parseRange(cmd *cobra.Command, s, kind string) (records.Name, string, error) {
 	base, rng := s, ""
 	if i := strings.LastIndex(s, "@"); i > 0 {
-		if base, rng = s[:i], s[i+1:]; rng == "" {
-			return "", "", cli.Usagef(cmd, "no versions follow the @ of %q: for all of them write %s", s, base)
+		if base, rng = s[:i], s[i+1:]; strings.TrimSpace(rng) == "" { // most often a variable that is not set
+			all := base
+			if kind != records.Deprecated { // whose range is all versions where none is given
+				all += "@'*'"
+			}
+			return "", "", cli.Usagef(cmd, "no versions follow the @ of %q: for all of them write %s", s, all)
 		}
 	}
 	name, err := records.ParseName(base)

@@ -43,9 +43,9 @@ func (p logPeers) AskLog(ctx context.Context, author records.Fingerprint, search
 }
 
 // catchUp asks the peers that can be reached for what the key has signed elsewhere, and says
-// what came of it.
-func catchUp(ctx context.Context, a cli.App, h *home.Home, own home.OwnKey, by *author.Author) error {
-	o := author.LogOptions{Peers: logPeers{a, h}, First: a.First, Unasked: own.GPG && a.Offline}
+// what came of it; for a rehearsal, without noting that they were asked.
+func catchUp(ctx context.Context, a cli.App, h *home.Home, own home.OwnKey, by *author.Author, rehearsal bool) error {
+	o := author.LogOptions{Peers: logPeers{a, h}, First: a.First, Unasked: own.GPG && a.Offline, Rehearsal: rehearsal}
 	if a.Offline {
 		o.Peers, o.Why = nil, "--offline was given"
 	}

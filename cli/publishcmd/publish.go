@@ -171,13 +171,13 @@ func runDryRun(ctx context.Context, a cli.App, dir string, o publishOptions) err
 		if err != nil {
 			return err
 		}
-		return rehearse(ctx, a, h, newAuthor(ctx, a, h, own), dir, o)
+		return rehearse(ctx, a, h, &own, dir, o)
 	})
 }
 
 // rehearse does all that publishing does but sign and store, and shows the files. h is nil
-// where there is no home, and by where it has no key.
-func rehearse(ctx context.Context, a cli.App, h *home.Home, by *author.Author, dir string, o publishOptions) error {
+// where there is no home, and own where it has no key.
+func rehearse(ctx context.Context, a cli.App, h *home.Home, own *home.OwnKey, dir string, o publishOptions) error {
 	set, err := scan(ctx, a, h, dir, o)
 	if err != nil {
 		return err
@@ -186,7 +186,12 @@ func rehearse(ctx context.Context, a cli.App, h *home.Home, by *author.Author, d
 	if err != nil {
 		return unpackable(dir, err)
 	}
-	if by != nil {
+	var by *author.Author
+	if own != nil {
+		by = newAuthor(ctx, a, h, *own)
+		if err := catchUp(ctx, a, h, *own, by, true); err != nil {
+			return err
+		}
 		if _, err := by.Prepare(ctx, m, tags(a, o, set.Package)); err != nil {
 			return authorRefusal(err)
 		}
@@ -194,7 +199,7 @@ func rehearse(ctx context.Context, a cli.App, h *home.Home, by *author.Author, d
 	if err := showUnpublished(a, set, m); err != nil {
 		return err
 	}
-	return tellLacks(ctx, a, h, set, o)
+	return tellLacks(ctx, a, h, by, set, o)
 }
 
 // showUnpublished prints the files of a module that was not published.
@@ -236,7 +241,7 @@ func runPublish(ctx context.Context, a cli.App, h *home.Home, dir string, o publ
 	if err != nil {
 		return unpackable(dir, err)
 	}
-	if err := catchUp(ctx, a, h, own, by); err != nil {
+	if err := catchUp(ctx, a, h, own, by, false); err != nil {
 		return err
 	}
 	p, err := by.Prepare(ctx, m, tags(a, o, set.Package))
@@ -244,7 +249,7 @@ func runPublish(ctx context.Context, a cli.App, h *home.Home, dir string, o publ
 		return authorRefusal(err)
 	}
 	if !p.ReleasedBefore() {
-		if err := tellLacks(ctx, a, h, set, o); err != nil {
+		if err := tellLacks(ctx, a, h, by, set, o); err != nil {
 			return err
 		}
 	}

@@ -55,10 +55,10 @@ func runRotate(ctx context.Context, a cli.App, h *home.Home, from, to string) er
 		return ui.Hinted(author.ErrSameKey, "es key new makes one; es key list shows yours")
 	}
 	old, next := newAuthor(ctx, a, h, before), newAuthor(ctx, a, h, after)
-	if err := catchUp(ctx, a, h, before, old); err != nil {
+	if err := catchUp(ctx, a, h, before, old, false); err != nil {
 		return err
 	}
-	if err := catchUp(ctx, a, h, after, next); err != nil {
+	if err := catchUp(ctx, a, h, after, next, false); err != nil {
 		return err
 	}
 	n, err := author.Rotate(ctx, old, next)

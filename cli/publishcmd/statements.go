@@ -62,7 +62,7 @@ func signAndAnnounce(a cli.App, cmd *cobra.Command, key string, make statement) 
 			return err
 		}
 		by := newAuthor(ctx, a, h, own)
-		if err := catchUp(ctx, a, h, own, by); err != nil {
+		if err := catchUp(ctx, a, h, own, by, false); err != nil {
 			return err
 		}
 		body, err := make(ctx, h, by)

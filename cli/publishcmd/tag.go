@@ -7,6 +7,7 @@ import (
 
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli"
+	"github.com/everythingstays/es/cli/internal/ui"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/records"
 )
@@ -37,12 +38,23 @@ With --remove, es tag NAME TAG takes the tag away.`,
 			if err != nil {
 				return err
 			}
-			return signAndAnnounce(a, cmd, key, func(context.Context, *home.Home, *author.Author) (records.Body, error) {
-				return &records.Tag{Name: name, Tag: args[1], Version: v}, nil
+			return signAndAnnounce(a, cmd, key, func(ctx context.Context, _ *home.Home, by *author.Author) (records.Body, error) {
+				return &records.Tag{Name: name, Tag: args[1], Version: v}, warnYanked(ctx, a, by, name, v)
 			})
 		},
 	}
 	keyFlag(a, cmd, &key)
 	cmd.Flags().BoolVar(&remove, "remove", false, "take the tag away")
 	return cmd
+}
+
+// warnYanked says so when the key has yanked the version that a tag is to stand for.
+func warnYanked(ctx context.Context, a cli.App, by *author.Author, name records.Name, v records.Version) error {
+	ranges, err := by.Withdrawn(ctx, records.Yanked, name, v)
+	for _, r := range ranges {
+		about := string(name) + "@" + ui.ShellWord(r)
+		a.Warn("your key has yanked %s, and so %s: es add passes over it, whatever tag it has", about, v)
+		a.Hint("es yank --undo %s", about)
+	}
+	return err
 }
