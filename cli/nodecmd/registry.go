@@ -77,11 +77,14 @@ func openRegistry(a cli.App, h *home.Home, s home.Settings, audit bool) (*regist
 	cfg.From, _ = osv.ParseSeverity(s.Refuse)
 	done := func() {}
 	if s.Upstream != "" {
-		o := upstream.Options{Environ: os.Environ(), Getenv: a.Getenv, Agent: "es/" + cli.Version}
+		o := upstream.Options{Environ: os.Environ(), Getenv: a.Getenv, Agent: "es/" + cli.Version, Own: s.Registry}
 		if s.Upstream != asNPM {
 			o.Named = s.Upstream
 		}
 		from, err := upstream.Open(o)
+		if errors.Is(err, upstream.ErrSelf) {
+			return nil, nil, ui.Hinted(err, "name the one behind it: es node --registry --upstream=URL")
+		}
 		if err != nil {
 			return nil, nil, err
 		}

@@ -1,6 +1,7 @@
 package npmcmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func runClient(ctx context.Context, a cli.App, client string, args []string) err
 		return err
 	}
 	return a.WithStorage(func(h *home.Storage) error {
-		from, err := upstream.Open(upstream.Options{Dir: dir, Environ: withoutOwn(os.Environ()), Getenv: a.Getenv, Agent: "es/" + cli.Version})
+		from, err := openClientRegistries(a, h, dir)
 		if err != nil {
 			return err
 		}
@@ -114,6 +115,24 @@ func runClient(ctx context.Context, a cli.App, client string, args []string) err
 		}
 		return err
 	})
+}
+
+// openClientRegistries are those that npm is configured for in a directory, or the one that
+// es node --upstream has named.
+func openClientRegistries(a cli.App, h *home.Storage, dir string) (*upstream.Registries, error) {
+	s, err := h.Settings()
+	if err != nil {
+		return nil, err
+	}
+	o := upstream.Options{Dir: dir, Environ: withoutOwn(os.Environ()), Getenv: a.Getenv, Agent: "es/" + cli.Version, Own: cmp.Or(s.Registry, registry.DefaultAddr)}
+	if s.Upstream != "npm" {
+		o.Named = s.Upstream
+	}
+	from, err := upstream.Open(o)
+	if errors.Is(err, upstream.ErrSelf) {
+		return nil, ui.Hinted(err, "name the one behind it: npm config set registry URL, or es node --registry --upstream=URL once")
+	}
+	return from, err
 }
 
 // clientRegistry is what the client is served by.

@@ -24,6 +24,9 @@ import (
 // ErrNone is that of a package of which nothing says where it comes from.
 var ErrNone = errors.New("no registry is configured")
 
+// ErrSelf says that npm is configured for the registry that this home serves itself.
+var ErrSelf = errors.New("npm is configured for the registry of this home, which gets nothing from itself")
+
 // Options say what is read.
 type Options struct {
 	Dir     string   // a project, whose .npmrc counts; empty for none
@@ -31,6 +34,9 @@ type Options struct {
 	Environ []string // as of os.Environ
 	Getenv  func(string) string
 	Agent   string // of the HTTP requests
+	// Own is the host and port of the registry that asks. A project's .npmrc that names
+	// it, so that its clients ask there, does not say where it gets packages from.
+	Own string
 }
 
 // Registries are where packages come from.
@@ -50,7 +56,14 @@ func Open(o Options) (*Registries, error) {
 	if err != nil {
 		user = "" // a service without HOME: npm then has no file of the user either
 	}
-	config, err := npmrc.Load(npmrc.Places{Home: user, Project: o.Dir, Prefix: nodePrefix(), Environ: o.Environ})
+	places := npmrc.Places{Home: user, Project: o.Dir, Prefix: nodePrefix(), Environ: o.Environ}
+	config, err := npmrc.Load(places)
+	if err == nil && o.Named == "" && isAt(config, o.Own) {
+		places.Project = ""
+		if config, err = npmrc.Load(places); err == nil && isAt(config, o.Own) {
+			err = ErrSelf
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +79,16 @@ func Open(o Options) (*Registries, error) {
 	}
 	cfg.UserAgent = o.Agent
 	return &Registries{config: config, named: named, client: registry.New(cfg), insecure: cfg.Insecure}, nil
+}
+
+// isAt reports whether the usual registry is at a host and port.
+func isAt(config *npmrc.Config, own string) bool {
+	base, err := config.Registry("x")
+	if err != nil || own == "" {
+		return false
+	}
+	u, err := url.Parse(base)
+	return err == nil && u.Host == own
 }
 
 // Close ends idle connections.
