@@ -298,7 +298,7 @@ func (d *demo) run(ctx context.Context, who, dir, program string, args []string,
 	cmd.Stderr = &both
 	err := cmd.Run()
 	for line := range strings.Lines(both.text.String()) {
-		d.app.Printf("  %s", strings.TrimRight(line, "\r\n"))
+		d.app.Linef("  %s", strings.TrimRight(line, "\r\n"))
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -386,7 +386,10 @@ func (d *demo) until(ctx context.Context, what string, ok func() bool) error {
 	return nil
 }
 
-func (d *demo) say(format string, args ...any) { d.app.Printf("\n# "+format, args...) }
+func (d *demo) say(format string, args ...any) {
+	d.app.Printf("")
+	d.app.Linef("# "+format, args...)
+}
 
 func (d *demo) prompt(who, line string) { d.app.Printf("%s$ %s", who, line) }
 

@@ -240,7 +240,7 @@ func printFindings(a cli.App, f findings) error {
 		}
 	} else {
 		for _, x := range f {
-			a.Printf("%-8s %-8s %s", x.State, x.Check, x.Text)
+			a.Linef("%-8s %-8s %s", x.State, x.Check, x.Text)
 			if x.Hint != "" {
 				a.Printf("%-17s -> %s", "", x.Hint)
 			}

@@ -33,34 +33,34 @@ func runStatus(ctx context.Context, a cli.App, n api.Network) error {
 	}
 	switch {
 	case s.Daemon:
-		a.Printf("node      running, es %s", ui.Safe(s.Version))
+		a.Linef("node      running, es %s", ui.Safe(s.Version))
 	case a.Stuck != nil:
-		a.Printf("node      running, and does not answer: %s", a.Stuck)
+		a.Linef("node      running, and does not answer: %s", a.Stuck)
 	default:
-		a.Printf("node      not running: es node starts it")
+		a.Linef("node      not running: es node starts it")
 	}
-	a.Printf("peer      %s", s.Peer)
+	a.Linef("peer      %s", s.Peer)
 	for _, addr := range s.Addrs {
-		a.Printf("address   %s", ui.Safe(addr))
+		a.Linef("address   %s", ui.Safe(addr))
 	}
 	if text, hint := unreached(s); text != "" {
-		a.Printf("address   %s", text)
-		a.Printf("          -> %s", hint)
+		a.Linef("address   %s", text)
+		a.Linef("          -> %s", hint)
 	}
-	a.Printf("peers     %d connected", s.Peers)
-	a.Printf("reach     %s; meets peers by %s", reachText(s), meetText(s))
-	a.Printf("index     %s by %s, %s", ui.Plural(s.Records, "record"), ui.Plural(s.Authors, "author"), ui.Plural(s.Releases, "release"))
+	a.Linef("peers     %d connected", s.Peers)
+	a.Linef("reach     %s; meets peers by %s", reachText(s), meetText(s))
+	a.Linef("index     %s by %s, %s", ui.Plural(s.Records, "record"), ui.Plural(s.Authors, "author"), ui.Plural(s.Releases, "release"))
 	switch {
 	case s.Synced.IsZero():
-		a.Printf("news      never asked for: es sync")
+		a.Linef("news      never asked for: es sync")
 	default:
-		a.Printf("news      asked for %s", s.Synced.Format("2006-01-02 15:04"))
+		a.Linef("news      asked for %s", s.Synced.Format("2006-01-02 15:04"))
 	}
 	if s.Daemon {
-		a.Printf("seeds     %s", seedText(s.Seed))
+		a.Linef("seeds     %s", seedText(s.Seed))
 	}
 	if s.Pending > 0 {
-		a.Printf("outbox    %s of yours not announced to any peer yet", ui.Plural(s.Pending, "record"))
+		a.Linef("outbox    %s of yours not announced to any peer yet", ui.Plural(s.Pending, "record"))
 	}
 	return nil
 }

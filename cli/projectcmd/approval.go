@@ -141,7 +141,7 @@ func (p *approval) first(ctx context.Context, packages []*install.Package) error
 		return r
 	}
 	r.Meaning = cli.Meanings[cli.FirstUse]
-	p.app.Errf("es: %s", ui.Lines(r.Block()))
+	p.app.Errf("es: %s", ui.Lines(r.Block(p.app.ErrColumns)))
 	question := "Let it in?"
 	if len(order) > 1 {
 		question = "Let them in?"

@@ -67,7 +67,7 @@ func Explain(err error, code int) (_ int, hints []string) {
 func (s *Streams) Fail(err error, code int, hints []string) int {
 	var r *Refusal
 	if errors.As(err, &r) {
-		s.Errf("es: %s\n", Lines(r.Block()))
+		s.Errf("es: %s\n", Lines(r.Block(s.ErrColumns)))
 	} else {
 		s.message("%s", Message(err))
 	}

@@ -21,6 +21,12 @@ func (s *Streams) Printf(format string, args ...any) {
 	io.WriteString(s.Out, Visible(fmt.Sprintf(format+"\n", withoutLineEnds(args)...)))
 }
 
+// Linef is Printf for words: the line is broken between them where the terminal ends.
+func (s *Streams) Linef(format string, args ...any) {
+	line := Visible(fmt.Sprintf(format, withoutLineEnds(args)...))
+	io.WriteString(s.Out, wrap(line, s.Columns)+"\n")
+}
+
 // Note says on standard error what happened; --quiet leaves it out.
 func (s *Streams) Note(format string, args ...any) {
 	if !s.Quiet {

@@ -33,8 +33,9 @@ func (r *Refusal) Add(label, format string, args ...any) {
 	r.Facts = append(r.Facts, Fact{label, Safe(fmt.Sprintf(format, args...))})
 }
 
-// Block writes the refusal for people; every line but the first is indented.
-func (r *Refusal) Block() string {
+// Block writes the refusal for people, for a terminal with so many columns or, with 0, any;
+// every line but the first is indented.
+func (r *Refusal) Block(columns int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", strings.ToUpper(strings.ReplaceAll(r.Kind, "-", " ")), Safe(r.About))
 	width := 0
@@ -42,7 +43,7 @@ func (r *Refusal) Block() string {
 		width = max(width, len(f.Label))
 	}
 	for _, f := range r.Facts {
-		fmt.Fprintf(&b, "    %-*s  %s\n", width, f.Label, f.Value)
+		b.WriteString(wrap(fmt.Sprintf("    %-*s  %s", width, f.Label, f.Value), columns) + "\n")
 	}
 	b.WriteByte('\n')
 	for line := range strings.Lines(r.Meaning) {

@@ -60,3 +60,22 @@ func TestMessagesWrap(t *testing.T) {
 type errorText string
 
 func (e errorText) Error() string { return string(e) }
+
+// TestResultsWrap is that words among results, and facts of a refusal, are broken between them.
+func TestResultsWrap(t *testing.T) {
+	var b bytes.Buffer
+	s := &Streams{Out: &b, Columns: 40}
+	s.Linef("reach     unknown from outside; meets peers by the %s", "local network")
+	if got, want := b.String(), "reach     unknown from outside; meets\n    peers by the local network\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	r := &Refusal{Kind: "first-use", About: "1 key", Meaning: "It is new."}
+	r.Add("key", "3F2A (ada, says Ada <ada@example.org>)")
+	want := "FIRST USE: 1 key\n    key  3F2A (ada, says Ada\n        <ada@example.org>)\n\n    It is new.\n"
+	if got := r.Block(30); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := r.Block(0); strings.Count(got, "\n") != 4 {
+		t.Errorf("without a terminal: %q", got)
+	}
+}
