@@ -15,6 +15,7 @@
 //	trust                      Trust files, and the decision what a name and a version is.
 //	trust/internal/delegation  The graph of delegations and successions: which keys decide about a name.
 //	index/internal/db          The SQLite file of an index: opening, transactions, errors; it knows no table.
+//	index/internal/texts       What search reads: names by their places, and the words of their newest releases.
 //	index/rangeset             The set of elements that nodes reconcile, with the sums of its ranges; no keys, no trust.
 //	index                      The store of verified records and keys, and typed questions to its tables.
 //	index/authorlog            The logs of authors: where the next record goes, what is missing, backdated or retracted.

@@ -36,10 +36,12 @@ var mayImport = map[string][]string{
 	"trust/internal/delegation": {"records"},
 	// The SQLite file of an index: opening, transactions, errors; it knows no table.
 	"index/internal/db": {"records"},
+	// What search reads: names by their places, and the words of their newest releases.
+	"index/internal/texts": {"records", "index/internal/db"},
 	// The set of elements that nodes reconcile, with the sums of its ranges; no keys, no trust.
 	"index/rangeset": {"records"},
 	// The store of verified records and keys, and typed questions to its tables.
-	"index": {"records", "sign", "index/internal/db", "index/rangeset"},
+	"index": {"records", "sign", "index/internal/db", "index/internal/texts", "index/rangeset"},
 	// The logs of authors: where the next record goes, what is missing, backdated or retracted.
 	"index/authorlog": {"records", "sign", "trust", "index", "index/internal/db"},
 	// What name@range stands for, by what a user trusts, or why there is nothing.
@@ -47,9 +49,9 @@ var mayImport = map[string][]string{
 	// The names that another looks like.
 	"index/lookalike": {"records", "trust", "index", "index/internal/db"},
 	// Names by what a user types.
-	"index/search": {"records", "trust", "index", "index/internal/db", "index/resolve"},
+	"index/search": {"records", "sign", "trust", "index", "index/internal/db", "index/internal/texts", "index/resolve"},
 	// Check and repair of all that an index stores.
-	"index/fsck": {"records", "sign", "index", "index/internal/db"},
+	"index/fsck": {"records", "sign", "index", "index/internal/db", "index/internal/texts"},
 	// Names that some file system takes for one: case folding, with the tables of Unicode 15.
 	"modules/casefold": {},
 	// The codec of the blocks of a tree, without limits of its own.

@@ -2,6 +2,7 @@ package index
 
 import (
 	"github.com/everythingstays/es/index/internal/db"
+	"github.com/everythingstays/es/index/internal/texts"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 )
@@ -19,7 +20,8 @@ type batch struct {
 	merged      []records.Element                    // key blocks that say nothing beyond what is stored
 	records     int64                                // by how many the strangers' records change
 	bytes       int64                                // and their bytes
-	used        int64                                // the last use of a stranger's record, once it is asked for
+	texts       *texts.Writer
+	used        int64 // the last use of a stranger's record, once it is asked for
 }
 
 func newBatch(x *Index, tx *db.Tx) *batch {
@@ -31,5 +33,6 @@ func newBatch(x *Index, tx *db.Tx) *batch {
 		charged: map[records.Fingerprint]int64{},
 		changed: map[records.Fingerprint]bool{},
 		set:     map[records.Element]bool{},
+		texts:   texts.NewWriter(tx),
 	}
 }

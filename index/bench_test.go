@@ -13,7 +13,6 @@ import (
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/fsck"
 	"github.com/everythingstays/es/index/resolve"
-	"github.com/everythingstays/es/index/search"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/sign"
 	"github.com/everythingstays/es/trust"
@@ -49,12 +48,11 @@ func TestMany(t *testing.T) {
 	if err != nil || r.Version != "1.9.0" || r.Release.Author != authors[2].fpr() {
 		t.Errorf("resolved %+v, %v", r, err)
 	}
-	hits := must[[]search.Hit](t)(search.New(x).Search(t.Context(), "thing 42", 10, trusted))
-	if len(hits) != 1 || hits[0].Name != "pkg-42" || hits[0].Release.Body.Version != "1.9.0" {
+	if hits := hits(t, x, "thing 42", 10, trusted); len(hits) != 1 || hits[0].Name != "pkg-42" || hits[0].Release.Body.Version != "1.9.0" {
 		t.Errorf("hits %+v", hits)
 	}
-	if hits := must[[]search.Hit](t)(search.New(x).Search(t.Context(), "many", 10, trusted)); len(hits) != 10 {
-		t.Errorf("%d hits", len(hits))
+	if names := searched(t, x, "many", 10, trusted); len(names) != 10 {
+		t.Errorf("%d hits", len(names))
 	}
 	if err := fsck.Check(t.Context(), x); err != nil {
 		t.Error(err)

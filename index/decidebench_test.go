@@ -179,8 +179,15 @@ func (w *decideWorld) bench(b *testing.B, what, file string) {
 		}
 	})
 	run("search", none, func(b *testing.B, _ *trust.Evaluator, i int) {
-		if hits, err := search.New(x).Search(b.Context(), "team", 20, first(b, x, i)); err != nil || len(hits) != 20 {
-			b.Fatal(len(hits), err)
+		view := first(b, x, i)
+		found, err := search.New(x).Search(b.Context(), "team", search.Options{Limit: 20}, view)
+		if err != nil || len(found.Names) != 20 {
+			b.Fatal(len(found.Names), err)
+		}
+		for _, n := range found.Names {
+			if _, err := search.New(x).Describe(b.Context(), n, view); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }

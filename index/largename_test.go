@@ -10,7 +10,6 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/resolve"
-	"github.com/everythingstays/es/index/search"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -74,7 +73,7 @@ func TestThreat61InfoOfACrowd(t *testing.T) {
 			}
 		}
 		bounded(t, what+" search", func() {
-			h := must[[]search.Hit](t)(search.New(x).Search(t.Context(), "left-pad", 20, ev))[0]
+			h := hits(t, x, "left-pad", 20, ev)[0]
 			if h.Release.Author != ada.fpr() || h.Keys != keys+1 || len(h.Claimants) != resolve.MaxClaimants {
 				t.Errorf("%s: hit %s by %s, %d keys", what, h.Release.Body.Version, h.Release.Author, h.Keys)
 			}

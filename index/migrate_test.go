@@ -33,7 +33,7 @@ func downgrade(t *testing.T, path string) string {
 	}
 	db.SetMaxOpenConns(1)
 	queries := []string{string(schema), fmt.Sprintf("ATTACH '%s' AS new", path),
-		"INSERT INTO keys SELECT fingerprint, block, first_seen FROM new.keys", "INSERT INTO names SELECT name, base FROM new.names"}
+		"INSERT INTO keys SELECT fingerprint, block, first_seen FROM new.keys", "INSERT INTO names SELECT name, substr(name, instr(name, '/') + 1) FROM new.names"}
 	queries = append(queries, `INSERT INTO main.records SELECT num, id, author, kind, seq, time, signed, first_seen, own, referenced, peer,
 		CASE invalid WHEN '' THEN '' ELSE 'key AAAA: was revoked, in other words' END, envelope_id, envelope FROM new.records`,
 		"INSERT INTO main.remarks SELECT * FROM new.annotations")
@@ -52,11 +52,18 @@ func downgrade(t *testing.T, path string) string {
 	return old
 }
 
-// toVersion5 takes back what version 6 of the schema changed.
-const toVersion5 = `
+// toVersion5 takes back what versions 6 and 7 of the schema changed.
+const toVersion5 = toVersion6 + `
 	ALTER TABLE records RENAME COLUMN referenced TO named; ALTER TABLE records RENAME COLUMN invalid TO void;
 	ALTER TABLE records RENAME COLUMN envelope_id TO sealed; ALTER TABLE records DROP COLUMN invalid_key; ALTER TABLE records DROP COLUMN invalid_since;
 	ALTER TABLE annotations RENAME TO remarks; DROP INDEX annotations_by_name; CREATE INDEX remarks_by_name ON remarks(name, kind);`
+
+// toVersion6 takes back what version 7 changed.
+const toVersion6 = `
+	DROP TABLE dependents; DROP INDEX names_by_folded; DROP INDEX names_by_place; DROP INDEX names_by_place_folded;
+	ALTER TABLE names RENAME COLUMN folded TO base; ALTER TABLE names DROP COLUMN related; ALTER TABLE names DROP COLUMN place;
+	CREATE INDEX names_by_base ON names(base); DROP TABLE words;
+	CREATE VIRTUAL TABLE words USING fts5(name, description, keywords, content='', contentless_delete=1, prefix='3', tokenize='unicode61 remove_diacritics 2');`
 
 // TestMigration opens a store that an older es made, by several processes at
 // once: everything is there, and so is the set.
@@ -116,6 +123,52 @@ func TestMigration(t *testing.T) {
 	add(t, y, b.says(release("left-pad", "1.0.1", "X")))
 	if err := fsck.Check(t.Context(), y); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMigrationToSearch opens a store of version 6: what search reads is made anew of the
+// newest releases, with dependents and without what is older; keys, records and the set
+// stay.
+func TestMigrationToSearch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	x := openAt(t, path)
+	a, b := newAuthor(t, "ann"), newAuthor(t, "bob")
+	needs := release("user", "1.0.0", "X")
+	needs.Manifest.Dependencies = map[string]string{"left-pad": "1"}
+	old := described("left-pad", "1.0.0", "ancient")
+	add(t, x, a.says(old), a.says(described("left-pad", "1.1.0", "pads")), a.says(needs), a.says(release("@acme/left-pad", "1.0.0", "X")))
+	add(t, x, strange(b.says(described("left-pads", "1.0.0", "pads too")))...)
+	set := must[[]records.Element](t)(x.Elements(t.Context(), records.Range{}, 1000))
+	counts := must[index.Counts](t)(x.Counts(t.Context()))
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{toVersion6, "PRAGMA user_version = 6"} {
+		if _, err := db.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	y := openAt(t, path)
+	if got := must[[]records.Element](t)(y.Elements(t.Context(), records.Range{}, 1000)); !slices.Equal(got, set) {
+		t.Errorf("%d elements, want %d", len(got), len(set))
+	}
+	if got := must[index.Counts](t)(y.Counts(t.Context())); got != counts {
+		t.Errorf("counts %+v, want %+v", got, counts)
+	}
+	for query, want := range map[string][]string{"leftpad": {"left-pad", "@acme/left-pad", "left-pads"}, "pads": {"left-pad", "left-pads"}, "ancient": nil, "depends:left-pad": {"user"}} {
+		if got := searched(t, y, query, 10, trusting(t, a)); !slices.Equal(got, want) {
+			t.Errorf("%q: found %v, want %v", query, got, want)
+		}
+	}
+	if d := verify(t, y); len(d) != 0 {
+		t.Errorf("damage %+v", d)
 	}
 }
 

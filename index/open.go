@@ -87,6 +87,9 @@ func (x *Index) write(ctx context.Context, durable bool, fn func(*batch) error) 
 		if err := b.enforceStrangersLimit(ctx); err != nil {
 			return err
 		}
+		if err := b.texts.Store(ctx); err != nil {
+			return err
+		}
 		return rangeset.Update(ctx, tx, b.set)
 	})
 	if err == nil {

@@ -82,7 +82,7 @@ func (r *rebuild) discardRecords(ctx context.Context, where string, arg any) err
 func (r *rebuild) derive(ctx context.Context) error {
 	for _, q := range []string{
 		"DELETE FROM prev", "DELETE FROM equivocations",
-		"DELETE FROM names", "DELETE FROM texts", "INSERT INTO words(words) VALUES('delete-all')",
+		"DELETE FROM names", "DELETE FROM dependents", "DELETE FROM texts", "INSERT INTO words(words) VALUES('delete-all')",
 		"DELETE FROM outbox WHERE record NOT IN (SELECT num FROM records)",
 		"DELETE FROM strangers WHERE record NOT IN (SELECT num FROM records)",
 	} {

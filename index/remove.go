@@ -16,8 +16,8 @@ import (
 // any number of records on one name, version or link.
 type removal struct {
 	*batch
-	links  map[link]bool  // what removed records link to
-	texts  map[claim]bool // without a version
+	links  map[link]bool              // what removed records link to
+	texts  map[claim]*records.Release // without a version: what search has of them
 	proofs map[claim]bool
 }
 
@@ -35,7 +35,7 @@ type claim struct {
 }
 
 func newRemoval(b *batch) *removal {
-	return &removal{b, map[link]bool{}, map[claim]bool{}, map[claim]bool{}}
+	return &removal{b, map[link]bool{}, map[claim]*records.Release{}, map[claim]bool{}}
 }
 
 // record removes a record, and what belongs to it alone.
@@ -65,7 +65,7 @@ func (r *removal) record(ctx context.Context, num int64) error {
 			return err
 		}
 		if shown {
-			r.texts[claim{author, body.Name, ""}] = true
+			r.texts[claim{author, body.Name, ""}] = body
 		}
 	}
 	// The tables that refer to records are cleared with it.
@@ -89,8 +89,8 @@ func (r *removal) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	for c := range r.texts {
-		if err := r.replaceText(ctx, c); err != nil {
+	for c, had := range r.texts {
+		if err := r.replaceText(ctx, c, had); err != nil {
 			return err
 		}
 	}
@@ -111,7 +111,7 @@ func (r *removal) dropProof(ctx context.Context, c claim) error {
 
 // replaceText gives search the words of an author's newest release under a name
 // anew, or nothing when none is left.
-func (r *removal) replaceText(ctx context.Context, c claim) error {
+func (r *removal) replaceText(ctx context.Context, c claim, had *records.Release) error {
 	var newest records.Version
 	var num int64
 	err := r.Each(ctx, "SELECT version, record FROM releases WHERE name = ? AND author = ? ORDER BY record", []any{string(c.name), c.author.Bytes()},
@@ -129,30 +129,15 @@ func (r *removal) replaceText(ctx context.Context, c claim) error {
 	if err != nil {
 		return err
 	}
-	if err := r.dropText(ctx, c, newest == ""); err != nil || newest == "" {
+	if err := r.batch.texts.Drop(ctx, c.author, had); err != nil {
 		return err
 	}
-	var envelope []byte
-	if _, err := r.Get(ctx, "SELECT envelope FROM records WHERE num = ?", []any{num}, &envelope); err != nil {
-		return err
+	if newest == "" {
+		return r.batch.texts.DropName(ctx, c.name)
 	}
-	e, err := records.DecodeEnvelope(envelope)
+	body, err := r.batch.texts.Stored(ctx, num)
 	if err != nil {
-		return fmt.Errorf("stored release of %s@%s: %w", c.name, newest, err)
-	}
-	return r.insertText(ctx, c.author, e.Record.Body.(*records.Release))
-}
-
-// dropText takes an author's words about a name out of search, and the name with
-// its last author.
-func (r *removal) dropText(ctx context.Context, c claim, last bool) error {
-	args := []any{string(c.name), c.author.Bytes()}
-	if _, err := r.Exec(ctx, "DELETE FROM words WHERE rowid = (SELECT num FROM texts WHERE name = ? AND author = ?)", args...); err != nil {
 		return err
 	}
-	if _, err := r.Exec(ctx, "DELETE FROM texts WHERE name = ? AND author = ?", args...); err != nil || !last {
-		return err
-	}
-	_, err := r.Exec(ctx, "DELETE FROM names WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM texts WHERE name = ?1)", string(c.name))
-	return err
+	return r.batch.texts.Insert(ctx, num, c.author, body)
 }

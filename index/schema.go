@@ -8,13 +8,14 @@ import (
 	"fmt"
 
 	"github.com/everythingstays/es/index/internal/db"
+	"github.com/everythingstays/es/index/internal/texts"
 	"github.com/everythingstays/es/index/rangeset"
 	"github.com/everythingstays/es/records"
 )
 
 const (
 	applicationID = 0x65734958 // "esIX"
-	schemaVersion = 6
+	schemaVersion = 7
 )
 
 //go:embed schema.sql
@@ -25,11 +26,6 @@ var strangersSchema string
 
 //go:embed logs.sql
 var logsSchema string
-
-// WordsSchema makes the table of the words that search finds.
-//
-//go:embed words.sql
-var WordsSchema string
 
 // prepare brings the file to the current schema. Several processes may do it at
 // once: whoever gets the write lock first makes the tables.
@@ -69,17 +65,14 @@ func (x *Index) prepare(ctx context.Context) error {
 
 // migration1 changes the tables of version 1 that version 2 changed, and so on. Version
 // 4 changed no table, but what a sum is; version 5 has logs; version 6 says by codes why
-// a signature does not count, and no more by the text of an error.
+// a signature does not count, and no more by the text of an error; version 7 ranks what
+// search finds.
 const (
 	migration1 = `
 ALTER TABLE keys ADD COLUMN charged INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX prev_by_record ON prev(record);
 DROP INDEX releases_by_name;
 CREATE INDEX releases_by_name ON releases(name, author, version);
-`
-	migration2 = `
-ALTER TABLE names ADD COLUMN skeleton TEXT NOT NULL DEFAULT '';
-CREATE INDEX names_by_skeleton ON names(skeleton);
 `
 	migration5 = `
 ALTER TABLE records RENAME COLUMN named TO referenced;
@@ -91,20 +84,26 @@ DROP INDEX remarks_by_name;
 ALTER TABLE remarks RENAME TO annotations;
 CREATE INDEX annotations_by_name ON annotations(name, kind);
 `
+	migration6 = `
+DROP TABLE words;
+DROP TABLE names;
+DROP TABLE texts;
+`
 )
 
 // migrate makes the tables, or those that came after the version.
 func (b *batch) migrate(ctx context.Context, version int64) error {
+	search := texts.Schema + texts.WordsSchema
 	var tables string
 	switch version {
 	case 0:
-		tables = schema + WordsSchema + rangeset.Schema + strangersSchema + logsSchema
+		tables = schema + search + rangeset.Schema + strangersSchema + logsSchema
 	case 1:
-		tables = migration1 + rangeset.Schema + strangersSchema + migration2 + logsSchema + migration5
-	case 2:
-		tables = migration2 + logsSchema + migration5
+		tables = migration1 + rangeset.Schema + strangersSchema + logsSchema + migration5 + migration6 + search
+	case 6:
+		tables = migration6 + search
 	default:
-		tables = logsSchema + migration5
+		tables = logsSchema + migration5 + migration6 + search
 	}
 	if err := b.Script(ctx, tables); err != nil {
 		return err
@@ -118,12 +117,15 @@ func (b *batch) migrate(ctx context.Context, version int64) error {
 			return err
 		}
 	}
-	if version > 0 && version < 3 {
-		if err := b.fillSkeletons(ctx); err != nil {
+	if version > 0 && version < 6 {
+		if err := b.codeInvalid(ctx); err != nil {
 			return err
 		}
 	}
-	return b.codeInvalid(ctx)
+	if version > 0 {
+		return b.texts.Fill(ctx)
+	}
+	return nil
 }
 
 // codeInvalid validates all records anew of whose authors one does not count: version 5

@@ -1,6 +1,6 @@
 -- The tables keys, records, strangers, outbox and logs hold what cannot be had again from
--- elsewhere; all others can be rebuilt from them. The set of elements is rangeset's, the
--- words of search are in words.sql.
+-- elsewhere; all others can be rebuilt from them. The set of elements is rangeset's, what
+-- search reads is in search.sql and words.sql.
 CREATE TABLE keys (
 	fingerprint BLOB PRIMARY KEY,
 	block       BLOB NOT NULL,
@@ -72,21 +72,4 @@ CREATE TABLE equivocations (
 
 CREATE TABLE outbox (
 	record INTEGER PRIMARY KEY REFERENCES records(num) ON DELETE CASCADE
-);
-
-CREATE TABLE names (
-	name     TEXT PRIMARY KEY,
-	base     TEXT NOT NULL, -- without the scope
-	skeleton TEXT NOT NULL DEFAULT '' -- what names that look alike share
-) WITHOUT ROWID;
-CREATE INDEX names_by_base ON names(base);
-CREATE INDEX names_by_skeleton ON names(skeleton);
-
--- What search reads: of each name, each author's newest release.
-CREATE TABLE texts (
-	num     INTEGER PRIMARY KEY,
-	name    TEXT NOT NULL,
-	author  BLOB NOT NULL,
-	version TEXT NOT NULL,
-	UNIQUE (name, author)
 );

@@ -21,10 +21,19 @@ import (
 func searched(t *testing.T, x *index.Index, query string, limit int, ev *trust.Evaluator) []string {
 	t.Helper()
 	var names []string
-	for _, h := range must[[]search.Hit](t)(search.New(x).Search(t.Context(), query, limit, ev)) {
-		names = append(names, string(h.Name))
+	for _, n := range must[search.Found](t)(search.New(x).Search(t.Context(), query, search.Options{Limit: limit, All: true}, ev)).Names {
+		names = append(names, string(n))
 	}
 	return names
+}
+
+// hits describes all that a search finds.
+func hits(t *testing.T, x *index.Index, query string, limit int, ev *trust.Evaluator) (all []search.Hit) {
+	t.Helper()
+	for _, n := range must[search.Found](t)(search.New(x).Search(t.Context(), query, search.Options{Limit: limit, All: true}, ev)).Names {
+		all = append(all, must[search.Hit](t)(search.New(x).Describe(t.Context(), n, ev)))
+	}
+	return all
 }
 
 func TestSearchRanking(t *testing.T) {
@@ -81,7 +90,7 @@ func TestSearchShows(t *testing.T) {
 		a.says(described("left-pad", "2.0.0-rc.1", "early")), b.says(described("left-pad", "99.0.0", "evil")))
 	one := func(ev *trust.Evaluator) search.Hit {
 		t.Helper()
-		hits := must[[]search.Hit](t)(search.New(x).Search(t.Context(), "left-pad", 10, ev))
+		hits := hits(t, x, "left-pad", 10, ev)
 		if len(hits) != 1 {
 			t.Fatalf("hits %+v", hits)
 		}
@@ -133,7 +142,7 @@ func TestSearchHostile(t *testing.T) {
 	}
 	for _, q := range hostile {
 		for _, q := range []string{q, "left" + q, q + "left", "left " + q + " pad"} {
-			if _, err := search.New(x).Search(t.Context(), q, 10, trusting(t, a)); err != nil {
+			if _, err := search.New(x).Search(t.Context(), q, search.Options{Limit: 10, All: true}, trusting(t, a)); err != nil {
 				t.Errorf("%.40q: %v", q, err)
 			}
 		}
@@ -168,7 +177,7 @@ func FuzzSearch(f *testing.F) {
 	add(f, x, a.says(described("left-pad", "1.0.0", "pads strings", "pad")))
 	ev := trusting(f, a)
 	f.Fuzz(func(t *testing.T, q string) {
-		if _, err := search.New(x).Search(t.Context(), q, 10, ev); err != nil {
+		if _, err := search.New(x).Search(t.Context(), q, search.Options{Limit: 10, All: true}, ev); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -147,7 +147,10 @@ func (b *batch) promote(ctx context.Context, author records.Fingerprint) error {
 	if _, err := b.loadCharge(ctx, author); err != nil {
 		return err
 	}
-	return b.charge(ctx, author, 0)
+	if err := b.charge(ctx, author, 0); err != nil || n == 0 {
+		return err
+	}
+	return b.texts.Touch(ctx, author)
 }
 
 // loadCharge returns the bytes of a key that are counted as a stranger's.
@@ -202,6 +205,9 @@ func (b *batch) enforceStrangersLimit(ctx context.Context) error {
 // evict removes the least recently used records of strangers until there is some
 // room; n and bytes are what was there before the batch.
 func (b *batch) evict(ctx context.Context, n, bytes int64) error {
+	if err := b.texts.Store(ctx); err != nil {
+		return err
+	}
 	r := newRemoval(b)
 	kept := map[records.Fingerprint]bool{}
 	for b.limit.high(n+b.records, bytes+b.bytes) {

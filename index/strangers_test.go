@@ -46,7 +46,7 @@ func dump(t *testing.T, path string) []string {
 		"SELECT 'annotation', hex(id), name, annotations.kind FROM annotations JOIN records ON num = record",
 		"SELECT 'equivocation', hex(author), name, version FROM equivocations",
 		"SELECT 'outbox', hex(id) FROM outbox JOIN records ON num = record",
-		"SELECT 'name', name, base FROM names",
+		"SELECT 'name', name, printf('%s %d %d', folded, related, place) FROM names",
 		"SELECT 'text', name, hex(author), version FROM texts",
 		"SELECT 'word', texts.name, hex(author) FROM words JOIN texts ON num = words.rowid WHERE words MATCH 'even'",
 		"SELECT 'word', texts.name, hex(author), 0 FROM words JOIN texts ON num = words.rowid WHERE words MATCH 'odd'",

@@ -79,7 +79,8 @@ func cells(t *testing.T, db *sql.DB) []cell {
 		"tags":          {"name", "tag", "version", "author"},
 		"annotations":   {"name", "kind"},
 		"equivocations": {"author", "name", "version"},
-		"names":         {"name", "base", "skeleton"},
+		"names":         {"name", "folded", "skeleton", "related", "place"},
+		"dependents":    {"name", "n"},
 		"texts":         {"num", "name", "author", "version"},
 		"elements":      {"element"},
 		"sums":          {"sum", "first"},
@@ -98,7 +99,7 @@ func cells(t *testing.T, db *sql.DB) []cell {
 			keys = []string{"id"}
 		case "equivocations":
 			keys = []string{"author", "name", "version"}
-		case "names":
+		case "names", "dependents":
 			keys = []string{"name"}
 		case "elements":
 			keys = []string{"element"}
@@ -143,7 +144,7 @@ func (c cell) spoil(t *testing.T, db *sql.DB, r *rand.Rand) (undo string, change
 	var rowid, was string
 	var value any
 	key := "rowid"
-	if slices.Contains([]string{"keys", "prev", "equivocations", "names", "elements", "sums"}, c.table) {
+	if slices.Contains([]string{"keys", "prev", "equivocations", "names", "dependents", "elements", "sums"}, c.table) {
 		key = "" // without rowid: the row is found by its key, which may be what changes
 	}
 	if err := db.QueryRow("SELECT quote("+c.column+"), "+c.column+" FROM "+c.table+" WHERE "+c.where).Scan(&was, &value); err != nil {
@@ -266,13 +267,14 @@ func TestVerifyWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec("DELETE FROM words WHERE rowid = 1; INSERT INTO words (rowid, name, description, keywords) VALUES (1, 'left-pad', 'Pads strings on the write', 'pad')"); err != nil {
+	const one = "(SELECT min(num) FROM texts WHERE name = 'left-pad')"
+	if _, err := db.Exec("DELETE FROM words WHERE rowid = " + one + "; INSERT INTO words (rowid, name, description, keywords) VALUES (" + one + ", 'left-pad', 'Pads strings on the write', 'pad')"); err != nil {
 		t.Fatal(err)
 	}
 	if d := verify(t, x); len(d) != 1 || d[0].Lost() {
 		t.Errorf("other words: %+v", d)
 	}
-	if _, err := db.Exec("DELETE FROM words WHERE rowid = 1; INSERT INTO words (rowid, name, description, keywords) VALUES (99, 'left-pad', 'mine', '')"); err != nil {
+	if _, err := db.Exec("DELETE FROM words WHERE rowid = " + one + "; INSERT INTO words (rowid, name, description, keywords) VALUES (99, 'left-pad', 'mine', '')"); err != nil {
 		t.Fatal(err)
 	}
 	if d := verify(t, x); len(d) != 2 {

@@ -48,3 +48,31 @@ func (ev *Evaluator) delegationRoots(roots []root) []delegation.Root {
 	}
 	return list
 }
+
+// BelievesOthers reports whether a trust file lets a key in that is not the user's own, or
+// pins anything.
+func (ev *Evaluator) BelievesOthers() bool {
+	if len(ev.pins) > 0 {
+		return true
+	}
+	for _, in := range []map[records.Scope][]root{ev.scopes, ev.project} {
+		for _, roots := range in {
+			for _, r := range roots {
+				if !r.expired && !ev.Denied(r.key) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// Pins reports whether the user's trust file pins a version of the name.
+func (ev *Evaluator) Pins(name records.Name) bool {
+	for at := range ev.pins {
+		if at.name == name {
+			return true
+		}
+	}
+	return false
+}

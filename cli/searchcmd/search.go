@@ -21,30 +21,40 @@ import (
 const maxHits = 1000
 
 func searchCommand(a cli.App) *cobra.Command {
-	var limit int
+	var o search.Options
 	cmd := &cobra.Command{
 		Use:     "search QUERY...",
 		Aliases: []string{"find", "s", "se"},
 		Short:   "find modules by name, or by words of their description",
-		Long: `Searches your own index: the name itself, then names that begin so, then words
-in names, descriptions and keywords. Everything that was heard of is shown, with
-who says so; a * marks what the keys you trust have signed, a ! what they
-disagree about. Of a name that none of them signs, the keys that do are shown
-with what there is to judge them by.
+		Long: `Searches your own index, also while you type or mistype: the name itself
+with or without its scope, dashes and dots, names with one letter wrong, names
+that go on with it, then words in names, descriptions and keywords. What fits
+the name best comes first, then what many need; what is yanked or deprecated
+comes last.
+
+  author:KEY    by a fingerprint, your label of a key, or part of its user id
+  keyword:WORD  scope:@acme  license:MIT  depends:left-pad
+
+narrow it. A * marks what the keys you trust have signed, a ! what they
+disagree about, a - what only strangers sign. Once you trust somebody, names of
+strangers are counted, and --all shows them. Of a name that none of your keys
+signs, the keys that do are shown with what there is to judge them by.
 
 On a terminal each name takes one line, cut where it is too long; --json and a
 pipe have everything.`,
 		Args: cli.Arguments(1, -1, "something to search for"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if limit < 1 || limit > maxHits {
-				return cli.Usagef(cmd, "--limit %d is not between 1 and %d", limit, maxHits)
+			if o.Limit < 1 || o.Limit > maxHits {
+				return cli.Usagef(cmd, "--limit %d is not between 1 and %d", o.Limit, maxHits)
 			}
+			o.All = o.All || a.JSON // which says of each who signs it
 			return a.ReadingHome(cmd.Context(), func(h *home.Home) error {
-				return runSearch(cmd.Context(), a, h, strings.Join(args, " "), limit)
+				return runSearch(cmd.Context(), a, h, strings.Join(args, " "), o)
 			})
 		},
 	}
-	cmd.Flags().IntVarP(&limit, "limit", "n", 20, "show at most so many")
+	cmd.Flags().IntVarP(&o.Limit, "limit", "n", 20, "show at most so many")
+	cmd.Flags().BoolVar(&o.All, "all", false, "show names of strangers too")
 	return cmd
 }
 
@@ -62,6 +72,10 @@ type hitJSON struct {
 	Authors     []records.Fingerprint `json:"authors"` // the keys of Claimants
 	Keys        int                   `json:"keys"`    // that released versions of the name
 	Claimants   []claimantJSON        `json:"claimants"`
+	License     string                `json:"license,omitempty"`
+	Keywords    []string              `json:"keywords,omitempty"`
+	Yanked      []string              `json:"yanked,omitempty"`     // what those say who count
+	Deprecated  []string              `json:"deprecated,omitempty"` // likewise
 }
 
 // claimantJSON is a key that claims a name, with what a user can judge it by.
@@ -83,31 +97,27 @@ func describeClaimants(evaluator *trust.Evaluator, all []resolve.Claimant) []cla
 	return list
 }
 
-func runSearch(ctx context.Context, a cli.App, h *home.Home, query string, limit int) error {
+func runSearch(ctx context.Context, a cli.App, h *home.Home, query string, o search.Options) error {
 	evaluator, err := h.Evaluator(time.Now())
 	if err != nil {
 		return err
 	}
-	hits, err := search.New(h.Index()).Search(ctx, query, limit, evaluator)
+	found, err := search.New(h.Index()).Search(ctx, query, o, evaluator)
 	if err != nil {
 		return err
 	}
-	if len(hits) == 0 && !a.Offline && h.Absent() && (a.NamedHome() == "" || h.Begun()) {
+	if none(found) && !a.Offline && h.Absent() && (a.NamedHome() == "" || h.Begun()) {
 		// A new user's first command: what peers say is kept.
-		return a.WithHome(ctx, func(h *home.Home) error { return runSearch(ctx, a, h, query, limit) })
+		return a.WithHome(ctx, func(h *home.Home) error { return runSearch(ctx, a, h, query, o) })
 	}
-	if len(hits) == 0 && !a.Offline {
-		if hits, err = searchAfresh(ctx, a, h, query, limit); err != nil {
+	if none(found) && !a.Offline {
+		if found, err = searchAfresh(ctx, a, h, query, o, found); err != nil {
 			return err
 		}
 	}
-	list := []hitJSON{}
-	for _, hit := range hits {
-		j, err := describeHit(ctx, h, evaluator, hit)
-		if err != nil {
-			return err
-		}
-		list = append(list, j)
+	list, err := describe(ctx, h, evaluator, found.Names)
+	if err != nil {
+		return err
 	}
 	if a.JSON {
 		if err := a.Emit(list); err != nil || len(list) > 0 {
@@ -115,10 +125,10 @@ func runSearch(ctx context.Context, a cli.App, h *home.Home, query string, limit
 		}
 	}
 	if len(list) == 0 {
-		return nothingFound(ctx, a, h, query)
+		return nothingFound(ctx, a, h, query, found)
 	}
 	printHits(a, list, query)
-	if err := noteCount(ctx, a, h, query, len(list), limit); err != nil {
+	if err := noteCount(ctx, a, h, evaluator, query, found, o); err != nil {
 		return err
 	}
 	if err := warnLookalikeHits(ctx, a, h, evaluator, list); err != nil {
@@ -138,6 +148,25 @@ func runSearch(ctx context.Context, a cli.App, h *home.Home, query string, limit
 	return nil
 }
 
+// none reports whether nothing was found, not even what strangers sign.
+func none(f search.Found) bool { return len(f.Names)+f.Hidden == 0 }
+
+func describe(ctx context.Context, h *home.Home, evaluator *trust.Evaluator, names []records.Name) ([]hitJSON, error) {
+	list := []hitJSON{}
+	for _, name := range names {
+		hit, err := search.New(h.Index()).Describe(ctx, name, evaluator)
+		if err != nil {
+			return nil, err
+		}
+		j, err := describeHit(ctx, h, evaluator, hit)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, j)
+	}
+	return list, nil
+}
+
 func describeHit(ctx context.Context, h *home.Home, evaluator *trust.Evaluator, hit search.Hit) (hitJSON, error) {
 	j := hitJSON{
 		Name: hit.Name, Version: hit.Release.Body.Version, Description: hit.Release.Body.Manifest.Description,
@@ -147,9 +176,29 @@ func describeHit(ctx context.Context, h *home.Home, evaluator *trust.Evaluator, 
 	for _, c := range hit.Claimants {
 		j.Authors = append(j.Authors, c.Key)
 	}
+	j.License, j.Keywords = hit.Release.Body.Manifest.License, hit.Release.Body.Manifest.Keywords
+	j.Yanked, j.Deprecated = noticeTexts(hit.Notices.Yanked), noticeTexts(hit.Notices.Deprecated)
 	var err error
 	j.UID, err = cli.UserID(ctx, h, hit.Release.Author)
 	return j, err
+}
+
+func noticeTexts(notices []trust.Notice) (texts []string) {
+	for _, n := range notices {
+		texts = append(texts, n.Text)
+	}
+	return texts
+}
+
+// summary is what a line says of a module behind its signer.
+func (j *hitJSON) summary() string {
+	switch {
+	case len(j.Yanked) > 0:
+		return "yanked: " + ui.Safe(j.Yanked[0])
+	case len(j.Deprecated) > 0:
+		return "deprecated: " + ui.Safe(j.Deprecated[0])
+	}
+	return ui.Safe(j.Description)
 }
 
 // printHits shows a name a line; what the query matches is ui.Bold, what is trusted green and
@@ -157,9 +206,9 @@ func describeHit(ctx context.Context, h *home.Home, evaluator *trust.Evaluator, 
 func printHits(a cli.App, list []hitJSON, query string) {
 	rows := make([][]string, len(list))
 	for i, j := range list {
-		rows[i] = []string{mark(j.State), string(j.Name), string(j.Version), cli.SignerText(j.Label, j.UID, j.Keys), ui.Safe(j.Description)}
+		rows[i] = []string{mark(j.State), string(j.Name), string(j.Version), cli.SignerText(j.Label, j.UID, j.Keys), j.summary()}
 	}
-	words := strings.Fields(strings.ToLower(query))
+	words := search.Words(query)
 	a.ColumnsOf(rows, 1, func(row, column int, text string) string {
 		switch {
 		case column == 0:
@@ -197,22 +246,37 @@ func highlight(text string, words []string) string {
 }
 
 // noteCount says how many names there are.
-func noteCount(ctx context.Context, a cli.App, h *home.Home, query string, shown, limit int) error {
-	total := int64(shown)
-	if shown == limit {
-		n, err := search.New(h.Index()).Matching(ctx, query)
+func noteCount(ctx context.Context, a cli.App, h *home.Home, evaluator *trust.Evaluator, query string, found search.Found, o search.Options) error {
+	shown := len(found.Names)
+	text := ui.Plural(int64(shown), "name")
+	if shown == o.Limit {
+		total, err := search.New(h.Index()).Count(ctx, query, evaluator)
 		if err != nil {
 			return err
 		}
-		total = max(total, n)
+		least := ""
+		if total == search.MaxCount {
+			least = "at least "
+		}
+		if more := total - shown - found.Hidden; more > 0 {
+			text += fmt.Sprintf(", and %s%d more: es search --limit %d shows more of them", least, more, min(2*o.Limit, maxHits))
+		}
 	}
-	if total == int64(shown) {
-		a.Note("%s", ui.Plural(total, "name"))
-		return nil
+	a.Note("%s", text)
+	if found.Hidden > 0 {
+		a.Note("%s: %s", hiddenText(found.Hidden), allCommand(query))
 	}
-	a.Note("%s, and %d more: es search --limit %d shows more of them", ui.Plural(int64(shown), "name"), total-int64(shown), min(2*limit, maxHits))
 	return nil
 }
+
+func hiddenText(n int) string {
+	if n == 1 {
+		return "1 name that only strangers sign is hidden"
+	}
+	return fmt.Sprintf("%d names that only strangers sign are hidden", n)
+}
+
+func allCommand(query string) string { return "es search --all " + ui.ShellWord(query) + " shows them" }
 
 // noteClaimants says what there is to judge the keys by that claim a name which no key
 // that the user believes signs. It recommends none: whoever wants to be believed can make
@@ -289,25 +353,25 @@ func warnLookalikeHits(ctx context.Context, a cli.App, h *home.Home, evaluator *
 
 // searchAfresh asks peers for records before it searches: nothing may be known here
 // because nobody was asked yet.
-func searchAfresh(ctx context.Context, a cli.App, h *home.Home, query string, limit int) ([]search.Hit, error) {
+func searchAfresh(ctx context.Context, a cli.App, h *home.Home, query string, o search.Options, found search.Found) (search.Found, error) {
 	if h.ReadOnly() && !h.Absent() {
 		a.Note("nobody was asked for more: what they say could not be kept in %s", h.Dir())
-		return nil, nil
+		return found, nil
 	}
 	network := &cli.Joined{App: a, Home: h}
 	defer network.Close()
 	n := &cli.News{App: a, Home: h, Network: network}
 	if _, err := n.Get(ctx, true); err != nil {
-		return nil, err
+		return search.Found{}, err
 	}
 	if h.Absent() && n.Peers > 0 {
 		a.Note("what they said is not kept, since there is no home in %s yet: es sync makes one", h.Dir())
 	}
 	evaluator, err := h.Evaluator(time.Now())
 	if err != nil {
-		return nil, err
+		return search.Found{}, err
 	}
-	return search.New(h.Index()).Search(ctx, query, limit, evaluator)
+	return search.New(h.Index()).Search(ctx, query, o, evaluator)
 }
 
 // mark is the first column of a search: how the version stands with this user.
@@ -321,7 +385,10 @@ func mark(s trust.State) string {
 	return "-"
 }
 
-func nothingFound(ctx context.Context, a cli.App, h *home.Home, query string) error {
+func nothingFound(ctx context.Context, a cli.App, h *home.Home, query string, found search.Found) error {
+	if found.Hidden > 0 {
+		return ui.Coded(ui.ExitNotFound, fmt.Errorf("nothing that a key you trust signs was found for %q; %s", query, hiddenText(found.Hidden)), allCommand(query))
+	}
 	counts, err := h.Index().Counts(ctx)
 	if err != nil {
 		return err
@@ -339,5 +406,21 @@ func nothingFound(ctx context.Context, a cli.App, h *home.Home, query string) er
 		return ui.Coded(ui.ExitNotFound, fmt.Errorf("nothing found for %q: the peers that were asked last on %s had no records for you", query, last.Format("2006-01-02 15:04")),
 			"es connect ADDR meets another peer; es sync --all gets what strangers say too")
 	}
+	if len(found.Suggestions) > 0 {
+		return ui.Coded(ui.ExitNotFound, notFound, "did you mean "+orList(found.Suggestions)+"?")
+	}
 	return ui.Coded(ui.ExitNotFound, notFound, "try fewer or shorter words")
+}
+
+// orList is a, b or c.
+func orList(names []records.Name) string {
+	text := string(names[0])
+	for i, n := range names[1:] {
+		if i == len(names)-2 {
+			text += " or " + string(n)
+		} else {
+			text += ", " + string(n)
+		}
+	}
+	return text
 }

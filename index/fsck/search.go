@@ -9,6 +9,7 @@ import (
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/internal/db"
+	"github.com/everythingstays/es/index/internal/texts"
 	"github.com/everythingstays/es/records"
 )
 
@@ -27,7 +28,7 @@ func (v *verifier) search(ctx context.Context) error {
 		return err
 	}
 	defer cut.db.Close()
-	s := &searchCheck{verifier: v, have: have, cut: cut}
+	s := &searchCheck{verifier: v, have: have, cut: cut, dependents: map[string]int64{}}
 	err = v.Each(ctx, "SELECT name, author, version, record FROM releases ORDER BY name, author", nil, func(rows *sql.Rows) error {
 		var c shown
 		if err := rows.Scan(&c.name, &c.author, &c.version, &c.record); err != nil {
@@ -40,6 +41,9 @@ func (v *verifier) search(ctx context.Context) error {
 	}
 	if err == nil {
 		err = s.compare(ctx)
+	}
+	if err == nil {
+		err = s.compareDependents(ctx)
 	}
 	if err != nil {
 		return err
@@ -73,12 +77,15 @@ type searchCheck struct {
 	texts int64
 	names int64
 
+	dependents map[string]int64 // how many texts name it
+
 	newest  shown // so far, of the name and author that are looked at
 	waiting []searchText
 }
 
 type searchText struct {
 	num     int64
+	author  records.Fingerprint
 	release *records.Release
 }
 
@@ -101,10 +108,43 @@ func (s *searchCheck) release(ctx context.Context, c shown) error {
 		return nil
 	}
 	s.names++
-	var base, skeleton string
-	known, err := s.Get(ctx, "SELECT base, skeleton FROM names WHERE name = ?", []any{c.name}, &base, &skeleton)
-	if n := records.Name(c.name); err == nil && (!known || base != n.Base() || skeleton != n.Skeleton()) {
-		s.derived("search has the name %q wrongly", index.Printable(c.name))
+	return s.name(ctx, records.Name(c.name))
+}
+
+// name checks what search has of a name.
+func (s *searchCheck) name(ctx context.Context, n records.Name) error {
+	var folded, skeleton string
+	var related, place, dependents, want int64
+	known, err := s.Get(ctx, "SELECT folded, skeleton, related, place, coalesce(n, 0) FROM names LEFT JOIN dependents USING (name) WHERE name = ?",
+		[]any{string(n)}, &folded, &skeleton, &related, &place, &dependents)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Get(ctx, "SELECT "+texts.RelatedQuery, texts.RelatedArguments(n), &want); err != nil {
+		return err
+	}
+	if !known || folded != texts.Folded(n) || skeleton != n.Skeleton() || related != want || place != texts.Place(n, related, dependents) {
+		s.derived("search has the name %q wrongly", index.Printable(string(n)))
+	}
+	return nil
+}
+
+// compareDependents compares the table dependents with what the texts say.
+func (s *searchCheck) compareDependents(ctx context.Context) error {
+	err := s.Each(ctx, "SELECT name, n FROM dependents", nil, func(rows *sql.Rows) error {
+		var name string
+		var n int64
+		if err := rows.Scan(&name, &n); err != nil {
+			return err
+		}
+		if s.dependents[name] != n {
+			s.derived("search counts %d dependents of %q, and must count %d", n, index.Printable(name), s.dependents[name])
+		}
+		delete(s.dependents, name)
+		return nil
+	})
+	if err == nil && len(s.dependents) > 0 {
+		s.derived("search does not count the dependents of names: %d", len(s.dependents))
 	}
 	return err
 }
@@ -112,14 +152,17 @@ func (s *searchCheck) release(ctx context.Context, c shown) error {
 // text checks what search has of an author's newest release under a name.
 func (s *searchCheck) text(ctx context.Context, c shown) error {
 	s.texts++
-	var num int64
+	var num, related, dependents int64
 	var version string
-	known, err := s.Get(ctx, "SELECT num, version FROM texts WHERE name = ? AND author = ?", []any{c.name, c.author}, &num, &version)
+	var strange bool
+	known, err := s.Get(ctx, `SELECT num, version, related, coalesce(n, 0), EXISTS (SELECT 1 FROM strangers WHERE record = ?3)
+		FROM texts JOIN names USING (name) LEFT JOIN dependents USING (name) WHERE name = ?1 AND author = ?2`,
+		[]any{c.name, c.author, c.record}, &num, &version, &related, &dependents, &strange)
 	if err != nil {
 		return err
 	}
-	if !known || version != c.version {
-		s.derived("search does not show %q in the version %q of key %X", index.Printable(c.name), index.Printable(c.version), c.author)
+	if !known || version != c.version || num != texts.Number(c.record, texts.Level(related, dependents), strange) {
+		s.derived("search does not show %q in the version %q of key %X in its place", index.Printable(c.name), index.Printable(c.version), c.author)
 		return nil
 	}
 	var envelope []byte
@@ -136,7 +179,8 @@ func (s *searchCheck) text(ctx context.Context, c shown) error {
 		delete(s.have, num)
 		return nil
 	}
-	s.waiting = append(s.waiting, searchText{num, body})
+	texts.DependentsIn(s.dependents, body)
+	s.waiting = append(s.waiting, searchText{num, e.Record.Author, body})
 	if len(s.waiting) == textBatch {
 		return s.compare(ctx)
 	}
@@ -203,22 +247,22 @@ func newWordCutter(ctx context.Context) (*wordCutter, error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(ctx, index.WordsSchema+"CREATE VIRTUAL TABLE vocabulary USING fts5vocab('words', 'instance');"); err != nil {
+	if _, err := db.ExecContext(ctx, texts.WordsSchema+"CREATE VIRTUAL TABLE vocabulary USING fts5vocab('words', 'instance');"); err != nil {
 		db.Close()
 		return nil, err
 	}
 	return &wordCutter{db}, nil
 }
 
-func (c *wordCutter) sums(ctx context.Context, texts []searchText) (map[int64]uint64, error) {
+func (c *wordCutter) sums(ctx context.Context, waiting []searchText) (map[int64]uint64, error) {
 	tx, err := c.db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer tx.Rollback() // which forgets the texts
 	q := db.NewTx(tx)
-	for _, t := range texts {
-		if err := index.InsertWords(ctx, q, t.num, t.release); err != nil {
+	for _, t := range waiting {
+		if err := texts.InsertWords(ctx, q, t.num, t.author, t.release); err != nil {
 			return nil, err
 		}
 	}

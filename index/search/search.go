@@ -3,27 +3,15 @@ package search
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/internal/db"
+	"github.com/everythingstays/es/index/internal/texts"
 	"github.com/everythingstays/es/index/resolve"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
-)
-
-const (
-	maxQuery = 256 // bytes of a search that are looked at
-	maxTerms = 8   // words of a search that are looked at
-	// minPrefix is the shortest last word that also finds longer words: shorter
-	// ones begin too many.
-	minPrefix = 3
-	// candidates is how many names of each group are weighed for a place among
-	// the hits, at least.
-	candidates = 100
 )
 
 // A Searcher finds names in an index. It may be used by several goroutines.
@@ -35,179 +23,259 @@ type Searcher struct {
 // New returns a Searcher over the index.
 func New(x *index.Index) *Searcher { return &Searcher{x, resolve.New(x)} }
 
-// Search finds names: first the name that query spells, with or without a scope,
-// then names that begin with it, then names whose name, description or keywords
-// hold its words. In each of these groups trusted names come first. The query
-// may be any text; limit is the most hits to return.
-func (s *Searcher) Search(ctx context.Context, query string, limit int, evaluator *trust.Evaluator) ([]Hit, error) {
-	query = strings.ToLower(strings.TrimSpace(clean(query)))
-	if query == "" || limit <= 0 {
-		return nil, nil
+// Options say how much a search finds.
+type Options struct {
+	Limit int  // the most names
+	All   bool // names of strangers too, though the user trusts somebody
+}
+
+// Found is what a search finds.
+type Found struct {
+	Names  []records.Name // the best first
+	Hidden int            // how many names of strangers were passed over, at least
+	// Suggestions are names that may have been meant when there are none.
+	Suggestions []records.Name
+}
+
+// MaxCount is how far Count counts.
+const MaxCount = 1000
+
+// Search finds names (docs/program.md [X430]). The text may be any, and hold filters.
+func (s *Searcher) Search(ctx context.Context, text string, o Options, evaluator *trust.Evaluator) (found Found, err error) {
+	if o.Limit <= 0 {
+		return Found{}, nil
 	}
-	var hits []Hit
-	seen := map[records.Name]bool{}
-	for _, group := range []func(context.Context, string, int) ([]records.Name, error){s.searchExact, s.searchPrefix, s.searchFullText} {
-		names, err := group(ctx, query, max(candidates, limit))
+	err = s.index.View(ctx, "search", func(q *db.Tx) error {
+		found, err = s.search(ctx, q, text, o, evaluator)
+		return err
+	})
+	return found, err
+}
+
+func (s *Searcher) search(ctx context.Context, q *db.Tx, text string, o Options, evaluator *trust.Evaluator) (found Found, err error) {
+	parsed, err := s.parse(ctx, q, text, evaluator)
+	if err != nil || parsed.text == "" && len(parsed.filters) == 0 {
+		return Found{}, err
+	}
+	f := &finding{Tx: q, query: parsed, limit: o.Limit}
+	if f.trust, err = newFollowed(ctx, evaluator); err != nil {
+		return Found{}, err
+	}
+	hide := !o.All && evaluator.BelievesOthers()
+	ranked, err := f.all(ctx, hide)
+	if err != nil {
+		return Found{}, err
+	}
+	if found.Names, err = s.shown(ctx, f, ranked, evaluator); err != nil {
+		return Found{}, err
+	}
+	if found.Hidden = len(f.hidden); len(found.Names)+found.Hidden == 0 {
+		found.Suggestions, err = f.suggest(ctx)
+	}
+	return found, err
+}
+
+// all ranks the candidates. Strangers' are hidden or not.
+func (f *finding) all(ctx context.Context, hide bool) ([]candidate, error) {
+	f.hidden = map[records.Name]bool{}
+	var same, longer, edited, words []candidate
+	var err error
+	filter := func(all []candidate, failed error) []candidate {
+		if err == nil {
+			err = failed
+		}
+		if err == nil {
+			err = f.trust.mark(ctx, f.Tx, all)
+		}
+		if !hide {
+			return all
+		}
+		return slices.DeleteFunc(all, func(c candidate) bool {
+			if c.signed > 0 || string(c.name) == f.spelled() {
+				return false
+			}
+			f.hidden[c.name] = true
+			return true
+		})
+	}
+	if len(f.filters) == 0 {
+		same, longer = filter(f.same(ctx)), filter(f.longer(ctx))
+		if f.trust.missing(longer) && (hide || len(longer) >= f.limit) {
+			longer = append(filter(f.longerBy(ctx)), longer...)
+		}
+		if f.mayBeWrong(same, longer) {
+			edited = filter(f.edited(ctx, len(longer)))
+		}
+	}
+	if len(same)+len(longer) < f.limit || len(f.words) > 1 {
+		words = filter(f.inWords(ctx, nil))
+		if hide && len(words) < f.limit && len(f.hidden) > 0 && len(f.trust.few) > 0 {
+			// Those whom the user follows may be behind many strangers.
+			words = append(words, filter(f.inWords(ctx, f.trust.few))...)
+		}
+	}
+	return f.arrange(same, longer, edited, words), err
+}
+
+const (
+	// manyLonger is from how many names that go on with a text on it is taken for the
+	// beginning of one, and for no typo.
+	manyLonger = 10
+	// shortText is up to how many letters it is taken for both.
+	shortText = 3
+	// wholeText is from how many letters on what is a name is taken for no other one.
+	wholeText = 5
+)
+
+func (f *finding) isShort() bool { return len(texts.Unmarked(f.text)) <= shortText }
+
+// mayBeWrong reports whether names are worth looking for that differ by one edit.
+func (f *finding) mayBeWrong(same, longer []candidate) bool {
+	switch {
+	case f.isShort():
+		return true
+	case len(same) > 0 && (f.hasSpace() || len(f.text) >= wholeText && string(same[0].name) == f.text):
+		return false
+	}
+	return len(longer) < manyLonger
+}
+
+// arrange orders the candidates of all kinds. In each kind, what keys sign that the user
+// follows comes first.
+func (f *finding) arrange(same, longer, edited, words []candidate) (all []candidate) {
+	have := map[records.Name]bool{}
+	put := func(from []candidate, n int) {
+		for _, c := range from {
+			if n > 0 && !have[c.name] {
+				have[c.name] = true
+				all = append(all, c)
+				n--
+			}
+		}
+	}
+	for _, kind := range [][]candidate{same, longer, edited, words} {
+		slices.SortStableFunc(kind, func(a, b candidate) int { return -compareBool(a.signed > 0, b.signed > 0) })
+	}
+	const rest = 1 << 30
+	put(same, 1)
+	switch {
+	case len(longer) < manyLonger && !f.isShort():
+		put(same, rest)
+	case len(f.words) > 1:
+		put(same, 4)
+	case len(same) > 1:
+		popular := same[1:]
+		put(slices.DeleteFunc(slices.Clone(popular[:min(len(popular), 4)]), func(c candidate) bool { return c.weight < namesakeWeight }), rest)
+	}
+	switch {
+	case f.hasSpace():
+		put(words, rest)
+	case f.isShort():
+		put(edited, 3)
+		put(longer, 3)
+		put(edited, 1)
+	case len(longer) < manyLonger:
+		put(edited, 4)
+	}
+	put(longer, rest)
+	put(same, rest)
+	put(words, rest)
+	put(edited, rest)
+	return all
+}
+
+// namesakeWeight is from what weight on a name in a scope is shown beside its namesake.
+const namesakeWeight = 7
+
+// shown returns the first names under which a signature counts, those that are yanked or
+// deprecated last but for what was asked for by its name.
+func (s *Searcher) shown(ctx context.Context, f *finding, ranked []candidate, evaluator *trust.Evaluator) (names []records.Name, err error) {
+	var retired []records.Name
+	for len(ranked) > 0 && len(names) < f.limit {
+		page := ranked[:min(len(ranked), f.limit)]
+		ranked = ranked[len(page):]
+		var list []records.Name
+		for _, c := range page {
+			list = append(list, c.name)
+		}
+		text, err := json.Marshal(list)
 		if err != nil {
 			return nil, err
 		}
-		var found []Hit
-		for _, n := range names {
-			if seen[n] {
-				continue
-			}
-			seen[n] = true
-			hit, ok, err := s.hit(ctx, n, evaluator)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				found = append(found, hit)
-			}
+		type state struct {
+			name         records.Name
+			valid, noted bool
 		}
-		slices.SortStableFunc(found, func(a, b Hit) int { return untrusted(a) - untrusted(b) })
-		hits = append(hits, found[:min(len(found), limit-len(hits))]...)
-		if len(hits) == limit {
-			break
-		}
-	}
-	for i := range hits {
-		if err := s.fill(ctx, &hits[i], evaluator); err != nil {
-			return nil, err
-		}
-	}
-	return hits, nil
-}
-
-// hit says what is decided about a name, and which record shows it; none where nothing
-// is. It reports false when no signature under the name counts.
-func (s *Searcher) hit(ctx context.Context, name records.Name, evaluator *trust.Evaluator) (h Hit, ok bool, err error) {
-	h.Name = name
-	if h.Decision, h.shown, err = s.resolver.Shown(ctx, name, evaluator); err != nil || h.shown.Defined() {
-		return h, err == nil, err
-	}
-	ok, err = s.index.HasRelease(ctx, index.Filter{Name: name, Valid: true})
-	return h, ok, err
-}
-
-// fill adds to a hit who claims the name and, where nobody decides, which version is shown.
-func (s *Searcher) fill(ctx context.Context, h *Hit, evaluator *trust.Evaluator) (err error) {
-	if h.Claimants, h.Keys, err = s.resolver.Claimants(ctx, h.Name, evaluator); err != nil {
-		return err
-	}
-	if !h.shown.Defined() && h.Keys > 0 {
-		newest := h.Claimants[0]
-		h.shown = newest.Record
-		if h.Decision, _, err = s.resolver.DecideWithNotices(ctx, h.Name, newest.Newest, evaluator); err != nil {
-			return err
-		}
-	}
-	if h.Release, err = s.index.Release(ctx, h.shown); err != nil {
-		return err
-	}
-	h.Label = evaluator.Label(h.Release.Author)
-	return nil
-}
-
-func untrusted(h Hit) int {
-	if h.Decision.State == trust.Trusted {
-		return 0
-	}
-	return 1
-}
-
-// clean cuts a query to its limit and drops what no name or text can hold.
-func clean(query string) string {
-	if len(query) > maxQuery {
-		query = query[:maxQuery]
-	}
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) && !unicode.IsSpace(r) {
-			return ' '
-		}
-		return r
-	}, query)
-}
-
-// names runs a query for names.
-func (s *Searcher) names(ctx context.Context, query string, args ...any) (names []records.Name, err error) {
-	err = s.index.View(ctx, "search", func(q *db.Tx) error {
-		return q.Each(ctx, query, args, func(rows *sql.Rows) error {
-			var n records.Name
-			err := rows.Scan(&n)
-			names = append(names, n)
+		var states []state
+		err = f.Each(ctx, statesQuery, []any{string(text)}, func(rows *sql.Rows) error {
+			var st state
+			err := rows.Scan(&st.name, &st.valid, &st.noted)
+			states = append(states, st)
 			return err
 		})
-	})
-	return names, err
+		if err != nil {
+			return nil, err
+		}
+		for _, st := range states {
+			if !st.valid {
+				continue
+			}
+			if st.noted && string(st.name) != f.spelled() {
+				hit, err := s.Describe(ctx, st.name, evaluator)
+				if err != nil {
+					return nil, err
+				}
+				if hit.Retired() {
+					retired = append(retired, st.name)
+					continue
+				}
+			}
+			names = append(names, st.name)
+		}
+	}
+	names = append(names, retired...)
+	return names[:min(len(names), f.limit)], nil
 }
 
-// searchExact finds the name itself, then the same name in any scope.
-func (s *Searcher) searchExact(ctx context.Context, query string, limit int) ([]records.Name, error) {
-	return s.names(ctx, "SELECT name FROM names WHERE name = ?1 OR base = ?1 ORDER BY name <> ?1, length(name), name LIMIT ?2", query, limit)
-}
+// statesQuery says of each name in the list ?1 whether a release of it counts, and whether
+// there are notices about it.
+const statesQuery = `SELECT value, EXISTS (SELECT 1 FROM releases JOIN records ON num = record WHERE releases.name = value AND invalid = ''),
+	EXISTS (SELECT 1 FROM annotations WHERE annotations.name = value AND kind = 'notice') FROM json_each(?1)`
 
-// searchPrefix finds names that begin with the query, then names that do so behind
-// their scope, short ones first.
-func (s *Searcher) searchPrefix(ctx context.Context, query string, limit int) ([]records.Name, error) {
-	if strings.ContainsFunc(query, unicode.IsSpace) {
-		return nil, nil
-	}
-	// Names are ASCII, so 0x7f is above whatever may follow.
-	end := query + "\x7f"
-	return s.names(ctx, `SELECT name FROM (
-			SELECT name, 0 AS behind FROM names WHERE name >= ?1 AND name < ?2
-			UNION ALL SELECT name, 1 FROM names WHERE base >= ?1 AND base < ?2 AND name <> base)
-		ORDER BY behind, length(name), name LIMIT ?3`, query, end, limit)
-}
-
-// searchFullText finds names by their words.
-func (s *Searcher) searchFullText(ctx context.Context, query string, limit int) ([]records.Name, error) {
-	match := matchQuery(query)
-	if match == "" {
-		return nil, nil
-	}
-	return s.names(ctx, `SELECT name FROM texts JOIN (
-			SELECT rowid AS hit, bm25(words, 10, 2, 4) AS score FROM words WHERE words MATCH ?1 ORDER BY score LIMIT ?2) ON num = hit
-		GROUP BY name ORDER BY min(score), length(name), name`, match, 2*limit)
-}
-
-// Matching counts the names that Search may find when its limit is high enough.
-func (s *Searcher) Matching(ctx context.Context, query string) (int64, error) {
-	query = strings.ToLower(strings.TrimSpace(clean(query)))
-	if query == "" {
-		return 0, nil
-	}
-	count := `SELECT name FROM names WHERE name = ?1 OR base = ?1`
-	if !strings.ContainsFunc(query, unicode.IsSpace) {
-		count += ` UNION SELECT name FROM names WHERE name >= ?1 AND name < ?1 || char(127) UNION SELECT name FROM names WHERE base >= ?1 AND base < ?1 || char(127)`
-	}
-	args := []any{query}
-	if match := matchQuery(query); match != "" {
-		args = append(args, match)
-		count += ` UNION SELECT name FROM texts JOIN (SELECT rowid AS hit FROM words WHERE words MATCH ?2) ON num = hit`
-	}
-	var n int64
-	err := s.index.View(ctx, "count names", func(q *db.Tx) error {
-		_, err := q.Get(ctx, "SELECT count(*) FROM ("+count+")", args, &n)
+// Count counts the names that a search may find, strangers' too, up to MaxCount.
+func (s *Searcher) Count(ctx context.Context, text string, evaluator *trust.Evaluator) (n int, err error) {
+	err = s.index.View(ctx, "count names", func(q *db.Tx) error {
+		parsed, err := s.parse(ctx, q, text, evaluator)
+		if err != nil || parsed.text == "" && len(parsed.filters) == 0 {
+			return err
+		}
+		n, err = (&finding{Tx: q, query: parsed}).count(ctx)
 		return err
 	})
 	return n, err
 }
 
-// matchQuery turns any text into a query of FTS5 that asks for all of its words.
-// Only letters and digits reach it, each word in quotes, so nothing in it can be
-// an operator.
-func matchQuery(query string) string {
-	terms := strings.FieldsFunc(query, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
-	if len(terms) == 0 {
-		return ""
+func (f *finding) count(ctx context.Context) (n int, err error) {
+	some := func(query string) string { return "SELECT name FROM (" + query + " LIMIT ?3)" }
+	folded := texts.Unmarked(f.text)
+	query := "SELECT ?2 AS name WHERE 0"
+	if len(f.filters) == 0 && folded != "" {
+		if !f.isScoped() {
+			query += " UNION " + some("SELECT name FROM names WHERE folded = ?1")
+		}
+		switch {
+		case f.hasSpace():
+		case f.text == folded:
+			query += " UNION " + some("SELECT name FROM names WHERE folded >= ?1 AND folded < ?1 || char(127)")
+		default:
+			query += " UNION " + some("SELECT name FROM names WHERE name >= ?2 AND name < ?2 || char(127)")
+		}
 	}
-	terms = terms[:min(len(terms), maxTerms)]
-	last := terms[len(terms)-1]
-	match := `"` + strings.Join(terms, `" "`) + `"`
-	if utf8.RuneCountInString(last) >= minPrefix {
-		match += "*"
+	args := []any{folded, f.text, MaxCount}
+	if match := f.match(anywhere, f.begunWords()); match != "" {
+		query += " UNION " + some("SELECT name FROM texts JOIN (SELECT rowid AS hit FROM words WHERE words MATCH ?4) ON num = hit")
+		args = append(args, match)
 	}
-	return match
+	_, err = f.Get(ctx, "SELECT count(*) FROM ("+query+")", args, &n)
+	return min(n, MaxCount), err
 }
