@@ -88,12 +88,14 @@ func arithmeticReadings(t *testing.T) []vector {
 		f := newForger(t, kind)
 		block, good := f.block(), f.numbers
 		f.numbers = func(h crypto.Hash, d []byte) []byte {
-			b := good(h, d) // R and s have 32 bytes each, but for one signature in 128
-			s := addOrder(b[len(b)-32:])
+			b := good(h, d)
 			if f.algo == openpgp.AlgorithmEd25519 {
-				return append(b[:32:32], s...)
+				return append(b[:32:32], addOrder(b[32:])...)
 			}
-			return openpgp.AppendMPI(b[:len(b)-34:len(b)-34], s)
+			first := firstNumber(b)
+			second := make([]byte, 32) // an MPI has no zeros before it
+			copy(second[32-len(b[first+2:]):], b[first+2:])
+			return openpgp.AppendMPI(b[:first:first], addOrder(second))
 		}
 		add("s-above-order-"+kind, "signature-error", "S16", "has s plus the order of the group, which verifies where that is not looked at", block, envelope(t, f, f, forged{}))
 	}
