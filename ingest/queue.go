@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,9 +32,11 @@ type Queue struct {
 }
 
 type queued struct {
-	ctx    context.Context // of the caller, who no longer waits when it has ended
 	item   Item
 	result chan Result
+	// settled is set by whom the item is left to: a batch, or its caller, who waits no
+	// longer.
+	settled atomic.Bool
 }
 
 // NewQueue makes a queue of what g is to store. Nothing is taken before Run.
@@ -45,7 +48,7 @@ func NewQueue(g *Ingester) *Queue {
 // item that has not come into a batch when ctx ends is refused, and so are those that
 // come when Run has returned.
 func (q *Queue) Add(ctx context.Context, it Item) Result {
-	w := &queued{ctx: ctx, item: it, result: make(chan Result, 1)}
+	w := &queued{item: it, result: make(chan Result, 1)}
 	select {
 	case q.added <- w:
 	case <-ctx.Done():
@@ -54,6 +57,16 @@ func (q *Queue) Add(ctx context.Context, it Item) Result {
 		return Result{Err: errStopped}
 	}
 	select {
+	case r := <-w.result:
+		return r
+	case <-ctx.Done():
+		if w.settled.CompareAndSwap(false, true) {
+			return Result{Err: ctx.Err()}
+		}
+	case <-q.stopped:
+		return Result{Err: errStopped}
+	}
+	select { // a batch has it
 	case r := <-w.result:
 		return r
 	case <-q.stopped:
@@ -116,8 +129,7 @@ func (q *Queue) store(ctx context.Context, waiting []*queued) {
 	var items []Item
 	var still []*queued
 	for _, w := range waiting {
-		if err := w.ctx.Err(); err != nil {
-			w.result <- Result{Err: err}
+		if !w.settled.CompareAndSwap(false, true) {
 			continue
 		}
 		items, still = append(items, w.item), append(still, w)

@@ -92,18 +92,18 @@ func (w *Writer) put(ctx context.Context, size int64, r io.Reader) (written, err
 	if _, err := io.ReadFull(r, head); err != nil {
 		return written{}, err
 	}
-	plain := unixfs.NewFileWriter(ctx, w.store)
-	writers := []io.Writer{plain}
+	plain := unixfs.NewFileWriter(w.store)
+	writers := []io.Writer{plain.Writer(ctx)}
 	var unix *unixfs.FileWriter
-	if _, err := plain.Write(head); err != nil {
+	if _, err := writers[0].Write(head); err != nil {
 		return written{}, err
 	}
 	if i, crlf := crlfShebang(head); crlf {
-		unix = unixfs.NewFileWriter(ctx, w.store)
-		if _, err := unix.Write(slices.Delete(slices.Clone(head), i, i+1)); err != nil {
+		unix = unixfs.NewFileWriter(w.store)
+		writers = append(writers, unix.Writer(ctx))
+		if _, err := writers[1].Write(slices.Delete(slices.Clone(head), i, i+1)); err != nil {
 			return written{}, err
 		}
-		writers = append(writers, unix)
 	}
 	n, err := io.Copy(io.MultiWriter(writers...), io.LimitReader(r, size-int64(len(head))+1))
 	if err != nil {
@@ -113,10 +113,10 @@ func (w *Writer) put(ctx context.Context, size int64, r io.Reader) (written, err
 		return written{}, fmt.Errorf("has %d bytes, not %d", got, size)
 	}
 	f := written{size: size}
-	if f.chunks, err = plain.Chunks(); err != nil || unix == nil {
+	if f.chunks, err = plain.Chunks(ctx); err != nil || unix == nil {
 		return f, err
 	}
-	crlf, err := unix.Chunks()
+	crlf, err := unix.Chunks(ctx)
 	f.crlf = &crlf
 	return f, err
 }

@@ -218,13 +218,13 @@ func TestParseImported(t *testing.T) {
 
 func TestFileWriter(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 200_000)
-	w := unixfs.NewFileWriter(t.Context(), treetest.New())
+	w := unixfs.NewFileWriter(treetest.New())
 	for part := range slices.Chunk(content, 777_777) {
-		if _, err := w.Write(part); err != nil {
+		if _, err := w.Writer(t.Context()).Write(part); err != nil {
 			t.Fatal(err)
 		}
 	}
-	root, err := w.Finish()
+	root, err := w.Finish(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,8 +243,8 @@ func TestFileWriter(t *testing.T) {
 	if inModule.Files[i].CID != root {
 		t.Errorf("root %s, in a module %s", root, inModule.Files[i].CID)
 	}
-	failed := unixfs.NewFileWriter(t.Context(), &fullStore{0})
-	if _, err := failed.Write(content); !errors.Is(err, io.ErrClosedPipe) {
+	failed := unixfs.NewFileWriter(&fullStore{0})
+	if _, err := failed.Writer(t.Context()).Write(content); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("a full store: %v", err)
 	}
 }

@@ -241,7 +241,7 @@ func (n *testNode) trust(key records.Fingerprint) {
 		_, err := p.AddKey(trust.Entry{Fingerprint: key, Scopes: []records.Scope{"*"}})
 		return err
 	}
-	if err := trust.Update(n.home.TrustPath(), edit); err != nil {
+	if err := trust.Update(n.t.Context(), n.home.TrustPath(), edit); err != nil {
 		n.t.Fatal(err)
 	}
 }

@@ -67,9 +67,9 @@ func LoadPartial(path string) (p *Policy, broken []*SyntaxError, err error) {
 
 // RemoveLine takes one line out of the trust file at path, whether it can be read or not,
 // and returns it. It is an error when there is no such line.
-func RemoveLine(path string, n int) (string, error) {
+func RemoveLine(ctx context.Context, path string, n int) (string, error) {
 	var gone string
-	err := update(path, func(b []byte) (*Policy, error) {
+	err := update(ctx, path, func(b []byte) (*Policy, error) {
 		p, _ := parsePartial(b)
 		return p, nil
 	}, func(p *Policy) error {
@@ -93,16 +93,19 @@ func readFile(path string) ([]byte, error) {
 
 // Update changes the trust file at path: it reads the file, lets edit change it
 // and puts the result in place at once, readable by the user alone. Another
-// Update of the same file, by any process, waits its turn for up to 5 seconds.
+// Update of the same file, by any process, waits its turn for up to 5 seconds, or until
+// its ctx ends.
 // When edit fails or changes nothing, the file is not touched.
-func Update(path string, edit func(*Policy) error) error { return update(path, Parse, edit) }
+func Update(ctx context.Context, path string, edit func(*Policy) error) error {
+	return update(ctx, path, Parse, edit)
+}
 
-func update(path string, parse func([]byte) (*Policy, error), edit func(*Policy) error) error {
+func update(ctx context.Context, path string, parse func([]byte) (*Policy, error), edit func(*Policy) error) error {
 	// A trust file kept elsewhere and linked to stays a link.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	unlock, err := filelock.Wait(context.Background(), path+".lock", lockWait)
+	unlock, err := filelock.Wait(ctx, path+".lock", lockWait)
 	if err != nil {
 		return fmt.Errorf("lock trust file: %w", err)
 	}

@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/everythingstays/es/internal/filelock"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -53,7 +55,7 @@ func TestUpdate(t *testing.T) {
 			return err
 		}
 	}
-	if err := trust.Update(path, add(1)); err != nil {
+	if err := trust.Update(t.Context(), path, add(1)); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(path)
@@ -72,11 +74,11 @@ func TestUpdate(t *testing.T) {
 		}
 	}
 	stop := errors.New("stop")
-	if err := trust.Update(path, func(p *trust.Policy) error { add(2)(p); return stop }); !errors.Is(err, stop) {
+	if err := trust.Update(t.Context(), path, func(p *trust.Policy) error { add(2)(p); return stop }); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
 	unchanged("a failed edit")
-	if err := trust.Update(path, add(1)); err != nil {
+	if err := trust.Update(t.Context(), path, add(1)); err != nil {
 		t.Error(err)
 	}
 	unchanged("an edit that adds nothing")
@@ -88,14 +90,14 @@ func TestUpdate(t *testing.T) {
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if err := trust.Update(filepath.Join(dir, "none", "trust"), add(1)); !errors.Is(err, fs.ErrNotExist) {
+	if err := trust.Update(t.Context(), filepath.Join(dir, "none", "trust"), add(1)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	if err := os.WriteFile(path, []byte("key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	before = []byte("key\n")
-	if err := trust.Update(path, add(2)); err == nil {
+	if err := trust.Update(t.Context(), path, add(2)); err == nil {
 		t.Error("edited a file that cannot be read")
 	}
 	unchanged("a file that cannot be read")
@@ -110,7 +112,7 @@ func TestUpdateThroughLink(t *testing.T) {
 	if err := os.Symlink("dotfiles", link); err != nil {
 		t.Fatal(err)
 	}
-	if err := trust.Update(link, func(p *trust.Policy) error { _, err := p.Deny(testKey(1), ""); return err }); err != nil {
+	if err := trust.Update(t.Context(), link, func(p *trust.Policy) error { _, err := p.Deny(testKey(1), ""); return err }); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
@@ -118,6 +120,25 @@ func TestUpdateThroughLink(t *testing.T) {
 	}
 	if b, err := os.ReadFile(real); err != nil || string(b) != "# mine\ndeny "+k1+"\n" {
 		t.Errorf("got %q, %v", b, err)
+	}
+}
+
+// TestUpdateEnds is that who waits for another editor ends with the context.
+func TestUpdateEnds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "trust")
+	other, err := filelock.Open(path + ".lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if ok, err := filelock.Try(other); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = trust.Update(ctx, path, func(*trust.Policy) error { t.Error("edited beside the other"); return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 
@@ -129,7 +150,7 @@ func TestUpdateAtOnce(t *testing.T) {
 	errs := make([]error, editors)
 	for i := range editors {
 		wg.Go(func() {
-			errs[i] = trust.Update(path, func(p *trust.Policy) error {
+			errs[i] = trust.Update(t.Context(), path, func(p *trust.Policy) error {
 				_, err := p.AddKey(trust.Entry{Fingerprint: testKey(i), Scopes: []records.Scope{"*"}})
 				return err
 			})
@@ -198,7 +219,7 @@ func TestRemove(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, v := range vectors() {
+	for _, v := range allVectors() {
 		f.Add([]byte(v.text))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

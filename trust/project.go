@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -58,8 +59,8 @@ func checkProjectEntry(e Entry) error {
 func LoadProject(path string) (*Policy, error) { return load(path, ParseProject) }
 
 // UpdateProject changes the project's trust file at path as Update does.
-func UpdateProject(path string, edit func(*Policy) error) error {
-	return update(path, ParseProject, edit)
+func UpdateProject(ctx context.Context, path string, edit func(*Policy) error) error {
+	return update(ctx, path, ParseProject, edit)
 }
 
 // Overruled returns the lines of the project's file that have no effect on some

@@ -23,7 +23,7 @@ func TestProjectOnDisk(t *testing.T) {
 		t.Fatalf("a file that is not there: %v, %v", p, err)
 	}
 	add := func(scope records.Scope) error {
-		return trust.UpdateProject(path, func(p *trust.Policy) error {
+		return trust.UpdateProject(t.Context(), path, func(p *trust.Policy) error {
 			_, err := p.AddKey(trust.Entry{Fingerprint: testKey(1), Scopes: []records.Scope{scope}})
 			return err
 		})

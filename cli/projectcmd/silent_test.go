@@ -47,7 +47,7 @@ func newOffice(t *testing.T, trustFile string) *office {
 	t.Cleanup(func() { h.Close() })
 	policy, err := trust.Parse([]byte(trustFile))
 	if err == nil {
-		err = trust.Update(h.TrustPath(), func(p *trust.Policy) error { *p = *policy; return nil })
+		err = trust.Update(t.Context(), h.TrustPath(), func(p *trust.Policy) error { *p = *policy; return nil })
 	}
 	if err != nil {
 		t.Fatal(err)

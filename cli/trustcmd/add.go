@@ -120,7 +120,7 @@ func runTrustAdd(ctx context.Context, a cli.App, h *home.Home, which, chosen str
 		return errors.New("nothing was changed")
 	}
 	var changed bool
-	err = trust.Update(h.TrustPath(), func(policy *trust.Policy) error {
+	err = trust.Update(ctx, h.TrustPath(), func(policy *trust.Policy) error {
 		if policy.Denied(f) {
 			return ui.Hinted(fmt.Errorf("key %s is denied in %s", f, h.TrustPath()), "es trust remove %s takes that back first", f)
 		}

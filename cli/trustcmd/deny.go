@@ -34,7 +34,7 @@ func runTrustDeny(ctx context.Context, a cli.App, h *home.Home, which, chosen, l
 		label = labelFrom(key.UserID())
 	}
 	var changed bool
-	err = trust.Update(h.TrustPath(), func(policy *trust.Policy) error {
+	err = trust.Update(ctx, h.TrustPath(), func(policy *trust.Policy) error {
 		changed, err = policy.Deny(f, label)
 		return err
 	})

@@ -22,7 +22,7 @@ you ask for by its number is not held. 0 takes that back.`,
 				return cli.Usagef(cmd, "%v", err)
 			}
 			return a.WithHome(cmd.Context(), func(h *home.Home) error {
-				err := trust.Update(h.TrustPath(), func(p *trust.Policy) error {
+				err := trust.Update(cmd.Context(), h.TrustPath(), func(p *trust.Policy) error {
 					if age == 0 {
 						p.RemoveMinAge()
 						return nil

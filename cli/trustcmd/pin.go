@@ -1,6 +1,7 @@
 package trustcmd
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/ipfs/go-cid"
@@ -32,21 +33,21 @@ With --remove, es trust pin NAME@VERSION takes that back.`,
 				return cli.Usagef(cmd, "%s takes NAME@VERSION and a CID, or --remove and NAME@VERSION", cmd.CommandPath())
 			}
 			if remove {
-				return a.WithHome(cmd.Context(), func(h *home.Home) error { return runTrustUnpin(a, h, name, v) })
+				return a.WithHome(cmd.Context(), func(h *home.Home) error { return runTrustUnpin(cmd.Context(), a, h, name, v) })
 			}
 			module, err := cid.Decode(args[1])
 			if err != nil {
 				return cli.Usagef(cmd, "%q is not a CID; es info %s shows them", args[1], name)
 			}
-			return a.WithHome(cmd.Context(), func(h *home.Home) error { return runTrustPin(a, h, name, v, module) })
+			return a.WithHome(cmd.Context(), func(h *home.Home) error { return runTrustPin(cmd.Context(), a, h, name, v, module) })
 		},
 	}
 	cmd.Flags().BoolVar(&remove, "remove", false, "take the pin back")
 	return cmd
 }
 
-func runTrustUnpin(a cli.App, h *home.Home, name records.Name, v records.Version) error {
-	err := trust.Update(h.TrustPath(), func(policy *trust.Policy) error {
+func runTrustUnpin(ctx context.Context, a cli.App, h *home.Home, name records.Name, v records.Version) error {
+	err := trust.Update(ctx, h.TrustPath(), func(policy *trust.Policy) error {
 		if !policy.RemovePin(name, v) {
 			return ui.Coded(ui.ExitNotFound, fmt.Errorf("%s has no pin of %s@%s", h.TrustPath(), name, v), "es trust list")
 		}
@@ -62,8 +63,8 @@ func runTrustUnpin(a cli.App, h *home.Home, name records.Name, v records.Version
 	return nil
 }
 
-func runTrustPin(a cli.App, h *home.Home, name records.Name, v records.Version, module cid.Cid) error {
-	err := trust.Update(h.TrustPath(), func(policy *trust.Policy) error { return policy.SetPin(name, v, module) })
+func runTrustPin(ctx context.Context, a cli.App, h *home.Home, name records.Name, v records.Version, module cid.Cid) error {
+	err := trust.Update(ctx, h.TrustPath(), func(policy *trust.Policy) error { return policy.SetPin(name, v, module) })
 	if err != nil {
 		return err
 	}

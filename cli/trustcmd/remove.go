@@ -1,6 +1,7 @@
 package trustcmd
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,7 @@ when it cannot be read; what it denied or asked for is gone then.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return a.WithHome(cmd.Context(), func(h *home.Home) error { return runTrustRemoveLine(a, h, line) })
+				return a.WithHome(cmd.Context(), func(h *home.Home) error { return runTrustRemoveLine(cmd.Context(), a, h, line) })
 			}
 			f, err := records.ParseFingerprint(args[0])
 			if err != nil {
@@ -44,15 +45,15 @@ when it cannot be read; what it denied or asked for is gone then.`,
 			if err != nil {
 				return err
 			}
-			return a.WithHome(cmd.Context(), func(h *home.Home) error { return runTrustRemove(a, h, f, scopes) })
+			return a.WithHome(cmd.Context(), func(h *home.Home) error { return runTrustRemove(cmd.Context(), a, h, f, scopes) })
 		},
 	}
 	cmd.Flags().IntVar(&line, "line", 0, "number of a line to remove, also one that cannot be read")
 	return cmd
 }
 
-func runTrustRemoveLine(a cli.App, h *home.Home, n int) error {
-	text, err := trust.RemoveLine(h.TrustPath(), n)
+func runTrustRemoveLine(ctx context.Context, a cli.App, h *home.Home, n int) error {
+	text, err := trust.RemoveLine(ctx, h.TrustPath(), n)
 	if err != nil {
 		return ui.Coded(ui.ExitNotFound, err, "es trust list shows the lines")
 	}
@@ -63,9 +64,9 @@ func runTrustRemoveLine(a cli.App, h *home.Home, n int) error {
 	return nil
 }
 
-func runTrustRemove(a cli.App, h *home.Home, f records.Fingerprint, scopes []records.Scope) error {
+func runTrustRemove(ctx context.Context, a cli.App, h *home.Home, f records.Fingerprint, scopes []records.Scope) error {
 	var gone, allowed = 0, false
-	err := trust.Update(h.TrustPath(), func(policy *trust.Policy) error {
+	err := trust.Update(ctx, h.TrustPath(), func(policy *trust.Policy) error {
 		gone = policy.RemoveKey(f, scopes...)
 		if len(scopes) == 0 {
 			allowed = policy.Allow(f)

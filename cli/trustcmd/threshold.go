@@ -1,6 +1,7 @@
 package trustcmd
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
@@ -37,16 +38,16 @@ one key. With --remove, es trust threshold SCOPE takes that back.`,
 					return cli.Usagef(cmd, "%q is not a number from 1 to %d", args[0], trust.MaxThreshold)
 				}
 			}
-			return a.WithHome(cmd.Context(), func(h *home.Home) error { return runThreshold(a, h, m, scope) })
+			return a.WithHome(cmd.Context(), func(h *home.Home) error { return runThreshold(cmd.Context(), a, h, m, scope) })
 		},
 	}
 	cmd.Flags().BoolVar(&remove, "remove", false, "take the threshold back")
 	return cmd
 }
 
-func runThreshold(a cli.App, h *home.Home, m int, scope records.Scope) error {
+func runThreshold(ctx context.Context, a cli.App, h *home.Home, m int, scope records.Scope) error {
 	keys := map[records.Fingerprint]bool{}
-	err := trust.Update(h.TrustPath(), func(p *trust.Policy) error {
+	err := trust.Update(ctx, h.TrustPath(), func(p *trust.Policy) error {
 		for _, e := range p.Entries() {
 			for _, s := range e.Scopes {
 				if s == scope {

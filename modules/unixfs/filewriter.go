@@ -3,6 +3,7 @@ package unixfs
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/ipfs/go-cid"
@@ -11,9 +12,8 @@ import (
 )
 
 // A FileWriter stores what is written to it in the chunks that a file of a module has
-// ([M1]). Its context ends with the one file.
+// ([M1]).
 type FileWriter struct {
-	ctx    context.Context
 	store  Store
 	chunk  []byte
 	chunks Chunks
@@ -28,11 +28,18 @@ func (c Chunks) Equal(other Chunks) bool {
 }
 
 // NewFileWriter returns a FileWriter that stores its blocks in store.
-func NewFileWriter(ctx context.Context, store Store) *FileWriter {
-	return &FileWriter{ctx: ctx, store: store}
+func NewFileWriter(store Store) *FileWriter { return &FileWriter{store: store} }
+
+// Writer returns what writes to the file until ctx ends.
+func (w *FileWriter) Writer(ctx context.Context) io.Writer {
+	return writerFunc(func(p []byte) (int, error) { return w.write(ctx, p) })
 }
 
-func (w *FileWriter) Write(p []byte) (int, error) {
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func (w *FileWriter) write(ctx context.Context, p []byte) (int, error) {
 	written := 0
 	for written < len(p) {
 		if w.chunk == nil {
@@ -41,7 +48,7 @@ func (w *FileWriter) Write(p []byte) (int, error) {
 		n := min(len(p)-written, chunkSize-len(w.chunk))
 		w.chunk = append(w.chunk, p[written:written+n]...)
 		if len(w.chunk) == chunkSize {
-			if err := w.flush(); err != nil {
+			if err := w.flush(ctx); err != nil {
 				return 0, err
 			}
 		}
@@ -51,12 +58,12 @@ func (w *FileWriter) Write(p []byte) (int, error) {
 }
 
 // flush stores the chunk, whose memory the store may keep.
-func (w *FileWriter) flush() error {
-	if err := w.ctx.Err(); err != nil {
+func (w *FileWriter) flush(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	c := dagpb.CID(cid.Raw, w.chunk)
-	if err := w.store.Put(w.ctx, c, w.chunk); err != nil {
+	if err := w.store.Put(ctx, c, w.chunk); err != nil {
 		return fmt.Errorf("put block %s: %w", c, err)
 	}
 	w.chunks.links = append(w.chunks.links, dagpb.Link{CID: c, Tsize: uint64(len(w.chunk))})
@@ -65,9 +72,9 @@ func (w *FileWriter) flush() error {
 }
 
 // Chunks stores the last chunk and returns all, for Builder.Chunked.
-func (w *FileWriter) Chunks() (Chunks, error) {
+func (w *FileWriter) Chunks(ctx context.Context) (Chunks, error) {
 	if len(w.chunk) > 0 {
-		if err := w.flush(); err != nil {
+		if err := w.flush(ctx); err != nil {
 			return Chunks{}, err
 		}
 	}
@@ -75,12 +82,12 @@ func (w *FileWriter) Chunks() (Chunks, error) {
 }
 
 // Finish returns the root of the file, as it would be in a module.
-func (w *FileWriter) Finish() (cid.Cid, error) {
-	chunks, err := w.Chunks()
+func (w *FileWriter) Finish(ctx context.Context) (cid.Cid, error) {
+	chunks, err := w.Chunks(ctx)
 	if err != nil {
 		return cid.Undef, fmt.Errorf("store file: %w", err)
 	}
-	root, err := NewBuilder(w.store).Chunked(w.ctx, chunks, false)
+	root, err := NewBuilder(w.store).Chunked(ctx, chunks, false)
 	if err != nil {
 		return cid.Undef, fmt.Errorf("store file: %w", err)
 	}

@@ -276,7 +276,7 @@ func TestTrustIsReadAgain(t *testing.T) {
 			_, err := p.AddKey(trust.Entry{Fingerprint: key, Scopes: []records.Scope{"left-pad"}})
 			return err
 		}
-		if err := trust.Update(h.TrustPath(), edit); err != nil {
+		if err := trust.Update(t.Context(), h.TrustPath(), edit); err != nil {
 			t.Fatal(err)
 		}
 		if !decides() {

@@ -188,7 +188,7 @@ func TestThreat66PlantedLinks(t *testing.T) {
 			return h.Peers().Remember(t.Context(), peerbook.Peer{ID: testPeer(t), Addrs: []string{"/ip4/192.0.2.1/tcp/1"}})
 		}},
 		{"trust.lock", func(h *Home) error {
-			return trust.Update(h.TrustPath(), func(p *trust.Policy) error {
+			return trust.Update(t.Context(), h.TrustPath(), func(p *trust.Policy) error {
 				_, err := p.Deny(records.Fingerprint{}, "x")
 				return err
 			})
@@ -271,7 +271,7 @@ func TestHomeMigrates(t *testing.T) {
 	h := testHome(t)
 	k := newKey(t, h).Key()
 	pin, _ := block("pinned")
-	err := trust.Update(h.TrustPath(), func(p *trust.Policy) error {
+	err := trust.Update(t.Context(), h.TrustPath(), func(p *trust.Policy) error {
 		_, err := p.AddKey(trust.Entry{Fingerprint: k.Fingerprint(), Scopes: []records.Scope{"lib"}})
 		return errors.Join(err, p.SetPin("lib", "1.0.0", cid.NewCidV1(cid.DagProtobuf, pin.Hash())))
 	})

@@ -57,15 +57,14 @@ func (e *DamageError) Unwrap() error { return e.Err }
 // made beside the old ones and swapped in when they are complete: whoever looks, or is
 // left by a crash, sees the old or the new. The caller keeps other installations out.
 func Install(ctx context.Context, project string, p *Plan, trees map[string]*unpacked.Package, files Files) (Result, error) {
-	i := &installer{ctx: ctx, plan: p, trees: trees, files: files}
-	if err := i.run(project); err != nil {
+	i := &installer{plan: p, trees: trees, files: files}
+	if err := i.run(ctx, project); err != nil {
 		return Result{}, fmt.Errorf("install package-lock.json: %w", err)
 	}
 	return i.result, nil
 }
 
 type installer struct {
-	ctx    context.Context // of one call of Install
 	plan   *Plan
 	trees  map[string]*unpacked.Package // by path
 	files  Files
@@ -73,7 +72,7 @@ type installer struct {
 	copies counter
 }
 
-func (i *installer) run(project string) (err error) {
+func (i *installer) run(ctx context.Context, project string) (err error) {
 	if err := removeLeftovers(project); err != nil {
 		return err
 	}
@@ -91,11 +90,11 @@ func (i *installer) run(project string) (err error) {
 		err = errors.Join(err, os.RemoveAll(temp))
 		unlock()
 	}()
-	if err := i.build(temp); err != nil {
+	if err := i.build(ctx, temp); err != nil {
 		return err
 	}
 	for n, dir := range dirs {
-		if err := i.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := swap(filepath.Join(temp, filepath.FromSlash(dir)), filepath.Join(project, filepath.FromSlash(dir)), fmt.Sprintf("%s.%d", temp, n)); err != nil {
@@ -252,14 +251,14 @@ type directory struct {
 }
 
 // build makes all that the plan says below root.
-func (i *installer) build(root string) error {
+func (i *installer) build(ctx context.Context, root string) error {
 	dirs := i.directories()
 	for _, d := range slices.Sorted(maps.Keys(dirs)) {
 		if err := os.Mkdir(filepath.Join(root, filepath.FromSlash(d)), 0o755); err != nil {
 			return err
 		}
 	}
-	g, ctx := errgroup.WithContext(i.ctx)
+	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers)
 	for _, d := range dirs {
 		if len(d.files) == 0 {

@@ -211,7 +211,7 @@ func mayPass(err error) bool {
 // before its hash was compared.
 func (im *importer) fetch(ctx context.Context, p *Package) (*unpacked.Package, int, error) {
 	store := diskStore{im.cfg.Batch}
-	kept := unixfs.NewFileWriter(ctx, store)
+	kept := unixfs.NewFileWriter(store)
 	once := sha1.New()
 	r, w := io.Pipe()
 	var got [sha512.Size]byte
@@ -219,7 +219,7 @@ func (im *importer) fetch(ctx context.Context, p *Package) (*unpacked.Package, i
 	var transfer error
 	var g errgroup.Group
 	g.Go(func() error {
-		length, got, transfer = im.cfg.Tarballs.Tarball(ctx, p.URL, p.Integrity, MaxTarball, io.MultiWriter(kept, once, w))
+		length, got, transfer = im.cfg.Tarballs.Tarball(ctx, p.URL, p.Integrity, MaxTarball, io.MultiWriter(kept.Writer(ctx), once, w))
 		w.CloseWithError(transfer)
 		return nil
 	})
@@ -243,7 +243,7 @@ func (im *importer) fetch(ctx context.Context, p *Package) (*unpacked.Package, i
 	if p.Integrity == nil && p.SHA1 != hex.EncodeToString(sum[:]) {
 		return nil, 0, fmt.Errorf("%s: the bytes have SHA-1 %x, not %q, and the registry names no SHA-512", p.URL, sum, p.SHA1)
 	}
-	root, err := kept.Finish()
+	root, err := kept.Finish(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
