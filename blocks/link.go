@@ -132,22 +132,10 @@ func (s *Store) PutStamped(ctx context.Context, c cid.Cid, b []byte) error {
 		err = errors.Join(os.Chmod(temp, 0o644), os.Chtimes(temp, stamp, stamp))
 	}
 	if err == nil {
-		err = s.rename(temp, path)
+		err = s.rename(temp, path, false)
 	}
 	if err != nil {
 		return fmt.Errorf("store block %s: %w", c, errors.Join(err, removeTemp(temp)))
 	}
 	return nil
-}
-
-// rename moves a finished file into its shard.
-func (s *Store) rename(temp, path string) error {
-	err := renameFile(temp, path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return renameFile(temp, path)
 }

@@ -291,26 +291,30 @@ func (s *Store) write(path string, b []byte, durable bool) (err error) {
 			return err
 		}
 	}
-	dir := filepath.Dir(path)
-	err = renameFile(tmp, path)
-	if errors.Is(err, fs.ErrNotExist) { // the first block of this shard
-		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if durable {
-			if err := atomicfile.SyncDir(s.dir); err != nil {
-				return err
-			}
-		}
-		err = renameFile(tmp, path)
-	}
-	if err != nil {
+	if err := s.rename(tmp, path, durable); err != nil {
 		return err
 	}
 	if durable {
-		return atomicfile.SyncDir(dir)
+		return atomicfile.SyncDir(filepath.Dir(path))
 	}
 	return nil
+}
+
+// rename moves a finished file into its shard, which is made for its first block.
+func (s *Store) rename(temp, path string, durable bool) error {
+	err := renameFile(temp, path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if durable {
+		if err := atomicfile.SyncDir(s.dir); err != nil {
+			return err
+		}
+	}
+	return renameFile(temp, path)
 }
 
 func syncFile(path string) error {
