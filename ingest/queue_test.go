@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -173,4 +174,23 @@ func TestQueueStores(t *testing.T) {
 	if err := <-done; err != nil || r.count() != 20 {
 		t.Errorf("%v; %d records are stored", err, r.count())
 	}
+}
+
+// TestQueueAbandoned has the caller of an item go while it waits for a batch to begin: it
+// is refused then, and no batch has it.
+func TestQueueAbandoned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, stop := newCounter(t, 5*time.Millisecond)
+		defer stop()
+		c.Add(t.Context(), Item{}) // the next batch begins 20 ms after this one
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		if r := c.Add(ctx, Item{}); r.Outcome != Refused || !errors.Is(r.Err, context.DeadlineExceeded) || time.Since(start) != 5*time.Millisecond {
+			t.Errorf("it got %+v after %v", r, time.Since(start))
+		}
+		if r := c.Add(t.Context(), Item{}); r.Outcome != Stored || !slices.Equal(c.sizes, []int{1, 1}) {
+			t.Errorf("then %+v, and batches of %d", r, c.sizes)
+		}
+	})
 }
