@@ -14,6 +14,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/everythingstays/es/internal/vectors"
 	"github.com/ipld/go-ipld-prime/codec/dagcbor"
 	"github.com/ipld/go-ipld-prime/codec/dagjson"
 	"github.com/ipld/go-ipld-prime/node/basicnode"
@@ -95,12 +96,12 @@ func vectorTags(t *testing.T, root string) map[string]string {
 		if err != nil || d.IsDir() || filepath.Ext(file) != ".txtar" {
 			return err
 		}
-		archive, err := txtar.ParseFile(file)
+		v, err := vectors.ReadFile(file)
 		if err != nil {
 			return err
 		}
 		perDir[filepath.ToSlash(filepath.Dir(file))]++
-		found, err := headerTags(string(archive.Comment))
+		found, err := headerTags(v.Spec)
 		if err != nil {
 			return fmt.Errorf("%s: %v", file, err)
 		}
@@ -120,23 +121,9 @@ func vectorTags(t *testing.T, root string) map[string]string {
 	return tags
 }
 
-// headerTags reads the first lines of a vector: expect, spec and comment, each
-// once.
-func headerTags(comment string) ([]string, error) {
-	header := map[string]string{}
-	for _, line := range strings.Split(strings.TrimSpace(comment), "\n") {
-		key, value, ok := strings.Cut(line, ":")
-		if _, twice := header[key]; twice || !ok || strings.TrimSpace(value) == "" {
-			return nil, fmt.Errorf("bad header line %q", line)
-		}
-		header[key] = strings.TrimSpace(value)
-	}
-	for _, key := range []string{"expect", "spec", "comment"} {
-		if header[key] == "" {
-			return nil, fmt.Errorf("has no line %q", key)
-		}
-	}
-	tags := strings.FieldsFunc(header["spec"], func(r rune) bool { return r == ' ' || r == ',' })
+// headerTags splits what the header of a vector says of rules.
+func headerTags(spec string) ([]string, error) {
+	tags := strings.FieldsFunc(spec, func(r rune) bool { return r == ' ' || r == ',' })
 	for _, tag := range tags {
 		if !wholeTag.MatchString(tag) {
 			return nil, fmt.Errorf("%q is not a tag", tag)
@@ -286,19 +273,9 @@ func (v vector) hex(t *testing.T, section string) ([]byte, bool) {
 
 func readVectors(t *testing.T, dir string) map[string]vector {
 	t.Helper()
-	files, err := filepath.Glob(dir + "/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%s: %d vectors, %v", dir, len(files), err)
-	}
 	all := map[string]vector{}
-	for _, file := range files {
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, after, _ := strings.Cut(string(archive.Comment), "expect: ")
-		expect, _, _ := strings.Cut(after, "\n")
-		all[filepath.ToSlash(file)] = vector{expect, archive.Files}
+	for _, v := range vectors.Read(t, dir+"/*.txtar") {
+		all[dir+"/"+v.Name+".txtar"] = vector{v.Expect, v.Files}
 	}
 	return all
 }

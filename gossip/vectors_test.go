@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/everythingstays/es/internal/vectors"
 	"github.com/everythingstays/es/records"
 )
 
@@ -116,7 +117,8 @@ func TestGenerated(t *testing.T) {
 		}
 	}
 	for _, pattern := range []string{"rpc-*", "data-*"} {
-		for name := range readVectors(t, pattern) {
+		for _, v := range vectors.Read(t, "../testdata/gossip/"+pattern+".txtar") {
+			name := v.Name
 			if made[name] == nil {
 				t.Errorf("%s has no generator", name)
 			}
@@ -124,29 +126,11 @@ func TestGenerated(t *testing.T) {
 	}
 }
 
-// readVectors returns the vectors of testdata/gossip whose names match, by name.
-func readVectors(t *testing.T, pattern string) map[string]*txtar.Archive {
-	t.Helper()
-	files, err := filepath.Glob("../testdata/gossip/" + pattern + ".txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%s: %d vectors, %v", pattern, len(files), err)
-	}
-	all := map[string]*txtar.Archive{}
-	for _, file := range files {
-		a, err := txtar.ParseFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[strings.TrimSuffix(filepath.Base(file), ".txtar")] = a
-	}
-	return all
-}
-
 // TestRPCVectors sends the RPCs of the vectors to a node.
 func TestRPCVectors(t *testing.T) {
-	for name, a := range readVectors(t, "rpc-*") {
-		t.Run(name, func(t *testing.T) {
-			rpc, err := hex.DecodeString(strings.TrimSpace(string(a.Files[0].Data)))
+	for _, v := range vectors.Read(t, "../testdata/gossip/rpc-*.txtar") {
+		t.Run(v.Name, func(t *testing.T) {
+			rpc, err := hex.DecodeString(strings.TrimSpace(string(v.Files[0].Data)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +142,7 @@ func TestRPCVectors(t *testing.T) {
 					t.Fatal(err)
 				}
 				settle(time.Second)
-				want := strings.Fields(string(a.Files[1].Data))
+				want := strings.Fields(string(v.Files[1].Data))
 				if got := len(victim.validated); got != len(want)/2 {
 					t.Errorf("validated %q, want %q", victim.validated, want)
 				}
@@ -181,18 +165,18 @@ func TestSizeVectors(t *testing.T) {
 	simulate(t, 1, func(t *testing.T, hosts []host.Host) {
 		n := start(t, hosts[0], Config{Accept: func(context.Context, Message) Outcome { return Accept }})
 		defer n.stop()
-		for name, a := range readVectors(t, "data-*") {
-			size, err := strconv.Atoi(strings.TrimSpace(string(a.Files[1].Data)))
+		for _, v := range vectors.Read(t, "../testdata/gossip/data-*.txtar") {
+			size, err := strconv.Atoi(strings.TrimSpace(string(v.Files[1].Data)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := Reject
-			if strings.HasPrefix(string(a.Comment), "expect: ok\n") {
+			if v.Expect == "ok" {
 				want = Accept
 			}
-			m := Message{From: "another", Topic: strings.TrimSpace(string(a.Files[0].Data)), Data: make([]byte, size)}
+			m := Message{From: "another", Topic: strings.TrimSpace(string(v.Files[0].Data)), Data: make([]byte, size)}
 			if got := n.validateMessage(t.Context(), m); got != want {
-				t.Errorf("%s: the verdict is %d, want %d", name, got, want)
+				t.Errorf("%s: the verdict is %d, want %d", v.Name, got, want)
 			}
 		}
 	})

@@ -11,7 +11,7 @@ import (
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/packagejson"
 	"github.com/everythingstays/es/install/tree"
-	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/everythingstays/es/internal/vectors"
 )
 
 // FuzzLockfile holds that any lockfile that reads makes a tree.
@@ -29,20 +29,10 @@ func FuzzLockfile(f *testing.F) {
 // seeds are the lockfiles of the vectors.
 func seeds(f *testing.F) [][]byte {
 	f.Helper()
-	files, err := filepath.Glob("../testdata/install/*/*.txtar")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no seeds: %v", err)
-	}
 	var list [][]byte
-	for _, file := range files {
-		a, err := txtar.ParseFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, section := range a.Files {
-			if section.Name == lockfile.Name {
-				list = append(list, section.Data)
-			}
+	for _, v := range vectors.Read(f, "../testdata/install/*/*.txtar") {
+		if v.Has(lockfile.Name) {
+			list = append(list, []byte(v.File(lockfile.Name)))
 		}
 	}
 	return list

@@ -30,7 +30,10 @@ const vectorDir = "../testdata/modules"
 
 var vectorKinds = []string{"pack-", "package-", "import-", "fileset-"}
 
-func TestVectors(t *testing.T) { vectors.Run(t, vectorDir, vectorKinds, runVector, treetest.RuleOf) }
+// TestVectors runs the vectors; bench/mutants sets ES_VECTORS, for the outcome alone.
+func TestVectors(t *testing.T) {
+	vectors.Run(t, vectorDir, vectorKinds, os.Getenv("ES_VECTORS") == "outcome", runVector, treetest.RuleOf)
+}
 
 func TestGenerated(t *testing.T) {
 	made := slices.Concat(packVectors(), packLimitVectors(), packageVectors(), packageFormVectors(), packageCheckVectors(), fileSetVectors(), bundleSetVectors())

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/internal/vectors"
 	"github.com/ipld/go-ipld-prime/codec/dagcbor"
 	"github.com/ipld/go-ipld-prime/codec/dagjson"
 	"github.com/ipld/go-ipld-prime/node/basicnode"
@@ -59,52 +60,15 @@ func (v *vector) bytes() []byte {
 	})
 }
 
-func parseVector(name string, b []byte) (vector, error) {
-	a := txtar.Parse(b)
-	v := vector{name: name, files: a.Files}
-	for _, line := range strings.Split(strings.TrimSpace(string(a.Comment)), "\n") {
-		key, value, _ := strings.Cut(line, ": ")
-		switch key {
-		case "expect":
-			v.expect = value
-		case "spec":
-			v.spec = value
-		case "comment":
-			v.comment = value
-		default:
-			return v, fmt.Errorf("unknown header line %q", line)
-		}
-	}
-	if v.expect != "ok" && v.expect != "refused" {
-		return v, fmt.Errorf("unknown verdict %q", v.expect)
-	}
-	if v.spec == "" || v.comment == "" || len(v.files) == 0 {
-		return v, errors.New("lacks spec, comment or sections")
-	}
-	return v, nil
-}
-
 // readVectors reads every vector of testdata/dir; there must be some.
 func readVectors(t testing.TB, dir string) []vector {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "testdata", dir, "*.txtar"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) == 0 {
-		t.Fatalf("testdata/%s has no vectors", dir)
-	}
 	var all []vector
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
+	for _, v := range vectors.Read(t, "../testdata/"+dir+"/*.txtar") {
+		if v.Expect != "ok" && v.Expect != "refused" || len(v.More) > 0 {
+			t.Fatalf("%s: verdict %q, and %q", v.Name, v.Expect, v.More)
 		}
-		v, err := parseVector(strings.TrimSuffix(filepath.Base(f), ".txtar"), b)
-		if err != nil {
-			t.Fatalf("%s: %v", f, err)
-		}
-		all = append(all, v)
+		all = append(all, vector{v.Name, v.Expect, v.Spec, v.Comment, v.Files})
 	}
 	return all
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/everythingstays/es/internal/vectors"
 	"github.com/everythingstays/es/records"
 	"github.com/ipld/go-ipld-prime"
 	"github.com/ipld/go-ipld-prime/codec/dagcbor"
@@ -76,22 +77,12 @@ func readVector(fsys fs.FS, file string) (vector, error) {
 	if err != nil {
 		return vector{}, err
 	}
-	a := txtar.Parse(b)
-	v := vector{name: strings.TrimSuffix(path.Base(file), ".txtar"), sections: map[string][]byte{}}
-	for line := range strings.Lines(string(a.Comment)) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		switch key {
-		case "expect":
-			v.expect = value
-		case "spec":
-			v.spec = value
-		case "comment":
-			v.comment = value
-		default:
-			return vector{}, fmt.Errorf("%s: unknown header %q", file, key)
-		}
+	parsed, err := vectors.Parse(strings.TrimSuffix(path.Base(file), ".txtar"), b)
+	if err != nil || len(parsed.More) > 0 {
+		return vector{}, fmt.Errorf("%s: %v, and more in the header: %q", file, err, parsed.More)
 	}
-	for _, f := range a.Files {
+	v := vector{parsed.Name, parsed.Expect, parsed.Spec, parsed.Comment, map[string][]byte{}}
+	for _, f := range parsed.Files {
 		data := f.Data
 		if strings.HasSuffix(f.Name, ".hex") {
 			if data, err = hex.DecodeString(strings.ReplaceAll(string(f.Data), "\n", "")); err != nil {

@@ -7,14 +7,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/everythingstays/es/internal/vectors"
 	"github.com/everythingstays/es/modules/unixfs"
 	"github.com/everythingstays/es/records"
 )
@@ -28,24 +27,14 @@ type vector struct {
 
 func readVectors(t testing.TB) map[string]vector {
 	t.Helper()
-	files, err := filepath.Glob("../testdata/transfer/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d vectors, %v", len(files), err)
-	}
 	all := map[string]vector{}
-	for _, file := range files {
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, after, _ := strings.Cut(string(archive.Comment), "expect: ")
-		v := vector{store: newMemory()}
-		v.expect, _, _ = strings.Cut(after, "\n")
-		for _, f := range archive.Files {
+	for _, file := range vectors.Read(t, "../testdata/transfer/*.txtar") {
+		v := vector{expect: file.Expect, store: newMemory()}
+		for _, f := range file.Files {
 			lines := strings.Fields(string(f.Data))
 			b, err := hex.DecodeString(strings.Join(lines, ""))
 			if err != nil {
-				t.Fatalf("%s: %v", file, err)
+				t.Fatalf("%s: %v", file.Name, err)
 			}
 			switch f.Name {
 			case "request.hex":
@@ -58,10 +47,10 @@ func readVectors(t testing.TB) map[string]vector {
 					v.store.blocks[sha256.Sum256(b)] = b
 				}
 			default:
-				t.Fatalf("%s: section %q", file, f.Name)
+				t.Fatalf("%s: section %q", file.Name, f.Name)
 			}
 		}
-		all[strings.TrimSuffix(filepath.Base(file), ".txtar")] = v
+		all[file.Name] = v
 	}
 	return all
 }

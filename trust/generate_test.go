@@ -43,7 +43,7 @@ var (
 	modX, modY = moduleCID("X").String(), moduleCID("Y").String()
 )
 
-func vectors() []vector {
+func allVectors() []vector {
 	return slices.Concat(fileVectors(), decisionVectors(), editVectors(), projectVectors(), successionVectors(), delegationVectors(), voiceVectors(), holdVectors(), limitVectors(), noticeVectors())
 }
 
@@ -216,7 +216,7 @@ func writeVectors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, v := range vectors() {
+	for _, v := range allVectors() {
 		path := filepath.Join(dir, v.file+".txtar")
 		if err := os.WriteFile(path, txtar.Format(archive(t, v)), 0o644); err != nil {
 			t.Fatal(err)
@@ -280,7 +280,7 @@ func TestVectorsAreGenerated(t *testing.T) {
 	if *update {
 		writeVectors(t)
 	}
-	for _, v := range vectors() {
+	for _, v := range allVectors() {
 		b, err := os.ReadFile(filepath.Join("../testdata/trust", v.file+".txtar"))
 		if err != nil {
 			t.Fatal(err)

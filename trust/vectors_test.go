@@ -16,8 +16,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
-	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/everythingstays/es/internal/vectors"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
 )
@@ -172,23 +172,12 @@ func says(author int, module string) claim {
 
 // TestVectors holds every file of testdata/trust against this implementation.
 func TestVectors(t *testing.T) {
-	dir := os.DirFS("../testdata/trust")
-	files, err := fs.Glob(dir, "*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no vectors: %v", err)
-	}
 	covered := map[string]bool{}
-	for _, file := range files {
-		b, err := fs.ReadFile(dir, file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a := txtar.Parse(b)
-		head := header(t, file, string(a.Comment))
-		for _, tag := range strings.Fields(head["spec"]) {
+	for _, v := range vectors.Read(t, "../testdata/trust/*.txtar") {
+		for _, tag := range strings.Fields(v.Spec) {
 			covered[tag] = true
 		}
-		t.Run(strings.TrimSuffix(file, ".txtar"), func(t *testing.T) { runVector(t, head["expect"], a) })
+		t.Run(v.Name, func(t *testing.T) { runVector(t, v) })
 	}
 	for _, tag := range testedTags(t) {
 		covered[tag] = true
@@ -198,23 +187,6 @@ func TestVectors(t *testing.T) {
 			t.Errorf("rule [%s] has no vector and no test", tag)
 		}
 	}
-}
-
-func header(t *testing.T, file, comment string) map[string]string {
-	head := map[string]string{}
-	for line := range strings.Lines(comment) {
-		key, value, ok := strings.Cut(strings.TrimSpace(line), ": ")
-		if !ok {
-			t.Fatalf("%s: header line %q", file, line)
-		}
-		head[key] = value
-	}
-	for _, key := range []string{"expect", "spec", "comment"} {
-		if head[key] == "" {
-			t.Fatalf("%s: no %s", file, key)
-		}
-	}
-	return head
 }
 
 // specTags finds the rules of this package.
@@ -253,40 +225,37 @@ func testedTags(t *testing.T) []string {
 	return tags
 }
 
-func section(t *testing.T, a *txtar.Archive, name string) string {
+func section(t *testing.T, v *vectors.Vector, name string) string {
 	t.Helper()
-	for _, f := range a.Files {
-		if f.Name == name {
-			return string(f.Data)
-		}
+	if !v.Has(name) {
+		t.Fatalf("no section %s", name)
 	}
-	t.Fatalf("no section %s", name)
-	return ""
+	return v.File(name)
 }
 
-func runVector(t *testing.T, expect string, a *txtar.Archive) {
+func runVector(t *testing.T, v *vectors.Vector) {
 	// Sections of a txtar always end with a newline; JSON text can say more.
 	var text string
-	if err := json.Unmarshal([]byte(section(t, a, "trust.json")), &text); err != nil {
+	if err := json.Unmarshal([]byte(section(t, v, "trust.json")), &text); err != nil {
 		t.Fatal(err)
 	}
-	if shown := section(t, a, "trust"); shown != shownText(text) {
+	if shown := section(t, v, "trust"); shown != shownText(text) {
 		t.Fatalf("sections trust and trust.json differ")
 	}
 	parse := trust.Parse
-	if expect == "project-error" {
+	if v.Expect == "project-error" {
 		parse = trust.ParseProject
 	}
 	p, err := parse([]byte(text))
-	if expect == "syntax-error" || expect == "project-error" {
+	if v.Expect == "syntax-error" || v.Expect == "project-error" {
 		se, ok := err.(*trust.SyntaxError)
 		if !ok {
 			t.Fatalf("got %v, want a syntax error", err)
 		}
-		if want := strings.TrimSpace(section(t, a, "line")); strconv.Itoa(se.Line) != want {
+		if want := strings.TrimSpace(section(t, v, "line")); strconv.Itoa(se.Line) != want {
 			t.Fatalf("error is about line %d, want %s: %v", se.Line, want, err)
 		}
-		if want := strings.TrimSpace(section(t, a, "message")); err.Error() != want {
+		if want := strings.TrimSpace(section(t, v, "message")); err.Error() != want {
 			t.Fatalf("got  %s\nwant %s", err, want)
 		}
 		return
@@ -297,25 +266,25 @@ func runVector(t *testing.T, expect string, a *txtar.Archive) {
 	if string(p.Bytes()) != text {
 		t.Fatalf("bytes changed: %q", p.Bytes())
 	}
-	if expect == "ok" {
-		if got, want := lineByLine(p), section(t, a, "meaning"); got != want {
+	if v.Expect == "ok" {
+		if got, want := lineByLine(p), section(t, v, "meaning"); got != want {
 			t.Fatalf("got\n%s\nwant\n%s", got, want)
 		}
 		return
 	}
-	if expect == "edited" {
-		editVector(t, p, a)
+	if v.Expect == "edited" {
+		editVector(t, p, v)
 		return
 	}
-	runDecision(t, p, expect, a)
+	runDecision(t, p, v)
 }
 
-func editVector(t *testing.T, p *trust.Policy, a *txtar.Archive) {
-	for line := range strings.Lines(section(t, a, "edit")) {
+func editVector(t *testing.T, p *trust.Policy, v *vectors.Vector) {
+	for line := range strings.Lines(section(t, v, "edit")) {
 		edit(t, p, line)
 	}
 	var want string
-	if err := json.Unmarshal([]byte(section(t, a, "after.json")), &want); err != nil {
+	if err := json.Unmarshal([]byte(section(t, v, "after.json")), &want); err != nil {
 		t.Fatal(err)
 	}
 	if got := string(p.Bytes()); got != want {
@@ -372,19 +341,19 @@ func edit(t *testing.T, policy *trust.Policy, line string) {
 	}
 }
 
-func runDecision(t *testing.T, p *trust.Policy, expect string, a *txtar.Archive) {
-	if !slices.Contains([]string{"unknown", "trusted", "untrusted", "denied", "conflict", "equivocation"}, expect) {
-		t.Fatalf("unknown expect: %q", expect)
+func runDecision(t *testing.T, p *trust.Policy, v *vectors.Vector) {
+	if !slices.Contains([]string{"unknown", "trusted", "untrusted", "denied", "conflict", "equivocation"}, v.Expect) {
+		t.Fatalf("unknown expect: %q", v.Expect)
 	}
 	var w world
-	if err := json.Unmarshal([]byte(section(t, a, "world.json")), &w); err != nil {
+	if err := json.Unmarshal([]byte(section(t, v, "world.json")), &w); err != nil {
 		t.Fatal(err)
 	}
 	d := w.decide(t, p)
-	if d.State.String() != expect {
-		t.Fatalf("got %v (%s), want %s", d.State, d.Reason, expect)
+	if d.State.String() != v.Expect {
+		t.Fatalf("got %v (%s), want %s", d.State, d.Reason, v.Expect)
 	}
-	if got, want := w.show(t, p), section(t, a, "decision"); got != want {
+	if got, want := w.show(t, p), section(t, v, "decision"); got != want {
 		t.Fatalf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/everythingstays/es/install/lockfile"
 	"github.com/everythingstays/es/install/tree"
+	"github.com/everythingstays/es/internal/vectors"
 	"github.com/everythingstays/es/records"
-	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // hostileBins are commands and programs that must not be linked.
@@ -74,20 +74,16 @@ func TestThreat41Bins(t *testing.T) {
 
 // SPEC I22
 func TestShims(t *testing.T) {
-	list, err := fs.Glob(os.DirFS("../../testdata/install/shims"), "*.txtar")
-	if err != nil || len(list) < 4 {
-		t.Fatalf("%d vectors, %v", len(list), err)
+	list := vectors.Read(t, "../../testdata/install/shims/*.txtar")
+	if len(list) < 4 {
+		t.Fatalf("%d vectors", len(list))
 	}
-	for _, file := range list {
-		a, err := txtar.ParseFile("../../testdata/install/shims/" + file)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, v := range list {
 		want := map[string]string{}
-		for _, f := range a.Files {
+		for _, f := range v.Files {
 			want[f.Name] = strings.ReplaceAll(string(f.Data), `\r`, "\r")
 		}
-		name := strings.TrimSuffix(file, ".txtar")
+		name := v.Name
 		i := strings.LastIndex(name, "-")
 		if i >= 0 {
 			name = name[:i] + "." + name[i+1:]
@@ -95,7 +91,7 @@ func TestShims(t *testing.T) {
 		s := newShim(want["program"], "../@s/t/"+name)
 		for kind, got := range map[string]string{"sh": s.sh(), "cmd": s.cmd(), "ps1": s.ps1()} {
 			if got != want[kind] {
-				t.Errorf("%s: %s is\n%q\nwant\n%q", file, kind, got, want[kind])
+				t.Errorf("%s: %s is\n%q\nwant\n%q", v.Name, kind, got, want[kind])
 			}
 		}
 	}

@@ -10,25 +10,15 @@ import (
 	"testing"
 
 	"github.com/everythingstays/es/internal/jsonfile"
+	"github.com/everythingstays/es/internal/vectors"
 	"github.com/everythingstays/es/records"
-	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// section returns a file of a vector.
-func section(a *txtar.Archive, name string) string {
-	for _, f := range a.Files {
-		if f.Name == name {
-			return string(f.Data)
-		}
-	}
-	return ""
-}
-
 // lockfileOf returns the file of a vector, which parts.json makes where it would be large.
-func lockfileOf(t *testing.T, a *txtar.Archive) []byte {
-	text := section(a, "parts.json")
+func lockfileOf(t *testing.T, v *vectors.Vector) []byte {
+	text := v.File("parts.json")
 	if text == "" {
-		return []byte(section(a, Name))
+		return []byte(v.File(Name))
 	}
 	var parts []any
 	if err := json.Unmarshal([]byte(text), &parts); err != nil {
@@ -57,56 +47,40 @@ func lockfileOf(t *testing.T, a *txtar.Archive) []byte {
 // TestVectors reads testdata/install/lockfile: each file is refused for what its header
 // expects, or is written as it stands.
 func TestVectors(t *testing.T) {
-	files, err := filepath.Glob("../../testdata/install/lockfile/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("there are no vectors: %v", err)
-	}
-	for _, file := range files {
-		a, err := txtar.ParseFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		header := map[string]string{}
-		for line := range strings.Lines(string(a.Comment)) {
-			key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-			header[key] = value
-		}
-		if header["expect"] == "" || header["spec"] == "" || header["comment"] == "" {
-			t.Errorf("%s: the header lacks expect, spec or comment", file)
-		}
-		written := lockfileOf(t, a)
+	for _, v := range vectors.Read(t, "../../testdata/install/lockfile/*.txtar") {
+		written := lockfileOf(t, v)
 		l, err := Parse(written)
-		if header["expect"] == "ok" != (err == nil) {
-			t.Errorf("%s: %v, want %s", file, err, header["expect"])
+		if v.Expect == "ok" != (err == nil) {
+			t.Errorf("%s: %v, want %s", v.Name, err, v.Expect)
 		}
 		var syntax *jsonfile.SyntaxError
-		switch at := header["at"]; {
+		switch at := v.More["at"]; {
 		case err == nil:
 		case !errors.As(err, &syntax):
-			t.Errorf("%s: %T is no *SyntaxError", file, err)
-		case syntax.Rule != header["spec"]:
-			t.Errorf("%s: %v breaks %s, want %s", file, err, syntax.Rule, header["spec"])
+			t.Errorf("%s: %T is no *SyntaxError", v.Name, err)
+		case syntax.Rule != v.Spec:
+			t.Errorf("%s: %v breaks %s, want %s", v.Name, err, syntax.Rule, v.Spec)
 		case at != "" && at != fmt.Sprintf("%d:%d", syntax.Line, syntax.Column):
-			t.Errorf("%s: %v, want it at %s", file, err, at)
+			t.Errorf("%s: %v, want it at %s", v.Name, err, at)
 		}
 		if err != nil {
 			continue
 		}
-		if other := section(a, "other.json"); other != "" {
+		if other := v.File("other.json"); other != "" {
 			// Another spelling of the same packages.
 			if l, err = Parse([]byte(other)); err != nil {
-				t.Errorf("%s: %v", file, err)
+				t.Errorf("%s: %v", v.Name, err)
 				continue
 			}
 		}
-		if section(a, Name) == "" {
+		if v.File(Name) == "" {
 			if l, err = Parse(l.Bytes()); err != nil || len(l.Packages) != bytes.Count(written, []byte(`"node_modules/`))-bytes.Count(written, []byte(`"link":`)) {
-				t.Errorf("%s: reads differently when it is written: %v", file, err)
+				t.Errorf("%s: reads differently when it is written: %v", v.Name, err)
 			}
 			continue
 		}
-		if string(l.Bytes()) != section(a, Name) {
-			t.Errorf("%s: the lockfile is\n%s", file, l.Bytes())
+		if string(l.Bytes()) != v.File(Name) {
+			t.Errorf("%s: the lockfile is\n%s", v.Name, l.Bytes())
 		}
 	}
 }
@@ -114,19 +88,9 @@ func TestVectors(t *testing.T) {
 // FuzzLockfile holds what reading promises to the rest of the package: nothing
 // outside of node_modules is named, and the encoding is stable.
 func FuzzLockfile(f *testing.F) {
-	files, err := filepath.Glob("../../testdata/install/*/*.txtar")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no seeds: %v", err)
-	}
-	for _, file := range files {
-		a, err := txtar.ParseFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, section := range a.Files {
-			if section.Name == Name {
-				f.Add(section.Data)
-			}
+	for _, v := range vectors.Read(f, "../../testdata/install/*/*.txtar") {
+		if v.Has(Name) {
+			f.Add([]byte(v.File(Name)))
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

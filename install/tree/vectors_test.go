@@ -13,61 +13,11 @@ import (
 
 	"github.com/everythingstays/es/install/internal/fakes"
 	"github.com/everythingstays/es/install/packagejson"
+	"github.com/everythingstays/es/internal/vectors"
 	"github.com/everythingstays/es/records"
-	"github.com/rogpeppe/go-internal/txtar"
 )
 
 var update = flag.Bool("update", false, "write the results into the vectors of testdata/install/plan")
-
-// A vector is one file of ../../testdata/install.
-type vector struct {
-	file    string
-	archive *txtar.Archive
-	header  map[string]string
-}
-
-func (v *vector) section(name string) string {
-	for _, f := range v.archive.Files {
-		if f.Name == name {
-			return string(f.Data)
-		}
-	}
-	return ""
-}
-
-func (v *vector) set(name, text string) {
-	for i := range v.archive.Files {
-		if v.archive.Files[i].Name == name {
-			v.archive.Files[i].Data = []byte(text)
-		}
-	}
-}
-
-// vectors reads those of one kind.
-func vectors(t *testing.T, kind string) []*vector {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("../../testdata/install", kind, "*.txtar"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("there are no vectors of kind %s: %v", kind, err)
-	}
-	var list []*vector
-	for _, file := range files {
-		a, err := txtar.ParseFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v := &vector{file, a, map[string]string{}}
-		for line := range strings.Lines(string(a.Comment)) {
-			key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-			v.header[key] = value
-		}
-		if v.header["expect"] == "" || v.header["spec"] == "" || v.header["comment"] == "" {
-			t.Errorf("%s: the header lacks expect, spec or comment", file)
-		}
-		list = append(list, v)
-	}
-	return list
-}
 
 // releasesOf reads lines such as "a@1.0.0 b@^1 ?optional@1 +bundled@1".
 func releasesOf(text string) []*Resolution {
@@ -93,8 +43,8 @@ func releasesOf(text string) []*Resolution {
 }
 
 func TestPlanVectors(t *testing.T) {
-	for _, v := range vectors(t, "plan") {
-		f, err := packagejson.Parse([]byte(v.section(packagejson.Name)))
+	for _, v := range vectors.Read(t, "../../testdata/install/plan/*.txtar") {
+		f, err := packagejson.Parse([]byte(v.File(packagejson.Name)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,15 +52,15 @@ func TestPlanVectors(t *testing.T) {
 		for _, d := range f.Dependencies() {
 			roots[string(d.Name)] = d.Spec.Text
 		}
-		root, err := tryPlan(t, releasesOf(v.section("releases")), roots, nil)
-		if v.header["expect"] != "ok" {
+		root, err := tryPlan(t, releasesOf(v.File("releases")), roots, nil)
+		if v.Expect != "ok" {
 			if err == nil {
-				t.Errorf("%s: it resolves", v.file)
+				t.Errorf("%s: it resolves", v.Name)
 			}
 			continue
 		}
 		if err != nil {
-			t.Fatalf("%s: %v", v.file, err)
+			t.Fatalf("%s: %v", v.Name, err)
 		}
 		l := root.Lockfile()
 		var b strings.Builder
@@ -119,13 +69,13 @@ func TestPlanVectors(t *testing.T) {
 			fmt.Fprintf(&b, "%s %s%s%s\n", path, p, map[bool]string{true: " optional"}[p.Optional], cmp.Or(map[bool]string{true: " -> " + p.Link}[p.Link != ""], ""))
 		}
 		if *update {
-			v.set("tree", b.String())
-			if err := os.WriteFile(v.file, txtar.Format(v.archive), 0o644); err != nil {
+			v.Set("tree", b.String())
+			if err := os.WriteFile(filepath.Join("../../testdata/install/plan", v.Name+".txtar"), v.Bytes(), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if b.String() != v.section("tree") {
-			t.Errorf("%s: the tree is\n%swant\n%s", v.file, b.String(), v.section("tree"))
+		if b.String() != v.File("tree") {
+			t.Errorf("%s: the tree is\n%swant\n%s", v.Name, b.String(), v.File("tree"))
 		}
 	}
 }

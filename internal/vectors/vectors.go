@@ -3,12 +3,11 @@
 package vectors
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
@@ -18,9 +17,10 @@ import (
 // demand.
 type Vector struct {
 	Name    string // file name without ".txtar"
-	Expect  string // "ok" or "refused"
+	Expect  string // "ok", or how it is refused
 	Spec    string // the rules it shows; a refused one breaks exactly one
 	Comment string
+	More    map[string]string // what else the header says
 	Files   []txtar.File
 }
 
@@ -39,74 +39,42 @@ func (v *Vector) Has(name string) bool {
 	return slices.ContainsFunc(v.Files, func(f txtar.File) bool { return f.Name == name })
 }
 
-// Set adds a section.
+// Set adds a section, or gives it other contents.
 func (v *Vector) Set(name, data string) {
+	for i := range v.Files {
+		if v.Files[i].Name == name {
+			v.Files[i].Data = []byte(data)
+			return
+		}
+	}
 	v.Files = append(v.Files, txtar.File{Name: name, Data: []byte(data)})
 }
 
 // Bytes returns the file.
 func (v *Vector) Bytes() []byte {
-	return txtar.Format(&txtar.Archive{
-		Comment: fmt.Appendf(nil, "expect: %s\nspec: %s\ncomment: %s\n", v.Expect, v.Spec, v.Comment),
-		Files:   v.Files,
-	})
+	header := fmt.Appendf(nil, "expect: %s\nspec: %s\ncomment: %s\n", v.Expect, v.Spec, v.Comment)
+	for _, key := range slices.Sorted(maps.Keys(v.More)) {
+		header = fmt.Appendf(header, "%s: %s\n", key, v.More[key])
+	}
+	return txtar.Format(&txtar.Archive{Comment: header, Files: v.Files})
 }
-
-// Parse reads a file of testdata, whose name has no ending.
-func Parse(name string, b []byte) (*Vector, error) {
-	a := txtar.Parse(b)
-	v := &Vector{Name: name, Files: a.Files}
-	for _, line := range strings.Split(strings.TrimSpace(string(a.Comment)), "\n") {
-		key, value, _ := strings.Cut(line, ": ")
-		switch key {
-		case "expect":
-			v.Expect = value
-		case "spec":
-			v.Spec = value
-		case "comment":
-			v.Comment = value
-		default:
-			return nil, fmt.Errorf("unknown header line %q", line)
-		}
-	}
-	if v.Expect != "ok" && v.Expect != "refused" {
-		return nil, fmt.Errorf("unknown verdict %q", v.Expect)
-	}
-	if v.Spec == "" || v.Comment == "" || len(v.Files) == 0 {
-		return nil, errors.New("lacks spec, comment or sections")
-	}
-	return v, nil
-}
-
-// outcomeOnly passes over which rule a refusal is by (bench/mutants.sh).
-var outcomeOnly = os.Getenv("ES_VECTORS") == "outcome"
 
 // Run runs every vector in dir whose name begins with one of kinds; of each kind
-// there must be some. ruleOf returns the tag of the rule that a verdict is about.
-func Run(t *testing.T, dir string, kinds []string, run func(*testing.T, *Vector) error, ruleOf func(error) string) {
+// there must be some. ruleOf returns the tag of the rule that a verdict is about;
+// outcomeOnly passes over it.
+func Run(t *testing.T, dir string, kinds []string, outcomeOnly bool, run func(*testing.T, *Vector) error, ruleOf func(error) string) {
 	t.Helper()
 	for _, kind := range kinds {
-		files, err := filepath.Glob(filepath.Join(dir, kind+"*.txtar"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s has no vectors %s*: %v", dir, kind, err)
-		}
-		for _, file := range files {
-			name := strings.TrimSuffix(filepath.Base(file), ".txtar")
-			t.Run(name, func(t *testing.T) {
-				b, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				v, err := Parse(name, b)
-				if err != nil {
-					t.Fatal(err)
-				}
-				err = run(t, v)
+		for _, v := range Read(t, filepath.Join(dir, kind+"*.txtar")) {
+			t.Run(v.Name, func(t *testing.T) {
+				err := run(t, v)
 				switch {
 				case v.Expect == "ok" && err != nil:
 					t.Error(err)
-				case v.Expect == "refused" && err != nil && outcomeOnly:
-				case v.Expect == "refused" && ruleOf(err) != v.Spec:
+				case v.Expect == "ok" || v.Expect == "refused" && err != nil && outcomeOnly:
+				case v.Expect != "refused":
+					t.Errorf("unknown verdict %q", v.Expect)
+				case ruleOf(err) != v.Spec:
 					t.Errorf("got %v [%s], want it refused by %s", err, ruleOf(err), v.Spec)
 				}
 			})
@@ -149,14 +117,9 @@ func Generated(t *testing.T, update bool, dir string, kinds []string, made []*Ve
 // from the committed file.
 func (v *Vector) compare(t *testing.T, file string) {
 	t.Helper()
-	b, err := os.ReadFile(file)
+	got, err := ReadFile(file)
 	if err != nil {
 		t.Errorf("%v; run this test with -update", err)
-		return
-	}
-	got, err := Parse(v.Name, b)
-	if err != nil {
-		t.Errorf("%s: %v", file, err)
 		return
 	}
 	if got.Expect != v.Expect || got.Spec != v.Spec || got.Comment != v.Comment {

@@ -3,13 +3,11 @@ package npmrange_test
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/txtar"
-
+	"github.com/everythingstays/es/internal/vectors"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/records/npmrange"
 )
@@ -17,17 +15,11 @@ import (
 // section returns a file of a vector below testdata/npmrange.
 func section(t testing.TB, vector, name string) string {
 	t.Helper()
-	a, err := txtar.ParseFile(filepath.Join("..", "..", "testdata", "npmrange", vector))
-	if err != nil {
-		t.Fatal(err)
+	v := vectors.Read(t, "../../testdata/npmrange/"+vector)[0]
+	if !v.Has(name) {
+		t.Fatalf("%s has no %s", vector, name)
 	}
-	for _, f := range a.Files {
-		if f.Name == name {
-			return string(f.Data)
-		}
-	}
-	t.Fatalf("%s has no %s", vector, name)
-	return ""
+	return v.File(name)
 }
 
 // A verdict is one line of testdata/npmrange/node-semver.js.
