@@ -84,6 +84,7 @@
 //	cli/searchcmd              Commands that show what others have signed.
 //	cli/trustcmd               Commands about whom the user believes, and why a version is taken or not.
 //	cli/es                     The program es: the groups of commands that it has.
+//	internal/broadcast         Tells everybody who waits that something has changed.
 //	internal/atomicfile        Files that are replaced at once, and survive a power cut.
 //	internal/filelock          Exclusive locks on files, which end with their process.
 //	internal/owner             Whose a file is, and whether this user may write to it.

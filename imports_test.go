@@ -75,7 +75,7 @@ var mayImport = map[string][]string{
 	// What an author does: releases, their tags and statements. It knows no network.
 	"author": {"records", "records/npmrange", "sign", "index", "index/authorlog", "modules"},
 	// Records and keys over gossipsub.
-	"gossip": {"records"},
+	"gossip": {"internal/broadcast", "records"},
 	// The comparison of two sets of records over a stream.
 	"reconcile": {"records"},
 	// Blocks of modules over streams.
@@ -142,7 +142,7 @@ var mayImport = map[string][]string{
 	// This node's part of a DHT: who has a module, and what is here.
 	"node/dht": {"node/address", "node/api"},
 	// The libp2p host: whom it accepts, dials, remembers and finds.
-	"node/swarm": {"gossip", "reconcile", "records", "node/address", "node/api", "node/dht", "node/mdns", "node/peerbook"},
+	"node/swarm": {"internal/broadcast", "gossip", "reconcile", "records", "node/address", "node/api", "node/dht", "node/mdns", "node/peerbook"},
 	// What gossip did not bring, pulled from peers by the comparison of sets.
 	"node/pull": {"index", "index/rangeset", "node/api", "node/swarm", "reconcile", "records", "trust"},
 	// Announcing: own records that wait, and what others may have missed.
@@ -176,6 +176,8 @@ var mayImport = map[string][]string{
 	// The program es: the groups of commands that it has.
 	"cli/es": {"cli", "cli/democmd", "cli/keycmd", "cli/nodecmd", "cli/npmcmd", "cli/projectcmd", "cli/publishcmd", "cli/searchcmd", "cli/trustcmd"},
 
+	// Tells everybody who waits that something has changed.
+	"internal/broadcast": {},
 	// Files that are replaced at once, and survive a power cut.
 	"internal/atomicfile": {},
 	// Exclusive locks on files, which end with their process.

@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/everythingstays/es/internal/broadcast"
 	"github.com/everythingstays/es/records"
 )
 
@@ -121,7 +122,7 @@ type Gossip struct {
 	drops      *dropCounter
 	mesh       mesh
 	colocation *colocation
-	changed    signal
+	changed    broadcast.Signal
 
 	offences chan peer.ID
 
@@ -280,7 +281,7 @@ func (g *Gossip) Mesh(topic string) []peer.ID { return g.mesh.list(topic) }
 // Ready waits until each topic has a peer.
 func (g *Gossip) Ready(ctx context.Context) error {
 	for {
-		change := g.changed.wait()
+		change := g.changed.Wait()
 		if len(g.Peers(TopicRecords)) > 0 && len(g.Peers(TopicKeys)) > 0 {
 			return nil
 		}

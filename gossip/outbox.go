@@ -12,6 +12,8 @@ import (
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/everythingstays/es/internal/broadcast"
 )
 
 const (
@@ -66,7 +68,7 @@ func (g *Gossip) publish(ctx context.Context, topic string, data []byte) (int, e
 // when there is no peer.
 func (g *Gossip) room(ctx context.Context, topic string) (bool, error) {
 	for {
-		change := g.changed.wait()
+		change := g.changed.Wait()
 		peers := g.Peers(topic)
 		if len(peers) == 0 || g.outbox.room(peers) {
 			return len(peers) > 0, nil
@@ -81,7 +83,7 @@ func (g *Gossip) room(ctx context.Context, topic string) (bool, error) {
 // streams of the peers it was queued for, or those are closed.
 func (g *Gossip) flush(ctx context.Context) error {
 	for {
-		change := g.changed.wait()
+		change := g.changed.Wait()
 		if g.outbox.empty() {
 			return nil
 		}
@@ -93,7 +95,7 @@ func (g *Gossip) flush(ctx context.Context) error {
 
 // An outbox follows what this node publishes until it is written out.
 type outbox struct {
-	changed *signal
+	changed *broadcast.Signal
 
 	mu       sync.Mutex
 	messages map[string]*outgoing // by message id
@@ -111,7 +113,7 @@ type outgoing struct {
 	queued, written map[peer.ID]bool
 }
 
-func newOutbox(changed *signal) *outbox {
+func newOutbox(changed *broadcast.Signal) *outbox {
 	return &outbox{
 		changed:  changed,
 		messages: make(map[string]*outgoing),
@@ -182,7 +184,7 @@ func (o *outbox) mark(to peer.ID, messages []*pb.Message, mark func(*outgoing)) 
 		}
 	}
 	o.mu.Unlock()
-	o.changed.notify()
+	o.changed.Notify()
 }
 
 // wrote notes the bytes of one message between peers after they were written.
@@ -221,7 +223,7 @@ func (o *outbox) closed(to peer.ID) {
 		}
 	}
 	o.mu.Unlock()
-	o.changed.notify()
+	o.changed.Notify()
 }
 
 // reachable returns those of peers that have an open stream.
@@ -245,7 +247,7 @@ func (o *outbox) end(id string) {
 		o.forgetIfWritten(id, p)
 	}
 	o.mu.Unlock()
-	o.changed.notify()
+	o.changed.Notify()
 }
 
 // forgetIfWritten stops following a message that has been written everywhere.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,39 +17,32 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/rogpeppe/go-internal/txtar"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/everythingstays/es/internal/broadcast"
+	"github.com/everythingstays/es/internal/vectors"
 	"github.com/everythingstays/es/records"
 )
 
 // SPEC G3
 func TestMessageID(t *testing.T) {
-	files, err := filepath.Glob("../testdata/gossip/id-*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d vectors, %v", len(files), err)
-	}
-	for _, file := range files {
-		a, err := txtar.ParseFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(string(a.Comment), "expect: ok\n") || len(a.Files) != 3 {
-			t.Fatalf("%s: expected something else than ok, or not three sections", file)
+	for _, v := range vectors.Read(t, "../testdata/gossip/id-*.txtar") {
+		if v.Expect != "ok" || len(v.Files) != 3 {
+			t.Fatalf("%s: expected something else than ok, or not three sections", v.Name)
 		}
 		section := func(i int, name string) string {
-			if a.Files[i].Name != name {
-				t.Fatalf("%s: section %d is %s, want %s", file, i, a.Files[i].Name, name)
+			if v.Files[i].Name != name {
+				t.Fatalf("%s: section %d is %s, want %s", v.Name, i, v.Files[i].Name, name)
 			}
-			return strings.TrimSpace(string(a.Files[i].Data))
+			return strings.TrimSpace(string(v.Files[i].Data))
 		}
 		data, err := hex.DecodeString(section(1, "data.hex"))
 		if err != nil {
-			t.Fatalf("%s: %v", file, err)
+			t.Fatalf("%s: %v", v.Name, err)
 		}
 		want := section(2, "id.hex")
 		if got := hex.EncodeToString([]byte(messageID(message(section(0, "topic"), string(data))))); got != want {
-			t.Errorf("%s: the id is %s, want %s", file, got, want)
+			t.Errorf("%s: the id is %s, want %s", v.Name, got, want)
 		}
 	}
 }
@@ -258,7 +250,7 @@ func TestRunEnds(t *testing.T) {
 // pubsub queues for peers whose stream never opens, and traces a message as
 // queued after it was written.
 func TestOutboxSettles(t *testing.T) {
-	o := newOutbox(new(signal))
+	o := newOutbox(new(broadcast.Signal))
 	m := message(TopicRecords, "hello")
 	id := messageID(m)
 	b, err := proto.Marshal(&pb.RPC{Publish: []*pb.Message{m}})

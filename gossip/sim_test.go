@@ -142,7 +142,7 @@ func (n *node) publish(t *testing.T, data string) int {
 func (n *node) meet(t *testing.T, peers int) {
 	t.Helper()
 	for {
-		change := n.changed.wait()
+		change := n.changed.Wait()
 		if len(n.Peers(TopicRecords)) >= peers && len(n.Peers(TopicKeys)) >= peers {
 			return
 		}

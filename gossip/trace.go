@@ -30,11 +30,11 @@ func (t tracer) DropRPC(rpc *pubsub.RPC, _ peer.ID) {
 
 func (t tracer) SendRPC(rpc *pubsub.RPC, p peer.ID) { t.g.outbox.queued(p, rpc.GetPublish()) }
 
-func (t tracer) OnNewOutboundStream(peer.ID, protocol.ID) { t.g.changed.notify() }
+func (t tracer) OnNewOutboundStream(peer.ID, protocol.ID) { t.g.changed.Notify() }
 
 func (t tracer) OnClosedOutboundStream(p peer.ID) {
 	t.g.mesh.forget(p)
-	t.g.changed.notify()
+	t.g.changed.Notify()
 }
 
 func (t tracer) RecvRPC(rpc *pubsub.RPC) {
@@ -44,7 +44,7 @@ func (t tracer) RecvRPC(rpc *pubsub.RPC) {
 		}
 	}
 	if len(rpc.GetSubscriptions()) > 0 {
-		t.g.changed.notify()
+		t.g.changed.Notify()
 	}
 }
 
@@ -92,31 +92,6 @@ func (c *dropCounter) report(ctx context.Context, f func(Drops)) {
 		if f != nil && drops.total() > 0 {
 			f(drops)
 		}
-	}
-}
-
-// A signal tells everybody who waits for it that something changed.
-type signal struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// wait returns a channel that is closed at the next change.
-func (s *signal) wait() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch == nil {
-		s.ch = make(chan struct{})
-	}
-	return s.ch
-}
-
-func (s *signal) notify() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch != nil {
-		close(s.ch)
-		s.ch = nil
 	}
 }
 

@@ -39,7 +39,7 @@ func (s *Swarm) keepDialling(ctx context.Context) {
 	tries := map[peer.ID]attempt{}
 	s.dialFirst(ctx, tries)
 	close(s.dialled)
-	s.changed.fire()
+	s.changed.Notify()
 	tick := time.NewTicker(redialFirst)
 	defer tick.Stop()
 	for {
@@ -61,7 +61,7 @@ func (s *Swarm) dialFirst(ctx context.Context, tries map[peer.ID]attempt) {
 	defer cancel()
 	watch.Go(func() {
 		for len(s.Connected()) == 0 {
-			change := s.changed.wait()
+			change := s.changed.Wait()
 			select {
 			case <-change:
 			case <-ctx.Done():
@@ -215,7 +215,7 @@ func (s *Swarm) dialAll(ctx context.Context, tries map[peer.ID]attempt) {
 // reports whether somebody is, or how many were dialled in vain.
 func (s *Swarm) AwaitPeers(ctx context.Context) (tried int, ok bool) {
 	for {
-		change := s.changed.wait()
+		change := s.changed.Wait()
 		if len(s.Connected()) > 0 {
 			return 0, true
 		}

@@ -37,7 +37,7 @@ const (
 // connected.
 func (s *Swarm) awaitMDNS(ctx context.Context) {
 	for s.mdns != nil && len(s.Connected()) == 0 {
-		change := s.changed.wait()
+		change := s.changed.Wait()
 		select {
 		case <-s.mdns.Queried():
 			return
@@ -178,7 +178,7 @@ func (s *Swarm) watchNetworkChange(ctx context.Context) {
 // them waits in vain.
 func (s *Swarm) closeDuplicateConns(ctx context.Context) {
 	for {
-		change := s.changed.wait()
+		change := s.changed.Wait()
 		for _, p := range s.host.Network().Peers() {
 			for _, c := range outdated(s.host.Network().ConnsToPeer(p)) {
 				if err := c.Close(); err != nil {

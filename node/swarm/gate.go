@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"net"
 	"sync"
 	"time"
 
@@ -75,10 +76,8 @@ func (g *gate) InterceptPeerDial(p peer.ID) bool { return g.allows(p) }
 // LAN or this machine at an address that the address book does not have.
 func (g *gate) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
 	ip, ok := address.PlainIP(a)
-	return ok && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.Equal(broadcast) && (g.book == nil || g.book.mayDial(p, a, ip))
+	return ok && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.Equal(net.IPv4bcast) && (g.book == nil || g.book.mayDial(p, a, ip))
 }
-
-var broadcast = []byte{255, 255, 255, 255}
 
 // InterceptAccept implements connmgr.ConnectionGater. How many an address may have
 // is the resource manager's to say.

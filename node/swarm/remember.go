@@ -38,7 +38,7 @@ func (s *Swarm) keepRemembering(ctx context.Context) {
 	probed := map[peer.ID]time.Time{}
 	next := time.Now().Add(rememberSoon)
 	for {
-		change := s.changed.wait()
+		change := s.changed.Wait()
 		select {
 		case <-ctx.Done():
 			return

@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/everythingstays/es/internal/broadcast"
 	"github.com/everythingstays/es/node/api"
 	"github.com/everythingstays/es/node/dht"
 	"github.com/everythingstays/es/node/mdns"
@@ -77,7 +78,7 @@ type Swarm struct {
 	named      namedPeers
 	refusals   refusals
 	connect    func(context.Context, peer.AddrInfo) error // dials once
-	changed    signal                                     // a peer has come or gone
+	changed    broadcast.Signal                           // a peer has come or gone
 	dialled    chan struct{}                              // closed when everybody has been dialled once
 	made       chan struct{}                              // closed when New is done
 
@@ -98,8 +99,8 @@ func New(cfg Config) (_ *Swarm, err error) {
 	}
 	s.connect = func(ctx context.Context, info peer.AddrInfo) error { return connect(ctx, s.host, info) }
 	s.host.Network().Notify(&network.NotifyBundle{
-		ConnectedF:    func(network.Network, network.Conn) { s.changed.fire() },
-		DisconnectedF: func(network.Network, network.Conn) { s.changed.fire() },
+		ConnectedF:    func(network.Network, network.Conn) { s.changed.Notify() },
+		DisconnectedF: func(network.Network, network.Conn) { s.changed.Notify() },
 	})
 	if s.usesDHT() {
 		s.table = dht.New(dht.Config{
@@ -176,7 +177,7 @@ func (s *Swarm) Host() host.Host { return s.host }
 func (s *Swarm) BoundedHost() host.Host { return boundedHost{s.host, s.cfg.StreamTimeout} }
 
 // Changed returns a channel that is closed when a peer comes, goes, or says what it offers.
-func (s *Swarm) Changed() <-chan struct{} { return s.changed.wait() }
+func (s *Swarm) Changed() <-chan struct{} { return s.changed.Wait() }
 
 // Dialled is closed when everybody who is known has been dialled once.
 func (s *Swarm) Dialled() <-chan struct{} { return s.dialled }
@@ -196,7 +197,7 @@ func (s *Swarm) Speaks(p peer.ID, id protocol.ID) bool {
 }
 
 // Identified has those look again who wait for a change: a peer has said what it offers.
-func (s *Swarm) Identified() { s.changed.fire() }
+func (s *Swarm) Identified() { s.changed.Notify() }
 
 // Provide has the DHT told that a module is here. It does not block.
 func (s *Swarm) Provide(root cid.Cid) {
