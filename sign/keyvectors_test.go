@@ -186,8 +186,10 @@ func readVectors(t *testing.T, f, s *forger) []vector {
 		return sigPacket(f.sign(forged{kind: openpgp.SignatureSubkeyBinding, hashed: subs(made(keyTime), f.issuer(), sub(openpgp.SubpacketKeyFlags, 2)), unhashed: subs(unhashed...)}, f.hashed(), s.hashed()))
 	}
 	noReason := f.revoke(recTime)
+	all := subs(uid, f.cert(testUID, f.selfSubs(keyTime)), f.cert(testUID, f.selfSubs(keyTime+9)), s.subkey(), f.revokeSubkey(s, recTime, 1), f.bind(s, keyTime), f.bind(s, keyTime+9))
 	return []vector{
 		read("read-minimal", "ok", "S47", "a minimal key reads as itself", subs(P, main), P, main),
+		read("read-minimal-older", "ok", "S380", "minimal is not the newest alone: older signatures and a revoked subkey stay", subs(P, all), P, all),
 		read("read-drops", "ok", "S47", "strangers' and bogus certifications, a photo and an encryption subkey are dropped",
 			subs(P, main), P, main, third, bogus, photo, enc.subkey(), encBind),
 		read("read-newest-user-id", "ok", "S47", "of two user ids the one certified last stays", subs(P, newer), P, older, newer),
