@@ -92,7 +92,7 @@ func TestAPIRefuses(t *testing.T) {
 	if status, _ := ask("GET", "/v1/status", apiVersion, nil); status != 200 {
 		t.Errorf("status: %d", status)
 	}
-	for _, version := range []string{"", "0", "2"} {
+	for _, version := range []string{"", "0", "1", "3"} {
 		if status, e := ask("GET", "/v1/status", version, nil); status != 400 || e.Kind != kindVersion {
 			t.Errorf("version %q: %d, %+v", version, status, e)
 		}
@@ -130,12 +130,13 @@ func TestOtherVersion(t *testing.T) {
 	}
 	defer remove()
 	old := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(versionHeader, "0")
+		w.Header().Set(versionHeader, "1")
 	})}
 	served := make(chan error, 1)
 	go func() { served <- old.Serve(l) }()
 	var version *VersionError
-	if _, err := Dial(t.Context(), h); !errors.As(err, &version) || version.Daemon != "0" {
+	if _, err := Dial(t.Context(), h); !errors.As(err, &version) || version.Daemon != "1" ||
+		version.Error() != `it is of another version of es (local API "1", and "2" here); stop it and start it again` {
 		t.Errorf("dial: %v", err)
 	}
 	old.Close()

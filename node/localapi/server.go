@@ -19,7 +19,7 @@ import (
 // The local API (docs/program.md [N60]): HTTP with JSON over a unix socket. Both sides
 // name the version they speak in every message.
 const (
-	apiVersion    = "1"
+	apiVersion    = "2"
 	versionHeader = "Es-Api"
 	maxRequest    = 1 << 20 // bytes
 	maxReply      = 16 << 20

@@ -135,5 +135,5 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("the running es node has local API version %.20q, this es has %q: restart it", e.Daemon, e.Client)
+	return fmt.Sprintf("it is of another version of es (local API %.20q, and %q here); stop it and start it again", e.Daemon, e.Client)
 }
