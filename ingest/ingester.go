@@ -14,7 +14,7 @@ import (
 // Config says what an Ingester works with. Index, Trust and Own are required.
 type Config struct {
 	Index *index.Index
-	// Trust returns the user's trust file as it is now: the same *trust.File as long
+	// Trust returns the user's trust file as it is now: the same *trust.Policy as long
 	// as nothing changes. While it fails, the last file counts.
 	Trust func() (*trust.Policy, error)
 	// Own returns the user's own keys.
