@@ -81,7 +81,7 @@ var mayImport = map[string][]string{
 	// Blocks of modules over streams.
 	"transfer": {"records", "modules/unixfs"},
 	// The store of blocks on the disk, which knows of trees what their links say, and no peers.
-	"blocks": {"internal/atomicfile", "modules/unixfs"},
+	"blocks": {"internal/atomicfile", "internal/regularfile", "modules/unixfs"},
 	// es-lock.json: which module stands where, and who signed it.
 	"install/lockfile": {"internal/jsonfile", "internal/regularfile", "records"},
 	// esDependencies in package.json: specs, and edits that change nothing else.
@@ -148,7 +148,7 @@ var mayImport = map[string][]string{
 	// Announcing: own records that wait, and what others may have missed.
 	"node/outbox": {"gossip", "index", "node/api", "node/swarm", "records", "sign"},
 	// Which modules are here: fetched from peers, served, and seeded.
-	"node/replica": {"blocks", "index", "modules/unixfs", "node/api", "node/swarm", "records", "transfer", "trust"},
+	"node/replica": {"blocks", "index", "internal/regularfile", "modules/unixfs", "node/api", "node/swarm", "records", "transfer", "trust"},
 	// The registry of a home for npm's clients: its address, and which process serves it.
 	"node/registry": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "node/home", "npm/endpoint", "npm/guard", "npm/mirror", "npm/osv"},
 	// Wiring: the parts of one participant, and the calls of node/api over them.
@@ -160,7 +160,7 @@ var mayImport = map[string][]string{
 	// The demonstration of es on one machine.
 	"cli/democmd": {"cli", "cli/internal/ui", "node/api", "testdata/samples"},
 	// Commands about own keys.
-	"cli/keycmd": {"author", "cli", "cli/internal/ui", "internal/atomicfile", "node/api", "node/home", "records", "sign"},
+	"cli/keycmd": {"author", "cli", "cli/internal/ui", "internal/atomicfile", "internal/regularfile", "node/api", "node/home", "records", "sign"},
 	// Commands about the network: the node of this home and its peers.
 	"cli/nodecmd": {"node/swarm", "cli", "cli/internal/ui", "node", "node/address", "node/api", "node/home", "node/localapi", "node/registry", "npm/guard", "npm/osv", "npm/upstream", "trust"},
 	// Commands that take packages from npm's registries, and install what npm's lockfile says.
@@ -168,7 +168,7 @@ var mayImport = map[string][]string{
 	// Commands that change and check the project in the current directory.
 	"cli/projectcmd": {"blocks", "cli", "cli/internal/ui", "index", "index/resolve", "install", "install/packagejson", "modules", "modules/unixfs", "node/api", "node/home", "records", "sign", "trust"},
 	// Commands that sign what an author has to say.
-	"cli/publishcmd": {"author", "cli", "cli/internal/ui", "index", "index/authorlog", "modules", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign"},
+	"cli/publishcmd": {"author", "cli", "cli/internal/ui", "index", "index/authorlog", "internal/regularfile", "modules", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign"},
 	// Commands that show what others have signed.
 	"cli/searchcmd": {"cli", "cli/internal/ui", "index", "index/resolve", "index/search", "node/home", "records", "sign", "trust"},
 	// Commands about whom the user believes, and why a version is taken or not.

@@ -11,9 +11,12 @@ import (
 // Package os asks the kernel three times more often than small files need: it
 // offers each file to the poller, and looks at the target of each rename.
 
-// readFile reads a file of at most most bytes, or the first of a longer one.
+// readFile reads a file of at most most bytes, or the first of a longer one. A pipe has
+// nobody wait for who writes to it, and a device has no bytes.
 func readFile(path string, most int) ([]byte, error) {
-	fd, err := retry(func() (int, error) { return syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0) })
+	fd, err := retry(func() (int, error) {
+		return syscall.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/multiformats/go-multihash"
 
 	"github.com/everythingstays/es/internal/atomicfile"
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules/unixfs"
 )
 
@@ -30,6 +31,7 @@ import (
 const (
 	shardFile  = "SHARDING"
 	shardText  = "/repo/flatfs/shard/v1/next-to-last/2\n"
+	maxShard   = 4 << 10 // bytes of the file
 	extension  = ".data"
 	tempDir    = ".es-temp" // flatfs passes over names that begin with a dot
 	tempMaxAge = time.Hour
@@ -52,7 +54,7 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open block store: %w", err)
 	}
 	shard := filepath.Join(dir, shardFile)
-	b, err := os.ReadFile(shard)
+	b, err := regularfile.Read(shard, maxShard)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = atomicfile.Replace(shard, []byte(shardText)); err == nil {
 			b = []byte(shardText)
@@ -75,7 +77,7 @@ func Open(dir string) (*Store, error) {
 
 // OpenReadOnly opens the block store in dir as it is, and writes nothing.
 func OpenReadOnly(dir string) (*Store, error) {
-	if b, err := os.ReadFile(filepath.Join(dir, shardFile)); err == nil && string(b) != shardText {
+	if b, err := regularfile.Read(filepath.Join(dir, shardFile), maxShard); err == nil && string(b) != shardText {
 		return nil, shardError(dir, b)
 	}
 	return &Store{dir: dir, run: rand.Text()}, nil

@@ -5,16 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/everythingstays/es/cli"
 	"github.com/everythingstays/es/cli/internal/ui"
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/node/home"
 	"github.com/everythingstays/es/sign"
 )
+
+// maxCertificate is how many bytes a revocation certificate may have.
+const maxCertificate = 1 << 20
 
 func keyExportCommand(a cli.App) *cobra.Command {
 	var secret, revocation bool
@@ -84,7 +87,7 @@ func writeExport(a cli.App, key *sign.Key, kind string, text []byte) error {
 // stored.
 func revocationOf(ctx context.Context, a cli.App, h *home.Home, own *home.OwnKey) ([]byte, error) {
 	f := own.Fingerprint()
-	certificate, err := os.ReadFile(h.RevocationPath(f))
+	certificate, err := regularfile.Read(h.RevocationPath(f), maxCertificate)
 	if errors.Is(err, fs.ErrNotExist) && own.GPG {
 		return nil, ui.Hinted(fmt.Errorf("gpg holds the secret of key %s, and made its certificate", f), "gpg --gen-revoke %s", f)
 	}

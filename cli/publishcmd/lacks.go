@@ -12,6 +12,7 @@ import (
 	"github.com/everythingstays/es/author"
 	"github.com/everythingstays/es/cli"
 	"github.com/everythingstays/es/cli/internal/ui"
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/modules"
 	"github.com/everythingstays/es/node/home"
 )
@@ -195,7 +196,7 @@ func unpackable(dir string, err error) error {
 
 // leaveOut says how a path is kept out of a package. npm reads the first of three.
 func leaveOut(dir, out string) string {
-	if b, err := os.ReadFile(filepath.Join(dir, "package.json")); err == nil {
+	if b, err := regularfile.Read(filepath.Join(dir, "package.json"), modules.MaxPackageJSON); err == nil {
 		if p, err := modules.ParsePackageJSON(b); err == nil && p.ListsFiles() {
 			return `take what holds ` + ui.ShellWord(out) + ` out of "files" in package.json, or add ` + ui.ShellWord("!"+out)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/everythingstays/es/internal/filelock"
+	"github.com/everythingstays/es/internal/regularfile"
 )
 
 func (h *Home) lockPath() string { return filepath.Join(h.dir, "node.lock") }
@@ -46,7 +47,7 @@ func (h *Home) LockDaemon() (unlock func(), err error) {
 
 // DaemonPID returns the process id that the lock file holds, or 0.
 func (h *Home) DaemonPID() int {
-	b, err := os.ReadFile(h.lockPath())
+	b, err := regularfile.Read(h.lockPath(), maxSmall)
 	if err != nil {
 		return 0
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/everythingstays/es/blocks"
 	"github.com/everythingstays/es/index"
+	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
 )
 
@@ -25,6 +26,8 @@ const (
 	seedReserve     = 256 << 20 // below which nothing is seeded: records and keys have room
 	strangerReserve = 512 << 20 // below which no stranger's module is
 	strangersSpace  = 10 << 30  // of strangers' modules together
+
+	maxStrangersFile = 64 << 20
 
 	fileOverhead = 4 << 10 // of a file on the disk, about
 	// discardAfter is how long after a failed fetch its blocks go: whoever wrote the
@@ -109,7 +112,7 @@ func (s *space) load(ctx context.Context) error {
 	if s.loaded {
 		return nil
 	}
-	b, err := os.ReadFile(s.strangersPath())
+	b, err := regularfile.Read(s.strangersPath(), maxStrangersFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read the list of strangers' modules: %w", err)
 	}
