@@ -17,6 +17,7 @@ const (
 	MaxQuestions    = 40_000   // different names and specs that are resolved
 	MaxTreeSize     = 16 << 30 // bytes of all files
 	MaxTreeFiles    = 2_000_000
+	MaxAttempts     = 32 // to plan without optional packages whose own dependencies cannot be resolved
 )
 
 // A BoundError says that a tree would be larger than a project may be.

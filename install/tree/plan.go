@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -57,6 +58,22 @@ type planner struct {
 	copies  map[copyKey][]*Node
 	links   []*Node
 	sum     bounds
+
+	left   map[leftOut]error // optional dependencies that are left out
+	broken map[leftOut]error // those that this attempt found
+}
+
+// leftOut is an optional dependency of a package, wherever that stands.
+type leftOut struct {
+	by   copyKey // zero for the project
+	name records.Name
+}
+
+func (n *Node) leftOut(name records.Name) leftOut {
+	if n.Package == nil {
+		return leftOut{name: name}
+	}
+	return leftOut{copyKey{n.Package.Name, n.Package.Module, n.Package.Record}, name}
 }
 
 // Plan resolves edges and what they lead to, and gives every package its place
@@ -85,8 +102,24 @@ func (b *planner) plan(ctx context.Context, edges []Edge) (*Node, error) {
 	for name, list := range b.byName { // of copies the first is enough
 		b.byName[name] = slices.CompactFunc(list, func(p, q *lockfile.Package) bool { return p.Version == q.Version && p.Record == q.Record })
 	}
-	b.copies = map[copyKey][]*Node{}
-	root := newRoot(edges)
+	b.left = map[leftOut]error{}
+	for range MaxAttempts {
+		b.broken = map[leftOut]error{}
+		root, err := b.attempt(ctx, edges)
+		if err != nil || len(b.broken) == 0 {
+			return root, err
+		}
+		maps.Copy(b.left, b.broken)
+	}
+	return nil, &BoundError{MaxAttempts, "optional dependencies one behind the other that cannot be resolved"}
+}
+
+// attempt plans without what is left out. When b.broken has something after it, the tree
+// is not to be used: what it was made with is not all there (SPEC.md [I18]).
+func (b *planner) attempt(ctx context.Context, edges []Edge) (*Node, error) {
+	b.copies, b.links, b.skipped = map[copyKey][]*Node{}, nil, nil
+	b.sum = bounds{questions: b.sum.questions, dependencies: b.sum.dependencies}
+	root := newRoot(slices.Clone(edges))
 	b.queue = queue{root}
 	for len(b.queue) > 0 {
 		n := heap.Pop(&b.queue).(*Node)
@@ -151,6 +184,10 @@ func (b *planner) prefetch(ctx context.Context, n *Node) error {
 
 // follow makes e lead to a package that satisfies it.
 func (b *planner) follow(ctx context.Context, n *Node, e *Edge) error {
+	if err := b.left[n.leftOut(e.Name)]; err != nil {
+		b.skipped = append(b.skipped, Skipped{Name: e.Name, By: n.Path(), Err: err})
+		return nil
+	}
 	if e.Err == nil && !e.Fresh {
 		if to := n.Lookup(e.Name); to != nil && to.satisfies(e) {
 			n.finds(e.Name, to)
@@ -183,11 +220,30 @@ func (b *planner) unresolved(ctx context.Context, n *Node, e *Edge, err error) e
 		return ctx.Err()
 	}
 	err = &DependencyError{By: n.Label(), Name: e.Name, Spec: e.Spec.Text, Err: err}
-	if !e.Optional || errors.As(err, new(*IntegrityError)) || errors.As(err, new(*BoundError)) {
+	if errors.As(err, new(*IntegrityError)) || errors.As(err, new(*BoundError)) {
 		return err
 	}
-	b.skipped = append(b.skipped, Skipped{Name: e.Name, By: n.Path(), Err: err})
+	if e.Optional {
+		b.skipped = append(b.skipped, Skipped{Name: e.Name, By: n.Path(), Err: err})
+		return nil
+	}
+	optional, ok := n.optionalFor()
+	if !ok {
+		return err
+	}
+	b.broken[optional] = err
 	return nil
+}
+
+// optionalFor is the optional dependency for the sake of which n is there: the nearest one
+// on the way from the project to n.
+func (n *Node) optionalFor() (leftOut, bool) {
+	for ; n.Package != nil; n = n.neededBy {
+		if n.optional {
+			return n.neededBy.leftOut(n.neededAs), true
+		}
+	}
+	return leftOut{}, false
 }
 
 // put gives p the highest place that n can see and that nobody else minds.
@@ -199,6 +255,7 @@ func (b *planner) put(n *Node, e *Edge, p *lockfile.Package) error {
 		same = copies[0]
 	}
 	child := at.add(e.Name, p)
+	child.neededBy, child.neededAs, child.optional = n, e.Name, e.Optional
 	if err := b.sum.add(child, same != nil); err != nil {
 		return &DependencyError{By: n.Label(), Name: e.Name, Spec: e.Spec.Text, Err: err}
 	}

@@ -37,6 +37,10 @@ type Node struct {
 	Found    map[records.Name]*Node // where each edge leads
 	chosen   bool                   // the project itself asks for this CID
 
+	neededBy *Node        // whose dependency had n placed, while the tree is planned
+	neededAs records.Name // ... under which name
+	optional bool         // ... which is optional
+
 	level int // packages around it and itself
 	// outside are the names that n, or something in it, finds outside of n: a package
 	// of the name in n's node_modules would come before what they found.
