@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# 30 hostile peers of six addresses against a node with many records, and honest ones
-# beside them, in network namespaces: how long the honest ones take with and without
-# the others, the node's memory, and whether it sent anything elsewhere. Needs root,
-# and two cores, of which the attackers get the second.
+# 30 hostile peers of six addresses, by IPv4 and IPv6, TCP and QUIC, against a node with
+# many records that seeds for all, and honest ones beside them, in network namespaces: how
+# long the honest ones take, at that node and at one that is left alone, in turns; the
+# node's memory and disk, and whether it sent anything elsewhere. Needs root, 4 GiB of
+# memory for the disks, and two cores, of which the attackers get the second.
 #
 #   bench/hostile.sh [RECORDS]      default 100000 (making the index takes minutes)
 set -euo pipefail

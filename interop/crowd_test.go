@@ -101,7 +101,7 @@ func (s *scene) at(u *user, netns string) *user {
 // bombs are releases that need each other in exact versions, so that most must nest.
 func (u *user) bombs() {
 	u.t.Helper()
-	const names, versions, fan = 8, 3, 4
+	const names, versions, fan = 6, 3, 3
 	random := rand.New(rand.NewPCG(59, 7))
 	for n := range names {
 		for v := range versions {
