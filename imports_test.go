@@ -120,7 +120,7 @@ var mayImport = map[string][]string{
 	// The registry protocol, served to npm's clients.
 	"npm/endpoint": {"npm", "records"},
 	// The registries that npm is configured for: which one a package comes from.
-	"npm/upstream": {"npm/npmrc", "npm/registry"},
+	"npm/upstream": {"npm", "npm/npmrc", "npm/registry"},
 	// Whether a release of a registry is let through: pins, age, advisories.
 	"npm/guard": {"npm/osv", "records", "trust"},
 	// What this home has of npm's registries, and may get from them: a source for the endpoint.

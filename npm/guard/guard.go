@@ -42,10 +42,11 @@ func (r *Release) Since() time.Time {
 type Kind string
 
 const (
-	Pinned   Kind = "pin-mismatch"
-	Malware  Kind = "malware"
-	Advisory Kind = "advisory"
-	TooNew   Kind = "min-age"
+	Pinned    Kind = "pin-mismatch"
+	Malware   Kind = "malware"
+	Advisory  Kind = "advisory"
+	TooNew    Kind = "min-age"
+	Signature Kind = "signature"
 )
 
 // A Refusal says why a release is not let through.
@@ -126,6 +127,12 @@ func (g *Guard) Judge(name string) (*Judge, error) {
 	j.minAge, _ = file.MinAge()
 	j.advisories, err = g.cfg.Advisories.About(name)
 	return j, err
+}
+
+// IsPinned reports whether the user has pinned the version.
+func (j *Judge) IsPinned(v records.Version) bool {
+	_, ok := j.pins[v]
+	return ok
 }
 
 // Exact is since when the exact times of releases matter.

@@ -15,6 +15,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/modules/unixfs"
+	"github.com/everythingstays/es/npm"
 	"github.com/everythingstays/es/npm/endpoint"
 	"github.com/everythingstays/es/npm/guard"
 	"github.com/everythingstays/es/npm/importer"
@@ -38,6 +39,7 @@ type Registries interface {
 	// Packument returns nil where nothing changed since old was given.
 	Packument(ctx context.Context, base, name string, form registry.Form, old registry.Validators) ([]byte, registry.Validators, error)
 	Private(ctx context.Context, name string) (bool, error)
+	Keys(ctx context.Context, base string) ([]npm.SigningKey, error)
 	importer.Tarballs
 }
 
@@ -72,6 +74,7 @@ type Mirror struct {
 	cfg      Config
 	queue    *importer.Queue
 	flights  flights
+	keys     registryKeys
 	trees    catalog
 	listings listings
 

@@ -42,6 +42,7 @@ type listing struct {
 // A release is one version, let through or not.
 type release struct {
 	guard.Release
+	claimed time.Time     // when the registry says it came out; zero where it only says not after when
 	dist    registry.Dist // zero where no packument has it
 	here    *tree         // nil where the tarball is not here
 	refusal *guard.Refusal
@@ -213,7 +214,7 @@ func (m *Mirror) merge(l *listing, p *registry.Packument, k *kept) error {
 				r.here, r.Module = nil, moduleOf(nil)
 			}
 		}
-		r.Published, r.dist = published, dist
+		r.Published, r.claimed, r.dist = published, p.Times[info.Version], dist
 	}
 	return nil
 }

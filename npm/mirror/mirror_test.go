@@ -5,8 +5,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -62,7 +67,10 @@ type remote struct {
 	published map[string]time.Time // by version, of all packages
 	tags      map[string]string
 	down      bool
-	wait      chan struct{} // until which tarballs are held back; nil for no time
+	key       *ecdsa.PrivateKey // that signs; nil for none
+	expires   time.Time         // of key
+	signs     map[string]string // what it signs in place of the truth, by path
+	wait      chan struct{}     // until which tarballs are held back; nil for no time
 }
 
 func newRemote(t *testing.T) *remote {
@@ -107,6 +115,15 @@ func (s *remote) packument(w http.ResponseWriter, r *http.Request, name string) 
 		versions[version] = map[string]any{
 			"name": name, "version": version, "odd": "kept",
 			"dist": map[string]any{"tarball": s.URL + "/" + path, "integrity": npm.FormatIntegrity(sum), "shasum": hex.EncodeToString(once[:]), "more": 1},
+		}
+		if s.key != nil {
+			text := name + "@" + version + ":" + npm.FormatIntegrity(sum)
+			if other, ok := s.signs[path]; ok {
+				text = other
+			}
+			digest := sha256.Sum256([]byte(text))
+			signature, _ := ecdsa.SignASN1(rand.Reader, s.key, digest[:])
+			versions[version].(map[string]any)["dist"].(map[string]any)["signatures"] = []any{map[string]any{"keyid": "K", "sig": signature}}
 		}
 		times[version] = s.published[version]
 		if s.published[version].After(modified) {
@@ -158,6 +175,21 @@ func (s *remote) Base(context.Context, string) (string, error) { return s.URL + 
 
 func (s *remote) Packument(ctx context.Context, base, name string, form registry.Form, old registry.Validators) ([]byte, registry.Validators, error) {
 	return s.client.RawPackument(ctx, base, name, form, old)
+}
+
+func (s *remote) Keys(context.Context, string) ([]npm.SigningKey, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked["keys"]++
+	if s.key == nil {
+		return nil, nil
+	}
+	der, err := x509.MarshalPKIXPublicKey(&s.key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	key, err := npm.ParseSigningKey("K", s.expires, der)
+	return []npm.SigningKey{key}, err
 }
 
 func (s *remote) Private(_ context.Context, name string) (bool, error) {
@@ -484,6 +516,50 @@ func TestOtherBytes(t *testing.T) {
 	if !errors.As(err, &refused) || refused.Status != http.StatusBadGateway || !strings.Contains(refused.Text, "the bytes have sha512-") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// TestSigned: a signature by the registry's key that is over something else refuses the
+// release, unless the user has pinned it (SPEC Q74).
+func TestSigned(t *testing.T) {
+	from := newRemote(t)
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		from.add(t, "left", version, noon.Add(-1000*time.Hour))
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from.key, from.signs = key, map[string]string{"left/-/left-1.1.0.tgz": "left@1.1.0:sha512-other"}
+	p := newPlace(t, t.TempDir(), from)
+	p.tarball(t, "left", "1.0.0")
+	if text := refusedWith(t, second(p.read(t.Context(), "left", "1.1.0"))); !strings.Contains(text, "(signature)") || !strings.Contains(text, "is wrong") {
+		t.Error(text)
+	}
+	if from.count("left/-/left-1.1.0.tgz") != 0 || from.count("keys") != 1 || !slices.Equal(p.refused, []string{"signature left@1.1.0"}) {
+		t.Errorf("asked %d and %d times, told of %q", from.count("left/-/left-1.1.0.tgz"), from.count("keys"), p.refused)
+	}
+	p.trust(t, "pin left 1.1.0 "+p.module(t, "left", "1.0.0")+"\n")
+	if text := refusedWith(t, second(p.read(t.Context(), "left", "1.1.0"))); !strings.Contains(text, "(pin-mismatch)") {
+		t.Error(text)
+	}
+	// A key that has ended counts for what came out before, also where the registry says
+	// only that nothing came out after some time.
+	from.mu.Lock()
+	from.expires = noon.Add(-900 * time.Hour)
+	from.mu.Unlock()
+	from.add(t, "left", "1.2.0", noon.Add(-800*time.Hour))
+	p.pass(2 * keysFresh)
+	for _, form := range []endpoint.Form{endpoint.Abbreviated, endpoint.Full} {
+		p.view(t, "left", form)
+		p.tarball(t, "left", "1.0.0")
+	}
+	// Without keys a signature says nothing.
+	from.mu.Lock()
+	from.key = nil
+	from.mu.Unlock()
+	p.trust(t, "")
+	p.pass(2 * keysFresh)
+	p.tarball(t, "left", "1.1.0")
 }
 
 // TestFlights: who leaves does not take what others wait for along.

@@ -197,6 +197,9 @@ func (m *Mirror) Tarball(ctx context.Context, name, version string) (*endpoint.T
 	if err != nil {
 		return nil, unreadable(err)
 	}
+	if r, err = m.checkSigned(ctx, r); err != nil {
+		return nil, unreadable(err)
+	}
 	if r.refusal != nil {
 		if m.cfg.Refused != nil && m.isNews(r) {
 			m.cfg.Refused(&r.Release, r.refusal)
@@ -221,6 +224,25 @@ func (m *Mirror) Tarball(ctx context.Context, name, version string) (*endpoint.T
 		return nil, unreadable(err)
 	}
 	return m.open(ctx, t)
+}
+
+// checkSigned judges a release by the registry's signatures too, unless it is refused
+// already, or is the user's own word.
+func (m *Mirror) checkSigned(ctx context.Context, r *release) (*release, error) {
+	if r.refusal != nil || len(r.dist.Signatures) == 0 {
+		return r, nil
+	}
+	judge, err := m.cfg.Guard.Judge(r.Name)
+	if err != nil || judge.IsPinned(r.Version) {
+		return r, err
+	}
+	refusal, err := m.signed(ctx, r)
+	if err != nil || refusal == nil {
+		return r, err
+	}
+	judged := *r
+	judged.refusal = refusal
+	return &judged, nil
 }
 
 // release finds a version of a package; a registry is asked where that is not listed.

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/everythingstays/es/npm"
 	"github.com/everythingstays/es/npm/npmrc"
 	"github.com/everythingstays/es/npm/registry"
 )
@@ -162,6 +163,11 @@ func (r *Registries) Private(ctx context.Context, name string) (bool, error) {
 // Packument asks the registry of a package, whose URL is base.
 func (r *Registries) Packument(ctx context.Context, base, name string, form registry.Form, old registry.Validators) ([]byte, registry.Validators, error) {
 	return r.client.RawPackument(ctx, base, name, form, old)
+}
+
+// Keys are those that the registry at base says it signs with.
+func (r *Registries) Keys(ctx context.Context, base string) ([]npm.SigningKey, error) {
+	return r.client.Keys(ctx, base)
 }
 
 // Tarball is that of the client.
