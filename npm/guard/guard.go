@@ -47,6 +47,7 @@ const (
 	Advisory  Kind = "advisory"
 	TooNew    Kind = "min-age"
 	Signature Kind = "signature"
+	Authority Kind = "authority"
 )
 
 // A Refusal says why a release is not let through.
@@ -105,6 +106,7 @@ func (g *Guard) State() (string, error) {
 
 // A Judge is what a Guard goes by for one package at one moment.
 type Judge struct {
+	closed     trust.Entry // the line of a key that decides alone about the name; of line 0 without
 	pins       map[records.Version]trust.Pin
 	minAge     trust.MinAge
 	advisories []osv.Advisory
@@ -125,8 +127,23 @@ func (g *Guard) Judge(name string) (*Judge, error) {
 		}
 	}
 	j.minAge, _ = file.MinAge()
+	j.closed = decidesAlone(file, records.Name(name), j.now)
 	j.advisories, err = g.cfg.Advisories.About(name)
 	return j, err
+}
+
+// decidesAlone returns the most specific line that gives a key the name, or names with it.
+// One that gives a key all names there are does not speak of this one.
+func decidesAlone(file *trust.Policy, name records.Name, now time.Time) (most trust.Entry) {
+	best := 0
+	for _, e := range file.Entries() {
+		for _, s := range e.Scopes {
+			if s != "*" && s.Contains(name) && s.Specificity() > best && !e.Expired(now) {
+				best, most = s.Specificity(), e
+			}
+		}
+	}
+	return most
 }
 
 // IsPinned reports whether the user has pinned the version.
@@ -149,6 +166,12 @@ func (j *Judge) Release(r *Release) *Refusal {
 			}
 		}
 		return nil
+	}
+	if j.closed.Line > 0 {
+		return &Refusal{
+			Kind: Authority, Why: fmt.Sprintf("line %d of your trust file gives the name to the key %s, and no registry speaks for it", j.closed.Line, j.closed.Fingerprint),
+			Typed: fmt.Sprintf("es add %s installs what the key signs; to take the registry's: %s", r.Name, pinText(r)),
+		}
 	}
 	if refusal := j.advised(r); refusal != nil {
 		return refusal

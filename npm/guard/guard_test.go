@@ -90,6 +90,41 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// TestKeysDecideAlone: what a line gives to a key no registry speaks for, so that a public
+// package never answers for one of a team (SPEC Q75).
+func TestKeysDecideAlone(t *testing.T) {
+	const key = "key AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA "
+	for _, c := range []struct {
+		file, name string
+		line       string // "" for let through
+	}{
+		{"", "@acme/x", ""},
+		{key + "@acme/*\n", "@acme/x", "line 1"},
+		{key + "@acme/*\n", "@other/x", ""},
+		{key + "left-pad\n", "left-pad", "line 1"},
+		{key + "left-*\n", "left-pad", "line 1"},
+		{key + "left-pad\n", "left-pads", ""},
+		{key + "*\n", "left-pad", ""}, // speaks of no name
+		{key + "*\n" + strings.ReplaceAll(key, "A", "B") + "left-pad\n", "left-pad", "line 2"},
+		{key + "@acme/* until=2026-11-28\n", "@acme/x", ""},
+		{key + "@acme/* until=2026-11-29\n", "@acme/x", "line 1"},
+		{key + "@acme/*\npin @acme/x 1.0.0 " + module.String() + "\n", "@acme/x", ""},
+	} {
+		parsed, err := trust.Parse([]byte(c.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		judge, err := New(Config{Trust: func() (*trust.Policy, error) { return parsed, nil }, Advisories: given{}, Now: func() time.Time { return noon }}).Judge(c.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := judge.Release(&Release{Name: c.name, Version: "1.0.0", Seen: noon})
+		if (got == nil) != (c.line == "") || got != nil && (got.Kind != Authority || !strings.HasPrefix(got.Why, c.line) || !strings.Contains(got.Typed, "es add "+c.name)) {
+			t.Errorf("%q, %s: %+v", c.file, c.name, got)
+		}
+	}
+}
+
 // TestState: what the user writes changes it, and what cannot be read is an error.
 func TestState(t *testing.T) {
 	file, failure := &trust.Policy{}, error(nil)

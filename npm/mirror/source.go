@@ -46,18 +46,24 @@ func (m *Mirror) visible(ctx context.Context, name string, form endpoint.Form) (
 	return l, nil
 }
 
-// tell tells of what is newer than all that is let through: who asks for the newest gets
-// an older one for it.
+// tell tells of the newest version where it is not let through: who asks for it gets an
+// older one, or nothing.
 func (m *Mirror) tell(l *listing) {
 	if m.cfg.Refused == nil || m.cfg.Audit {
 		return
 	}
-	for v, r := range l.releases {
-		newer := len(l.order) == 0 || v.Compare(l.order[len(l.order)-1]) > 0
-		if r.refusal != nil && newer && m.isNews(r) {
-			m.cfg.Refused(&r.Release, r.refusal)
+	if r := l.newestRefused(); r != nil && (len(l.order) == 0 || r.Version.Compare(l.order[len(l.order)-1]) > 0) && m.isNews(r) {
+		m.cfg.Refused(&r.Release, r.refusal)
+	}
+}
+
+func (l *listing) newestRefused() (newest *release) {
+	for _, r := range l.releases {
+		if r.refusal != nil && (newest == nil || newest.Version.Compare(r.Version) < 0) {
+			newest = r
 		}
 	}
+	return newest
 }
 
 func (m *Mirror) isNews(r *release) bool {
@@ -72,12 +78,7 @@ func (m *Mirror) isNews(r *release) bool {
 // nothing says why a package has no version for a client, and what to type.
 func (m *Mirror) nothing(l *listing, name string) error {
 	text := "es: no registry is asked, and nothing of " + name + " is here; es import npm " + name + " fetches it, es node --registry --upstream fetches what is asked for"
-	var newest *release
-	for _, r := range l.releases {
-		if r.refusal != nil && (newest == nil || newest.Version.Compare(r.Version) < 0) {
-			newest = r
-		}
-	}
+	newest := l.newestRefused()
 	switch {
 	case newest != nil:
 		return refused(newest)
