@@ -192,6 +192,7 @@ func startClient(ctx context.Context, program string, args, environment []string
 var ownVariables = []string{
 	"npm_config_registry", "npm_config_replace_registry_host", "npm_config_omit_lockfile_registry_resolved", "pnpm_config_registry",
 	"bun_config_registry", "bun_config_token", "yarn_npm_registry_server", "yarn_npm_auth_token", "yarn_npm_always_auth", "yarn_unsafe_http_whitelist",
+	"npm_config_noproxy", "no_proxy",
 }
 
 // ownMark is in the environment of a client that es runs.
@@ -228,6 +229,9 @@ func clientEnvironment(ctx context.Context, from *upstream.Registries, s registr
 		"YARN_NPM_REGISTRY_SERVER="+strings.TrimSuffix(s.URL, "/"), "YARN_NPM_AUTH_TOKEN="+s.Token, "YARN_NPM_ALWAYS_AUTH=true",
 		"YARN_UNSAFE_HTTP_WHITELIST="+u.Hostname(),
 	)
+	// A proxy for all else does not reach this machine's loopback.
+	direct := from.NoProxy(os.Getenv) + u.Hostname()
+	env = append(env, "NO_PROXY="+direct, "no_proxy="+direct, "npm_config_noproxy="+direct)
 	for _, scope := range from.Scopes() {
 		env = append(env, "npm_config_"+scope+":registry="+s.URL)
 	}

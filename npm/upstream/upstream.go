@@ -175,5 +175,21 @@ func (r *Registries) Tarball(ctx context.Context, target string, want *[sha512.S
 	return r.client.Tarball(ctx, target, want, limit, w)
 }
 
+// NoProxy are the hosts that are reached without a proxy, each with a comma behind it.
+func (r *Registries) NoProxy(getenv func(string) string) string {
+	all := ""
+	for _, key := range []string{"noproxy", "no-proxy"} {
+		if v, ok := r.config.Get(key); ok && v != "" && v != "null" {
+			all += v + ","
+		}
+	}
+	for _, name := range []string{"NO_PROXY", "no_proxy"} {
+		if v := getenv(name); v != "" && !strings.Contains(all, v) {
+			all += v + ","
+		}
+	}
+	return all
+}
+
 // Scopes are those that have a registry of their own, as "@acme".
 func (r *Registries) Scopes() []string { return r.config.Scopes() }
