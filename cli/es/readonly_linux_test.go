@@ -112,6 +112,7 @@ var readingCommands = []struct {
 	{"verify --stored", `1 key, 1 record`},
 	{"verify lib@1.0.0", `signature good`},
 	{"export lib@1.0.0 -o exported", `record\.cbor`},
+	{"publish ../lib --dry-run", `nothing was signed or stored`},
 	{"doctor", `ok +index`},
 	{"install --frozen", `lib@1\.0\.0`},
 	{"install --frozen --offline", `1 package in place`},

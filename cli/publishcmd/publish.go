@@ -159,7 +159,7 @@ func runDryRun(ctx context.Context, a cli.App, dir string, o publishOptions) err
 		}
 		return cli.KeyHint(home.ErrNoKey)
 	}
-	return a.WithHome(ctx, func(h *home.Home) error {
+	return a.ReadingHome(ctx, func(h *home.Home) error {
 		_, err := h.Default(ctx)
 		if o.key == "" && errors.Is(err, home.ErrNoKey) {
 			if err := rehearse(ctx, a, h, nil, dir, o); err != nil {
