@@ -89,12 +89,15 @@ func parseScopes(cmd *cobra.Command, args []string, everything bool) ([]records.
 }
 
 func parseUntil(cmd *cobra.Command, s string) (time.Time, error) {
-	if s == "" {
+	if !cmd.Flags().Changed("until") {
 		return time.Time{}, nil
 	}
 	t, err := time.Parse(time.DateOnly, s)
-	if err != nil {
+	switch {
+	case err != nil: // an empty text, too: most often a variable that is not set
 		return t, cli.Usagef(cmd, "--until %q is not a day like 2027-12-31", s)
+	case !time.Now().Before(t.AddDate(0, 0, 1)):
+		return t, cli.Usagef(cmd, "--until %s is over", s)
 	}
 	return t, nil
 }

@@ -75,6 +75,7 @@ func (x *Resolver) wanted(ctx context.Context, c *nameClaims, constraint string)
 		return nil, err
 	}
 	versions := all.versions
+	missing := &NotFoundError{Name: c.name, Constraint: constraint}
 	if constraint != "" {
 		want, err := parseConstraint(constraint)
 		if err != nil {
@@ -82,13 +83,15 @@ func (x *Resolver) wanted(ctx context.Context, c *nameClaims, constraint string)
 		}
 		versions = all.candidates(want)
 		if want.Kind == npmrange.Tag {
+			missing.Tag = want.Tag
 			if versions, err = x.taggedVersions(ctx, c, all, want, versions); err != nil {
 				return nil, err
 			}
 		}
 	}
 	if len(versions) == 0 {
-		return nil, &NotFoundError{Name: c.name, Constraint: constraint, Have: c.trusted()}
+		missing.Have = c.trusted()
+		return nil, missing
 	}
 	wanted := make(map[records.Version]bool, len(versions))
 	for _, v := range versions {
