@@ -25,7 +25,12 @@ func packageCheckVectors() []*vectors.Vector {
 		}
 		return with(`"esDependencies": {` + strings.Join(entries, ", ") + `}`)
 	}
+	var tildes []vectorFile
+	for _, name := range []string{"a~", "a~1.b.c", "a~1.text", "longer-name~1", "~1"} {
+		tildes = append(tildes, vectorFile{Path: name, Text: "x"})
+	}
 	return []*vectors.Vector{
+		packVector("name-not-short", "ok", "M10", "names with a tilde that Windows does not make up", tildes...),
 		packageVector("cut", "refused", "M40", "an object that does not end", `{"name": "p", "version": "1.0.0"`),
 		packageVector("key-twice-in-list", "refused", "M40", "a key twice, in an object in a list", with(`"x": [{"a": 1, "a": 2}]`)),
 		packageVector("dependencies-text", "refused", "M46", "dependencies that are a text", with(`"dependencies": "a"`)),
@@ -41,6 +46,7 @@ func packageCheckVectors() []*vectors.Vector {
 
 		importVector("old", "ok", "what npm passes over: a field twice, a name that leads out, a range that is no text", "p 1.0.0",
 			`{"name": "q", "name": " p ", "version": " = v1.0.0+build ", "dependencies": {"../c": "1", "JSONStream": "1", "d": {"version": "1"}}, "peerDependencies": "none"}`),
+		importVector("cut", "refused", "an object that does not end", "p 1.0.0", `{"name": "p", "version": "1.0.0"`),
 		importVector("name", "refused", "the file of another package", "p 1.0.0", `{"name": "q", "version": "1.0.0"}`),
 		importVector("name-case", "refused", "another case in the name", "p 1.0.0", `{"name": "P", "version": "1.0.0"}`),
 		importVector("name-out", "refused", "a name that leads out of node_modules", "../p 1.0.0", `{"name": "../p", "version": "1.0.0"}`),
@@ -51,7 +57,11 @@ func packageCheckVectors() []*vectors.Vector {
 
 // importVector makes a vector of what a registry serves as NAME VERSION.
 func importVector(name, expect, comment, served, data string) *vectors.Vector {
-	v := packageVector(name, expect, "M360", comment, data)
+	spec := "M360"
+	if name == "cut" {
+		spec = "M40"
+	}
+	v := packageVector(name, expect, spec, comment, data)
 	v.Name = "import-" + name
 	v.Set("imported", served+"\n")
 	return v

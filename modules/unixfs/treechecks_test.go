@@ -163,6 +163,7 @@ func blockVectors() []*vectors.Vector {
 		treeVector("link-hash-none", "refused", "M23", "a link without a CID", root(string(pbField(nil, pbNodeLinks, name))+directory)),
 		treeVector("link-field", "refused", "M23", "a link with a field 4", root(string(pbField(nil, pbNodeLinks, hash+name+"\x20\x01"))+directory)),
 		treeVector("sizes-number", "refused", "M23", "blocksizes with a number of 11 bytes", file("\x08\x02\x22\x0b"+strings.Repeat("\x80", 10)+"\x01", "")),
+		treeVector("sizes-number-alone", "refused", "M23", "the same in a file without links", file("\x08\x02\x22\x0b"+strings.Repeat("\x80", 10)+"\x01")),
 		treeVector("unixfs-cut", "refused", "M23", "UnixFS data that end within the length of a field", file("\x08\x02\x12\x80")),
 		treeVector("unixfs-fixed", "ok", "M23", "UnixFS fields of fixed width that are not known are passed over", file("\x4d\x00\x00\x00\x00\x08\x02\x51\x00\x00\x00\x00\x00\x00\x00\x00")),
 		treeVector("unixfs-fixed-cut", "refused", "M23", "UnixFS data that end within a field of fixed width", file("\x08\x02\x4d\x00")),
@@ -179,6 +180,11 @@ func blockVectors() []*vectors.Vector {
 			l := m.Dir(treetest.Named("x", m.Raw([]byte("x"))))
 			m.Blocks[l.CID] = m.Blocks[m.Dir(treetest.Named("y", m.Raw([]byte("x")))).CID]
 			return l
+		}),
+		treeVector("block-other-raw", "refused", "M20", "a raw block whose bytes do not have the hash of its CID", func(m *treetest.Store) dagpb.Link {
+			x := m.Raw([]byte("x"))
+			m.Blocks[x.CID] = []byte("y")
+			return m.Dir(treetest.Named("x", x))
 		}),
 
 		treeVector("file-codec", "refused", "M20", "a file with a part that is a dag-cbor block", parts([]uint64{1}, func(*treetest.Store) []dagpb.Link {
