@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -141,24 +142,34 @@ func madeUp(i int) records.Element {
 	return records.RecordElement(f, module(fmt.Sprint("element ", i)))
 }
 
-// A model is the set as a sorted list.
-type model []records.Element
-
-func (m model) in(r records.Range) model {
-	var in model
-	for _, e := range m {
-		if r.Contains(e) {
-			in = append(in, e)
-		}
-	}
-	return in
+// A model is the set as a sorted list, with the sum of all elements before each, so that a
+// question about a range costs two searches.
+type model struct {
+	elements []records.Element
+	before   []records.Sum
 }
 
-func (m model) sum() (s records.Sum) {
-	for _, e := range m {
-		s.Add(e)
+func newModel(elements []records.Element) model {
+	slices.Sort(elements)
+	m := model{elements, make([]records.Sum, len(elements)+1)}
+	for i, e := range elements {
+		m.before[i+1] = m.before[i]
+		m.before[i+1].Add(e)
 	}
-	return s
+	return m
+}
+
+// in returns the elements of a range, and their sum.
+func (m model) in(r records.Range) ([]records.Element, records.Sum) {
+	from, _ := slices.BinarySearch(m.elements, records.Element(r.From))
+	to := len(m.elements)
+	if r.To != "" {
+		to, _ = slices.BinarySearch(m.elements, records.Element(r.To))
+	}
+	to = max(from, to)
+	sum := m.before[to]
+	sum.RemoveSum(m.before[from])
+	return m.elements[from:to], sum
 }
 
 // randomRange has bounds at elements, near them, between authors, and nowhere.
@@ -186,29 +197,29 @@ func randomRange(rnd *rand.Rand, n int) records.Range {
 func compare(t *testing.T, x *set, m model, rnd *rand.Rand, n, questions int) {
 	t.Helper()
 	ctx := t.Context()
-	slices.Sort(m)
 	ranges := []records.Range{{}, {From: "\xff"}, {To: "\x04"}, {From: "\x06"}}
 	for range questions {
 		ranges = append(ranges, randomRange(rnd, n))
 	}
 	for _, r := range ranges {
-		in := m.in(r)
-		if got := must[records.Sum](t)(x.Sum(ctx, r)); got != in.sum() {
+		in, sum := m.in(r)
+		if got := must[records.Sum](t)(x.Sum(ctx, r)); got != sum {
 			t.Fatalf("sum of %x: %d elements, want %d", r, got.Count, len(in))
 		}
 		limit := 1 + rnd.IntN(300)
 		if got := must[[]records.Element](t)(x.Elements(ctx, r, limit)); !slices.Equal(got, in[:min(limit, len(in))]) {
 			t.Fatalf("elements of %x differ", r)
 		}
-		checkSplit(t, x, r, in, 1+rnd.IntN(40))
+		checkSplit(t, x, m, r, 1+rnd.IntN(40))
 	}
 	if err := x.check(ctx); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func checkSplit(t *testing.T, x *set, r records.Range, in model, n int) {
+func checkSplit(t *testing.T, x *set, m model, r records.Range, n int) {
 	t.Helper()
+	in, _ := m.in(r)
 	parts := must[[]records.RangeSum](t)(x.Split(t.Context(), r, n))
 	if len(parts) == 0 || len(parts) > n || parts[0].From != r.From || parts[len(parts)-1].To != r.To {
 		t.Fatalf("split of %x into %d: %d parts, not the whole range", r, n, len(parts))
@@ -224,8 +235,8 @@ func checkSplit(t *testing.T, x *set, r records.Range, in model, n int) {
 		if i < len(parts)-1 && len(p.To) > records.MaxElement {
 			t.Fatalf("a bound of %d bytes", len(p.To))
 		}
-		have := in.in(p.Range)
-		if p.Sum != have.sum() {
+		have, sum := m.in(p.Range)
+		if p.Sum != sum {
 			t.Fatalf("part %d of %x: sum of %d, want %d", i, r, p.Sum.Count, len(have))
 		}
 		// Where parts are larger than a page, bounds lie between pages.
@@ -243,7 +254,7 @@ func TestSetModel(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(3, 5))
 	x := openAt(t, filepath.Join(t.TempDir(), "set"))
-	compare(t, x, nil, rnd, n, 3)
+	compare(t, x, newModel(nil), rnd, n, 3)
 	have := map[records.Element]bool{}
 	for round := range rounds {
 		changes := map[records.Element]bool{}
@@ -270,11 +281,7 @@ func TestSetModel(t *testing.T) {
 		if err := x.update(t.Context(), changes); err != nil {
 			t.Fatal(err)
 		}
-		var m model
-		for e := range have {
-			m = append(m, e)
-		}
-		compare(t, x, m, rnd, n, 12)
+		compare(t, x, newModel(slices.Collect(maps.Keys(have))), rnd, n, 12)
 	}
 }
 
@@ -372,11 +379,11 @@ func TestSetProcesses(t *testing.T) {
 	}
 	group.Wait()
 	x := openAt(t, path)
-	var m model
+	var all []records.Element
 	for i := range handles * each * 100 {
-		m = append(m, madeUp(i))
+		all = append(all, madeUp(i))
 	}
-	compare(t, x, m, rand.New(rand.NewPCG(1, 1)), len(m), 10)
+	compare(t, x, newModel(all), rand.New(rand.NewPCG(1, 1)), len(all), 10)
 }
 
 // TestThreat56RangeSums asks for 2,048 narrow ranges between pages, again and again.
