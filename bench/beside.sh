@@ -3,8 +3,10 @@
 # transfer.sh and app.sh measure, by both programs in turns, on the same inputs.
 #
 #   bench/beside.sh COMMIT [ROUNDS]     15 rounds unless told
-#   NODE_MODULES=DIR                    packages that are installed already; else npm fetches them
+#   NODE_MODULES=DIR                    packages that are installed already, beside their package.json;
+#                                       else npm fetches those of bench/app
 #   ONLY='cold verify'                  these parts of: cold verify app transfer
+#   BUILT=DIR                           keep the programs there, or use those that are there
 #
 # It makes a worktree of COMMIT in a temporary directory and builds both. Then A B B A A B ...:
 # the order alternates, so that a slow moment of the machine meets both. It prints, for each
@@ -30,17 +32,18 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 git worktree add -q --detach "$work/there" "$commit"
+has() { [[ " $only " = *" $1 "* ]]; }
+built=$(realpath "${BUILT:-$work}")
 for side in here there; do
 	dir=$PWD
 	[[ $side = here ]] || dir=$work/there
-	go -C "$dir" build -trimpath -o "$work/es-$side" ./cli/es
-	go -C "$dir" test -c -trimpath -o "$work/index-$side" ./index
+	[[ -x $built/es-$side ]] || go -C "$dir" build -o "$built/es-$side" ./cli/es
+	! has verify || [[ -x $built/index-$side ]] || go -C "$dir" test -c -o "$built/index-$side" ./index
 done
 export ES_DHT=off ES_MDNS=off HOME=$work
 TIMEFORMAT='%R %U %S'
 
-has() { [[ " $only " = *" $1 "* ]]; }
-es() { "$work/es-$side" --home "$work/home-$side" -q "$@"; }
+es() { "$built/es-$side" --home "$work/home-$side" -q "$@"; }
 
 # took WHAT MS-OF-THE-PROCESSOR MS: what one round of a side took. The first round of a part
 # warms the caches and does not count.
@@ -83,18 +86,18 @@ cold() { # ROUND
 }
 
 bench() { # WHAT PATTERN TIMES
-	timed "$1" in_dir "$work" "$work/index-$side" -test.run '^$' -test.bench "$2" -test.benchtime "$3"
+	timed "$1" in_dir "$work" "$built/index-$side" -test.run '^$' -test.bench "$2" -test.benchtime "$3"
 	grep -q '^Benchmark' "$work/out" || failed "$2"
 }
 verify() {
-	bench verify '^BenchmarkVerify$' 20000x
-	for n in 1 100 500; do bench "verify-add-$n" "^BenchmarkVerifyAndAdd\$/^batch=$n\$" 3000x; done
+	bench verify '^BenchmarkVerify$' 10000x
+	for n in 1 100 500; do bench "verify-add-$n" "^BenchmarkVerifyAndAdd\$/^batch=$n\$" 1000x; done
 }
 
 # published WHAT DIR: publishes it, and keeps the CID of the module.
 published() {
 	local unasked=
-	"$work/es-$side" publish --help | grep -q -- --yes && unasked=--yes # whatever it finds
+	"$built/es-$side" publish --help | grep -q -- --yes && unasked=--yes # whatever it finds
 	timed "$1" es --offline publish --json --tag latest $unasked "$2"
 	sed -n 's/^  "module": "\(.*\)",$/\1/p' "$work/out" >>"$work/modules-$1"
 }
@@ -119,7 +122,7 @@ prepare_app() {
 	find "$work/tree" \( -name .npmignore -o -name .gitignore \) -delete
 	echo '{"name":"tree","version":"1.0.0"}' >"$work/tree/package.json"
 	each published publish-tree "$work/tree"
-	read -ra wanted <<<"$(node -p 'Object.entries(require("./bench/app/package.json").dependencies).map(e => e.join("@")).join(" ")')"
+	read -ra wanted <<<"$(node -p 'Object.entries(require(process.argv[1]).dependencies).map(e => e.join("@")).join(" ")' "$packages/../package.json")"
 }
 
 app() {
@@ -133,7 +136,7 @@ app() {
 }
 
 start_node() { # HOME
-	"$work/es-$side" --home "$1" node --listen /ip4/127.0.0.1/tcp/0 --dht off --mdns off >"$1.log" 2>&1 &
+	"$built/es-$side" --home "$1" node --listen /ip4/127.0.0.1/tcp/0 --dht off --mdns off >"$1.log" 2>&1 &
 	running+=($!)
 	until grep -q '^ready' "$1.log"; do sleep 0.05; done
 }
@@ -194,13 +197,13 @@ table() {
 	printf '| --- | --- | --- | --- | --- | --- | --- | --- |\n'
 	row publish '`es publish`, 10 files'
 	row add '`es add` of that'
-	row verify '20,000 records verified'
-	row verify-add-1 '3,000 verified and indexed one by one, signing included'
+	row verify '10,000 records verified'
+	row verify-add-1 '1,000 verified and indexed one by one, signing included'
 	row verify-add-100 '... 100 in a transaction'
 	row verify-add-500 '... 500 in a transaction'
 	row publish-app '`es publish`, each of an application'"'"'s packages'
 	row publish-tree '`es publish`, all their files as one module'
-	row add-app '`es add` of 18 packages that need the others'
+	row add-app '`es add` of what its package.json names'
 	row frozen '`es install --frozen` of that'
 	row nothing 'the same with nothing to do'
 	row fetch-tree 'the one module to an empty node, both nodes'
