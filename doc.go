@@ -48,6 +48,8 @@
 //	npm                        What an npm registry signs, and what else it says.
 //	npm/npmrc                  npm's configuration files: which registry, and what proves who asks.
 //	npm/registry               A client of npm registries.
+//	npm/idealtree              The node_modules that npm makes of a project's package.json and of the releases that there are.
+//	npm/manifest               package.json where it decides about node_modules, as npm reads it.
 //	npm/closure                Which releases a request needs, by what a registry says of them.
 //	npm/tarball                The files of a tarball, as npm leaves them in node_modules.
 //	npm/unpacked               Which tree this home made of a tarball, by its SHA-512.

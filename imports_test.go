@@ -102,6 +102,11 @@ var mayImport = map[string][]string{
 	"npm/npmrc": {"internal/regularfile"},
 	// A client of npm registries.
 	"npm/registry": {"internal/regularfile", "npm", "npm/npmrc", "records"},
+	// The node_modules that npm makes of a project's package.json and of the releases that
+	// there are.
+	"npm/idealtree": {"npm/manifest", "records", "records/npmrange"},
+	// package.json where it decides about node_modules, as npm reads it.
+	"npm/manifest": {"npm", "records", "records/npmrange"},
 	// Which releases a request needs, by what a registry says of them.
 	"npm/closure": {"npm/registry", "records", "records/npmrange"},
 	// The files of a tarball, as npm leaves them in node_modules.
