@@ -3,6 +3,7 @@ package importer
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // A Queue imports packages as they are asked for, by any number of goroutines. What was
@@ -44,6 +45,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-q.wake:
+			q.gather(ctx)
 			if err := q.keep(ctx); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("keep imported packages: %w", err)
 			}
@@ -54,6 +56,31 @@ func (q *Queue) Run(ctx context.Context) error {
 				return fmt.Errorf("keep imported packages: %w", err)
 			}
 			return nil
+		}
+	}
+}
+
+// gatherTime is how long what was imported waits for more, which becomes durable with it:
+// to write a few files out alone costs nearly as much as hundreds.
+const gatherTime = 2 * time.Second
+
+// gather waits until a batch is full, or for a while.
+func (q *Queue) gather(ctx context.Context) {
+	enough := time.NewTimer(gatherTime)
+	defer enough.Stop()
+	for {
+		q.im.mu.Lock()
+		full := len(q.im.ready) >= batchSize
+		q.im.mu.Unlock()
+		if full {
+			return
+		}
+		select {
+		case <-q.wake:
+		case <-enough.C:
+			return
+		case <-ctx.Done():
+			return
 		}
 	}
 }
