@@ -118,6 +118,9 @@ func (c *check) overCurrent() verdict {
 // currentCanGo reports whether each peer set that what is there belongs to can be
 // replaced by the new one, or can stand deeper.
 func (c *check) currentCanGo() bool {
+	if c.dep.parent == nil {
+		return false // another took its place in the peer set
+	}
 	entries, sets := peerEntries(c.current)
 	for _, e := range entries {
 		if e == c.edge || e == c.entry {

@@ -289,6 +289,9 @@ func (n *node) overridden() bool {
 // placePeers places the peers that the new node does not find.
 func (p *placement) placePeers() error {
 	set := p.dep.parent
+	if set == nil {
+		return nil // another took its place in the set: the peers are found later
+	}
 	for _, e := range slices.Clone(p.placed.out.list) {
 		if !e.peer() || e.valid() || e.conflicted {
 			continue
