@@ -13,6 +13,8 @@
 //	sign                       OpenPGP keys and the signatures over records: the one way to a verified record.
 //	sign/internal/openpgp      The grammar and arithmetic of OpenPGP without policy, to be reviewed alone.
 //	trust                      Trust files, and the decision what a name and a version is.
+//	trust/authority            Registries of npm whose word a user lets count, and what they vouch for.
+//	trust/internal/word        The words of a line of a trust file.
 //	trust/internal/delegation  The graph of delegations and successions: which keys decide about a name.
 //	index/internal/db          The SQLite file of an index: opening, transactions, errors; it knows no table.
 //	index/internal/texts       What search reads: names by their places, and the words of their newest releases.
@@ -76,6 +78,7 @@
 //	node/registry              The registry of a home for npm's clients: its address, and which process serves it.
 //	node                       Wiring: the parts of one participant, and the calls of node/api over them.
 //	cli/internal/ui            What is printed and asked: messages, tables, progress, refusals, exit codes.
+//	cli/internal/registries    Where packages of npm come from: what npm is configured for, or the registry that a flag names.
 //	cli                        One run of es: global flags, the home, the network, and what errors are shown as.
 //	cli/democmd                The demonstration of es on one machine.
 //	cli/keycmd                 Commands about own keys.

@@ -31,7 +31,11 @@ var mayImport = map[string][]string{
 	// The grammar and arithmetic of OpenPGP without policy, to be reviewed alone.
 	"sign/internal/openpgp": {"records"},
 	// Trust files, and the decision what a name and a version is.
-	"trust": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "records", "records/npmrange", "trust/internal/delegation"},
+	"trust": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "records", "records/npmrange", "trust/authority", "trust/internal/delegation", "trust/internal/word"},
+	// Registries of npm whose word a user lets count, and what they vouch for.
+	"trust/authority": {"npm", "records", "trust/internal/word"},
+	// The words of a line of a trust file.
+	"trust/internal/word": {"records"},
 	// The graph of delegations and successions: which keys decide about a name.
 	"trust/internal/delegation": {"records"},
 	// The SQLite file of an index: opening, transactions, errors; it knows no table.
@@ -137,7 +141,7 @@ var mayImport = map[string][]string{
 	// peers.json: which nodes were met, and where.
 	"node/peerbook": {"internal/atomicfile", "internal/filelock", "internal/regularfile", "node/address"},
 	// One user's directory: keys, trust file, settings, index and blocks.
-	"node/home": {"npm/unpacked", "internal/atomicfile", "internal/filelock", "internal/owner", "internal/regularfile", "records", "sign", "trust", "index", "index/authorlog", "index/fsck", "blocks", "node/address", "node/api", "node/peerbook"},
+	"node/home": {"npm/unpacked", "internal/atomicfile", "internal/filelock", "internal/owner", "internal/regularfile", "records", "sign", "trust", "trust/authority", "index", "index/authorlog", "index/fsck", "blocks", "node/address", "node/api", "node/peerbook"},
 	// The one way in for records and keys of others: what is stored, and what is passed on.
 	"ingest": {"records", "sign", "trust", "index", "index/authorlog"},
 	// The local API: its server in a daemon, and its client in a command.
@@ -171,13 +175,13 @@ var mayImport = map[string][]string{
 	// Commands that take packages from npm's registries, and install what npm's lockfile says.
 	"cli/npmcmd": {"cli", "cli/internal/ui", "install", "internal/filelock", "internal/regularfile", "node/home", "npm", "npm/ci", "npm/closure", "npm/importer", "node/registry", "npm/guard", "npm/osv", "npm/packagelock", "npm/registry", "npm/unpacked", "npm/upstream", "records"},
 	// Commands that change and check the project in the current directory.
-	"cli/projectcmd": {"blocks", "cli", "cli/internal/ui", "index", "index/resolve", "install", "install/packagejson", "modules", "modules/unixfs", "node/api", "node/home", "records", "sign", "trust"},
+	"cli/projectcmd": {"blocks", "cli", "cli/internal/ui", "index", "index/resolve", "install", "install/packagejson", "modules", "modules/unixfs", "node/api", "node/home", "npm/importer", "npm/tarball", "records", "sign", "trust"},
 	// Commands that sign what an author has to say.
 	"cli/publishcmd": {"author", "cli", "cli/internal/ui", "index", "index/authorlog", "internal/regularfile", "modules", "modules/unixfs", "node/api", "node/home", "node/localapi", "records", "records/npmrange", "sign"},
 	// Commands that show what others have signed.
 	"cli/searchcmd": {"cli", "cli/internal/ui", "index", "index/resolve", "index/search", "node/home", "records", "sign", "trust"},
 	// Commands about whom the user believes, and why a version is taken or not.
-	"cli/trustcmd": {"cli", "cli/internal/ui", "index/resolve", "install", "node/home", "records", "sign", "trust"},
+	"cli/trustcmd": {"cli", "cli/internal/ui", "index/resolve", "install", "internal/regularfile", "node/home", "npm", "npm/registry", "npm/upstream", "records", "sign", "trust", "trust/authority"},
 	// The program es: the groups of commands that it has.
 	"cli/es": {"cli", "cli/democmd", "cli/keycmd", "cli/nodecmd", "cli/npmcmd", "cli/projectcmd", "cli/publishcmd", "cli/searchcmd", "cli/trustcmd"},
 

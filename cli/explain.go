@@ -25,6 +25,9 @@ const (
 	tooFew           = "too-few-signatures"
 	denied           = "denied"
 	pinMismatch      = "pin-mismatch"
+	importUnproven   = "import-unproven"
+	importDiffers    = "import-differs"
+	importUnchecked  = "import-unchecked"
 	conflict         = "conflict"
 	Frozen           = "frozen"
 	revoked          = "revoked"
@@ -58,6 +61,15 @@ others may not have looked at it yet, or one key was stolen and signs alone.`,
 	pinMismatch: `Your trust file says which module this version is, and no release that
 counts names that module. Records of it may not have come yet; or the line
 is wrong.`,
+	importUnproven: `Its author imported it from a registry, and no registry that decides about
+this name is known to have signed it: its key is not pinned, or the signature
+is missing, wrong, or by a key that had expired. Who imports something vouches
+for nothing.`,
+	importDiffers: `A registry signed this version, and what is offered as its tarball, or as
+made of it, is something else. Whoever imported it made a mistake or lies; the
+imports of others were tried too.`,
+	importUnchecked: `A registry signed this version, and nobody who was asked has its tarball: what
+was made of it cannot be checked without.`,
 	conflict: `Keys that decide about this name signed different modules as one version.
 One of them may be mistaken, or stolen, or built something else. es never
 picks one by time or by who came first.`,
@@ -120,6 +132,9 @@ func (ex Explainer) Who(ctx context.Context, key records.Fingerprint) string {
 	var notes []string
 	if label := ex.evaluator.Label(key); label != "" {
 		notes = append(notes, label)
+	}
+	if registry := ex.evaluator.Registry(key); registry != "" {
+		return fmt.Sprintf("%s (%s)", key, strings.Join(append(notes, "of the registry "+registry), ", "))
 	}
 	k, err := ex.home.Index().Key(ctx, key)
 	switch {
@@ -197,6 +212,16 @@ func (ex Explainer) untrusted(ctx context.Context, r *ui.Refusal, e *resolve.Unt
 	case d.Rule.Threshold > 1 && slices.ContainsFunc(d.Claims, func(c trust.Verdict) bool { return c.Effect == trust.Counts }):
 		r.Kind = tooFew
 		r.Add("needed", "%d keys, by %s", d.Rule.Threshold, lineText(d.Rule.ThresholdLine, false))
+	case hasEffect(d, trust.Differing) || hasEffect(d, trust.Unchecked):
+		r.Kind, r.Code = importDiffers, ui.ExitIntegrity
+		if !hasEffect(d, trust.Differing) && !slices.ContainsFunc(d.Claims, func(c trust.Verdict) bool { return c.Failed != nil && c.Failed.Wrong }) {
+			r.Kind, r.Code = importUnchecked, ui.ExitUnreachable
+		}
+	case hasEffect(d, trust.Imported):
+		r.Kind = importUnproven
+		if !slices.ContainsFunc(d.Rule.Keys, func(g trust.Grant) bool { return ex.evaluator.Registry(g.Key) != "" }) {
+			r.Next = []string{"es trust add npm " + string(d.Name) + "   (believes the registry that npm is configured for)"}
+		}
 	case ownAlone(d.Rule):
 		r.Kind, r.Next = unknownKey, untrustedHints(e)
 	default:
@@ -206,6 +231,10 @@ func (ex Explainer) untrusted(ctx context.Context, r *ui.Refusal, e *resolve.Unt
 	if r.Kind == notTrusted && len(r.Next) == 1 {
 		r.Next = append(r.Next, "es trust list shows whom you believe, and for which names")
 	}
+}
+
+func hasEffect(d trust.Decision, effect trust.Effect) bool {
+	return slices.ContainsFunc(d.Claims, func(c trust.Verdict) bool { return c.Effect == effect })
 }
 
 // ownAlone reports whether no line of a trust file speaks of the name: then nobody decides
@@ -324,6 +353,8 @@ func effectText(c trust.Verdict) string {
 		return "took that back"
 	case trust.Contradicting:
 		return "contradicts itself"
+	case trust.Imported, trust.Unchecked, trust.Differing:
+		return c.Why
 	}
 	return c.Effect.String()
 }

@@ -40,6 +40,13 @@ func ReadKnownNames(h *home.Home, evaluator *trust.Evaluator) (*KnownNames, erro
 			}
 		}
 	}
+	for _, t := range policy.Authorities() {
+		for _, s := range t.Scopes {
+			if name, err := records.ParseName(string(s)); err == nil && !t.Expired(time.Now()) {
+				k.Written[name] = fmt.Sprintf("which line %d of your trust file names", t.Line)
+			}
+		}
+	}
 	return k, nil
 }
 

@@ -20,6 +20,7 @@ type Filter struct {
 	Tag     string
 	Authors []records.Fingerprint // nil for everybody, empty for nobody
 	Valid   bool                  // only those whose signatures count
+	Imports bool                  // only releases that may have an origin
 	Order   Order
 	Limit   int // 0 for none
 }
@@ -53,6 +54,9 @@ func (f Filter) where(table string) (string, []any) {
 	}
 	if f.Valid {
 		query += " AND invalid = ''"
+	}
+	if f.Imports {
+		query += " AND " + mayBeImport
 	}
 	switch {
 	case f.Authors == nil:
@@ -97,19 +101,45 @@ type ReleaseRow struct {
 	Invalid   string // why the signature does not count; "" when it does
 	Time      time.Time
 	FirstSeen time.Time
+	// Import is what the record says where it has an origin; else nil.
+	Import *records.Release
+}
+
+// mayBeImport holds for the records that have a field called origin: every such one has
+// the CBOR of that name, and few others do.
+const mayBeImport = "instr(envelope, x'666f726967696e') > 0"
+
+// importOf returns the release in an envelope, or nil when it has no origin.
+func importOf(envelope []byte) (*records.Release, error) {
+	if envelope == nil {
+		return nil, nil
+	}
+	e, err := records.DecodeEnvelope(envelope)
+	if err != nil {
+		return nil, err
+	}
+	if r, ok := e.Record.Body.(*records.Release); ok && r.Origin != nil {
+		return r, nil
+	}
+	return nil, nil
 }
 
 // ReleaseRows returns the releases that the filter selects.
 func (x *Index) ReleaseRows(ctx context.Context, f Filter) ([]ReleaseRow, error) {
 	where, args := f.where("releases")
 	end, args := f.end(args)
-	return list(ctx, x, "find releases", `SELECT num, id, releases.author, version, module, time, first_seen, `+InvalidColumns+`
+	return list(ctx, x, "find releases", `SELECT num, id, releases.author, version, module, time, first_seen,
+		CASE WHEN `+mayBeImport+` THEN envelope END, `+InvalidColumns+`
 		FROM releases JOIN records ON num = record`+where+end, args, func(rows *sql.Rows) (r ReleaseRow, err error) {
 		var author db.Fingerprint
 		var module, id db.CID
 		var at, seen int64
 		var invalid InvalidScanner
-		err = rows.Scan(append([]any{&r.Order, &id, &author, &r.Version, &module, &at, &seen}, invalid.To()...)...)
+		var envelope []byte
+		if err = rows.Scan(append([]any{&r.Order, &id, &author, &r.Version, &module, &at, &seen, &envelope}, invalid.To()...)...); err != nil {
+			return r, err
+		}
+		r.Import, err = importOf(envelope)
 		r.Invalid = invalid.Invalid().String()
 		r.ID, r.Author, r.Module, r.Time, r.FirstSeen = id.Cid, author.Fingerprint, module.Cid, unix(at), unixMilli(seen)
 		return r, err
@@ -165,6 +195,13 @@ func (x *Index) ReleasedNames(ctx context.Context, author records.Fingerprint) (
 		WHERE records.author = ? AND records.kind = 'release'`, []any{author.Bytes()}, func(rows *sql.Rows) (n records.Name, err error) {
 		return n, rows.Scan(&n)
 	})
+}
+
+// ImportedNames returns the names of which somebody has a release with an origin, and
+// perhaps a few others.
+func (x *Index) ImportedNames(ctx context.Context) ([]records.Name, error) {
+	return list(ctx, x, "find imports", "SELECT DISTINCT name FROM releases JOIN records ON num = record WHERE "+mayBeImport, nil,
+		func(rows *sql.Rows) (n records.Name, err error) { return n, rows.Scan(&n) })
 }
 
 // HasMoreThan reports whether more than n records of one kind are about the name.

@@ -3,6 +3,7 @@ package install
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,8 +66,12 @@ func SignatureOf(ctx context.Context, p *Package, known Records) (Signature, err
 	case r == nil:
 		return Signature{Contradicted, "is no release"}, nil
 	}
-	if why := contradicts(r, p); why != "" {
+	signer, knownSigner := signerOf(r, p)
+	if why := contradicts(r, p, signer); why != "" {
 		return Signature{Contradicted, why}, nil
+	}
+	if !knownSigner {
+		return Signature{Unknown, "is of an import, and the registry's key that es-lock.json names is not known here"}, nil
 	}
 	if r.Invalid != "" {
 		return Signature{Invalid, r.Invalid}, nil
@@ -74,9 +79,25 @@ func SignatureOf(ctx context.Context, p *Package, known Records) (Signature, err
 	return Signature{Standing: Signed}, nil
 }
 
+// signerOf returns who may stand in a lockfile as the signer of r, and whether it is known
+// here that they vouch for it. Of an import that is, besides its author, a registry's key,
+// which the trust file of who wrote the lockfile has.
+func signerOf(r *Resolution, p *Package) (signer records.Fingerprint, known bool) {
+	switch {
+	case p.Signer == r.Signer || r.Origin == nil:
+		return r.Signer, true
+	case slices.Contains(r.Registries, p.Signer):
+		return p.Signer, true
+	case len(p.Signer.Bytes()) == sha256.Size:
+		return p.Signer, false
+	}
+	return r.Signer, true
+}
+
 // contradicts says what r and p differ in, or "".
-func contradicts(r *Resolution, p *Package) string {
+func contradicts(r *Resolution, p *Package, signer records.Fingerprint) string {
 	own := r.Locked()
+	own.Signer = signer
 	switch {
 	case own.Name != p.Name || own.Version != p.Version:
 		return fmt.Sprintf("is of %s", own)

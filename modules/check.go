@@ -27,6 +27,23 @@ func FromTree(ctx context.Context, blocks unixfs.Blocks, t *unixfs.Tree) (*Modul
 	if err != nil {
 		return nil, err
 	}
+	return fromPackage(p, t)
+}
+
+// fromImported is FromTree for what a registry serves as name@version.
+func fromImported(ctx context.Context, blocks unixfs.Blocks, t *unixfs.Tree, name records.Name, version records.Version) (*Module, error) {
+	b, err := t.Read(ctx, blocks, npmjson.FileName, MaxPackageJSON)
+	if err != nil {
+		return nil, err
+	}
+	p, err := ParseImported(b, string(name), version)
+	if err != nil {
+		return nil, err
+	}
+	return fromPackage(p, t)
+}
+
+func fromPackage(p *PackageJSON, t *unixfs.Tree) (_ *Module, err error) {
 	m := &Module{Name: p.Name, Version: p.Version, CID: t.CID, Size: t.Size, Files: int64(len(t.Files)), Pins: p.Pins}
 	if m.Manifest, err = p.Manifest(t.Paths()); err != nil {
 		return nil, err
@@ -39,6 +56,9 @@ func FromTree(ctx context.Context, blocks unixfs.Blocks, t *unixfs.Tree) (*Modul
 // difference is a *RuleError.
 func Check(ctx context.Context, blocks unixfs.Blocks, t *unixfs.Tree, r *records.Release) error {
 	m, err := FromTree(ctx, blocks, t)
+	if r.Origin != nil {
+		m, err = fromImported(ctx, blocks, t, r.Name, r.Version)
+	}
 	if err != nil {
 		return fmt.Errorf("check module %s: %w", t.CID, err)
 	}
@@ -57,27 +77,12 @@ func Check(ctx context.Context, blocks unixfs.Blocks, t *unixfs.Tree, r *records
 		return differs("name", m.Name, r.Name)
 	case m.Version != r.Version:
 		return differs("version", m.Version, r.Version)
-	case !maps.Equal(m.Pins, r.Pins):
+	case r.Origin == nil && !maps.Equal(m.Pins, r.Pins), r.Origin != nil && len(r.Pins) > 0:
 		return differs("set of pins", m.Pins, r.Pins)
 	}
-	if field, module, release := manifestDifference(&m.Manifest, &r.Manifest); field != "" {
-		return differs(field, module, release)
+	if field := m.Manifest.Difference(&r.Manifest); field != "" {
+		v := func(m *records.Manifest) any { return reflect.ValueOf(m).Elem().FieldByName(field).Interface() }
+		return differs("manifest's "+field, v(&m.Manifest), v(&r.Manifest))
 	}
 	return nil
-}
-
-// manifestDifference returns the first field in which two manifests differ,
-// where nothing and an empty list or map are the same.
-func manifestDifference(a, b *records.Manifest) (field string, av, bv any) {
-	va, vb := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
-	for i := range va.NumField() {
-		x, y := va.Field(i), vb.Field(i)
-		if k := x.Kind(); (k == reflect.Map || k == reflect.Slice) && x.Len() == 0 && y.Len() == 0 {
-			continue
-		}
-		if !reflect.DeepEqual(x.Interface(), y.Interface()) {
-			return "manifest's " + va.Type().Field(i).Name, x.Interface(), y.Interface()
-		}
-	}
-	return "", nil, nil
 }

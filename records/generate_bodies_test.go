@@ -38,6 +38,9 @@ func releaseVectors() []vector {
 		refuse("origin-keyid-empty", "R26", "a signature by nobody", field("origin/signatures", list{fields{"keyid": "", "sig": []byte{1}}})),
 		refuse("origin-signature-empty", "R26", "an empty signature", field("origin/signatures", list{fields{"keyid": "k", "sig": []byte{}}})),
 		refuse("origin-signature-long", "R26", "a signature of 1025 bytes", field("origin/signatures", list{fields{"keyid": "k", "sig": make([]byte, 1025)}})),
+		refuse("origin-published-none", "R26", "published at 0, which says nothing", field("origin/published", 0)),
+		refuse("origin-published-late", "R26", "published after 9999", field("origin/published", MaxTime+1)),
+		refuse("origin-published-text", "R14", "published at a text", field("origin/published", "2021-02-20")),
 		refuse("origin-keyid-text", "R9", "a key id with an escape sequence", field("origin/signatures", list{fields{"keyid": "k\x1b[2J", "sig": []byte{1}}})),
 	}
 }

@@ -163,6 +163,7 @@ func acceptVectors() []vector {
 		accept("release-empty-file", "R21", "one file without content", set(set(release(), "body/release/files", 1), "body/release/size", 0)),
 		accept("release-name-of-node-module", "R1", "names of modules that node itself has are real packages",
 			set(release(), "body/release/name", "events")),
+		accept("origin-published", "R26", "an import with the time at which its registry says that it was published", set(full(), "body/release/origin/published", 1613835737)),
 		accept("tag", "R14 R27", "latest is 1.3.0", tag()),
 		accept("release-most-maps", "R14 R26", "27 maps and lists, as many as a record can have", mostMaps()),
 		accept("tag-near-range", "R27", "a tag with a number, which is not a range", set(tag(), "body/tag/tag", "v17-lts")),

@@ -2,6 +2,7 @@ package records
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/ipfs/go-cid"
 	"github.com/ipld/go-ipld-prime/datamodel"
@@ -30,11 +31,28 @@ type Manifest struct {
 	Shrinkwrap           bool     // has an npm-shrinkwrap.json, which decides its dependencies
 }
 
+// Difference returns the name of the first field in which two manifests differ, or "";
+// nothing and an empty list or map are the same.
+func (m *Manifest) Difference(other *Manifest) string {
+	a, b := reflect.ValueOf(m).Elem(), reflect.ValueOf(other).Elem()
+	for i := range a.NumField() {
+		x, y := a.Field(i), b.Field(i)
+		if k := x.Kind(); (k == reflect.Map || k == reflect.Slice) && x.Len() == 0 && y.Len() == 0 {
+			continue
+		}
+		if !reflect.DeepEqual(x.Interface(), y.Interface()) {
+			return a.Type().Field(i).Name
+		}
+	}
+	return ""
+}
+
 // Origin says which registry package an imported module was made from.
 type Origin struct {
 	Registry   string  // the registry's name
 	Tarball    cid.Cid // the original tarball, as UnixFS file or raw block
 	SHA512     []byte  // 64 bytes, of the original tarball
+	Published  int64   // when the registry says that it was published, in Unix seconds; 0 for not known
 	Signatures []OriginSignature
 }
 
@@ -68,6 +86,9 @@ func putOrigin(m datamodel.MapAssembler, o *Origin) {
 	putString(m, "registry", o.Registry)
 	putLink(m, "tarball", o.Tarball)
 	putBytes(m, "sha512", o.SHA512)
+	if o.Published != 0 {
+		qp.MapEntry(m, "published", qp.Int(o.Published))
+	}
 	if len(o.Signatures) == 0 {
 		return
 	}
@@ -108,6 +129,11 @@ func readOrigin(m *mapReader) *Origin {
 		Registry: m.string("registry", true),
 		Tarball:  m.link("tarball", true),
 		SHA512:   m.bytes("sha512", true),
+	}
+	if _, there := m.values["published"]; there {
+		if o.Published = m.int("published", true); o.Published == 0 {
+			m.fail("R26", "published", "is 0, not between 1 and %d", int64(MaxTime))
+		}
 	}
 	m.list("signatures", false, func(path string, v datamodel.Node) {
 		s := readMap(v, m.at(path), m.err)
@@ -209,6 +235,9 @@ func checkOrigin(path string, o *Origin) error {
 	}
 	if len(o.SHA512) != 64 {
 		return broken("R26", path+"/sha512", "has %d bytes, it must have 64", len(o.SHA512))
+	}
+	if o.Published < 0 || o.Published > MaxTime {
+		return broken("R26", path+"/published", "is %d, not between 1 and %d", o.Published, int64(MaxTime))
 	}
 	if len(o.Signatures) > MaxOriginSigs {
 		return broken("R26", path+"/signatures", "has %d items, the limit is %d", len(o.Signatures), MaxOriginSigs)

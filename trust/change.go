@@ -22,9 +22,10 @@ const (
 	ChangePin                         // pin the version to Module
 	ChangeUnpin                       // remove the "pin" line Line
 	ChangeDeny                        // deny Key
+	ChangeImports                     // believe Key about Scope also where it only imported
 )
 
-var changeKinds = [...]string{"add", "follow", "renew", "allow", "threshold", "pin", "unpin", "deny"}
+var changeKinds = [...]string{"add", "follow", "renew", "allow", "threshold", "pin", "unpin", "deny", "imports"}
 
 func (k ChangeKind) String() string { return changeKinds[k] }
 
@@ -159,8 +160,14 @@ func claimEdits(d Decision, c Verdict) []attempt {
 	pin := attempt{Change{Kind: ChangePin, Module: c.Module}, func(p *Policy) error { return p.SetPin(d.Name, d.Version, c.Module) }}
 	deny := attempt{Change{Kind: ChangeDeny, Key: c.Author}, func(p *Policy) error { _, err := p.Deny(c.Author, ""); return err }}
 	switch c.Effect {
-	case InvalidSignature, Retracted:
+	case InvalidSignature, Retracted, Unchecked, Differing:
 		return nil
+	case Imported:
+		if !c.Importer.IsZero() {
+			return nil
+		}
+		scope := records.Scope(d.Name)
+		return []attempt{{Change{Kind: ChangeImports, Key: c.Author, Scope: scope}, addKey(Entry{Fingerprint: c.Author, Scopes: []records.Scope{scope}, Imports: true})}, pin}
 	case ByDenied:
 		return []attempt{{Change{Kind: ChangeAllow, Key: c.Author, Line: c.Line}, func(p *Policy) error { p.Allow(c.Author); return nil }}}
 	case Expired:

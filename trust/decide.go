@@ -9,6 +9,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust/authority"
 )
 
 // A Claim says that one author released or endorsed name@version as one module.
@@ -25,6 +26,11 @@ type Claim struct {
 	// Retracted is whether the author retracted an endorsement. A release that was
 	// retracted still counts; Notices says what follows.
 	Retracted bool
+	// Release is what a release record with an origin says; nil for others.
+	Release *records.Release
+	// Failed says why the tarball of Release could not be unpacked here; nil before that
+	// was tried.
+	Failed *Failure
 
 	// What follows decides nothing: it makes warnings and holds.
 
@@ -36,6 +42,12 @@ type Claim struct {
 	// Followed is whether a record of the author that is not backdated itself follows
 	// the claim's in the author's log.
 	Followed bool
+}
+
+// A Failure says why a registry's tarball could not be unpacked here.
+type Failure struct {
+	Why   string
+	Wrong bool // it came, and is not what the registry signed
 }
 
 // State is the outcome of a decision.
@@ -98,9 +110,12 @@ const (
 	NotPinned                      // names another module than the pinned one
 	Retracted                      // an endorsement that its author retracted
 	Contradicting                  // by a key that decides and endorses one module and names another
+	Imported                       // a release with an origin, for which its author's word is not enough
+	Unchecked                      // by a registry that decides, and its tarball was not unpacked here
+	Differing                      // by a registry that decides, and its tarball is not what the record says
 )
 
-var effects = [...]string{"counts", "not-listed", "overruled", "expired", "denied", "invalid", "equivocates", "pinned", "not-pinned", "retracted", "contradicts"}
+var effects = [...]string{"counts", "not-listed", "overruled", "expired", "denied", "invalid", "equivocates", "pinned", "not-pinned", "retracted", "contradicts", "imported", "unchecked", "differs"}
 
 func (e Effect) String() string { return effects[e] }
 
@@ -112,6 +127,10 @@ type Verdict struct {
 	Claim
 	Effect Effect
 	Line   int // of the trust file, or 0
+	// Why says more of Imported, Unchecked and Differing; it may be untrusted.
+	Why string
+	// Importer is, of a registry's claim, the author of the record; else zero.
+	Importer records.Fingerprint
 	// Project is whether Line is of the project's file.
 	Project bool
 	// Via is how the author comes to decide about the name; nil when it does not.
@@ -127,8 +146,9 @@ func (r *Ruling) Decide(version records.Version, claims []Claim) Decision {
 		d.Claims = make([]Verdict, 0, len(claims))
 	}
 	for _, c := range claims {
-		d.Claims = append(d.Claims, r.verdict(c))
+		d.Claims = append(d.Claims, r.verdicts(c)...)
 	}
+	slices.SortStableFunc(d.Claims, func(a, b Verdict) int { return compareClaims(a.Claim, b.Claim) })
 	if p, ok := r.evaluator.pins[nameVersion{r.name, version}]; ok {
 		d.decidePinned(p)
 	} else {
@@ -211,7 +231,7 @@ func (d *Decision) decidePinned(p Pin) {
 	for i := range d.Claims {
 		c := &d.Claims[i]
 		switch {
-		case c.Effect == ByDenied || c.Effect == InvalidSignature || c.Effect == Retracted:
+		case c.Effect == ByDenied || c.Effect == InvalidSignature || c.Effect == Retracted || c.Effect == Unchecked || c.Effect == Differing:
 		case c.Module == p.Module:
 			c.Effect, c.Line, c.Project = Pinned, p.Line, false
 		default:
@@ -277,13 +297,15 @@ func (r *Ruling) decideByKeys(d *Decision) {
 		d.State, d.Reason = Conflict, "keys that decide here signed different modules as this version"
 	case len(enough) == 1 && d.settle(enough[0].module, Counts):
 		d.Voices = enough[0].voices
-		d.Reason = d.agreement()
+		d.Reason = r.agreement(d)
 	case len(enough) == 1:
 		d.refuse("keys that decide here endorsed this version, and none of them released it")
 	case most > 0:
 		d.refuse(fmt.Sprintf("%d keys must sign the same module here, and at most %d did", d.Rule.Threshold, most))
 	case d.Rule.Scope == "":
 		d.refuse("no line of the trust file speaks of this name")
+	case d.importReason() != "":
+		d.refuse(d.importReason())
 	default:
 		d.refuse(fmt.Sprintf("none of the keys that decide about %s signed this version", d.Rule.Scope))
 	}
@@ -310,7 +332,8 @@ func (r *Ruling) candidates(d *Decision) []candidate {
 	return list
 }
 
-func (d *Decision) agreement() string {
+func (r *Ruling) agreement(d *Decision) string {
+	registry := r.evaluator.Registry(d.By[0])
 	switch n := len(d.By); {
 	case d.Rule.Threshold > 1 && d.Voices < n:
 		return fmt.Sprintf("%d keys that decide about %s agree as %d voices, and %d are needed", n, d.Rule.Scope, d.Voices, d.Rule.Threshold)
@@ -318,6 +341,10 @@ func (d *Decision) agreement() string {
 		return fmt.Sprintf("%d keys that decide about %s agree, and %d are needed", n, d.Rule.Scope, d.Rule.Threshold)
 	case n > 1:
 		return fmt.Sprintf("%d keys that decide about %s agree", n, d.Rule.Scope)
+	case registry != "" && d.By[0] == authority.UnsignedFingerprint(registry):
+		return fmt.Sprintf("this home took it from %s, which decides about %s", registry, d.Rule.Scope)
+	case registry != "":
+		return fmt.Sprintf("%s, which decides about %s, signed its tarball", registry, d.Rule.Scope)
 	}
 	return fmt.Sprintf("a key that decides about %s signed it", d.Rule.Scope)
 }
@@ -396,7 +423,7 @@ func (d *Decision) count() {
 	for _, c := range d.Claims {
 		_, by := slices.BinarySearchFunc(d.By, c.Author, records.Fingerprint.Compare)
 		switch {
-		case by || c.Effect == ByDenied || c.Effect == InvalidSignature || c.Effect == Retracted:
+		case by || c.Effect == ByDenied || c.Effect == InvalidSignature || c.Effect == Retracted || !c.Importer.IsZero():
 		case c.Module == d.Module:
 			agree[c.Author] = true
 		default:

@@ -10,10 +10,12 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust/authority"
+	"github.com/everythingstays/es/trust/internal/word"
 )
 
 // AddKey adds a "key" line for those of e's scopes that the key does not have yet
-// under the same label, depth, until and follow, after the key's other lines or
+// under the same label, depth, until, follow and imports, after the key's other lines or
 // at the end of the file. It reports whether there was anything to add. Lines
 // only ever add up: to narrow what a key has, RemoveKey first.
 func (p *Policy) AddKey(e Entry) (bool, error) {
@@ -25,7 +27,7 @@ func (p *Policy) AddKey(e Entry) (bool, error) {
 			continue
 		}
 		last = i
-		if have.Depth == e.Depth && have.Until.Equal(e.Until) && have.Follow == e.Follow && (e.Label == "" || have.Label == e.Label) {
+		if have.Depth == e.Depth && have.Until.Equal(e.Until) && have.Follow == e.Follow && have.Imports == e.Imports && (e.Label == "" || have.Label == e.Label) {
 			scopes = slices.DeleteFunc(scopes, func(s records.Scope) bool { return slices.Contains(have.Scopes, s) })
 		}
 	}
@@ -45,7 +47,7 @@ func formatEntry(e Entry) string {
 		}
 	}
 	if e.Label != "" {
-		b.WriteString(" label=" + formatLabel(e.Label))
+		b.WriteString(" label=" + word.FormatLabel(e.Label))
 	}
 	if e.Depth != 0 {
 		b.WriteString(" depth=" + strconv.Itoa(e.Depth))
@@ -56,6 +58,9 @@ func formatEntry(e Entry) string {
 	if e.Follow {
 		b.WriteString(" follow=yes")
 	}
+	if e.Imports {
+		b.WriteString(" imports=yes")
+	}
 	return b.String()
 }
 
@@ -63,17 +68,27 @@ func formatEntry(e Entry) string {
 // with none; without scopes it removes all "key" lines of the key. It returns
 // how many scopes were taken off. The rest of a line, comment included, stays.
 func (p *Policy) RemoveKey(key records.Fingerprint, scopes ...records.Scope) int {
+	return p.removeScopes(scopes, func(stmt any) []records.Scope {
+		if e, ok := stmt.(Entry); ok && e.Fingerprint == key {
+			return e.Scopes
+		}
+		return nil
+	})
+}
+
+// removeScopes takes the scopes, or all, off the lines of which of returns any.
+func (p *Policy) removeScopes(scopes []records.Scope, of func(stmt any) []records.Scope) int {
 	removed := 0
 	p.lines = slices.DeleteFunc(p.lines, func(l line) bool {
-		e, ok := l.stmt.(Entry)
-		if ok && e.Fingerprint == key && (len(scopes) == 0 || containsAll(scopes, e.Scopes)) {
-			removed += len(e.Scopes)
+		have := of(l.stmt)
+		if len(have) > 0 && (len(scopes) == 0 || containsAll(scopes, have)) {
+			removed += len(have)
 			return true
 		}
 		return false
 	})
 	for i, l := range p.lines {
-		if e, ok := l.stmt.(Entry); ok && e.Fingerprint == key {
+		if len(of(l.stmt)) > 0 {
 			removed += p.cutScopes(i, scopes)
 		}
 	}
@@ -87,10 +102,13 @@ func containsAll(set, all []records.Scope) bool {
 // cutScopes removes the tokens of the scopes, each with the space before it.
 func (p *Policy) cutScopes(i int, scopes []records.Scope) int {
 	l := p.lines[i]
-	raw, cut := l.raw, 0
-	for k := len(l.tokens) - 1; k >= 2; k-- {
-		if slices.Contains(scopes, records.Scope(l.tokens[k].text)) {
-			raw = raw[:l.tokens[k-1].end] + raw[l.tokens[k].end:]
+	raw, cut, first := l.raw, 0, 2
+	if l.word == "npm" {
+		first = 1
+	}
+	for k := len(l.tokens) - 1; k >= first; k-- {
+		if slices.Contains(scopes, records.Scope(l.tokens[k].Text)) {
+			raw = raw[:l.tokens[k-1].End] + raw[l.tokens[k].End:]
 			cut++
 		}
 	}
@@ -105,6 +123,48 @@ func (p *Policy) cutScopes(i int, scopes []records.Scope) int {
 	return cut
 }
 
+// AddAuthority adds an "npm" line for those of a's scopes for which no line of the file
+// says just that, in the place of what the file says of the registry in these scopes: a
+// registry that has new keys has them in place of the old ones, unless a has both. It
+// reports whether there was anything to add.
+func (p *Policy) AddAuthority(a authority.Authority) (bool, error) {
+	for i := range a.Keys { // as a line has them
+		a.Keys[i].Expires = a.Keys[i].Expires.Truncate(time.Second)
+	}
+	scopes := slices.Clone(a.Scopes)
+	for _, have := range p.Authorities() {
+		if a.SameGrant(&have) {
+			scopes = slices.DeleteFunc(scopes, func(s records.Scope) bool { return slices.Contains(have.Scopes, s) })
+		}
+	}
+	if len(scopes) == 0 && len(a.Scopes) > 0 {
+		return false, nil
+	}
+	a.Scopes = scopes
+	text, err := a.Format()
+	if err != nil {
+		return false, fmt.Errorf("edit trust file: %w", err)
+	}
+	after := p.Clone()
+	after.RemoveAuthority(a.Registry, scopes...)
+	if err := after.insert(len(after.lines), true, text); err != nil {
+		return false, err
+	}
+	p.lines, p.eol = after.lines, after.eol
+	return true, nil
+}
+
+// RemoveAuthority takes the scopes off the registry's lines, as RemoveKey does those of a
+// key.
+func (p *Policy) RemoveAuthority(registry string, scopes ...records.Scope) int {
+	return p.removeScopes(scopes, func(stmt any) []records.Scope {
+		if a, ok := stmt.(authority.Authority); ok && a.Registry == registry {
+			return a.Scopes
+		}
+		return nil
+	})
+}
+
 // Deny adds a "deny" line for the key and reports whether there was none. The
 // key's "key" lines stay: they go on to end the search for broader scopes.
 func (p *Policy) Deny(key records.Fingerprint, label string) (bool, error) {
@@ -113,7 +173,7 @@ func (p *Policy) Deny(key records.Fingerprint, label string) (bool, error) {
 	}
 	text := "deny " + key.String()
 	if label != "" {
-		text += " label=" + formatLabel(label)
+		text += " label=" + word.FormatLabel(label)
 	}
 	return true, p.insert(len(p.lines), true, text)
 }
@@ -201,7 +261,7 @@ func (p *Policy) replace(text string, match func(stmt any) bool) error {
 		return p.insert(len(p.lines), true, text)
 	}
 	l := p.lines[i]
-	tail := l.raw[l.tokens[len(l.tokens)-1].end:]
+	tail := l.raw[l.tokens[len(l.tokens)-1].End:]
 	changed, err := parseLine(text + tail)
 	if err != nil {
 		return fmt.Errorf("edit trust file: %w", err)

@@ -3,6 +3,7 @@ package trust
 import (
 	"cmp"
 	"context"
+	"crypto/sha512"
 	"maps"
 	"slices"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust/authority"
 	"github.com/everythingstays/es/trust/internal/delegation"
 )
 
@@ -27,6 +29,9 @@ type Inputs struct {
 	// equivocation of them is known; those of others change nothing. It is
 	// asked a few times for a ruling, about the keys that matter to it.
 	Load func(ctx context.Context, authors []records.Fingerprint) (Facts, error)
+	// Unpacked returns what this home made of the tarball with a SHA-512, or nil. Without
+	// it no import is checked.
+	Unpacked func(sha512 [sha512.Size]byte) *authority.Unpacked
 }
 
 // An Evaluator is inputs, prepared for decisions. What was loaded for one ruling
@@ -39,10 +44,15 @@ type Evaluator struct {
 	own        []root
 	denials    map[records.Fingerprint]int // the first line that says so
 	labels     map[records.Fingerprint]string
+	registries map[records.Fingerprint]string // of registries' keys
 	thresholds map[records.Scope]Threshold
 	pins       map[nameVersion]Pin
 	minAge     time.Duration
 	load       func(context.Context, []records.Fingerprint) (Facts, error)
+
+	look   func([sha512.Size]byte) *authority.Unpacked
+	lookMu sync.Mutex
+	seen   map[[sha512.Size]byte]*authority.Unpacked // by look
 
 	mu    sync.Mutex // held while a ruling is made
 	known map[records.Fingerprint]*keyFacts
@@ -68,7 +78,12 @@ type root struct {
 	project bool
 	depth   int
 	follow  bool
+	imports bool
 	expired bool
+	// Of a registry's key: the line, and the number that all keys share which are one
+	// voice with this one; else nil and 0.
+	authority *authority.Authority
+	registry  int
 }
 
 // NewView prepares decisions without a project's file and without facts. The
@@ -92,9 +107,12 @@ func (in Inputs) Evaluator() *Evaluator {
 		project:    map[records.Scope][]root{},
 		denials:    map[records.Fingerprint]int{},
 		labels:     map[records.Fingerprint]string{},
+		registries: map[records.Fingerprint]string{},
 		thresholds: map[records.Scope]Threshold{},
 		pins:       map[nameVersion]Pin{},
 		load:       in.Load,
+		look:       in.Unpacked,
+		seen:       map[[sha512.Size]byte]*authority.Unpacked{},
 		known:      map[records.Fingerprint]*keyFacts{},
 		keys:       map[fileScope][]Grant{},
 	}
@@ -102,6 +120,7 @@ func (in Inputs) Evaluator() *Evaluator {
 		ev.label(entries[i].Fingerprint, entries[i].Label)
 		addRoots(ev.scopes, &entries[i], root{expired: entries[i].Expired(in.Now)})
 	}
+	ev.addAuthorities(policy.Authorities(), in.Now)
 	for _, d := range policy.Denials() {
 		ev.label(d.Fingerprint, d.Label)
 		if ev.denials[d.Fingerprint] == 0 {
@@ -136,7 +155,7 @@ func (in Inputs) Evaluator() *Evaluator {
 }
 
 func addRoots(to map[records.Scope][]root, e *Entry, r root) {
-	r.key, r.line, r.depth, r.follow = e.Fingerprint, e.Line, e.Depth, e.Follow
+	r.key, r.line, r.depth, r.follow, r.imports = e.Fingerprint, e.Line, e.Depth, e.Follow, e.Imports
 	for i, s := range e.Scopes {
 		if !slices.Contains(e.Scopes[:i], s) {
 			to[s] = append(to[s], r)
@@ -380,7 +399,7 @@ func (ev *Evaluator) ListedKeys() []records.Fingerprint {
 	keys := map[records.Fingerprint]bool{}
 	add := func(roots []root) {
 		for _, r := range roots {
-			if !r.expired && !ev.Denied(r.key) {
+			if r.authority == nil && !r.expired && !ev.Denied(r.key) {
 				keys[r.key] = true
 			}
 		}

@@ -24,7 +24,11 @@ func (ev *Evaluator) Followed(ctx context.Context) ([]records.Fingerprint, error
 	roots := ev.delegationRoots(ev.own)
 	for _, in := range []map[records.Scope][]root{ev.scopes, ev.project} {
 		for _, scope := range slices.Sorted(maps.Keys(in)) {
-			roots = append(roots, ev.delegationRoots(in[scope])...)
+			for _, r := range in[scope] {
+				if r.authority == nil { // a registry's key signs no record
+					roots = append(roots, ev.delegationRoots([]root{r})...)
+				}
+			}
 		}
 	}
 	for {
@@ -44,7 +48,7 @@ func (ev *Evaluator) Followed(ctx context.Context) ([]records.Fingerprint, error
 func (ev *Evaluator) delegationRoots(roots []root) []delegation.Root {
 	list := make([]delegation.Root, len(roots))
 	for i, r := range roots {
-		list[i] = delegation.Root{Key: r.key, Depth: r.depth, Follow: r.follow, Denied: ev.Denied(r.key), Expired: r.expired, Shared: r.project}
+		list[i] = delegation.Root{Key: r.key, Depth: r.depth, Follow: r.follow, Denied: ev.Denied(r.key), Expired: r.expired, Shared: r.project, Registry: r.registry}
 	}
 	return list
 }

@@ -44,7 +44,7 @@ var (
 )
 
 func allVectors() []vector {
-	return slices.Concat(fileVectors(), decisionVectors(), editVectors(), projectVectors(), successionVectors(), delegationVectors(), voiceVectors(), holdVectors(), limitVectors(), noticeVectors())
+	return slices.Concat(fileVectors(), decisionVectors(), editVectors(), projectVectors(), successionVectors(), delegationVectors(), voiceVectors(), holdVectors(), limitVectors(), noticeVectors(), authorityVectors(), importVectors())
 }
 
 func fileVectors() []vector {

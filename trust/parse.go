@@ -1,9 +1,7 @@
 package trust
 
 import (
-	"encoding/hex"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -11,21 +9,18 @@ import (
 	"github.com/multiformats/go-multihash"
 
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust/authority"
+	"github.com/everythingstays/es/trust/internal/word"
 )
 
 // words are the first words this version knows, with what a line looks like.
 var words = map[string]string{
-	"key":       "key FINGERPRINT SCOPE... [label=TEXT] [depth=N] [until=YYYY-MM-DD] [follow=yes]",
+	"key":       "key FINGERPRINT SCOPE... [label=TEXT] [depth=N] [until=YYYY-MM-DD] [follow=yes] [imports=yes]",
 	"deny":      "deny FINGERPRINT [label=TEXT]",
 	"threshold": "threshold COUNT SCOPE",
 	"pin":       "pin NAME VERSION CID",
 	"min-age":   "min-age DURATION, as in 12h, 3d or 2w",
-}
-
-// A token is a word of a line, by its place in the line's raw text.
-type token struct {
-	text       string
-	start, end int
+	"npm":       "npm SCOPE... registry=URL key=KEYID,KEY[,EXPIRES]... [label=TEXT] [until=YYYY-MM-DD], or unsigned=yes in place of keys",
 }
 
 // parseLine reads one line. Its error has no line number yet.
@@ -47,7 +42,7 @@ func parseLine(raw string) (line, *SyntaxError) {
 		return l, checkUnknown(l.word)
 	}
 	var err error
-	if l.tokens, err = tokenize(text); err == nil {
+	if l.tokens, err = word.Tokenize(text); err == nil {
 		l.stmt, err = parseStatement(l.word, l.tokens[1:])
 	}
 	if err != nil {
@@ -72,44 +67,14 @@ func checkUnknown(word string) *SyntaxError {
 			if lower := strings.ToLower(word); words[lower] != "" {
 				return &SyntaxError{Text: fmt.Sprintf("starts with %q; write %s", word, lower)}
 			}
-			return &SyntaxError{Text: fmt.Sprintf("starts with %.40q; a line starts with key, deny, threshold, pin, min-age or #", word)}
+			return &SyntaxError{Text: fmt.Sprintf("starts with %.40q; a line starts with key, npm, deny, threshold, pin, min-age or #", word)}
 		}
 	}
 	return nil
 }
 
-// tokenize splits a line at spaces and tabs. A '#' that starts a token starts a
-// comment; a double quote holds spaces together.
-func tokenize(text string) ([]token, error) {
-	var ts []token
-	for i := 0; i < len(text); {
-		if text[i] == ' ' || text[i] == '\t' {
-			i++
-			continue
-		}
-		if text[i] == '#' {
-			break
-		}
-		start, quoted := i, false
-		for i < len(text) && (quoted || text[i] != ' ' && text[i] != '\t') {
-			switch {
-			case text[i] == '"':
-				quoted = !quoted
-			case text[i] == '\\' && quoted:
-				i++ // the escaped byte, if there is one
-			}
-			i++
-		}
-		if quoted {
-			return nil, fmt.Errorf("a quoted text does not end; close it with \"")
-		}
-		ts = append(ts, token{text[start:i], start, i})
-	}
-	return ts, nil
-}
-
-func parseStatement(word string, args []token) (any, error) {
-	switch word {
+func parseStatement(first string, args []word.Token) (any, error) {
+	switch first {
 	case "key":
 		return parseKey(args)
 	case "deny":
@@ -118,28 +83,34 @@ func parseStatement(word string, args []token) (any, error) {
 		return parseThreshold(args)
 	case "pin":
 		return parsePin(args)
+	case "npm":
+		a, err := authority.Parse(args)
+		if err != nil {
+			err = fmt.Errorf("%w; %w", err, usage("npm"))
+		}
+		return a, err
 	}
 	return parseMinAge(args)
 }
 
 func usage(word string) error { return fmt.Errorf("write %s", words[word]) }
 
-func parseKey(args []token) (any, error) {
+func parseKey(args []word.Token) (any, error) {
 	var e Entry
 	if len(args) < 2 {
 		return nil, usage("key")
 	}
 	var err error
-	if e.Fingerprint, err = parseFingerprint(args[0].text); err != nil {
+	if e.Fingerprint, err = word.ParseFingerprint(args[0].Text); err != nil {
 		return nil, err
 	}
 	seen := map[string]bool{}
 	for _, t := range args[1:] {
-		option, value, isOption := strings.Cut(t.text, "=")
+		option, value, isOption := strings.Cut(t.Text, "=")
 		if !isOption {
-			s, err := records.ParseScope(t.text)
+			s, err := word.ParseScope(t.Text)
 			if err != nil {
-				return nil, fmt.Errorf("%w; a scope is a name, a prefix such as left-*, @scope/* or *", err)
+				return nil, err
 			}
 			e.Scopes = append(e.Scopes, s)
 			continue
@@ -161,18 +132,17 @@ func parseKey(args []token) (any, error) {
 func (e *Entry) setOption(option, value string) (err error) {
 	switch option {
 	case "label":
-		e.Label, err = parseLabel(value)
+		e.Label, err = word.ParseLabel(value)
 	case "depth":
-		if e.Depth, err = parseInt(value, 0, records.MaxDepthGrant); err != nil {
+		if e.Depth, err = word.ParseInt(value, 0, records.MaxDepthGrant); err != nil {
 			err = fmt.Errorf("depth=%.40q: %w", value, err)
 		}
 	case "until":
-		e.Until, err = parseDate(value)
+		e.Until, err = word.ParseDate(value)
 	case "follow":
-		if value != "yes" && value != "no" {
-			return fmt.Errorf("follow=%.40q; write follow=yes or follow=no", value)
-		}
-		e.Follow = value == "yes"
+		e.Follow, err = word.ParseYesNo(option, value)
+	case "imports":
+		e.Imports, err = word.ParseYesNo(option, value)
 	default:
 		// An option of a later version may narrow the line; without it the
 		// line would let in more than was meant.
@@ -181,55 +151,55 @@ func (e *Entry) setOption(option, value string) (err error) {
 	return err
 }
 
-func parseDeny(args []token) (any, error) {
+func parseDeny(args []word.Token) (any, error) {
 	if len(args) < 1 || len(args) > 2 {
 		return nil, usage("deny")
 	}
-	key, err := parseFingerprint(args[0].text)
+	key, err := word.ParseFingerprint(args[0].Text)
 	if err != nil {
 		return nil, err
 	}
 	d := Denial{Fingerprint: key}
 	if len(args) == 2 {
-		value, ok := strings.CutPrefix(args[1].text, "label=")
+		value, ok := strings.CutPrefix(args[1].Text, "label=")
 		if !ok {
-			return nil, fmt.Errorf("%.40q: a key is denied for all names; %w", args[1].text, usage("deny"))
+			return nil, fmt.Errorf("%.40q: a key is denied for all names; %w", args[1].Text, usage("deny"))
 		}
-		if d.Label, err = parseLabel(value); err != nil {
+		if d.Label, err = word.ParseLabel(value); err != nil {
 			return nil, err
 		}
 	}
 	return d, nil
 }
 
-func parseThreshold(args []token) (any, error) {
+func parseThreshold(args []word.Token) (any, error) {
 	if len(args) != 2 {
 		return nil, usage("threshold")
 	}
-	n, err := parseInt(args[0].text, 1, MaxThreshold)
+	n, err := word.ParseInt(args[0].Text, 1, MaxThreshold)
 	if err != nil {
-		return nil, fmt.Errorf("%.40q: %w", args[0].text, err)
+		return nil, fmt.Errorf("%.40q: %w", args[0].Text, err)
 	}
-	s, err := records.ParseScope(args[1].text)
+	s, err := records.ParseScope(args[1].Text)
 	if err != nil {
 		return nil, err
 	}
 	return Threshold{Keys: n, Scope: s}, nil
 }
 
-func parsePin(args []token) (any, error) {
+func parsePin(args []word.Token) (any, error) {
 	if len(args) != 3 {
 		return nil, usage("pin")
 	}
-	name, err := records.ParseName(args[0].text)
+	name, err := records.ParseName(args[0].Text)
 	if err != nil {
 		return nil, err
 	}
-	version, err := records.ParseVersion(args[1].text)
+	version, err := records.ParseVersion(args[1].Text)
 	if err != nil {
 		return nil, err
 	}
-	module, err := parseModule(args[2].text)
+	module, err := parseModule(args[2].Text)
 	if err != nil {
 		return nil, err
 	}
@@ -252,97 +222,15 @@ func parseModule(s string) (cid.Cid, error) {
 	return c, nil
 }
 
-func parseMinAge(args []token) (any, error) {
-	if len(args) != 1 || args[0].text == "" {
+func parseMinAge(args []word.Token) (any, error) {
+	if len(args) != 1 || args[0].Text == "" {
 		return nil, usage("min-age")
 	}
-	s := args[0].text
+	s := args[0].Text
 	unit := map[byte]time.Duration{'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}[s[len(s)-1]]
-	n, err := parseInt(s[:len(s)-1], 0, 9999)
+	n, err := word.ParseInt(s[:len(s)-1], 0, 9999)
 	if unit == 0 || err != nil {
 		return nil, fmt.Errorf("%.40q is not a duration; %w", s, usage("min-age"))
 	}
 	return MinAge{Age: time.Duration(n) * unit}, nil
-}
-
-// parseFingerprint takes the digits alone: a shorter key id is not unique, and
-// spaces would be other words.
-func parseFingerprint(s string) (records.Fingerprint, error) {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
-			return records.Fingerprint{}, fmt.Errorf("%.80q is not a fingerprint; write its 40 or 64 hexadecimal digits without spaces", s)
-		}
-	}
-	b, err := hex.DecodeString(s)
-	if err == nil {
-		var key records.Fingerprint
-		if key, err = records.FingerprintFromBytes(b); err == nil {
-			return key, nil
-		}
-	}
-	return records.Fingerprint{}, fmt.Errorf("%.80q has %d digits; write the whole fingerprint of 40 or 64", s, len(s))
-}
-
-// parseInt takes decimal digits without sign or leading zero.
-func parseInt(s string, low, high int) (int, error) {
-	n, err := strconv.Atoi(s)
-	if err != nil || strconv.Itoa(n) != s || n < low || n > high {
-		return 0, fmt.Errorf("write a number from %d to %d", low, high)
-	}
-	return n, nil
-}
-
-func parseDate(s string) (time.Time, error) {
-	t, err := time.Parse(time.DateOnly, s)
-	if err != nil {
-		return t, fmt.Errorf("until=%.40q is not a day; write until=YYYY-MM-DD, the last day on which the line counts", s)
-	}
-	return t, nil
-}
-
-// parseLabel reads a bare word, or a text in double quotes in which a backslash
-// makes the next byte literal.
-func parseLabel(s string) (string, error) {
-	label := s
-	if strings.HasPrefix(s, `"`) {
-		inside := s[1:]
-		var b strings.Builder
-		for i := 0; ; i++ {
-			if inside[i] == '"' {
-				if i != len(inside)-1 {
-					return "", fmt.Errorf("label=%.80q has text after its closing quote", s)
-				}
-				break
-			}
-			if inside[i] == '\\' {
-				i++
-				if inside[i] != '"' && inside[i] != '\\' {
-					return "", fmt.Errorf(`label=%.80q: a backslash stands before " or \ only`, s)
-				}
-			}
-			b.WriteByte(inside[i])
-		}
-		label = b.String()
-	} else if strings.ContainsAny(s, `"\`) {
-		return "", fmt.Errorf("label=%.80q: put the whole text in quotes", s)
-	}
-	return label, checkLabel(label)
-}
-
-func checkLabel(label string) error {
-	if label == "" {
-		return fmt.Errorf("the label is empty; leave label= out")
-	}
-	if err := records.CheckText(label, MaxLabel); err != nil {
-		return fmt.Errorf("the label %q %w", label, err)
-	}
-	return nil
-}
-
-// formatLabel writes what parseLabel reads.
-func formatLabel(label string) string {
-	if !strings.ContainsAny(label, " \"\\#") {
-		return label
-	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(label) + `"`
 }

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,13 +10,15 @@ import (
 
 	"github.com/everythingstays/es/internal/regularfile"
 	"github.com/everythingstays/es/records"
+	"github.com/everythingstays/es/trust/authority"
+	"github.com/everythingstays/es/trust/internal/word"
 )
 
 // Limits of a trust file.
 const (
-	MaxFile      = 1 << 20 // bytes
-	MaxLine      = 4 << 10 // bytes, without its end
-	MaxLabel     = 64      // bytes of a label
+	MaxFile      = 1 << 20       // bytes
+	MaxLine      = 4 << 10       // bytes, without its end
+	MaxLabel     = word.MaxLabel // bytes of a label
 	MaxThreshold = 32
 )
 
@@ -31,9 +34,9 @@ type Policy struct {
 // A line is one physical line, whatever it says.
 type line struct {
 	raw    string // with its end
-	tokens []token
+	tokens []word.Token
 	word   string // the first token; "" when blank or a comment
-	stmt   any    // Entry, Denial, Threshold, Pin, MinAge; nil for anything else
+	stmt   any    // Entry, Authority, Denial, Threshold, Pin, MinAge; nil for anything else
 }
 
 // Entry is a "key" line: the key may speak for the names in the scopes.
@@ -44,13 +47,12 @@ type Entry struct {
 	Depth       int       // how many delegations in a row may start at the key
 	Until       time.Time // midnight UTC at the start of the last day; zero for ever
 	Follow      bool      // the key's successors have what the line gives
+	Imports     bool      // the key's own word is enough for releases with an origin
 	Line        int       // 1 is the first; ignored by AddKey
 }
 
 // Expired reports whether the entry's last day is over at now.
-func (e Entry) Expired(now time.Time) bool {
-	return !e.Until.IsZero() && !now.Before(e.Until.AddDate(0, 0, 1))
-}
+func (e Entry) Expired(now time.Time) bool { return word.IsOver(e.Until, now) }
 
 // Denial is a "deny" line: the key never counts, whatever else is said of it.
 type Denial struct {
@@ -191,6 +193,18 @@ func (p *Policy) Entries() []Entry {
 	return es
 }
 
+// Authorities returns the "npm" lines in the order of the file.
+func (p *Policy) Authorities() []authority.Authority {
+	var as []authority.Authority
+	for i, l := range p.lines {
+		if a, ok := l.stmt.(authority.Authority); ok {
+			a.Line = i + 1
+			as = append(as, a)
+		}
+	}
+	return as
+}
+
 // Denials returns the "deny" lines in the order of the file.
 func (p *Policy) Denials() []Denial {
 	var ds []Denial
@@ -260,6 +274,10 @@ func (p *Policy) Label(key records.Fingerprint) string {
 			if s.Fingerprint == key && s.Label != "" {
 				return s.Label
 			}
+		case authority.Authority:
+			if s.Label != "" && slices.Contains(s.Fingerprints(), key) {
+				return s.Label
+			}
 		}
 	}
 	return ""
@@ -277,6 +295,12 @@ func (p *Policy) Warnings() []string {
 		case Entry:
 			if p.Denied(s.Fingerprint) {
 				warn(i, "the key is denied as well, and deny decides")
+			}
+		case authority.Authority:
+			for n, key := range s.Fingerprints() {
+				if p.Denied(key) {
+					warn(i, "key %d of the line, %s, is denied as well, and deny decides", n+1, key)
+				}
 			}
 		case nil:
 			if l.word != "" {

@@ -13,8 +13,8 @@ const ProjectFile = "es.trust"
 
 // ParseProject reads the trust file of a project. Beyond what Parse refuses, it
 // refuses whatever could undo a decision of the user, or let in keys or names
-// that the file does not show: all words but "key", the scope "*", a depth and
-// follow=yes.
+// that the file does not show: all words but "key", the scope "*", a depth,
+// follow=yes and imports=yes.
 func ParseProject(b []byte) (*Policy, error) {
 	p, err := Parse(b)
 	if err != nil {
@@ -47,6 +47,9 @@ func checkProjectEntry(e Entry) error {
 	}
 	if e.Depth > 0 {
 		return fmt.Errorf("a project's file shows every key that it lets in; write no depth, and a line for each key")
+	}
+	if e.Imports {
+		return fmt.Errorf("a project's file does not say who vouches for what registries publish; write no imports=yes")
 	}
 	if e.Follow {
 		return fmt.Errorf("a project's file shows every key that it lets in; write no follow=yes, and a line for each key")

@@ -2,6 +2,8 @@ package trust_test
 
 import (
 	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -20,6 +22,7 @@ import (
 	"github.com/everythingstays/es/internal/vectors"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
+	"github.com/everythingstays/es/trust/authority"
 )
 
 var update = flag.Bool("update", false, "write the vectors to ../testdata/trust")
@@ -37,6 +40,7 @@ type world struct {
 	Successions []succession          `json:"successions,omitempty"`
 	Equivocated []records.Fingerprint `json:"equivocated,omitempty"`
 	Notices     []noticeStatement     `json:"notices,omitempty"`
+	Unpacked    []unpackedTarball     `json:"unpacked,omitempty"`
 }
 
 type claim struct {
@@ -50,6 +54,35 @@ type claim struct {
 	FirstSeen time.Time           `json:"firstSeen,omitzero"`
 	Ended     time.Time           `json:"ended,omitzero"`
 	Followed  bool                `json:"followed,omitempty"`
+	Import    *imported           `json:"import,omitempty"`
+}
+
+// An imported is what the release of an import says.
+type imported struct {
+	SHA512       string              `json:"sha512"` // in hexadecimal
+	Published    int64               `json:"published,omitempty"`
+	Signatures   []registrySignature `json:"signatures,omitempty"`
+	Size         int64               `json:"size"`
+	Files        int64               `json:"files"`
+	Dependencies map[string]string   `json:"dependencies,omitempty"`
+	Pins         map[string]string   `json:"pins,omitempty"`
+}
+
+type registrySignature struct {
+	KeyID string `json:"keyid"`
+	Sig   []byte `json:"sig"` // base64
+}
+
+// An unpackedTarball is what this home made of one.
+type unpackedTarball struct {
+	SHA512       string            `json:"sha512"`
+	Name         string            `json:"name"`
+	Version      records.Version   `json:"version"`
+	Module       string            `json:"module"`
+	Size         int64             `json:"size"`
+	Files        int64             `json:"files"`
+	Dependencies map[string]string `json:"dependencies,omitempty"`
+	Registries   []string          `json:"registries,omitempty"`
 }
 
 type statement struct {
@@ -103,6 +136,17 @@ func (w world) inputs(t *testing.T, p *trust.Policy) trust.Inputs {
 		in.Facts.Successions = append(in.Facts.Successions, one)
 	}
 	in.Facts.Equivocated = w.Equivocated
+	in.Unpacked = func(hash [sha512.Size]byte) *authority.Unpacked {
+		for _, u := range w.Unpacked {
+			if u.SHA512 == hex.EncodeToString(hash[:]) {
+				return &authority.Unpacked{
+					Name: u.Name, Version: u.Version, Module: decodeCID(t, u.Module), Size: u.Size, Files: u.Files,
+					Manifest: records.Manifest{Dependencies: u.Dependencies}, Registries: u.Registries,
+				}
+			}
+		}
+		return nil
+	}
 	if w.Project != "" {
 		var err error
 		if in.Project, err = trust.ParseProject([]byte(w.Project)); err != nil {
@@ -118,9 +162,29 @@ func (w world) claims(t *testing.T) []trust.Claim {
 		cs = append(cs, trust.Claim{
 			Author: c.Author, Module: decodeCID(t, c.Module), Record: decodeCID(t, c.Record), Invalid: c.Invalid,
 			Endorse: c.Endorse, Retracted: c.Retracted, Time: c.Time, FirstSeen: c.FirstSeen, Ended: c.Ended, Followed: c.Followed,
+			Release: c.Import.release(t, w.Name, w.Version, decodeCID(t, c.Module)),
 		})
 	}
 	return cs
+}
+
+func (i *imported) release(t *testing.T, name records.Name, version records.Version, module cid.Cid) *records.Release {
+	if i == nil {
+		return nil
+	}
+	hash, err := hex.DecodeString(i.SHA512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &records.Release{Name: name, Version: version, Module: module, Size: i.Size, Files: i.Files, Manifest: records.Manifest{Dependencies: i.Dependencies}}
+	r.Origin = &records.Origin{Registry: "anything", SHA512: hash, Published: i.Published}
+	for _, s := range i.Signatures {
+		r.Origin.Signatures = append(r.Origin.Signatures, records.OriginSignature{KeyID: s.KeyID, Signature: s.Sig})
+	}
+	for name, module := range i.Pins {
+		r.Pins = map[records.Name]cid.Cid{records.Name(name): decodeCID(t, module)}
+	}
+	return r
 }
 
 func decodeCID(t *testing.T, s string) cid.Cid {
@@ -387,6 +451,12 @@ func showDecision(d trust.Decision) string {
 		if c.Project {
 			b.WriteString(" of the project's file")
 		}
+		if !c.Importer.IsZero() {
+			fmt.Fprintf(&b, " importer %s", c.Importer)
+		}
+		if c.Why != "" {
+			b.WriteString(" because " + c.Why)
+		}
 		if len(c.Via) > 1 {
 			for _, step := range c.Via[1:] {
 				fmt.Fprintf(&b, " %s %s", step.Kind, step.Key)
@@ -422,10 +492,29 @@ func lineByLine(policy *trust.Policy) string {
 	lines := map[int]string{}
 	for _, e := range policy.Entries() {
 		s := fmt.Sprintf("key %s scopes=%q label=%q depth=%d follow=%t", e.Fingerprint, e.Scopes, e.Label, e.Depth, e.Follow)
+		if e.Imports {
+			s += " imports=true"
+		}
 		if !e.Until.IsZero() {
 			s += " until=" + e.Until.Format(time.RFC3339)
 		}
 		lines[e.Line] = s
+	}
+	for _, a := range policy.Authorities() {
+		s := fmt.Sprintf("npm scopes=%q registry=%q label=%q unsigned=%t", a.Scopes, a.Registry, a.Label, a.Unsigned)
+		for _, k := range a.Keys {
+			s += fmt.Sprintf(" key %q %s", k.ID, authority.KeyFingerprint(&k))
+			if !k.Expires.IsZero() {
+				s += " until " + k.Expires.Format(time.RFC3339)
+			}
+		}
+		if a.Unsigned {
+			s += " " + a.Fingerprints()[0].String()
+		}
+		if !a.Until.IsZero() {
+			s += " until=" + a.Until.Format(time.RFC3339)
+		}
+		lines[a.Line] = s
 	}
 	for _, d := range policy.Denials() {
 		lines[d.Line] = fmt.Sprintf("deny %s label=%q", d.Fingerprint, d.Label)

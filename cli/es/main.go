@@ -4,6 +4,8 @@ package main
 import (
 	"os"
 
+	"github.com/spf13/cobra"
+
 	"github.com/everythingstays/es/cli"
 	"github.com/everythingstays/es/cli/democmd"
 	"github.com/everythingstays/es/cli/keycmd"
@@ -17,7 +19,8 @@ import (
 
 // groups are the commands that es has.
 var groups = []cli.Group{
-	democmd.Commands, keycmd.Commands, nodecmd.Commands, npmcmd.Commands,
+	democmd.Commands, keycmd.Commands, nodecmd.Commands,
+	func(a cli.App) []*cobra.Command { return npmcmd.Commands(a, publishcmd.SignImports) },
 	projectcmd.Commands, publishcmd.Commands, searchcmd.Commands, trustcmd.Commands,
 }
 

@@ -4,7 +4,12 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -24,12 +29,18 @@ import (
 
 // registry DIR serves the packages in DIR as an npm registry on loopback until the
 // script ends: DIR/NAME/VERSION/ has the files of a version, and DIR/NAME/VERSION.tgz.base64
-// is a tarball as it is. $REGISTRY is its URL. Each call starts another one.
+// is a tarball as it is. $REGISTRY is its URL. Each call starts another one. With
+// "signing" it has a key, and signs.
 func registry(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: registry DIR")
+	if neg || len(args) < 1 || len(args) > 2 || len(args) == 2 && args[1] != "signing" {
+		ts.Fatalf("usage: registry DIR [signing]")
 	}
 	r := &fakeRegistry{dir: ts.MkAbs(args[0])}
+	if len(args) == 2 {
+		var err error
+		r.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		ts.Check(err)
+	}
 	server := httptest.NewServer(r)
 	ts.Defer(server.Close)
 	ts.Setenv("REGISTRY", server.URL+"/")
@@ -95,14 +106,41 @@ func integrity(b []byte) string {
 
 type fakeRegistry struct {
 	dir      string
+	key      *ecdsa.PrivateKey // nil when it signs nothing
 	tarballs atomic.Int64
+}
+
+// keys is what the keys endpoint says.
+func (r *fakeRegistry) keys() ([]byte, error) {
+	if r.key == nil {
+		return nil, fs.ErrNotExist
+	}
+	der, err := x509.MarshalPKIXPublicKey(r.key.Public())
+	if err != nil {
+		return nil, err
+	}
+	const kind = "ecdsa-sha2-nistp256"
+	return json.Marshal(map[string]any{"keys": []any{map[string]any{"keyid": "SHA256:fake", "keytype": kind, "scheme": kind, "key": der, "expires": nil}}})
+}
+
+func (r *fakeRegistry) dist(name, version, url string, tarball []byte) (map[string]any, error) {
+	d := map[string]any{"tarball": url, "integrity": integrity(tarball)}
+	if r.key == nil {
+		return d, nil
+	}
+	digest := sha256.Sum256([]byte(name + "@" + version + ":" + integrity(tarball)))
+	sig, err := ecdsa.SignASN1(rand.Reader, r.key, digest[:])
+	d["signatures"] = []any{map[string]any{"keyid": "SHA256:fake", "sig": sig}}
+	return d, err
 }
 
 func (r *fakeRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	name, file, isTarball := strings.Cut(strings.TrimPrefix(req.URL.Path, "/"), "/-/")
 	var b []byte
 	var err error
-	if isTarball {
+	if req.URL.Path == "/-/npm/v1/keys" {
+		b, err = r.keys()
+	} else if isTarball {
 		r.tarballs.Add(1)
 		base := name[strings.IndexByte(name, '/')+1:]
 		b, err = r.tarball(name, strings.TrimSuffix(strings.TrimPrefix(file, base+"-"), ".tgz"))
@@ -141,7 +179,9 @@ func (r *fakeRegistry) packument(name, base string) ([]byte, error) {
 			manifest = map[string]any{"name": name, "version": version}
 		}
 		file := name[strings.IndexByte(name, '/')+1:] + "-" + version + ".tgz"
-		manifest["dist"] = map[string]string{"tarball": base + name + "/-/" + file, "integrity": integrity(tarball)}
+		if manifest["dist"], err = r.dist(name, version, base+name+"/-/"+file, tarball); err != nil {
+			return nil, err
+		}
 		versions[version] = manifest
 		latest = version
 	}

@@ -22,6 +22,8 @@ import (
 	"github.com/everythingstays/es/npm/importer"
 	"github.com/everythingstays/es/npm/packagelock"
 	"github.com/everythingstays/es/npm/registry"
+	"github.com/everythingstays/es/npm/unpacked"
+	"github.com/everythingstays/es/records"
 )
 
 type importOptions struct {
@@ -31,9 +33,11 @@ type importOptions struct {
 	allVersions bool
 	dryRun      bool
 	registry    string
+	publish     bool
+	key         string
 }
 
-func importNPMCommand(a cli.App) *cobra.Command {
+func importNPMCommand(a cli.App, sign SignImports) *cobra.Command {
 	var o importOptions
 	cmd := &cobra.Command{
 		Use:   "npm [NAME[@RANGE]...]",
@@ -41,7 +45,8 @@ func importNPMCommand(a cli.App) *cobra.Command {
 		Long: `Fetches packages from the registry that npm is configured for, checks their
 SHA-512, keeps the tarballs and makes modules of them: exactly the files that
 npm leaves in node_modules. It is a fact of this home: nothing is signed and
-nothing published. What is here already is not asked for.
+nothing published, unless with --publish, which signs releases with where they
+came from and announces them. What is here already is not asked for.
 
 With --lockfile it takes what a package-lock.json names.`,
 		Example: `  es import npm left-pad
@@ -54,10 +59,12 @@ With --lockfile it takes what a package-lock.json names.`,
 				return cli.Usagef(cmd, "name packages, or --lockfile package-lock.json")
 			case o.lockfile != "" && len(args) > 0:
 				return cli.Usagef(cmd, "--lockfile takes what the lockfile names, and no other names")
+			case o.publish && (o.lockfile != "" || o.dryRun):
+				return cli.Usagef(cmd, "--publish is for packages that are named, whose signatures the registry is asked for")
 			case a.Offline:
 				return cli.Usagef(cmd, "--offline asks no registry")
 			}
-			return runImport(cmd.Context(), a, o, args)
+			return runImport(cmd.Context(), a, o, args, sign)
 		},
 	}
 	f := cmd.Flags()
@@ -67,6 +74,9 @@ With --lockfile it takes what a package-lock.json names.`,
 	f.BoolVar(&o.allVersions, "all-versions", false, "take all versions of the packages that are named")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be fetched, and fetch nothing")
 	f.StringVar(&o.registry, "registry", "", "ask this registry")
+	f.BoolVar(&o.publish, "publish", false, "sign releases of what was imported, and announce them")
+	f.StringVar(&o.key, "key", "", "fingerprint of the own key that signs (default: es key use)")
+	f.BoolVar(&a.First, "first", false, "the key has signed nothing that is not here, also where no peer can be asked")
 	return cmd
 }
 
@@ -76,6 +86,9 @@ type importResult struct {
 	Known    int           `json:"known"`
 	Failed   []failedDoc   `json:"failed"`
 	DryRun   bool          `json:"dryRun,omitempty"`
+	Signed   int           `json:"signed,omitempty"`
+
+	trees []*unpacked.Package
 }
 
 type importedDoc struct {
@@ -97,7 +110,7 @@ func failureOf(name string, err error) failedDoc {
 	return failedDoc{Package: name, Error: ui.Message(err), mayPass: registry.MayPass(err)}
 }
 
-func runImport(ctx context.Context, a cli.App, o importOptions, args []string) error {
+func runImport(ctx context.Context, a cli.App, o importOptions, args []string, sign SignImports) error {
 	dir, err := os.Getwd()
 	if err != nil {
 		return err
@@ -107,6 +120,7 @@ func runImport(ctx context.Context, a cli.App, o importOptions, args []string) e
 		return err
 	}
 	defer from.client.Close()
+	from.full = o.publish
 	bar := a.NewProgress()
 	defer bar.End()
 	bar.Stage("asking the registry", "")
@@ -131,6 +145,11 @@ func runImport(ctx context.Context, a cli.App, o importOptions, args []string) e
 		return err
 	}
 	bar.End()
+	if o.publish {
+		if err := publishImports(ctx, a, o, &result, sign); err != nil {
+			return err
+		}
+	}
 	return printImport(a, &result, bytes, time.Since(start), from.hosts(ctx, namesOf(packages)))
 }
 
@@ -186,7 +205,10 @@ func packageOf(ctx context.Context, from *registries, r *closure.Release) (impor
 	if err != nil {
 		return importer.Package{}, err
 	}
-	p := importer.Package{Name: r.Name, Version: r.Version, SHA1: dist.SHA1}
+	p := importer.Package{Name: r.Name, Version: r.Version, SHA1: dist.SHA1, Taken: &unpacked.Taken{Registry: base, Signatures: dist.Signatures}}
+	if r.Published.Unix() > 0 {
+		p.Taken.Published = r.Published.Unix()
+	}
 	if p.URL, err = tarballURL(base, r.Name, r.Info.Version, dist.Tarball); err != nil {
 		return importer.Package{}, err
 	}
@@ -273,8 +295,47 @@ func importPackages(ctx context.Context, a cli.App, from *registries, packages [
 	return bytes, err
 }
 
+// publishImports signs releases of what was imported.
+func publishImports(ctx context.Context, a cli.App, o importOptions, result *importResult, sign SignImports) error {
+	var releases []*records.Release
+	for _, p := range result.trees {
+		r, err := releaseOf(p)
+		if err != nil {
+			result.Failed = append(result.Failed, failureOf(p.Name+"@"+string(p.Version), err))
+			continue
+		}
+		releases = append(releases, r)
+	}
+	if len(releases) == 0 {
+		return nil
+	}
+	return a.WithHome(ctx, func(h *home.Home) (err error) {
+		result.Signed, err = sign(ctx, a, h, o.key, releases)
+		if err == nil && !a.JSON {
+			a.Note("signed %s of imports", ui.Plural(int64(result.Signed), "release"))
+		}
+		return err
+	})
+}
+
+// releaseOf is what a tree that was just taken from a registry is released as.
+func releaseOf(p *unpacked.Package) (*records.Release, error) {
+	name, err := records.ParseName(p.Name)
+	if err != nil {
+		return nil, err
+	}
+	from := p.Taken[len(p.Taken)-1]
+	return &records.Release{
+		Name: name, Version: p.Version, Module: p.Module, Size: p.Size, Files: p.Files, Manifest: p.Manifest,
+		Origin: &records.Origin{Registry: from.Registry, Tarball: p.Tarball, SHA512: p.SHA512[:], Published: from.Published, Signatures: from.Signatures},
+	}, nil
+}
+
 // add takes one result, and returns how many bytes came for it.
 func (d *importResult) add(r *importer.Result) int64 {
+	if r.Err == nil && r.Tree != nil && len(r.Tree.Taken) > 0 {
+		d.trees = append(d.trees, r.Tree)
+	}
 	switch {
 	case r.Err != nil:
 		d.Failed = append(d.Failed, failureOf(r.Package.String(), r.Err))

@@ -18,6 +18,7 @@ import (
 type registries struct {
 	*upstream.Registries
 	client *registry.Client
+	full   bool // packuments are asked for with the times of versions
 }
 
 // openRegistries reads npm's configuration for a directory.
@@ -27,7 +28,7 @@ func openRegistries(a cli.App, dir, named string) (*registries, error) {
 		return nil, err
 	}
 	warnOfRegistries(a, from)
-	return &registries{from, from.Client()}, nil
+	return &registries{Registries: from, client: from.Client()}, nil
 }
 
 // warnOfRegistries tells what of npm's configuration is not as its user may think.
@@ -55,7 +56,7 @@ func (r *registries) Packument(ctx context.Context, name string) (*registry.Pack
 	if err != nil {
 		return nil, err
 	}
-	return r.client.Packument(ctx, base, name, registry.Abbreviated, registry.Validators{})
+	return r.client.Packument(ctx, base, name, registry.Form(r.full), registry.Validators{})
 }
 
 // hosts are those of the registries that packages came from, for people.

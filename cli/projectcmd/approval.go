@@ -46,6 +46,8 @@ func (p *approval) changed(ctx context.Context, changes []install.Change) error 
 		case err != nil:
 			return err
 		case slices.Contains(p.accepted, c.After.Signer):
+		case followed && p.evaluator.Registry(c.After.Signer) != "":
+			p.app.Note("%s: %s signed it by another key, %s, which your trust file has too", c.After.Name, p.evaluator.Registry(c.After.Signer), c.After.Signer)
 		case followed:
 			p.app.Note("%s: %s succeeds %s, as both keys say and your trust file follows", c.After.Name, c.After.Signer, c.Before.Signer)
 		default:

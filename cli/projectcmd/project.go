@@ -30,6 +30,7 @@ type session struct {
 	sources   install.Sources
 	options   install.Options
 
+	tarballs tarballChecker
 	// distrust is why the trust files cannot be read: what needs no trust is done all the
 	// same, and nothing else.
 	distrust error
@@ -55,7 +56,7 @@ func inProject(a cli.App, cmd *cobra.Command, o installOptions, f func(context.C
 		if key, err := h.MakeNoteKey(); err == nil { // or this note counts for nobody
 			p.NoteKey = key
 		}
-		w := &session{home: h, project: p}
+		w := &session{home: h, project: p, tarballs: tarballChecker{home: h}}
 		if err := w.look(); err != nil {
 			return err
 		}
@@ -77,7 +78,8 @@ func inProject(a cli.App, cmd *cobra.Command, o installOptions, f func(context.C
 			network := &cli.Joined{App: a, Home: h}
 			defer network.Close()
 			w.news = &cli.News{App: a, Home: h, Network: network}
-			w.sources.Fetcher = &fetcher{network.Join, bar}
+			w.tarballs.fetch = &fetcher{network.Join, bar}
+			w.sources.Fetcher = w.tarballs.fetch
 		}
 		result, err := f(ctx, w)
 		bar.End()
@@ -144,15 +146,15 @@ func openProject(h *home.Home) (*install.Project, error) {
 
 // here is what the home has for an installation, without asking anybody.
 func here(h *home.Home) install.Sources {
-	return install.Sources{Blocks: h.Blocks(), Records: verifiedRecords{h.Index()}}
+	return install.Sources{Blocks: h.Blocks(), Records: verifiedRecords{h}}
 }
 
 // verifiedRecords tells install what the index has verified.
-type verifiedRecords struct{ index *index.Index }
+type verifiedRecords struct{ home *home.Home }
 
 // Release implements install.Records.
 func (v verifiedRecords) Release(ctx context.Context, record cid.Cid) (*install.Resolution, bool, error) {
-	s, err := v.index.Statement(ctx, record)
+	s, err := v.home.Index().Statement(ctx, record)
 	if errors.As(err, new(*index.NotFoundError)) {
 		return nil, false, nil
 	}
@@ -163,7 +165,25 @@ func (v verifiedRecords) Release(ctx context.Context, record cid.Cid) (*install.
 	if !ok {
 		return nil, true, nil
 	}
-	return resolution(index.Release{Meta: s.Meta, Body: body}), true, nil
+	r := resolution(index.Release{Meta: s.Meta, Body: body})
+	if body.Origin != nil {
+		r.Registries = v.registries(body)
+	}
+	return r, true, nil
+}
+
+// registries are the keys of the trust file that vouch for an import, whatever their scopes:
+// whether they decide is another question than what they signed.
+func (v verifiedRecords) registries(r *records.Release) []records.Fingerprint {
+	file, err := v.home.Trust()
+	if err != nil {
+		return nil // as if it had no lines: what needs it says so
+	}
+	var keys []records.Fingerprint
+	for _, t := range file.Authorities() {
+		keys = append(keys, t.Vouchers(r, v.home.Unpacked)...)
+	}
+	return keys
 }
 
 // rememberAccepted keeps the user's answers for the project. Where that fails the user is

@@ -22,7 +22,7 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 		return nil, r.distrust
 	}
 	from := resolve.New(r.home.Index())
-	res, err := from.Resolve(ctx, name, spec.Constraint(), r.evaluator)
+	res, err := r.checked(ctx, from, name, spec.Constraint())
 	if r.news != nil && resolve.PeersMayKnow(spec.Kind == packagejson.Version, err) {
 		asked, failed := r.news.Get(ctx, errors.As(err, new(*resolve.NotFoundError)))
 		if failed == nil && asked {
@@ -32,21 +32,39 @@ func (r *resolver) Resolve(ctx context.Context, name records.Name, spec install.
 			return nil, failed
 		}
 		if asked {
-			res, err = from.Resolve(ctx, name, spec.Constraint(), r.evaluator)
+			res, err = r.checked(ctx, from, name, spec.Constraint())
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	found := resolution(res.Release)
+	found.Signer = res.Decision.Signer
 	others, err := from.Cosigned(ctx, res)
 	if err != nil {
 		return nil, err
 	}
 	for _, other := range others {
-		found.Others = append(found.Others, resolution(other))
+		also := resolution(other.Release)
+		also.Signer = other.Signer
+		found.Others = append(found.Others, also)
 	}
 	return found, nil
+}
+
+// checked resolves, and unpacks first what a registry signed and was not looked at here.
+func (r *resolver) checked(ctx context.Context, from *resolve.Resolver, name records.Name, constraint string) (resolve.Resolution, error) {
+	for {
+		from.Failed = r.tarballs.failures()
+		res, err := from.Resolve(ctx, name, constraint, r.evaluator)
+		var unchecked *resolve.UncheckedError
+		if !errors.As(err, &unchecked) {
+			return res, err
+		}
+		if err := r.tarballs.check(ctx, unchecked); err != nil {
+			return res, err
+		}
+	}
 }
 
 func resolution(r index.Release) *install.Resolution {

@@ -222,6 +222,9 @@ func resultRow(ctx context.Context, a cli.App, w *session, sign string, p *insta
 		if err != nil {
 			uid = ""
 		}
+		if registry := w.evaluator.Registry(p.Signer); registry != "" {
+			uid = "the registry " + registry
+		}
 		who = fmt.Sprintf("signed by %s (%s)", cli.SignerText(w.evaluator.Label(p.Signer), uid, 1), p.Signer)
 		if s.Standing == install.Invalid {
 			who += ", which does not count any more: " + ui.Safe(s.Why)

@@ -100,7 +100,10 @@ func (o *office) packs(name, version, by, needs string) *records.Release {
 }
 
 // add installs into a new project and returns the modules that are then there.
-func (o *office) add(name string) (map[cid.Cid]bool, error) {
+func (o *office) add(name string) (map[cid.Cid]bool, error) { return o.addWith(name, func(*session) {}) }
+
+// addWith is add with a session that was changed before.
+func (o *office) addWith(name string, change func(*session)) (map[cid.Cid]bool, error) {
 	o.Helper()
 	p, err := install.Open(o.TempDir())
 	if err != nil {
@@ -114,7 +117,9 @@ func (o *office) add(name string) (map[cid.Cid]bool, error) {
 	if err != nil {
 		o.Fatal(err)
 	}
-	_, failed := p.Add(o.Context(), install.Sources{Resolver: &resolver{&session{home: o.home, evaluator: evaluator}}, Blocks: o.home.Blocks()}, []install.Request{r}, install.Options{})
+	w := &session{home: o.home, evaluator: evaluator}
+	change(w)
+	_, failed := p.Add(o.Context(), install.Sources{Resolver: &resolver{w}, Blocks: o.home.Blocks()}, []install.Request{r}, install.Options{})
 	there := map[cid.Cid]bool{}
 	lock, err := p.Lockfile()
 	if err != nil {

@@ -26,6 +26,7 @@ type trustAddOptions struct {
 	everything bool
 	depth      int
 	follow     bool
+	imports    bool
 	key        string // which, of several in a file
 }
 
@@ -55,7 +56,7 @@ key with anybody's name on it.`,
 				return err
 			}
 			return a.WithHome(cmd.Context(), func(h *home.Home) error {
-				e := trust.Entry{Scopes: scopes, Label: o.label, Until: until, Depth: o.depth, Follow: o.follow}
+				e := trust.Entry{Scopes: scopes, Label: o.label, Until: until, Depth: o.depth, Follow: o.follow, Imports: o.imports}
 				return runTrustAdd(cmd.Context(), a, h, args[0], o.key, e, o.yes)
 			})
 		},
@@ -65,8 +66,10 @@ key with anybody's name on it.`,
 	cmd.Flags().StringVar(&o.until, "until", "", "last day that this counts, as 2027-12-31")
 	cmd.Flags().IntVar(&o.depth, "depth", 0, "how many delegations in a row may start at the key, 0 to 3: whom it names may sign too")
 	cmd.Flags().BoolVar(&o.follow, "follow", false, "believe the key's successor, when both keys say that it is one")
+	cmd.Flags().BoolVar(&o.imports, "imports", false, "believe it also where it only imported from a registry, as a team's mirror does")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&o.everything, "i-trust-everything", false, "allow the scope '*'")
+	cmd.AddCommand(addNPMCommand(a))
 	return cmd
 }
 
@@ -78,7 +81,7 @@ func parseScopes(cmd *cobra.Command, args []string, everything bool) ([]records.
 			return nil, ui.Coded(ui.ExitUsage, err, "scopes look like left-pad, left-*, @acme/* or *; quote them from your shell")
 		}
 		if scope == "*" && !everything {
-			return nil, ui.Coded(ui.ExitUsage, errors.New("the scope * lets the key publish under every name that no narrower line decides"),
+			return nil, ui.Coded(ui.ExitUsage, errors.New("the scope * lets it publish under every name that no narrower line decides"),
 				"name what you need, or give --i-trust-everything")
 		}
 		if !slices.Contains(scopes, scope) {
@@ -240,6 +243,9 @@ func showGrant(a cli.App, e trust.Entry, key *sign.Key) {
 	}
 	if e.Follow {
 		a.Note("and a new key that it names as its successor, and that says the same")
+	}
+	if e.Imports {
+		a.Note("also what it imported from a registry, by its word alone")
 	}
 	if !e.Until.IsZero() {
 		a.Note("until %s", e.Until.Format(time.DateOnly))

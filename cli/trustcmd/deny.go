@@ -22,6 +22,7 @@ func trustDenyCommand(a cli.App) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&label, "label", "", "what you call the key")
 	cmd.Flags().StringVar(&chosen, "key", "", "fingerprint of the one to take, of several in FILE")
+	cmd.AddCommand(denyNPMCommand(a))
 	return cmd
 }
 

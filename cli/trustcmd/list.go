@@ -115,7 +115,7 @@ func runTrustList(ctx context.Context, a cli.App, h *home.Home) error {
 	if a.JSON {
 		return nil
 	}
-	if len(t.policy.Entries()) == 0 {
+	if len(t.policy.Entries())+len(t.policy.Authorities()) == 0 {
 		a.Note("no key is trusted in %s", h.TrustPath())
 		a.Hint("es search NAME shows who signed what; es trust add KEY NAME believes one of them")
 	} else {
@@ -207,6 +207,9 @@ func (t *trusted) lines(ctx context.Context, h *home.Home) error {
 			t.list = append(t.list, l)
 		}
 	}
+	for _, r := range t.policy.Authorities() {
+		t.list = append(t.list, authorityJSON(&r))
+	}
 	for _, d := range t.policy.Denials() {
 		t.list = append(t.list, trustJSON{Fingerprint: d.Fingerprint, Label: d.Label, Denied: true, Line: d.Line})
 	}
@@ -244,10 +247,23 @@ func printTrusted(a cli.App, t *trusted) {
 		if label == "" && (l.known || l.Own) {
 			label = ui.UIDText(l.UID)
 		}
-		rows = append(rows, []string{l.Fingerprint.String(), ui.Safe(label), strings.Join(grantText(l), " "), coverageText(l), l.File})
+		who := l.Fingerprint.String()
+		if l.Registry != "" {
+			who = ui.Safe(l.Registry)
+			label = strings.TrimSpace(label + " " + registryText(l))
+		}
+		rows = append(rows, []string{who, ui.Safe(label), strings.Join(grantText(l), " "), coverageText(l), l.File})
 	}
 	a.Table(rows)
 	printRules(a, t.rulesJSON)
+}
+
+// registryText says how a registry is known.
+func registryText(l trustJSON) string {
+	if l.Unsigned {
+		return "(signs nothing)"
+	}
+	return fmt.Sprintf("(%s)", ui.Plural(int64(len(l.Keys)), "key"))
 }
 
 // grantText says what a line is for.
@@ -262,6 +278,9 @@ func grantText(l trustJSON) []string {
 		for _, s := range l.Scopes {
 			what = append(what, string(s))
 		}
+	}
+	if l.Imports {
+		what = append(what, "imports too")
 	}
 	if l.Until != "" {
 		what = append(what, "until "+l.Until)

@@ -49,6 +49,7 @@ when it cannot be read; what it denied or asked for is gone then.`,
 		},
 	}
 	cmd.Flags().IntVar(&line, "line", 0, "number of a line to remove, also one that cannot be read")
+	cmd.AddCommand(removeNPMCommand(a))
 	return cmd
 }
 

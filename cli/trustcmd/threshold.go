@@ -3,6 +3,7 @@ package trustcmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -53,6 +54,11 @@ func runThreshold(ctx context.Context, a cli.App, h *home.Home, m int, scope rec
 				if s == scope {
 					keys[e.Fingerprint] = true
 				}
+			}
+		}
+		for _, t := range p.Authorities() { // all keys of which are one voice
+			if slices.Contains(t.Scopes, scope) {
+				keys[t.Fingerprints()[0]] = true
 			}
 		}
 		if m > 0 {

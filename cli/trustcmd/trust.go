@@ -33,7 +33,11 @@ Scopes:
 }
 
 type trustJSON struct {
-	Fingerprint records.Fingerprint `json:"fingerprint"`
+	Fingerprint records.Fingerprint `json:"fingerprint,omitzero"`
+	Registry    string              `json:"registry,omitempty"` // of npm, in place of the fingerprint
+	Keys        []registryKeyJSON   `json:"keys,omitempty"`     // of the registry
+	Unsigned    bool                `json:"unsigned,omitempty"` // the registry has none
+	Imports     bool                `json:"imports,omitempty"`  // the key's word is enough for what it imported
 	UID         string              `json:"uid,omitempty"`
 	Label       string              `json:"label,omitempty"`
 	Scopes      []records.Scope     `json:"scopes,omitempty"`
@@ -53,7 +57,7 @@ type trustJSON struct {
 }
 
 func entryJSON(e trust.Entry, key *sign.Key) trustJSON {
-	j := trustJSON{Fingerprint: e.Fingerprint, Label: e.Label, Scopes: e.Scopes, Depth: e.Depth, Follow: e.Follow, Line: e.Line}
+	j := trustJSON{Fingerprint: e.Fingerprint, Label: e.Label, Scopes: e.Scopes, Depth: e.Depth, Follow: e.Follow, Imports: e.Imports, Line: e.Line}
 	if !e.Until.IsZero() {
 		j.Until = e.Until.Format(time.DateOnly)
 	}

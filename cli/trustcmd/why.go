@@ -63,6 +63,7 @@ type whyJSON struct {
 	Take      []string         `json:"take,omitempty"` // how to take a version that is held or yanked
 	Warnings  []string         `json:"warnings,omitempty"`
 	Notices   []cli.NoticeJSON `json:"notices,omitempty"`
+	Import    *importJSON      `json:"import,omitempty"`
 	Claims    []whyClaimJSON   `json:"claims"`
 	// MoreClaims are the releases of the version that are not shown, and MoreKeys the keys
 	// of which none is.
@@ -83,6 +84,8 @@ type whyClaimJSON struct {
 	Line      int                 `json:"line,omitempty"`
 	Project   bool                `json:"project,omitempty"`
 	Via       []string            `json:"via,omitempty"`
+	Why       string              `json:"why,omitempty"`     // of an import
+	Importer  records.Fingerprint `json:"importer,omitzero"` // whose record a registry's claim is in
 	Time      time.Time           `json:"time"`
 	FirstSeen time.Time           `json:"firstSeen"`
 }
@@ -187,14 +190,18 @@ func explainDecision(ctx context.Context, h *home.Home, evaluator *trust.Evaluat
 			j.Warnings = append(j.Warnings, text)
 		}
 	}
+	j.Import = corroboration(evaluator, d)
 	for _, c := range inFront(d, all) {
 		uid, err := cli.UserID(ctx, h, c.Author)
 		if err != nil {
 			return j, err
 		}
+		if registry := evaluator.Registry(c.Author); registry != "" {
+			uid = "the registry " + registry
+		}
 		j.Claims = append(j.Claims, whyClaimJSON{
 			Author: c.Author, UID: uid, Label: evaluator.Label(c.Author), Module: c.Module.String(), Record: c.Record.String(), Endorse: c.Endorse,
-			Effect: c.Effect, Invalid: c.Invalid, Line: c.Line, Project: c.Project, Via: cli.ViaText(c.Via), Time: c.Time.UTC(), FirstSeen: c.FirstSeen.UTC(),
+			Effect: c.Effect, Invalid: c.Invalid, Line: c.Line, Project: c.Project, Via: cli.ViaText(c.Via), Why: c.Why, Importer: c.Importer, Time: c.Time.UTC(), FirstSeen: c.FirstSeen.UTC(),
 		})
 	}
 	claims, keys, err := h.Index().CountReleases(ctx, d.Name, d.Version)
@@ -210,6 +217,47 @@ func explainDecision(ctx context.Context, h *home.Home, evaluator *trust.Evaluat
 	}
 	j.MoreClaims, j.MoreKeys = max(claims, 0), max(keys-len(shown), 0)
 	return j, nil
+}
+
+// importJSON says who has imported the version as one module.
+type importJSON struct {
+	Keys     int    `json:"keys"`
+	Believed int    `json:"believed"`           // of these, by the trust file
+	Registry string `json:"registry,omitempty"` // whose own signature stands behind it
+}
+
+// corroboration counts the importers of the module that the version is, or of any while it
+// is none; nil when nobody imported it.
+func corroboration(evaluator *trust.Evaluator, d trust.Decision) *importJSON {
+	believed := evaluator.ListedKeys()
+	keys := map[records.Fingerprint]bool{}
+	var j importJSON
+	for _, c := range d.Claims {
+		switch {
+		case c.Release == nil || c.Invalid != "" || d.State == trust.Trusted && c.Module != d.Module:
+		case !c.Importer.IsZero():
+			if c.Effect == trust.Counts || c.Effect == trust.Pinned {
+				j.Registry = evaluator.Registry(c.Author)
+			}
+		case !keys[c.Author]:
+			keys[c.Author] = true
+			if slices.Contains(believed, c.Author) {
+				j.Believed++
+			}
+		}
+	}
+	if j.Keys = len(keys); j.Keys == 0 {
+		return nil
+	}
+	return &j
+}
+
+func (j *importJSON) text() string {
+	stands := "no registry's own signature stands behind it"
+	if j.Registry != "" {
+		stands = "the signature of " + ui.Safe(j.Registry) + " stands behind it"
+	}
+	return fmt.Sprintf("by %s, %d of which your trust file has; %s", ui.Plural(int64(j.Keys), "key"), j.Believed, stands)
 }
 
 // changeText writes an edit of the trust file as the command that makes it.
@@ -229,6 +277,8 @@ func changeText(name records.Name, v records.Version, c trust.Change) string {
 		return fmt.Sprintf("es trust pin %s@%s %s", name, v, c.Module)
 	case trust.ChangeUnpin:
 		return fmt.Sprintf("es trust pin %s@%s --remove", name, v)
+	case trust.ChangeImports:
+		return fmt.Sprintf("es trust add %s %s --imports", c.Key, ui.ShellWord(string(c.Scope)))
 	case trust.ChangeDeny:
 		return "es trust deny " + c.Key.String()
 	}
@@ -239,6 +289,9 @@ func printWhy(a cli.App, h *home.Home, j whyJSON) {
 	a.Printf("%s@%s is %s: %s", j.Name, j.Version, j.State, ui.Safe(j.Reason))
 	if j.Module != "" {
 		a.Printf("  module   %s", j.Module)
+	}
+	if j.Import != nil {
+		a.Printf("  import   %s", j.Import.text())
 	}
 	rule := "no line of " + h.TrustPath() + " speaks of this name"
 	if j.Scope != "" {
@@ -265,6 +318,12 @@ func printWhy(a cli.App, h *home.Home, j whyJSON) {
 		a.Printf("")
 		a.Printf("  %s", cli.SignerText(c.Label, c.UID, 1))
 		a.Printf("    key      %s: %s", c.Author, c.Effect)
+		if !c.Importer.IsZero() {
+			a.Printf("    import   by %s", c.Importer)
+		}
+		if c.Why != "" {
+			a.Printf("    because  %s", ui.Safe(c.Why))
+		}
 		if len(c.Via) > 0 {
 			a.Printf("    by       %s", strings.Join(c.Via, ", "))
 		}

@@ -24,7 +24,8 @@ type Line struct {
 
 // Coverage counts, by line of the trust files, the trusted versions that a claim
 // which counts by that line is about. Only names that one of
-// the keys has released are looked at: name all whom the files lead to.
+// the keys has released are looked at, and those that somebody imported: name all whom the
+// files lead to.
 func (x *Resolver) Coverage(ctx context.Context, evaluator *trust.Evaluator, keys []records.Fingerprint) (map[Line]RuleCoverage, error) {
 	names := map[records.Name]bool{}
 	for _, key := range keys {
@@ -33,6 +34,15 @@ func (x *Resolver) Coverage(ctx context.Context, evaluator *trust.Evaluator, key
 			return nil, err
 		}
 		for _, n := range released {
+			names[n] = true
+		}
+	}
+	if evaluator.HasRegistries() {
+		imported, err := x.index.ImportedNames(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range imported {
 			names[n] = true
 		}
 	}

@@ -59,6 +59,18 @@ func (e *UntrustedError) Error() string {
 	return fmt.Sprintf("%s@%s is not trusted: %s", e.Name, e.Version, e.Decision.Reason)
 }
 
+// An UncheckedError says that a version which a registry signed may be the one, and that its
+// tarball was not unpacked here: whoever asks may have that done, and ask again.
+type UncheckedError struct {
+	Name    records.Name
+	Version records.Version
+	Claims  []trust.Verdict // one of them at least, each with its Release
+}
+
+func (e *UncheckedError) Error() string {
+	return fmt.Sprintf("%s@%s is signed by a registry, and its tarball was not unpacked here yet", e.Name, e.Version)
+}
+
 // A ConflictError says that keys which decide about the version disagree.
 type ConflictError struct {
 	Name     records.Name

@@ -54,6 +54,8 @@ func standsFor(r Resolution, err error) (records.Version, error) {
 		return r.Version, nil
 	case *UntrustedError:
 		return e.Version, nil
+	case *UncheckedError:
+		return e.Version, nil
 	case *ConflictError:
 		return e.Version, nil
 	case *HeldError:

@@ -48,6 +48,16 @@ func (x *Resolver) addVersions(ctx context.Context, c *nameClaims, endorsed map[
 	return nil
 }
 
+// addImports adds the imports of a large name, where a registry decides about it: whoever
+// imported them, it may have signed them. The others' bytes are bounded by what is kept of
+// strangers.
+func (x *Resolver) addImports(ctx context.Context, c *nameClaims) error {
+	if !c.HasRegistry() {
+		return nil
+	}
+	return x.addClaims(ctx, c, index.Filter{Name: c.name, Valid: true, Imports: true})
+}
+
 // addOthers adds, of what is claimed of a large name, what makes a pin come true and what
 // is about the versions, at most maxOthers claims each. Claims may be there twice then.
 func (x *Resolver) addOthers(ctx context.Context, c *nameClaims, about []records.Version) error {

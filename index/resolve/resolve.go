@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/everythingstays/es/index"
 	"github.com/everythingstays/es/index/authorlog"
 	"github.com/everythingstays/es/records"
@@ -18,6 +20,9 @@ type Resolver struct {
 	// LargeName is how many records of one kind about a name are so many that those by keys
 	// that decide nothing are not read unless they must be: largeNameThreshold from New.
 	LargeName int
+	// Failed says of records with an origin why their tarballs could not be checked: they
+	// are not asked for again.
+	Failed map[cid.Cid]*trust.Failure
 }
 
 // New returns a Resolver over the index.
@@ -57,6 +62,9 @@ func (x *Resolver) nameClaims(ctx context.Context, name records.Name, evaluator 
 		return nil, err
 	}
 	if large {
+		if err := x.addImports(ctx, c); err != nil {
+			return nil, err
+		}
 		if err := x.addOthers(ctx, c, about); err != nil {
 			return nil, err
 		}
@@ -83,7 +91,7 @@ func (x *Resolver) addClaims(ctx context.Context, c *nameClaims, f index.Filter)
 			c.versions = append(c.versions, r.Version)
 		}
 		c.claims[r.Version] = append(c.claims[r.Version], trust.Claim{
-			Author: r.Author, Module: r.Module, Record: r.ID, Invalid: r.Invalid, Time: r.Time, FirstSeen: r.FirstSeen})
+			Author: r.Author, Module: r.Module, Record: r.ID, Invalid: r.Invalid, Time: r.Time, FirstSeen: r.FirstSeen, Release: r.Import, Failed: x.Failed[r.ID]})
 	}
 	return nil
 }
@@ -171,8 +179,8 @@ func (c *nameClaims) tagVersion(tag string) (records.Version, bool) {
 // empty for the newest: what the tag "latest" says, or an older version while that
 // one cannot be had; without the tag the highest version that is not a
 // pre-release. Only trusted versions are chosen. The error is
-// a *ConstraintError, *NotFoundError, *UntrustedError, *ConflictError or
-// *EquivocationError when the question, and not the store, is the cause.
+// a *ConstraintError, *NotFoundError, *UntrustedError, *UncheckedError, *ConflictError
+// or *EquivocationError when the question, and not the store, is the cause.
 func (x *Resolver) Resolve(ctx context.Context, name records.Name, constraint string, evaluator *trust.Evaluator) (Resolution, error) {
 	c, err := x.nameClaims(ctx, name, evaluator)
 	if err != nil {
@@ -192,6 +200,9 @@ func (x *Resolver) resolve(ctx context.Context, c *nameClaims, constraint string
 		return Resolution{}, false, err
 	}
 	ch := c.choose(c.candidates(want), want.Kind == npmrange.Version)
+	if len(ch.unchecked) > 0 {
+		return Resolution{}, false, &UncheckedError{Name: c.name, Version: ch.unchecked[0].Release.Version, Claims: ch.unchecked}
+	}
 	if ch.version == "" {
 		return Resolution{}, false, nil
 	}
@@ -273,10 +284,11 @@ func (c *nameClaims) latest() []records.Version {
 
 // A choice is the outcome of looking at candidates in order.
 type choice struct {
-	version  records.Version // "" when none is trusted
-	decision trust.Decision
-	notices  trust.VersionNotices
-	skipped  []Skipped // conflicts, equivocations, and what is held or yanked before it
+	version   records.Version // "" when none is trusted
+	decision  trust.Decision
+	notices   trust.VersionNotices
+	unchecked []trust.Verdict // of a version before it
+	skipped   []Skipped       // conflicts, equivocations, and what is held or yanked before it
 }
 
 // choose takes the first candidate that is trusted, and neither held nor yanked.
@@ -296,6 +308,10 @@ func (c *nameClaims) choose(candidates []records.Version, exact bool) choice {
 			return ch
 		case trust.Conflict, trust.Equivocation:
 			ch.skipped = append(ch.skipped, Skipped{v, d, nil})
+		case trust.Untrusted:
+			if ch.unchecked == nil {
+				ch.unchecked = d.Unchecked()
+			}
 		}
 	}
 	return ch

@@ -14,8 +14,11 @@ type Resolution struct {
 	records.Release
 	Record  cid.Cid
 	Signer  records.Fingerprint
-	Invalid string        // why the signature does not count any more, or ""
-	Others  []*Resolution // the same module, as other keys that decide released it
+	Invalid string // why the signature does not count any more, or ""
+	// Registries are keys of registries of which it is known here that they vouch for a
+	// release with an origin: each may be the Signer.
+	Registries []records.Fingerprint
+	Others     []*Resolution // the same module, as other keys that decide released it
 }
 
 // Locked returns what es-lock.json keeps of r.

@@ -1,6 +1,7 @@
 package home
 
 import (
+	"crypto/sha512"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"github.com/everythingstays/es/npm/unpacked"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
+	"github.com/everythingstays/es/trust/authority"
 )
 
 // Home is one user's directory: keys, trust file, index, blocks, peers. Several
@@ -175,7 +177,20 @@ func (h *Home) EvaluatorOf(p *trust.Policy, now time.Time) (*trust.Evaluator, er
 // when it matters.
 func (h *Home) trustInputsOf(p, project *trust.Policy, now time.Time) (trust.Inputs, error) {
 	own, err := h.OwnFingerprints()
-	return trust.Inputs{User: p, Project: project, Own: own, Now: now, Load: authorlog.New(h.index).Facts}, err
+	return trust.Inputs{User: p, Project: project, Own: own, Now: now, Load: authorlog.New(h.index).Facts, Unpacked: h.Unpacked}, err
+}
+
+// Unpacked says what this home made of a registry's tarball; nil where it made nothing.
+func (s *Storage) Unpacked(hash [sha512.Size]byte) *authority.Unpacked {
+	p, err := s.Trees().Get(hash)
+	if err != nil {
+		return nil // not known, or not readable: it is unpacked again
+	}
+	u := &authority.Unpacked{Name: p.Name, Version: p.Version, Module: p.Module, Size: p.Size, Files: p.Files, Manifest: p.Manifest}
+	for _, t := range p.Taken {
+		u.Registries = append(u.Registries, t.Registry)
+	}
+	return u
 }
 
 func (h *Home) OwnFingerprints() ([]records.Fingerprint, error) {

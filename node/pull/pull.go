@@ -80,14 +80,14 @@ func (p *Puller) ban(who peer.ID, d time.Duration) {
 }
 
 // scope is what this node pulls now, and whether that is wide: not only of authors
-// whom it chose. It changes with the trust file, and with how much is kept of
+// whom it chose: who imports what a registry signed may be anybody. It changes with the trust file, and with how much is kept of
 // strangers.
 func (p *Puller) scope(ctx context.Context, o api.SyncOptions) (scope reconcile.Scope, wide bool, err error) {
 	if len(o.Authors) > 0 {
 		return reconcile.Authors(o.Authors...), false, nil
 	}
 	policy := p.cfg.Ingester.Trust()
-	if o.All || p.cfg.Everything || len(policy.Entries()) == 0 {
+	if o.All || p.cfg.Everything || len(policy.Entries()) == 0 || len(policy.Authorities()) > 0 {
 		full, err := p.cfg.Index.StrangersFull(ctx)
 		if err != nil {
 			return nil, false, err

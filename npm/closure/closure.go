@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -56,6 +57,8 @@ type Release struct {
 	Name    string
 	Version records.Version
 	Info    *registry.Version
+	// Published is when the registry says that it was; zero where it was not asked.
+	Published time.Time
 }
 
 func (r *Release) String() string { return r.Name + "@" + string(r.Version) }
@@ -181,7 +184,7 @@ func (f *finder) follow(ctx context.Context, e edge) ([]edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.add(Release{name, version, info}, e)
+	return f.add(Release{name, version, info, p.Times[info.Version]}, e)
 }
 
 // target is the package and the constraint that a request means.
@@ -228,7 +231,7 @@ func (f *finder) all(p *registry.Packument) ([]edge, error) {
 		if err != nil {
 			continue // older than npm's rules for versions
 		}
-		more, err := f.add(Release{p.Name, v, &p.Versions[i]}, edge{})
+		more, err := f.add(Release{p.Name, v, &p.Versions[i], p.Times[p.Versions[i].Version]}, edge{})
 		if err != nil {
 			return nil, err
 		}

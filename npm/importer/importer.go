@@ -60,6 +60,9 @@ type Package struct {
 	URL       string             // of its tarball
 	Integrity *[sha512.Size]byte // what the tarball must have; nil for old packages
 	SHA1      string             // likewise, in hex; asked only where Integrity is nil
+	// Taken is what the registry said, where it was asked and Integrity and SHA1 are its
+	// own words; else nil.
+	Taken *unpacked.Taken
 }
 
 func (p *Package) String() string { return fmt.Sprintf("%s@%s", p.Name, p.Version) }
@@ -143,6 +146,11 @@ func (im *importer) one(ctx context.Context, p Package) Result {
 		}
 		if tree != nil && tree.Name == p.Name && tree.Version == p.Version {
 			r.Tree, r.Known = tree, true
+			if p.Taken != nil && tree.Take(*p.Taken) {
+				if err := im.cfg.Trees.Put(tree); err != nil {
+					r.Err = &storeError{err}
+				}
+			}
 			return r
 		}
 	}
@@ -247,10 +255,14 @@ func (im *importer) fetch(ctx context.Context, p *Package) (*unpacked.Package, i
 	if err != nil {
 		return nil, 0, err
 	}
-	return &unpacked.Package{
+	tree := &unpacked.Package{
 		Name: p.Name, Version: p.Version, SHA512: got, SHA1: sum, Tarball: root, Length: length,
 		Module: module.CID, Size: module.Size, Files: module.Files, Manifest: module.Manifest, Entries: entries,
-	}, links, nil
+	}
+	if p.Taken != nil {
+		tree.Take(*p.Taken)
+	}
+	return tree, links, nil
 }
 
 var errStopped = errors.New("stopped reading")

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,46 @@ type Package struct {
 	Files    int64
 	Manifest records.Manifest
 	Entries  []Entry // the module's files, sorted by path
+
+	// Taken says which registries said that this tarball is Name@Version when this home
+	// asked them, each once. Without any, somebody else gave the tarball.
+	Taken []Taken
+}
+
+// A Taken is what a registry said of a tarball.
+type Taken struct {
+	Registry   string                    `json:"registry"`
+	Published  int64                     `json:"published"` // Unix seconds, or 0
+	Signatures []records.OriginSignature `json:"signatures"`
+}
+
+// TakenFrom returns what a registry said, or nil.
+func (p *Package) TakenFrom(registry string) *Taken {
+	for i := range p.Taken {
+		if p.Taken[i].Registry == registry {
+			return &p.Taken[i]
+		}
+	}
+	return nil
+}
+
+// Take notes what a registry said, and reports whether that was not known. What it said
+// before of the time stays where it says none.
+func (p *Package) Take(t Taken) bool {
+	t.Signatures = slices.Clone(t.Signatures)
+	have := p.TakenFrom(t.Registry)
+	if have == nil {
+		p.Taken = append(p.Taken, t)
+		return true
+	}
+	if t.Published == 0 {
+		t.Published = have.Published
+	}
+	same := t.Published == have.Published && slices.EqualFunc(t.Signatures, have.Signatures, func(a, b records.OriginSignature) bool {
+		return a.KeyID == b.KeyID && bytes.Equal(a.Signature, b.Signature)
+	})
+	*have = t
+	return !same
 }
 
 // An Entry is a file of a module.
@@ -87,6 +128,7 @@ type document struct {
 	Size     int64            `json:"size"`
 	Files    int64            `json:"files"`
 	Manifest records.Manifest `json:"manifest"`
+	Taken    []Taken          `json:"taken"`
 }
 
 // Get returns what a tarball holds. The error is fs.ErrNotExist where that is not
@@ -132,7 +174,7 @@ func parse(b []byte) (*Package, error) {
 	return &Package{
 		Name: doc.Name, Version: doc.Version, SHA512: [sha512.Size]byte(doc.SHA512), SHA1: [20]byte(doc.SHA1), Tarball: tarball, Length: doc.Length,
 		Module: module, Size: doc.Size, Files: doc.Files, Manifest: doc.Manifest,
-		Entries: entries,
+		Entries: entries, Taken: doc.Taken,
 	}, nil
 }
 
@@ -165,6 +207,7 @@ func (d Dir) Put(p *Package) error {
 	doc := document{
 		Format: format, Name: p.Name, Version: p.Version, SHA512: p.SHA512[:], SHA1: p.SHA1[:], Tarball: p.Tarball.String(), Length: p.Length,
 		Module: p.Module.String(), Size: p.Size, Files: p.Files, Manifest: p.Manifest,
+		Taken: p.Taken,
 	}
 	b, err := json.Marshal(doc, json.Deterministic(true), json.OmitZeroStructFields(true))
 	if err != nil {

@@ -53,6 +53,8 @@ type Root struct {
 	Expired bool
 	// Shared says that all roots of which it is set are one voice together.
 	Shared bool
+	// Registry is not 0 for the key of a registry: those with one number are one voice.
+	Registry int
 }
 
 // Kind says how a step of a path leads to its key.

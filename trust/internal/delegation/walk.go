@@ -55,6 +55,17 @@ func (g *Graph) findVoices() {
 			g.keys[id].voice = voice
 		}
 	}
+	first := map[int]int32{} // by registry: the voice of its first key
+	for i := range g.roots {
+		root := &g.roots[i]
+		if root.Registry != 0 && g.keys[root.id].voice >= 0 {
+			if voice, ok := first[root.Registry]; ok {
+				g.keys[root.id].voice = voice
+			} else {
+				first[root.Registry] = g.keys[root.id].voice
+			}
+		}
+	}
 	for i := range g.roots {
 		root := &g.roots[i]
 		if root.voice = g.keys[root.id].voice; root.Shared {
