@@ -78,7 +78,6 @@
 //	node/registry              The registry of a home for npm's clients: its address, and which process serves it.
 //	node                       Wiring: the parts of one participant, and the calls of node/api over them.
 //	cli/internal/ui            What is printed and asked: messages, tables, progress, refusals, exit codes.
-//	cli/internal/registries    Where packages of npm come from: what npm is configured for, or the registry that a flag names.
 //	cli                        One run of es: global flags, the home, the network, and what errors are shown as.
 //	cli/democmd                The demonstration of es on one machine.
 //	cli/keycmd                 Commands about own keys.

@@ -311,27 +311,7 @@ func printWhy(a cli.App, h *home.Home, j whyJSON) {
 		a.Printf("           %s", h)
 	}
 	for _, c := range j.Claims {
-		says := "released as"
-		if c.Endorse != "" {
-			says = ui.Safe(c.Endorse) + ", endorsed as"
-		}
-		a.Printf("")
-		a.Printf("  %s", cli.SignerText(c.Label, c.UID, 1))
-		a.Printf("    key      %s: %s", c.Author, c.Effect)
-		if !c.Importer.IsZero() {
-			a.Printf("    import   by %s", c.Importer)
-		}
-		if c.Why != "" {
-			a.Printf("    because  %s", ui.Safe(c.Why))
-		}
-		if len(c.Via) > 0 {
-			a.Printf("    by       %s", strings.Join(c.Via, ", "))
-		}
-		a.Printf("    %s %s", says, c.Module)
-		a.Printf("    dated %s, here since %s", c.Time.Format("2006-01-02 15:04"), c.FirstSeen.Format("2006-01-02 15:04"))
-		if c.Invalid != "" {
-			a.Printf("    invalid  %s", ui.Safe(c.Invalid))
-		}
+		printClaim(a, c)
 	}
 	if j.MoreClaims > 0 {
 		a.Printf("")
@@ -348,6 +328,30 @@ func printWhy(a cli.App, h *home.Home, j whyJSON) {
 			to += " as " + c.Module
 		}
 		a.Printf("    %-9s %s", to, c.Command)
+	}
+}
+
+func printClaim(a cli.App, c whyClaimJSON) {
+	says := "released as"
+	if c.Endorse != "" {
+		says = ui.Safe(c.Endorse) + ", endorsed as"
+	}
+	a.Printf("")
+	a.Printf("  %s", cli.SignerText(c.Label, c.UID, 1))
+	a.Printf("    key      %s: %s", c.Author, c.Effect)
+	if !c.Importer.IsZero() {
+		a.Printf("    import   by %s", c.Importer)
+	}
+	if c.Why != "" {
+		a.Printf("    because  %s", ui.Safe(c.Why))
+	}
+	if len(c.Via) > 0 {
+		a.Printf("    by       %s", strings.Join(c.Via, ", "))
+	}
+	a.Printf("    %s %s", says, c.Module)
+	a.Printf("    dated %s, here since %s", c.Time.Format("2006-01-02 15:04"), c.FirstSeen.Format("2006-01-02 15:04"))
+	if c.Invalid != "" {
+		a.Printf("    invalid  %s", ui.Safe(c.Invalid))
 	}
 }
 
