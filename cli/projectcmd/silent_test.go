@@ -100,7 +100,9 @@ func (o *office) packs(name, version, by, needs string) *records.Release {
 }
 
 // add installs into a new project and returns the modules that are then there.
-func (o *office) add(name string) (map[cid.Cid]bool, error) { return o.addWith(name, func(*session) {}) }
+func (o *office) add(name string) (map[cid.Cid]bool, error) {
+	return o.addWith(name, func(*session) {})
+}
 
 // addWith is add with a session that was changed before.
 func (o *office) addWith(name string, change func(*session)) (map[cid.Cid]bool, error) {
