@@ -40,6 +40,13 @@ func TestHoisting(t *testing.T) {
 		}, `"dependencies": {"a": "1"}`,
 			"a 1.0.0", "b 1.0.0", "b > a 2.0.0", "b > b 2.0.0", "b > b > a 1.0.0", "b > b > b -> node_modules/b")
 	})
+	t.Run("nothing comes between a package and what it found", func(t *testing.T) {
+		wantTree(t, world{
+			"m@1.0.0": `"dependencies": {"n": "1", "p": "1"}`, "n@1.0.0": `"dependencies": {"z": "1"}`, "p@1.0.0": `"dependencies": {"z": "2"}`,
+			"n@2.0.0": ``, "p@2.0.0": ``, "z@1.0.0": ``, "z@2.0.0": ``,
+		}, `"dependencies": {"m": "1", "n": "2", "p": "2", "z": "1"}`,
+			"m 1.0.0", "m > n 1.0.0", "m > p 1.0.0", "m > p > z 2.0.0", "n 2.0.0", "p 2.0.0", "z 1.0.0")
+	})
 	t.Run("names of scopes sort as npm sorts them", func(t *testing.T) {
 		tree := wantTree(t, world{"@s/b@1.0.0": ``, "B@1.0.0": ``, "a-b@1.0.0": ``, "a_b@1.0.0": ``, "ab@1.0.0": ``, "Ab@1.0.0": ``},
 			`"dependencies": {"ab": "1", "a_b": "1", "a-b": "1", "@s/b": "1", "B": "1"}`, "@s/b 1.0.0", "a_b 1.0.0", "a-b 1.0.0", "ab 1.0.0", "B 1.0.0")
@@ -228,8 +235,17 @@ func TestLocked(t *testing.T) {
 			wantPlaces(t, tree, c.want...)
 		})
 	}
+	// What the project now has itself need not stand deeper too.
+	nested := []Place{{Path: "node_modules/a", Name: "a", Version: "1.0.0"}, {Path: "node_modules/a/node_modules/x", Name: "x", Version: "1.5.0"}, {Path: "node_modules/x", Name: "x", Version: "2.0.0"}}
+	w["x@2.0.0"] = ``
+	tree, err := resolve(t, w, Options{Locked: nested}, `"dependencies": {"a": "1", "x": "^1"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantPlaces(t, tree, "a 1.0.0", "x 1.9.0")
+	delete(w, "x@2.0.0")
 	delete(w, "x@1.5.0")
-	tree, err := resolve(t, w, Options{Locked: before.Places}, `"dependencies": {"a": "1", "y": "1"}`)
+	tree, err = resolve(t, w, Options{Locked: before.Places}, `"dependencies": {"a": "1", "y": "1"}`)
 	if err != nil {
 		t.Fatal(err)
 	}
