@@ -63,8 +63,8 @@ type attackers struct {
 	next map[string]int // what of the ammunition comes next
 }
 
-// attackMain runs hostile peers until standard input ends; then it prints what
-// they did.
+// attackMain runs hostile peers until standard input ends. Each second, and then at the
+// end, it prints a line with what they have done.
 func attackMain() error {
 	in := bufio.NewReader(os.Stdin)
 	a := attackers{done: map[string]int{}, next: map[string]int{}}
@@ -84,16 +84,41 @@ func attackMain() error {
 	var all sync.WaitGroup
 	for i := range a.Peers {
 		role := roles[(a.First+i)%len(roles)]
+		wait := time.Duration(0)
+		if (a.First+i)%len(roles) == 1 { // gossips of modules that nobody has, behind which those that fill the disk wait
+			wait = 10 * time.Second
+		}
 		all.Go(func() {
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+			}
 			for life := i; ctx.Err() == nil; life++ { // as a new peer each time: ids cost nothing
 				a.peer(ctx, life, role)
 			}
 		})
 	}
 	all.Go(func() { a.announce(ctx) })
+	all.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			select {
+			case <-tick.C:
+				_ = a.print() // who reads has gone: standard input ends next
+			case <-ctx.Done():
+			}
+		}
+	})
 	_, _ = io.Copy(io.Discard, in)
 	stop()
 	all.Wait()
+	return a.print()
+}
+
+func (a *attackers) print() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	return json.NewEncoder(os.Stdout).Encode(a.done)
 }
 
