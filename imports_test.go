@@ -131,7 +131,7 @@ var mayImport = map[string][]string{
 	// The registries that npm is configured for: which one a package comes from.
 	"npm/upstream": {"npm", "npm/npmrc", "npm/registry"},
 	// Whether a release of a registry is let through: pins, age, advisories.
-	"npm/guard": {"npm/osv", "records", "trust"},
+	"npm/guard": {"npm/osv", "records", "trust", "trust/authority"},
 	// What this home has of npm's registries, and may get from them: a source for the endpoint.
 	"npm/mirror": {"internal/atomicfile", "internal/regularfile", "modules/unixfs", "npm", "npm/endpoint", "npm/guard", "npm/importer", "npm/osv", "npm/registry", "npm/unpacked", "records"},
 	// The addresses of peers: how they are written, where they lead, and which are believed.

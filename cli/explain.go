@@ -62,14 +62,14 @@ others may not have looked at it yet, or one key was stolen and signs alone.`,
 counts names that module. Records of it may not have come yet; or the line
 is wrong.`,
 	importUnproven: `Its author imported it from a registry, and no registry that decides about
-this name is known to have signed it: its key is not pinned, or the signature
-is missing, wrong, or by a key that had expired. Who imports something vouches
-for nothing.`,
+this name is known to have signed it: its key is not pinned, or the
+signature is missing, wrong, or by a key that had expired. Who imports
+something vouches for nothing.`,
 	importDiffers: `A registry signed this version, and what is offered as its tarball, or as
-made of it, is something else. Whoever imported it made a mistake or lies; the
-imports of others were tried too.`,
-	importUnchecked: `A registry signed this version, and nobody who was asked has its tarball: what
-was made of it cannot be checked without.`,
+made of it, is something else. Whoever imported it made a mistake or lies;
+the imports of others were tried too.`,
+	importUnchecked: `A registry signed this version, and nobody who was asked has its tarball:
+what was made of it cannot be checked without.`,
 	conflict: `Keys that decide about this name signed different modules as one version.
 One of them may be mistaken, or stolen, or built something else. es never
 picks one by time or by who came first.`,

@@ -68,6 +68,9 @@ var commandRuns = map[string][][]string{
 	"es tag":                   {{"tag", "left-pad@1.0.0", "next"}, {"tag", "left-pad@2.0.0", "next"}},
 	"es trust":                 {{"trust"}, {"trust", "nonsense"}},
 	"es trust add":             {{"trust", "add", "OTHER", "right-pad", "--yes"}, {"trust", "add", "OTHER", "right-pad"}},
+	"es trust add npm":         {{"trust", "add", "npm", "left-pad"}, {"trust", "add", "npm"}}, // and testdata/authority.txtar
+	"es trust deny npm":        {{"trust", "deny", "npm"}, {"trust", "deny", "npm", "left-pad"}},
+	"es trust remove npm":      {{"trust", "remove", "npm"}, {"trust", "remove", "npm", "left-pad"}},
 	"es trust deny":            {{"trust", "deny", "OTHER"}, {"trust", "deny", "nonsense"}},
 	"es trust list":            {{"trust", "list"}},
 	"es trust min-age":         {{"trust", "min-age", "3d"}, {"trust", "min-age", "3"}},

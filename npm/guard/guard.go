@@ -6,6 +6,7 @@ package guard
 
 import (
 	"crypto/sha256"
+	"crypto/sha512"
 	"fmt"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/everythingstays/es/npm/osv"
 	"github.com/everythingstays/es/records"
 	"github.com/everythingstays/es/trust"
+	"github.com/everythingstays/es/trust/authority"
 )
 
 // A Release is what is known of a version, also before its tarball is here.
@@ -106,7 +108,9 @@ func (g *Guard) State() (string, error) {
 
 // A Judge is what a Guard goes by for one package at one moment.
 type Judge struct {
-	closed     trust.Entry // the line of a key that decides alone about the name; of line 0 without
+	closed     trust.Entry           // the line of a key that decides alone about the name; of line 0 without
+	registries []authority.Authority // the lines whose registries speak for the name; then one of them has to
+	denied     func(records.Fingerprint) bool
 	pins       map[records.Version]trust.Pin
 	minAge     trust.MinAge
 	advisories []osv.Advisory
@@ -120,30 +124,74 @@ func (g *Guard) Judge(name string) (*Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Judge{pins: make(map[records.Version]trust.Pin), from: g.cfg.From, now: g.cfg.Now()}
+	j := &Judge{denied: file.Denied, pins: make(map[records.Version]trust.Pin), from: g.cfg.From, now: g.cfg.Now()}
 	for _, p := range file.Pins() {
 		if string(p.Name) == name {
 			j.pins[p.Version] = p
 		}
 	}
 	j.minAge, _ = file.MinAge()
-	j.closed = decidesAlone(file, records.Name(name), j.now)
+	j.closed, j.registries = decide(file, records.Name(name), j.now)
 	j.advisories, err = g.cfg.Advisories.About(name)
 	return j, err
 }
 
-// decidesAlone returns the most specific line that gives a key the name, or names with it.
-// One that gives a key all names there are does not speak of this one.
-func decidesAlone(file *trust.Policy, name records.Name, now time.Time) (most trust.Entry) {
-	best := 0
+// decide returns the most specific line that gives a key the name, or names with it, unless
+// one about a registry is as specific; and the most specific of those about registries,
+// unless one of a key is more specific. A line that gives a key all names there are does
+// not speak of this one.
+func decide(file *trust.Policy, name records.Name, now time.Time) (alone trust.Entry, registries []authority.Authority) {
+	closest, best := 0, 0
 	for _, e := range file.Entries() {
 		for _, s := range e.Scopes {
-			if s != "*" && s.Contains(name) && s.Specificity() > best && !e.Expired(now) {
-				best, most = s.Specificity(), e
+			if s != "*" && s.Contains(name) && s.Specificity() > closest && !e.Expired(now) {
+				closest, alone = s.Specificity(), e
 			}
 		}
 	}
-	return most
+	for _, a := range file.Authorities() {
+		of := 0
+		for _, s := range a.Scopes {
+			if s.Contains(name) && !a.Expired(now) {
+				of = max(of, s.Specificity()+1) // that of "*" is 0
+			}
+		}
+		if of > best {
+			best, registries = of, nil
+		}
+		if of > 0 && of == best {
+			registries = append(registries, a)
+		}
+	}
+	if closest >= best {
+		return alone, nil
+	}
+	return trust.Entry{}, registries
+}
+
+// NeedsRegistry reports whether a registry has to speak for each release, as Vouched says.
+func (j *Judge) NeedsRegistry() bool { return len(j.registries) > 0 }
+
+// Vouched returns why no registry that the trust file names speaks for a release: its
+// origin holds what is known of its signatures, and takenFrom are the registries that
+// this home itself has the tarball from. It returns nil when one does.
+func (j *Judge) Vouched(r *records.Release, takenFrom []string) *Refusal {
+	facts := authority.Facts{
+		Denied:   j.denied,
+		Unpacked: func([sha512.Size]byte) *authority.Unpacked { return &authority.Unpacked{Registries: takenFrom} },
+	}
+	first := ""
+	for i := range j.registries {
+		_, why := j.registries[i].Vouch(r, facts)
+		if why == "" {
+			return nil
+		}
+		if first == "" {
+			first = fmt.Sprintf("line %d of your trust file has %s speak for the name, and %s", j.registries[i].Line, j.registries[i].Registry, why)
+		}
+	}
+	return &Refusal{Kind: Signature, Why: first, Typed: "es trust list shows the line; to take the release all the same: " +
+		pinText(&Release{Name: string(r.Name), Version: r.Version})}
 }
 
 // IsPinned reports whether the user has pinned the version.

@@ -156,3 +156,40 @@ func TestState(t *testing.T) {
 		t.Error("a trust file that cannot be read lets through")
 	}
 }
+
+// TestRegistriesAndKeys: the most specific line decides who speaks for a name; a key and a
+// registry that are as specific both do (SPEC Q75 and Q76).
+func TestRegistriesAndKeys(t *testing.T) {
+	const key = "0123456789ABCDEF0123456789ABCDEF01234567"
+	for _, c := range []struct {
+		text, name   string
+		line         int // of the key that speaks alone
+		needRegistry bool
+	}{
+		{"key " + key + " *\n", "left", 0, false},
+		{"key " + key + " left\n", "left", 1, false},
+		{"key " + key + " left until=2026-11-28\n", "left", 0, false},
+		{"npm * registry=r unsigned=yes\n", "left", 0, true},
+		{"npm lef* registry=r unsigned=yes\nkey " + key + " left*\n", "left", 2, false},
+		{"npm left registry=r unsigned=yes until=2026-11-28\n", "left", 0, false},
+		{"npm right registry=r unsigned=yes\n", "left", 0, false},
+		{"npm * registry=r unsigned=yes\nkey " + key + " *\n", "left", 0, true},
+		{"npm * registry=r unsigned=yes\nkey " + key + " lef*\n", "left", 2, false},
+		{"npm lef* registry=r unsigned=yes\nkey " + key + " lef*\n", "left", 0, true},
+		{"npm @a/* registry=r unsigned=yes\nkey " + key + " @a/b\n", "@a/b", 2, false},
+		{"npm @a/b registry=r unsigned=yes\nkey " + key + " @a/*\n", "@a/b", 0, true},
+	} {
+		file, err := trust.Parse([]byte(c.text))
+		if err != nil {
+			t.Fatalf("%q: %v", c.text, err)
+		}
+		g := New(Config{Trust: func() (*trust.Policy, error) { return file, nil }, Advisories: given{}, Now: func() time.Time { return noon }})
+		j, err := g.Judge(c.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j.closed.Line != c.line || j.NeedsRegistry() != c.needRegistry {
+			t.Errorf("%q, %s: line %d alone, registry %v", c.text, c.name, j.closed.Line, j.NeedsRegistry())
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -78,6 +79,13 @@ func newRemote(t *testing.T) *remote {
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
 	return s
+}
+
+// sign has the registry sign with a key from now on; with nil it signs nothing.
+func (s *remote) sign(key *ecdsa.PrivateKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.key = key
 }
 
 func (s *remote) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -560,6 +568,73 @@ func TestSigned(t *testing.T) {
 	p.trust(t, "")
 	p.pass(2 * keysFresh)
 	p.tarball(t, "left", "1.1.0")
+}
+
+// TestVouched: where the trust file has a registry speak for a name, a release is let
+// through only with its signature by a pinned key, whatever keys the registry names today
+// (SPEC Q76).
+func TestVouched(t *testing.T) {
+	from := newRemote(t)
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		from.add(t, "left", version, noon.Add(-1000*time.Hour))
+	}
+	pinned, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(&pinned.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := "npm left registry=" + from.URL + "/ key=K," + base64.StdEncoding.EncodeToString(spki) + "\n"
+	dir := t.TempDir()
+	p := newPlace(t, dir, from)
+	p.trust(t, line)
+	refusedBy := func(p *place, version, why string) {
+		t.Helper()
+		if text := refusedWith(t, second(p.read(t.Context(), "left", version))); !strings.Contains(text, "(signature)") || !strings.Contains(text, why) {
+			t.Error(text)
+		}
+	}
+	refusedBy(p, "1.0.0", "line 1 of your trust file has "+from.URL+"/ speak for the name")
+	from.sign(other)
+	p.pass(2 * keysFresh)
+	p.view(t, "left", endpoint.Abbreviated)
+	refusedBy(p, "1.0.0", "speak for the name")
+	from.sign(pinned)
+	p.pass(2 * keysFresh)
+	p.view(t, "left", endpoint.Abbreviated)
+	p.tarball(t, "left", "1.0.0")
+	if from.count("left/-/left-1.1.0.tgz") != 0 {
+		t.Error("a tarball was asked for that is refused")
+	}
+	// What was signed when it came is kept, and checked without the registry.
+	p.stop()
+	offline := newPlace(t, dir, nil)
+	offline.trust(t, line)
+	offline.tarball(t, "left", "1.0.0")
+	sum := sha256.Sum256(spki)
+	offline.trust(t, line+"deny "+fmt.Sprintf("%X", sum)+"\n")
+	refusedBy(offline, "1.0.0", "denies")
+	offline.stop()
+
+	// A registry that signs nothing speaks by having served the tarball to this home.
+	from.sign(nil)
+	p = newPlace(t, dir, from)
+	p.pass(4 * keysFresh)
+	p.view(t, "left", endpoint.Abbreviated)
+	p.trust(t, "npm left registry="+from.URL+"/ unsigned=yes\n")
+	p.tarball(t, "left", "1.1.0")
+	p.stop()
+	offline = newPlace(t, dir, nil)
+	offline.trust(t, "npm left registry="+from.URL+"/ unsigned=yes\n")
+	offline.tarball(t, "left", "1.1.0")
+	offline.trust(t, "npm left registry=https://elsewhere.example/ unsigned=yes\n")
+	refusedBy(offline, "1.1.0", "elsewhere.example")
 }
 
 // TestFlights: who leaves does not take what others wait for along.

@@ -3,12 +3,14 @@ package mirror
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/everythingstays/es/npm"
 	"github.com/everythingstays/es/npm/guard"
 	"github.com/everythingstays/es/npm/registry"
+	"github.com/everythingstays/es/records"
 )
 
 // keysFresh is how long a registry's keys are not asked for again.
@@ -62,6 +64,15 @@ func (m *Mirror) keysOf(ctx context.Context, base string) ([]npm.SigningKey, err
 	return m.keys.byURL[base].keys, nil
 }
 
+// speaks returns why a release is refused by what registries have signed: those that the
+// user named, where there are any for its name.
+func (m *Mirror) speaks(ctx context.Context, judge *guard.Judge, r *release) (*guard.Refusal, error) {
+	if judge.NeedsRegistry() {
+		return m.vouched(ctx, judge, r)
+	}
+	return m.signed(ctx, r)
+}
+
 // signed returns why the registry's signatures over a release speak against it: one by a
 // key of the registry that is over something else, or that had ended. Who signs nothing,
 // or by keys that the registry does not name, says nothing.
@@ -87,4 +98,34 @@ func (m *Mirror) signed(ctx context.Context, r *release) (*guard.Refusal, error)
 		return nil, nil
 	}
 	return &guard.Refusal{Kind: guard.Signature, Why: problem.Error(), Typed: "take another version, and ask who runs the registry at " + base}, nil
+}
+
+// vouched returns why none of the registries that the user named speaks for a release, by
+// what its packument says and what was said when its tarball was taken.
+func (m *Mirror) vouched(ctx context.Context, judge *guard.Judge, r *release) (*guard.Refusal, error) {
+	origin := &records.Origin{Signatures: slices.Clone(r.dist.Signatures)}
+	if hash, err := npm.ParseIntegrity(r.dist.Integrity); err == nil {
+		origin.SHA512 = hash[:]
+	}
+	if !r.claimed.IsZero() {
+		origin.Published = r.claimed.Unix()
+	}
+	var takenFrom []string
+	if r.here != nil {
+		origin.SHA512 = r.here.SHA512[:]
+		for _, t := range r.here.Taken {
+			takenFrom = append(takenFrom, t.Registry)
+			origin.Signatures = append(origin.Signatures, t.Signatures...)
+			if origin.Published == 0 {
+				origin.Published = t.Published
+			}
+		}
+	} else if m.cfg.Registries != nil { // from which it is about to be taken
+		base, err := m.cfg.Registries.Base(ctx, r.Name)
+		if err != nil {
+			return nil, err
+		}
+		takenFrom = []string{base}
+	}
+	return judge.Vouched(&records.Release{Name: records.Name(r.Name), Version: r.Version, Origin: origin}, takenFrom), nil
 }

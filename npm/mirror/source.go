@@ -230,14 +230,14 @@ func (m *Mirror) Tarball(ctx context.Context, name, version string) (*endpoint.T
 // checkSigned judges a release by the registry's signatures too, unless it is refused
 // already, or is the user's own word.
 func (m *Mirror) checkSigned(ctx context.Context, r *release) (*release, error) {
-	if r.refusal != nil || len(r.dist.Signatures) == 0 {
+	if r.refusal != nil {
 		return r, nil
 	}
 	judge, err := m.cfg.Guard.Judge(r.Name)
 	if err != nil || judge.IsPinned(r.Version) {
 		return r, err
 	}
-	refusal, err := m.signed(ctx, r)
+	refusal, err := m.speaks(ctx, judge, r)
 	if err != nil || refusal == nil {
 		return r, err
 	}
@@ -297,7 +297,10 @@ func (m *Mirror) fetch(ctx context.Context, r *release) (*tree, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: its tarball is at %q, and not at the registry that is configured, %q", r, r.dist.Tarball, base)
 	}
-	p := importer.Package{Name: r.Name, Version: r.Version, URL: url, SHA1: r.dist.SHA1}
+	p := importer.Package{Name: r.Name, Version: r.Version, URL: url, SHA1: r.dist.SHA1, Taken: &unpacked.Taken{Registry: base, Signatures: r.dist.Signatures}}
+	if !r.claimed.IsZero() {
+		p.Taken.Published = r.claimed.Unix()
+	}
 	if hash, err := npm.ParseIntegrity(r.dist.Integrity); err == nil {
 		p.Integrity = &hash
 	}
