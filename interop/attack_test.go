@@ -84,9 +84,12 @@ func attackMain() error {
 	var all sync.WaitGroup
 	for i := range a.Peers {
 		role := roles[(a.First+i)%len(roles)]
-		wait := time.Duration(0)
-		if (a.First+i)%len(roles) == 1 { // gossips of modules that nobody has, behind which those that fill the disk wait
+		wait, limit := time.Duration(0), 30*time.Second
+		switch (a.First + i) % len(roles) {
+		case 1: // gossips of modules that nobody has, behind which those that fill the disk wait
 			wait = 10 * time.Second
+		case 5: // fills the disk: its modules are fetched one after the other
+			limit = time.Hour
 		}
 		all.Go(func() {
 			select {
@@ -94,7 +97,7 @@ func attackMain() error {
 			case <-time.After(wait):
 			}
 			for life := i; ctx.Err() == nil; life++ { // as a new peer each time: ids cost nothing
-				a.peer(ctx, life, role)
+				a.peer(ctx, life, limit, role)
 			}
 		})
 	}
@@ -137,10 +140,10 @@ func (a *attackers) load(kind string, from [][]byte) []byte {
 	return from[i%len(from)]
 }
 
-// peer lets a new peer that lies about its addresses do what role says for half a
-// minute at most. Its number of lives chooses the transport.
-func (a *attackers) peer(ctx context.Context, life int, role func(context.Context, host.Host) error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+// peer lets a new peer that lies about its addresses do what role says, for limit at most.
+// Its number of lives chooses the transport.
+func (a *attackers) peer(ctx context.Context, life int, limit time.Duration, role func(context.Context, host.Host) error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	said := []ma.Multiaddr{ma.StringCast("/dns4/" + claimed + "/tcp/2223"), ma.StringCast("/dns6/" + claimed + "/udp/2223/quic-v1"), ma.StringCast("/dnsaddr/" + claimed)}
 	for _, ip := range []string{"/ip4/127.0.0.1", "/ip4/10.20.30.40", "/ip4/192.168.7.7", "/ip4/169.254.169.254",

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"sync"
 	"testing/fstest"
 	"time"
@@ -66,10 +68,6 @@ func (b *ballast) Get(ctx context.Context, c cid.Cid) ([]byte, error) {
 // fill releases modules of random bytes under a new key, one after the other, and gives
 // them to who asks. Of every third some blocks never come.
 func (a *attackers) fill(ctx context.Context, h host.Host) error {
-	topics, err := a.topics(ctx, h)
-	if err != nil {
-		return err
-	}
 	author, err := sign.NewSecretKey("Filler", "", time.Now().Add(-time.Hour))
 	if err != nil {
 		return err
@@ -80,6 +78,17 @@ func (a *attackers) fill(ctx context.Context, h host.Host) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	serving.Go(func() { _ = transfer.New(h, transfer.Config{Store: store}).Run(ctx) })
+	// The node hears what a peer speaks when they meet.
+	for !slices.Contains(h.Mux().Protocols(), transfer.ID) {
+		runtime.Gosched()
+	}
+	if err := errors.Join(h.Network().ClosePeer(a.target.ID), h.Connect(ctx, a.target)); err != nil {
+		return err
+	}
+	topics, err := a.topics(ctx, h)
+	if err != nil {
+		return err
+	}
 	for n := 0; h.Network().Connectedness(a.target.ID) == network.Connected; n++ {
 		frame, err := store.release(ctx, author, n)
 		if err != nil {
