@@ -183,62 +183,39 @@ func (p *Policy) Bytes() []byte {
 
 // Entries returns the "key" lines in the order of the file.
 func (p *Policy) Entries() []Entry {
-	var es []Entry
-	for i, l := range p.lines {
-		if e, ok := l.stmt.(Entry); ok {
-			e.Line = i + 1
-			es = append(es, e)
-		}
-	}
-	return es
+	return statements(p, func(s *Entry, line int) { s.Line = line })
 }
 
 // Authorities returns the "npm" lines in the order of the file.
 func (p *Policy) Authorities() []authority.Authority {
-	var as []authority.Authority
-	for i, l := range p.lines {
-		if a, ok := l.stmt.(authority.Authority); ok {
-			a.Line = i + 1
-			as = append(as, a)
-		}
-	}
-	return as
+	return statements(p, func(s *authority.Authority, line int) { s.Line = line })
 }
 
 // Denials returns the "deny" lines in the order of the file.
 func (p *Policy) Denials() []Denial {
-	var ds []Denial
-	for i, l := range p.lines {
-		if d, ok := l.stmt.(Denial); ok {
-			d.Line = i + 1
-			ds = append(ds, d)
-		}
-	}
-	return ds
+	return statements(p, func(s *Denial, line int) { s.Line = line })
 }
 
 // Thresholds returns the "threshold" lines in the order of the file.
 func (p *Policy) Thresholds() []Threshold {
-	var ts []Threshold
-	for i, l := range p.lines {
-		if t, ok := l.stmt.(Threshold); ok {
-			t.Line = i + 1
-			ts = append(ts, t)
-		}
-	}
-	return ts
+	return statements(p, func(s *Threshold, line int) { s.Line = line })
 }
 
 // Pins returns the "pin" lines in the order of the file.
-func (policy *Policy) Pins() []Pin {
-	var ps []Pin
-	for i, l := range policy.lines {
-		if p, ok := l.stmt.(Pin); ok {
-			p.Line = i + 1
-			ps = append(ps, p)
+func (p *Policy) Pins() []Pin {
+	return statements(p, func(s *Pin, line int) { s.Line = line })
+}
+
+// statements returns those of one kind in the order of the file, numbered by their lines.
+func statements[T any](p *Policy, number func(s *T, line int)) []T {
+	var all []T
+	for i, l := range p.lines {
+		if s, ok := l.stmt.(T); ok {
+			number(&s, i+1)
+			all = append(all, s)
 		}
 	}
-	return ps
+	return all
 }
 
 // MinAge returns the "min-age" line, if there is one.
