@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -71,6 +72,7 @@ type remote struct {
 	key       *ecdsa.PrivateKey // that signs; nil for none
 	expires   time.Time         // of key
 	signs     map[string]string // what it signs in place of the truth, by path
+	bare      bool              // it says no SHA-512
 	wait      chan struct{}     // until which tarballs are held back; nil for no time
 }
 
@@ -132,6 +134,9 @@ func (s *remote) packument(w http.ResponseWriter, r *http.Request, name string) 
 			digest := sha256.Sum256([]byte(text))
 			signature, _ := ecdsa.SignASN1(rand.Reader, s.key, digest[:])
 			versions[version].(map[string]any)["dist"].(map[string]any)["signatures"] = []any{map[string]any{"keyid": "K", "sig": signature}}
+		}
+		if s.bare {
+			delete(versions[version].(map[string]any)["dist"].(map[string]any), "integrity")
 		}
 		times[version] = s.published[version]
 		if s.published[version].After(modified) {
@@ -635,6 +640,53 @@ func TestVouched(t *testing.T) {
 	offline.tarball(t, "left", "1.1.0")
 	offline.trust(t, "npm left registry=https://elsewhere.example/ unsigned=yes\n")
 	refusedBy(offline, "1.1.0", "elsewhere.example")
+}
+
+// TestFetchedAgain: what is damaged here was vouched for, and what the registry has in its
+// place now is judged anew (SPEC Q76).
+func TestFetchedAgain(t *testing.T) {
+	from := newRemote(t)
+	from.add(t, "left", "1.0.0", noon.Add(-1000*time.Hour))
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from.sign(key)
+	dir, line := t.TempDir(), "npm left registry="+from.URL+"/ key=K,"+base64.StdEncoding.EncodeToString(spki)+"\n"
+	p := newPlace(t, dir, from)
+	p.trust(t, line)
+	p.view(t, "left", endpoint.Abbreviated)
+	p.tarball(t, "left", "1.0.0")
+	p.stop()
+	p = newPlace(t, dir, from)
+	p.trust(t, line)
+	here, err := p.Mirror.trees.of("left")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := p.blocks.File(t.Context(), entry(here["1.0.0"].Package))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	from.mu.Lock()
+	from.files["left/-/left-1.0.0.tgz"], from.bare = pack(t, "left", "1.0.0-other"), true
+	from.mu.Unlock()
+	p.pass(2 * keysFresh)
+	p.view(t, "left", endpoint.Abbreviated)
+	asked := from.count("left/-/left-1.0.0.tgz")
+	if text := refusedWith(t, second(p.read(t.Context(), "left", "1.0.0"))); !strings.Contains(text, "(signature)") {
+		t.Error(text)
+	}
+	if from.count("left/-/left-1.0.0.tgz") != asked {
+		t.Error("a tarball was asked for that is refused")
+	}
 }
 
 // TestFlights: who leaves does not take what others wait for along.

@@ -198,16 +198,8 @@ func (m *Mirror) Tarball(ctx context.Context, name, version string) (*endpoint.T
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	if r, err = m.checkSigned(ctx, r); err != nil {
-		return nil, unreadable(err)
-	}
-	if r.refusal != nil {
-		if m.cfg.Refused != nil && m.isNews(r) {
-			m.cfg.Refused(&r.Release, r.refusal)
-		}
-		if !m.cfg.Audit {
-			return nil, refused(r)
-		}
+	if err := m.admit(ctx, r); err != nil {
+		return nil, err
 	}
 	if r.here != nil {
 		t, err := m.open(ctx, r.here)
@@ -219,12 +211,36 @@ func (m *Mirror) Tarball(ctx context.Context, name, version string) (*endpoint.T
 			return nil, err
 		}
 		m.trees.drop(r.here.Package)
+		absent := *r
+		absent.here = nil
+		r = &absent
+		if err := m.admit(ctx, r); err != nil { // what the registry has now may be something else
+			return nil, err
+		}
 	}
 	t, err := m.fetch(ctx, r)
 	if err != nil {
 		return nil, unreadable(err)
 	}
 	return m.open(ctx, t)
+}
+
+// admit refuses a release that is not let through, and tells of it.
+func (m *Mirror) admit(ctx context.Context, r *release) error {
+	r, err := m.checkSigned(ctx, r)
+	if err != nil {
+		return unreadable(err)
+	}
+	if r.refusal == nil {
+		return nil
+	}
+	if m.cfg.Refused != nil && m.isNews(r) {
+		m.cfg.Refused(&r.Release, r.refusal)
+	}
+	if m.cfg.Audit {
+		return nil
+	}
+	return refused(r)
 }
 
 // checkSigned judges a release by the registry's signatures too, unless it is refused
